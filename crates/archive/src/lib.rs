@@ -1,0 +1,1 @@
+//! Bundles and artifacts: hostile-proof extraction, packing, materialising.

@@ -1,0 +1,1 @@
+//! [`Domain`]: routes each event to its half and merges effects and deadlines.

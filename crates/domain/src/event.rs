@@ -1,0 +1,33 @@
+//! [`Event`]: everything that can happen to the domain.
+use kiln_model::Request;
+
+/// A connection of the control channel; owns its pairing-window entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientId(pub u64);
+
+/// One request of one client; answered exactly once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// Something happened.
+#[derive(Debug)]
+pub enum Event {
+    /// A person asked for something.
+    Requested {
+        /// Who.
+        client: ClientId,
+        /// To be echoed in the reply.
+        id: RequestId,
+        /// What.
+        request: Request,
+    },
+    /// A client's connection ended.
+    ClientGone(ClientId),
+    /// To [`crate::peering`].
+    Peering(crate::peering::Event),
+    /// To [`crate::work`].
+    Work(crate::work::Event),
+}
+
+/// Why the domain wants to be woken; shown in logs.
+pub type Deadline = &'static str;

@@ -1,0 +1,161 @@
+//! What [`super::Peering`] may ask for.
+use std::net::IpAddr;
+
+use kiln_model::witness::Approved;
+use kiln_model::{
+    DashboardId, Endpoint, FriendlyName, IntentReason, Label, LinkId, Pairing, Peer, PeerFacts,
+    Pin, ResponseKind, TerminateReason,
+};
+
+/// Something to do.
+#[derive(Debug)]
+pub enum Effect {
+    /// Bind the listener (host and first port from the settings).
+    Listen,
+    /// Unbind it; ends with [`super::Event::ListenerClosed`]. Live links of it are closed by
+    /// [`Effect::Close`] before.
+    StopListening,
+    /// Announce ourselves, replacing what was announced before.
+    Advertise(Advert),
+    /// Answer a knock.
+    Answer {
+        /// The connection.
+        link: LinkId,
+        /// First word.
+        kind: ResponseKind,
+        /// Reason, when refused.
+        reason: Option<IntentReason>,
+        /// What we announce of ourselves.
+        facts: PeerFacts,
+        /// `preview` of a headless receiver.
+        requires_pairing_key: bool,
+        /// `Some`: a session starts. `None`: the connection is closed after the answer.
+        admit: Option<Approved>,
+    },
+    /// Open a connection as initiator; ends with [`super::Event::Dialled`].
+    Dial {
+        /// The new connection.
+        link: LinkId,
+        /// Where.
+        endpoint: Endpoint,
+        /// Addresses to leave out (they lead back to us).
+        skip: Vec<IpAddr>,
+        /// Key that has to answer; checked after msg2, before msg3.
+        expect: Option<Pin>,
+        /// What for.
+        purpose: Purpose,
+    },
+    /// End a connection or dial: `terminate` first if a session is open and a reason is given.
+    Close {
+        /// The connection.
+        link: LinkId,
+        /// What to tell the other side.
+        terminate: Option<TerminateReason>,
+    },
+    /// Keep an approved offloader: row and trust anchor, durable before the next effect.
+    SavePeer(Peer),
+    /// Drop an approved offloader: trust anchor first.
+    ForgetPeer(DashboardId, Pin),
+    /// Keep an approved pairing: row and trust anchor, durable before the next effect.
+    SavePairing(Pairing),
+    /// Drop a pairing: trust anchor first.
+    ForgetPairing(Pin),
+    /// Make a new key; ends with `IdentityLoaded` or `RotationFailed`.
+    RotateIdentity,
+    /// A session is open: [`crate::work`] may use it.
+    SessionUp(Session),
+    /// A session is over.
+    SessionDown {
+        /// The connection.
+        link: LinkId,
+        /// The peer.
+        pin: Pin,
+    },
+    /// A pairing is new, changed or gone: the dispatcher looks again.
+    PairingsChanged,
+    /// The headless bootstrap lapsed unused: the program ends with status 1.
+    BootstrapLapsed,
+    /// The view changed.
+    ViewChanged,
+}
+
+/// What a dial is for, with what msg3 says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Learn the pin.
+    Preview,
+    /// Ask to be admitted.
+    PairRequest {
+        /// How we introduce ourselves.
+        label: Label,
+        /// The label was prefilled.
+        label_auto: bool,
+        /// Our id.
+        dashboard_id: DashboardId,
+        /// Our machine name.
+        friendly_name: FriendlyName,
+        /// One-time key of a headless receiver.
+        pairing_key: Option<String>,
+    },
+    /// Wait for the decision.
+    PairStatus {
+        /// Our id.
+        dashboard_id: DashboardId,
+    },
+    /// Open a session.
+    PeerLink {
+        /// Our id.
+        dashboard_id: DashboardId,
+        /// Our machine name.
+        friendly_name: FriendlyName,
+        /// Port of our own listener.
+        connect_back_port: Option<u16>,
+    },
+    /// Tell an offloader where we are.
+    ConnectBack {
+        /// Port of our listener.
+        peer_link_port: u16,
+    },
+}
+
+/// What is announced over mDNS (peer-link.md §2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advert {
+    /// Our id; the host name derives from it.
+    pub dashboard_id: DashboardId,
+    /// SRV port. Kiln has no HTTP port: its peer-link port, or 0 when not listening.
+    pub port: u16,
+    /// Our version.
+    pub server_version: String,
+    /// ESPHome version, possibly empty.
+    pub esphome_version: String,
+    /// Our machine name.
+    pub friendly_name: FriendlyName,
+    /// Pin and port, exactly while the listener is bound in the receiver role.
+    pub receiver: Option<(Pin, u16)>,
+}
+
+/// An open session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// The connection.
+    pub link: LinkId,
+    /// The peer's pin.
+    pub pin: Pin,
+    /// Which side we are.
+    pub role: Role,
+}
+
+/// Which side of a session we are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The peer is a receiver; we send it work.
+    Offloader,
+    /// The peer is an offloader; it sends us work.
+    Receiver {
+        /// The offloader's id.
+        dashboard_id: DashboardId,
+        /// Its label.
+        label: Label,
+    },
+}

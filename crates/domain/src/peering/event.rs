@@ -1,0 +1,115 @@
+//! What can happen to [`super::Peering`].
+use std::net::IpAddr;
+
+use kiln_model::{
+    CloseReason, DashboardId, DiscoveredHost, FriendlyName, IntentResponse, Label, LinkId,
+    LinkIntent, Pairing, Peer, PeerFacts, Pin, PublicKey, Settings,
+};
+
+/// Something happened.
+#[derive(Debug)]
+pub enum Event {
+    /// Our identity is loaded, or was rotated. Before this nothing listens or dials.
+    IdentityLoaded {
+        /// Our pin.
+        pin: Pin,
+        /// Our key.
+        public_key: PublicKey,
+        /// Our stable id.
+        dashboard_id: DashboardId,
+    },
+    /// Rotation failed; the old identity stays. The text is for the owner.
+    RotationFailed(String),
+    /// Stored rows whose trust anchor was found, before the first link.
+    Loaded(Vec<Peer>, Vec<Pairing>),
+    /// Settings changed, or were loaded.
+    SettingsChanged(Settings),
+    /// What we announce of ourselves changed (ESPHome version installed, name changed).
+    FactsChanged(PeerFacts),
+    /// The headless bootstrap was asked for on the command line.
+    BootstrapArmed {
+        /// The one-time key, normalised.
+        key: String,
+        /// Sources it may come from; empty: any.
+        sources: Vec<IpAddr>,
+    },
+    /// The listener is bound.
+    Listening {
+        /// The port it got.
+        port: u16,
+    },
+    /// No port could be bound; retried with back-off.
+    ListenFailed(String),
+    /// The listener is gone, after [`super::Effect::StopListening`].
+    ListenerClosed,
+    /// A handshake with us as responder finished; the peer waits for an answer.
+    Knocked {
+        /// Its connection.
+        link: LinkId,
+        /// Its intent; `None`: missing or unknown.
+        intent: Option<LinkIntent>,
+        /// Its authenticated key.
+        public_key: PublicKey,
+        /// The hash of that key.
+        pin: Pin,
+        /// What it said of itself in msg3.
+        hello: Hello,
+        /// Where it comes from.
+        source: IpAddr,
+    },
+    /// A dial with us as initiator came to its answer or failed.
+    Dialled {
+        /// The connection.
+        link: LinkId,
+        /// Who answered, what, and from which address; or why not.
+        outcome: Result<DialAnswer, CloseReason>,
+    },
+    /// An admitted session, a waiting knock or an open dial ended. Exactly once per link, also after
+    /// [`super::Effect::Close`], and only when nothing of the connection is left.
+    Closed {
+        /// The connection.
+        link: LinkId,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// A host on the network was resolved.
+    HostSeen(DiscoveredHost),
+    /// A host on the network said goodbye or expired; by instance label.
+    HostGone(String),
+    /// An A or AAAA record of this host name was seen (lower case, one trailing dot).
+    AddressSeen(String),
+}
+
+/// Members of msg3, already coerced (peer-link.md §4.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hello {
+    /// `None`: absent or malformed.
+    pub dashboard_id: Option<DashboardId>,
+    /// How the offloader's user calls it.
+    pub label: Label,
+    /// The label was prefilled.
+    pub label_auto: bool,
+    /// Its machine name.
+    pub friendly_name: FriendlyName,
+    /// Home Assistant add-on.
+    pub ha_addon: bool,
+    /// Pairing key presented.
+    pub pairing_key: Option<String>,
+    /// Port of its own listener.
+    pub connect_back_port: Option<u16>,
+    /// `connect_back`: port where it is now.
+    pub peer_link_port: Option<u16>,
+}
+
+/// The answer to a dial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DialAnswer {
+    /// The responder's key.
+    pub public_key: PublicKey,
+    /// Its hash.
+    pub pin: Pin,
+    /// Its answer.
+    pub response: IntentResponse,
+    /// The address that answered.
+    pub address: IpAddr,
+}

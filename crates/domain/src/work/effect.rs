@@ -1,0 +1,115 @@
+//! What [`super::Work`] may ask for.
+use kiln_model::{
+    BlobId, Bootloader, ConfigurationName, EsphomeVersion, Job, JobId, JobKind, LinkId, Message,
+    Pin, Port, SubmitHeader, WireJobId,
+};
+
+/// Something to do.
+#[derive(Debug)]
+pub enum Effect {
+    /// Keep a job; durable before the next effect.
+    SaveJob(Box<StoredJob>),
+    /// Drop a job with its log and blobs.
+    ForgetJob(JobId),
+    /// Send a frame.
+    Send(LinkId, Message),
+    /// Append a notice line to a job's log.
+    Note(JobId, String),
+    /// A job changed; faces follow.
+    JobChanged(Box<Job>),
+    /// The compile lane changed; the view follows.
+    ViewChanged,
+    /// Read the owner's devices again.
+    ScanDevices,
+
+    /// Offloader: make the bundle of a configuration; ends with `BundleMade`.
+    MakeBundle(JobId, ConfigurationName),
+    /// Offloader: send header and chunks; ends with `Uploaded`.
+    Upload(LinkId, Box<SubmitHeader>, BlobId),
+    /// Offloader: ask for artifacts and assemble them; ends with `Downloaded`.
+    Download(LinkId, WireJobId),
+    /// Offloader: validate artifacts and put them into the local tree; ends with `Materialised`.
+    Materialise(JobId, ConfigurationName, BlobId),
+    /// Flash from here; ends with `ProcessEnded`.
+    Flash(JobId, ConfigurationName, Port),
+
+    /// Receiver: unpack a bundle; ends with `Prepared`.
+    Prepare {
+        /// The job.
+        job: JobId,
+        /// Whose.
+        pin: Pin,
+        /// Its configuration.
+        configuration: ConfigurationName,
+        /// The bundle; dropped afterwards.
+        bundle: BlobId,
+    },
+    /// Receiver: the upload slot of a wire id is free again (queued, refused or cancelled).
+    SubmissionSettled(Pin, WireJobId),
+    /// Receiver: pack and stream artifacts; ends with `ArtifactsServed`.
+    ServeArtifacts(LinkId, WireJobId, BuildTree),
+    /// Receiver: delete unpacked bundles not touched for this many seconds, except these.
+    Sweep {
+        /// Age in seconds.
+        older_than: u32,
+        /// Trees in use.
+        keep: Vec<BuildTree>,
+    },
+
+    /// Make sure a version is installed; output goes to the job's log; ends with `Provisioned`.
+    Provision(JobId, EsphomeVersion),
+    /// Run a compile, clean or reset on this machine; ends with `ProcessEnded`.
+    Build {
+        /// The job.
+        job: JobId,
+        /// What.
+        kind: JobKind,
+        /// Where.
+        tree: BuildTree,
+        /// With which version; `None`: the installed one.
+        version: Option<EsphomeVersion>,
+        /// With or without bootloader.
+        bootloader: Bootloader,
+    },
+    /// Stop whatever runs for a job, its whole process tree; the step then ends as cancelled.
+    Stop(JobId),
+    /// Drop a blob.
+    DropBlob(BlobId),
+}
+
+/// Where a build happens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum BuildTree {
+    /// The owner's ESPHome directory.
+    Own(ConfigurationName),
+    /// The owner's whole build environment (reset).
+    OwnAll,
+    /// A received configuration.
+    Received {
+        /// Whose.
+        pin: Pin,
+        /// Which.
+        configuration: ConfigurationName,
+    },
+    /// Everything received from one offloader (reset).
+    ReceivedAll(Pin),
+}
+
+/// A job as the store keeps it: the job and what a restart needs beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredJob {
+    /// The job.
+    pub job: Job,
+    /// Bundle of a received job that is not unpacked yet.
+    pub bundle: Option<BlobId>,
+    /// Wire id of the current submission attempt (offloader).
+    pub attempt: Option<WireJobId>,
+    /// Times a receiver was lost.
+    pub losses: u8,
+    /// The outcome was told to the offloader (receiver).
+    pub outcome_told: bool,
+    /// The offloader chose this receiver and no other.
+    pub only_on: Option<Pin>,
+    /// The owner chose this machine.
+    pub force_local: bool,
+}

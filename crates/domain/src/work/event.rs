@@ -1,0 +1,116 @@
+//! What can happen to [`super::Work`].
+use kiln_model::witness::DigestVerified;
+use kiln_model::{
+    ArtifactsRefusal, BlobId, ConfigurationName, Device, EnvironmentInfo, EsphomeVersion, Job,
+    JobId, LinkId, Message, Presence, Settings, SubmitHeader, WireJobId,
+};
+
+use super::effect::{BuildTree, StoredJob};
+
+/// Something happened.
+#[derive(Debug)]
+pub enum Event {
+    /// Stored jobs, oldest first, before anything runs.
+    Loaded(Vec<StoredJob>),
+    /// Settings changed, or were loaded.
+    SettingsChanged(Settings),
+    /// The owner's devices, after a scan.
+    DevicesScanned(Vec<Device>),
+    /// A device came or went; by configuration.
+    PresenceChanged(ConfigurationName, Presence),
+    /// Environments changed; `installed` marks the one for own builds.
+    EnvironmentsChanged(Vec<EnvironmentInfo>),
+    /// A frame arrived on an open session.
+    Received(LinkId, Message),
+
+    /// Offloader: the bundle of a job is made, or why not.
+    BundleMade(JobId, Result<BundleFacts, StepFailure>),
+    /// Offloader: every chunk is sent, or the upload stopped early. The ack comes as a message.
+    Uploaded(LinkId, WireJobId, Result<(), StepFailure>),
+    /// Offloader: the artifact stream ended.
+    Downloaded(LinkId, WireJobId, Result<BlobId, DownloadFailure>),
+    /// Offloader: artifacts are in the local build tree, or nothing changed.
+    Materialised(JobId, Result<(), StepFailure>),
+
+    /// Receiver: a bundle is complete, verified and durable.
+    SubmissionArrived {
+        /// The session.
+        link: LinkId,
+        /// The header, values judged.
+        header: Box<SubmitHeader>,
+        /// The checked file name.
+        configuration: ConfigurationName,
+        /// Where the bundle lies.
+        bundle: BlobId,
+        /// Size and digest match.
+        verified: DigestVerified,
+    },
+    /// Receiver: a bundle is unpacked, or refused.
+    Prepared(JobId, Result<BuildTree, StepFailure>),
+    /// Receiver: an artifact stream ended.
+    ArtifactsServed(LinkId, WireJobId),
+
+    /// The environment a job waits for is there, or cannot be had.
+    Provisioned(JobId, Result<EsphomeVersion, StepFailure>),
+    /// A job's process ended.
+    ProcessEnded(JobId, ProcessOutcome),
+    /// A job's tool told how far it is.
+    Progressed(JobId, u8),
+    /// The node stops: no job may be ended as cancelled by this.
+    ShuttingDown,
+}
+
+/// A made bundle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BundleFacts {
+    /// Where it lies.
+    pub blob: BlobId,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// Its SHA-256, lower-case hex.
+    pub sha256: String,
+}
+
+/// A step that did not work: one sentence for the person who waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StepFailure {
+    /// The step failed.
+    Failed(String),
+    /// The step was cancelled on request.
+    Cancelled,
+    /// The link was lost meanwhile.
+    LinkLost,
+    /// The wanted ESPHome version cannot be had.
+    Provision(String),
+}
+
+/// How a job's process ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProcessOutcome {
+    /// Exit code 0 and no failure text in the output.
+    Succeeded,
+    /// Anything else, with the exit code if there is one and a sentence.
+    Failed {
+        /// Exit code.
+        exit_code: Option<i32>,
+        /// One sentence.
+        message: String,
+    },
+    /// It was killed on request, and nothing of it is left.
+    Killed,
+}
+
+/// Why artifacts did not arrive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DownloadFailure {
+    /// The receiver refused; with its detail.
+    Refused(Option<ArtifactsRefusal>, String),
+    /// The stream broke a rule; the text names it.
+    Invalid(String),
+    /// The link was lost meanwhile.
+    LinkLost,
+    /// Nothing came for too long.
+    Stalled,
+    /// The local disk refused.
+    Disk(String),
+}

@@ -1,0 +1,7 @@
+//! Jobs: what is built where, in which order, and what became of it.
+
+mod effect;
+mod event;
+
+pub use effect::{BuildTree, Effect, StoredJob};
+pub use event::{BundleFacts, DownloadFailure, Event, ProcessOutcome, StepFailure};

@@ -1,0 +1,1 @@
+//! The runtime: drives peer-link and domain, performs their effects through ports.

@@ -1,0 +1,1 @@
+//! What Kiln knows of ESPHome: commands, sidecars, artifact tables, output.

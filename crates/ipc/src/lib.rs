@@ -1,0 +1,1 @@
+//! Control channel between the command line, the window and the node.

@@ -1,0 +1,53 @@
+//! Nouns: plain values that every other crate speaks.
+//!
+//! Everything here is already checked: a [`Pin`] is 64 lower-case hex digits, a [`DashboardId`]
+//! is safe to use as an identifier, a [`ConfigurationName`] is a leaf name. Nothing here reads a
+//! clock, a file or a socket, and nothing here is `Serialize`: the wire (`peer-link`), the control
+//! channel (`ipc`) and the store own their own shapes.
+
+mod artifacts;
+mod availability;
+mod configuration_name;
+mod dashboard_id;
+mod device;
+mod endpoint;
+mod environment;
+mod esphome_version;
+mod job;
+mod label;
+mod link;
+mod message;
+mod peer;
+mod pin;
+mod queue_status;
+mod request;
+mod settings;
+mod time;
+mod view;
+pub mod witness;
+
+pub use artifacts::{ArtifactsRefusal, BlobId, FirmwareOffset};
+pub use availability::{Availability, AvailabilityReason};
+pub use configuration_name::{ConfigurationName, InvalidConfigurationName};
+pub use dashboard_id::{DashboardId, InvalidDashboardId};
+pub use device::{Device, DeviceName, Presence};
+pub use endpoint::{Endpoint, InvalidEndpoint};
+pub use environment::{EnvironmentInfo, EnvironmentState};
+pub use esphome_version::EsphomeVersion;
+pub use job::{
+    Bootloader, FailureReason, InvalidJobId, Job, JobId, JobKind, JobOrigin, JobStatus, Placement,
+    Port, WireJobId,
+};
+pub use label::{FriendlyName, Label};
+pub use link::{
+    Capabilities, CloseReason, IntentReason, IntentResponse, LinkId, LinkIntent, PeerFacts,
+    ResponseKind, TerminateReason,
+};
+pub use message::{Message, ResetRefusal, SubmitHeader, SubmitRefusal, Target};
+pub use peer::{Alert, AlertKind, Pairing, PairingStatus, Peer, PendingPeer};
+pub use pin::{InvalidPin, Pin, PublicKey};
+pub use queue_status::QueueStatus;
+pub use request::{BuildChoice, ErrorCode, Reply, Request, RequestError};
+pub use settings::{SettingKey, Settings, VersionPolicy};
+pub use time::{Mono, Now, Timestamp};
+pub use view::{DiscoveredHost, IdentityView, LinkState, PairingView, PeerView, View, WindowView};

@@ -1,0 +1,1 @@
+//! The wire, sans-IO: Noise handshake, session, frames, chunks, limits.

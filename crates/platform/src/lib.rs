@@ -1,0 +1,1 @@
+//! Adapters: keyring, store, sockets, mDNS, processes, clock, paths.

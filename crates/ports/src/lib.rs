@@ -1,0 +1,20 @@
+//! Traits the engine needs from the world; one file per port, no implementations.
+//!
+//! Ports speak model types. They are `async` only where they wait, and each says what it refuses,
+//! in which unit it counts and what cancelling (dropping the future) does.
+
+pub mod clock;
+pub mod control;
+pub mod discovery;
+pub mod net;
+pub mod process;
+pub mod secrets;
+pub mod store;
+
+pub use clock::Clock;
+pub use control::Control;
+pub use discovery::Discovery;
+pub use net::Net;
+pub use process::Processes;
+pub use secrets::Secrets;
+pub use store::Store;

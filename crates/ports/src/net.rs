@@ -1,0 +1,106 @@
+//! [`Net`]: peer-link connections: binary WebSocket messages over TCP (peer-link.md §3).
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// Why the network did not do it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NetError {
+    /// No candidate port is free.
+    #[error("no free port from {first} to {last} on {host}")]
+    NoFreePort {
+        /// First tried.
+        first: u16,
+        /// Last tried.
+        last: u16,
+        /// On this address.
+        host: String,
+    },
+    /// Refused, reset, unreachable, not a peer: the text says which.
+    #[error("{0}")]
+    Failed(String),
+    /// Did not happen in time.
+    #[error("no answer within {0:?}")]
+    TimedOut(Duration),
+    /// The peer sent more than the limit in one message; the connection is closed (1009).
+    #[error("a message was larger than {0} bytes")]
+    TooLarge(usize),
+}
+
+/// One incoming WebSocket event.
+#[derive(Debug)]
+pub enum Incoming {
+    /// A binary message.
+    Binary(Vec<u8>),
+    /// A text message; always a protocol error here.
+    Text,
+    /// Closed by the other side, with its code if it gave one.
+    Closed(Option<u16>),
+}
+
+/// The reading half. `next` is cancel safe.
+#[async_trait::async_trait]
+pub trait Reader: Send {
+    /// Waits for the next message. Pings are answered underneath.
+    async fn next(&mut self) -> Result<Incoming, NetError>;
+
+    /// Sets the largest message accepted from now on, in bytes.
+    fn limit(&mut self, max_message_bytes: usize);
+}
+
+/// The writing half. Dropping it without `close` resets the connection.
+#[async_trait::async_trait]
+pub trait Writer: Send {
+    /// Queues and flushes one binary message. Not cancel safe: a cancelled send ends the link.
+    async fn send(&mut self, message: Vec<u8>) -> Result<(), NetError>;
+
+    /// Queues one binary message without flushing; for bulk. Flushed by the next `send` or `flush`.
+    async fn feed(&mut self, message: Vec<u8>) -> Result<(), NetError>;
+
+    /// Flushes what was fed.
+    async fn flush(&mut self) -> Result<(), NetError>;
+
+    /// Sends a close frame and waits shortly (at most 2 s) for the other side to close.
+    async fn close(&mut self, code: u16, reason: &str);
+}
+
+/// An upgraded connection.
+pub struct Connection {
+    /// Reading half.
+    pub reader: Box<dyn Reader>,
+    /// Writing half.
+    pub writer: Box<dyn Writer>,
+    /// The other side.
+    pub peer: SocketAddr,
+}
+
+/// A bound listener. Dropping it unbinds.
+#[async_trait::async_trait]
+pub trait Listener: Send {
+    /// Waits for the next upgraded connection. Half-open connections are bounded in number, time
+    /// and bytes underneath (trust.md §1.4); requests with an `Origin` header are refused.
+    async fn accept(&mut self) -> Connection;
+
+    /// Returns the bound port.
+    fn port(&self) -> u16;
+}
+
+/// Listens and dials.
+#[async_trait::async_trait]
+pub trait Net: Send + Sync + 'static {
+    /// Binds `host` (IP literal or interface name) at `first_port` or one of the nine following;
+    /// 0 takes any free port.
+    async fn listen(&self, host: &str, first_port: u16) -> Result<Box<dyn Listener>, NetError>;
+
+    /// Connects to the first of `addresses` that answers and upgrades; each step is bounded by
+    /// `step_timeout`. `max_message_bytes` is the reader's first limit.
+    async fn dial(
+        &self,
+        host: &str,
+        addresses: &[SocketAddr],
+        step_timeout: Duration,
+        max_message_bytes: usize,
+    ) -> Result<Connection, NetError>;
+
+    /// Resolves a host name through the system's resolver (not for `.local` names).
+    async fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, NetError>;
+}

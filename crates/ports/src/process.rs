@@ -1,0 +1,69 @@
+//! [`Processes`]: running programs in a session of their own and ending their whole tree.
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What to run. The environment is exactly `environment`: nothing is inherited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// Program.
+    pub program: PathBuf,
+    /// Arguments.
+    pub arguments: Vec<String>,
+    /// Whole environment.
+    pub environment: Vec<(String, String)>,
+    /// Working directory.
+    pub directory: PathBuf,
+    /// How much the machine should favour others.
+    pub priority: Priority,
+}
+
+/// CPU and I/O priority of a tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Priority {
+    /// The owner waits for it.
+    Normal,
+    /// Work for others: lowest.
+    Background,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// With this code.
+    Code(i32),
+    /// By a signal or by being terminated.
+    Signal,
+}
+
+/// Why a program did not start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{program} did not start: {reason}")]
+pub struct SpawnError {
+    /// Program.
+    pub program: String,
+    /// What the system said.
+    pub reason: String,
+}
+
+/// A running tree. Dropping it kills the tree.
+#[async_trait::async_trait]
+pub trait Child: Send {
+    /// Reads the next block of merged stdout and stderr (at most 64 KiB); `None` at the end of the
+    /// stream, or one second after the process was killed although a descendant holds the pipe.
+    /// Cancel safe.
+    async fn read(&mut self) -> Option<Vec<u8>>;
+
+    /// Waits for the exit of the leader. Cancel safe.
+    async fn wait(&mut self) -> Exit;
+
+    /// Asks the whole tree to end, then after `grace` makes it end: every process of the session,
+    /// not only the group. Returns when none is left.
+    async fn kill(&mut self, grace: Duration);
+}
+
+/// Runs programs. stdin is null; stdout and stderr are one pipe.
+#[async_trait::async_trait]
+pub trait Processes: Send + Sync + 'static {
+    /// Starts a program as leader of its own session (Unix) or in its own job object (Windows).
+    async fn spawn(&self, command: Command) -> Result<Box<dyn Child>, SpawnError>;
+}

@@ -1,0 +1,69 @@
+//! [`Store`]: durable records, blobs and job logs.
+use std::path::PathBuf;
+
+use kiln_model::BlobId;
+
+/// Why the store did not do it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The disk is full; nothing was changed.
+    #[error("the disk is full")]
+    Full,
+    /// The file was written by a newer Kiln (schema version given).
+    #[error("the state was written by a newer Kiln (schema {0}); update Kiln")]
+    Newer(i64),
+    /// The file is damaged; it was left as it is.
+    #[error("the state file is damaged: {0}")]
+    Damaged(String),
+    /// Anything else, in the system's words.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// One record: a row of a kind under a key, its body a JSON text that the engine owns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// `peer`, `pairing`, `job`, `setting`, `meta`.
+    pub kind: String,
+    /// Unique within its kind.
+    pub key: String,
+    /// JSON.
+    pub body: String,
+}
+
+/// One change; a list of them is applied wholly or not at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Insert or replace.
+    Put(Row),
+    /// Delete; fine if absent.
+    Delete {
+        /// Kind.
+        kind: String,
+        /// Key.
+        key: String,
+    },
+}
+
+/// Records, blobs and logs of one state directory. All calls may block on the disk: call from a
+/// thread that may.
+pub trait Store: Send + Sync + 'static {
+    /// Returns every row of a kind, in order of first insertion.
+    fn rows(&self, kind: &str) -> Result<Vec<Row>, StoreError>;
+
+    /// Applies changes in one transaction; synced when it returns.
+    fn apply(&self, changes: &[Change]) -> Result<(), StoreError>;
+
+    /// Returns where a blob lies or would lie. The caller writes it (0600), syncs it, and names it
+    /// in a record before anything relies on it.
+    fn blob_path(&self, id: &BlobId) -> PathBuf;
+
+    /// Deletes a blob; fine if absent.
+    fn drop_blob(&self, id: &BlobId) -> Result<(), StoreError>;
+
+    /// Lists blobs on disk, for the sweep of those that no record names.
+    fn blobs(&self) -> Result<Vec<BlobId>, StoreError>;
+
+    /// Returns where the log of a job lies; our own job ids only.
+    fn log_path(&self, job: &kiln_model::JobId) -> PathBuf;
+}

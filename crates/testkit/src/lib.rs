@@ -1,0 +1,1 @@
+//! Doubles for every port and a simulated world.

@@ -1,0 +1,2 @@
+//! Developer verbs of Kiln.
+fn main() {}
