@@ -10,13 +10,16 @@ mod availability;
 mod configuration_name;
 mod dashboard_id;
 mod device;
+mod emoji;
 mod endpoint;
 mod environment;
 mod esphome_version;
+mod hello;
 mod job;
 mod label;
 mod link;
 mod message;
+mod pairing_key;
 mod peer;
 mod pin;
 mod queue_status;
@@ -31,9 +34,11 @@ pub use availability::{Availability, AvailabilityReason};
 pub use configuration_name::{ConfigurationName, InvalidConfigurationName};
 pub use dashboard_id::{DashboardId, InvalidDashboardId};
 pub use device::{Device, DeviceName, Presence};
+pub use emoji::{Emoji, PinEmoji};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use environment::{EnvironmentInfo, EnvironmentState};
-pub use esphome_version::EsphomeVersion;
+pub use esphome_version::{EsphomeVersion, InvalidEsphomeVersion};
+pub use hello::Hello;
 pub use job::{
     Bootloader, FailureReason, InvalidJobId, Job, JobId, JobKind, JobOrigin, JobStatus, Placement,
     Port, WireJobId,
@@ -44,6 +49,7 @@ pub use link::{
     ResponseKind, TerminateReason,
 };
 pub use message::{Message, ResetRefusal, SubmitHeader, SubmitRefusal, Target};
+pub use pairing_key::PairingKey;
 pub use peer::{Alert, AlertKind, Pairing, PairingStatus, Peer, PendingPeer};
 pub use pin::{InvalidPin, Pin, PublicKey};
 pub use queue_status::QueueStatus;

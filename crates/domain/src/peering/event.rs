@@ -1,9 +1,10 @@
 //! What can happen to [`super::Peering`].
 use std::net::IpAddr;
 
+pub use kiln_model::Hello;
 use kiln_model::{
-    CloseReason, DashboardId, DiscoveredHost, FriendlyName, IntentResponse, Label, LinkId,
-    LinkIntent, Pairing, Peer, PeerFacts, Pin, PublicKey, Settings,
+    CloseReason, DashboardId, DiscoveredHost, IntentResponse, LinkId, LinkIntent, Pairing, Peer,
+    PeerFacts, Pin, PublicKey, Settings,
 };
 
 /// Something happened.
@@ -78,27 +79,6 @@ pub enum Event {
     HostGone(String),
     /// An A or AAAA record of this host name was seen (lower case, one trailing dot).
     AddressSeen(String),
-}
-
-/// Members of msg3, already coerced (peer-link.md §4.1).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hello {
-    /// `None`: absent or malformed.
-    pub dashboard_id: Option<DashboardId>,
-    /// How the offloader's user calls it.
-    pub label: Label,
-    /// The label was prefilled.
-    pub label_auto: bool,
-    /// Its machine name.
-    pub friendly_name: FriendlyName,
-    /// Home Assistant add-on.
-    pub ha_addon: bool,
-    /// Pairing key presented.
-    pub pairing_key: Option<String>,
-    /// Port of its own listener.
-    pub connect_back_port: Option<u16>,
-    /// `connect_back`: port where it is now.
-    pub peer_link_port: Option<u16>,
 }
 
 /// The answer to a dial.
