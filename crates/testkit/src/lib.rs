@@ -1,1 +1,11 @@
 //! Doubles for every port and a simulated world.
+
+mod clock;
+mod discovery;
+mod net;
+mod store;
+
+pub use clock::SimClock;
+pub use discovery::{SimDiscovery, SimMulticast};
+pub use net::{SimHost, SimNet, Wire};
+pub use store::DirStore;
