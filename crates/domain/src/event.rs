@@ -1,5 +1,5 @@
 //! [`Event`]: everything that can happen to the domain.
-use kiln_model::Request;
+use kiln_model::{Request, Settings};
 
 /// A connection of the control channel; owns its pairing-window entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +23,10 @@ pub enum Event {
     },
     /// A client's connection ended.
     ClientGone(ClientId),
+    /// Stored settings, before anything else happens.
+    SettingsLoaded(Settings),
+    /// The node was told to stop by a signal; the same as [`Request::Shutdown`] without an answer.
+    ShuttingDown,
     /// To [`crate::peering`].
     Peering(crate::peering::Event),
     /// To [`crate::work`].

@@ -12,8 +12,9 @@ use kiln_model::{
 pub enum Effect {
     /// Bind the listener (host and first port from the settings).
     Listen,
-    /// Unbind it; ends with [`super::Event::ListenerClosed`]. Live links of it are closed by
-    /// [`Effect::Close`] before.
+    /// Unbind it and drop connections that did not come to [`super::Event::Knocked`] yet; ends with
+    /// [`super::Event::ListenerClosed`], after which none of it knocks. Links of it that did are
+    /// closed by [`Effect::Close`] before.
     StopListening,
     /// Announce ourselves, replacing what was announced before.
     Advertise(Advert),
@@ -34,7 +35,7 @@ pub enum Effect {
     },
     /// Open a connection as initiator; ends with [`super::Event::Dialled`].
     Dial {
-        /// The new connection.
+        /// The new connection. Dials have even numbers; the shell gives accepted ones odd numbers.
         link: LinkId,
         /// Where.
         endpoint: Endpoint,
@@ -62,19 +63,22 @@ pub enum Effect {
     ForgetPairing(Pin),
     /// Make a new key; ends with `IdentityLoaded` or `RotationFailed`.
     RotateIdentity,
-    /// A session is open: [`crate::work`] may use it.
+    /// A session is open: [`crate::work`] uses it from now on; the shell has nothing to do.
     SessionUp(Session),
-    /// A session is over.
+    /// A session is over for [`crate::work`]; the shell has nothing to do.
     SessionDown {
         /// The connection.
         link: LinkId,
         /// The peer.
         pin: Pin,
     },
-    /// A pairing is new, changed or gone: the dispatcher looks again.
+    /// A pairing is new, changed or gone: the dispatcher looks again; the shell has nothing to do.
     PairingsChanged,
     /// The headless bootstrap lapsed unused: the program ends with status 1.
     BootstrapLapsed,
+    /// The headless bootstrap cannot be had because nothing can be bound: the program ends with
+    /// status 1. The text is for the owner.
+    BootstrapFailed(String),
     /// The view changed.
     ViewChanged,
 }

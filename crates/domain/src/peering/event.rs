@@ -3,8 +3,8 @@ use std::net::IpAddr;
 
 pub use kiln_model::Hello;
 use kiln_model::{
-    CloseReason, DashboardId, DiscoveredHost, IntentResponse, LinkId, LinkIntent, Pairing, Peer,
-    PeerFacts, Pin, PublicKey, Settings,
+    CloseReason, DashboardId, DiscoveredHost, IntentResponse, LinkId, LinkIntent, Pairing,
+    PairingKey, Peer, PeerFacts, Pin, PublicKey, Settings,
 };
 
 /// Something happened.
@@ -29,8 +29,8 @@ pub enum Event {
     FactsChanged(PeerFacts),
     /// The headless bootstrap was asked for on the command line.
     BootstrapArmed {
-        /// The one-time key, normalised.
-        key: String,
+        /// The one-time key.
+        key: PairingKey,
         /// Sources it may come from; empty: any.
         sources: Vec<IpAddr>,
     },
@@ -58,15 +58,20 @@ pub enum Event {
         /// Where it comes from.
         source: IpAddr,
     },
-    /// A dial with us as initiator came to its answer or failed.
+    /// A dial with us as initiator came to its answer or failed; at most once per dial.
+    ///
+    /// The answer to a one-shot, a refusal and a failure are the end of the connection: the shell
+    /// closes it by itself. After `ok` to [`super::Purpose::PeerLink`] it is open until
+    /// [`Event::Closed`].
     Dialled {
         /// The connection.
         link: LinkId,
         /// Who answered, what, and from which address; or why not.
-        outcome: Result<DialAnswer, CloseReason>,
+        outcome: Result<DialAnswer, DialFailure>,
     },
-    /// An admitted session, a waiting knock or an open dial ended. Exactly once per link, also after
-    /// [`super::Effect::Close`], and only when nothing of the connection is left.
+    /// A session or a waiting knock ended, or a dial was given up after [`super::Effect::Close`].
+    /// Exactly once per link that did not end with [`Event::Dialled`], and only when nothing of the
+    /// connection is left: a new one to the same peer may be opened now.
     Closed {
         /// The connection.
         link: LinkId,
@@ -92,4 +97,27 @@ pub struct DialAnswer {
     pub response: IntentResponse,
     /// The address that answered.
     pub address: IpAddr,
+}
+
+/// Why a dial came to no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DialFailure {
+    /// Why. [`CloseReason::SelfLoopback`] when our own key answered, whatever was expected;
+    /// [`CloseReason::PinMismatch`] when another than the expected key did. Both are found after
+    /// msg2, so msg3 was not sent.
+    pub reason: CloseReason,
+    /// The address that answered, if one did.
+    pub address: Option<IpAddr>,
+    /// The key that answered, if one did.
+    pub observed: Option<Pin>,
+}
+
+impl From<CloseReason> for DialFailure {
+    fn from(reason: CloseReason) -> Self {
+        Self {
+            reason,
+            address: None,
+            observed: None,
+        }
+    }
 }

@@ -4,4 +4,4 @@ mod effect;
 mod event;
 
 pub use effect::{Advert, Effect, Purpose, Role, Session};
-pub use event::{DialAnswer, Event, Hello};
+pub use event::{DialAnswer, DialFailure, Event, Hello};
