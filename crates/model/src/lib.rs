@@ -37,7 +37,7 @@ pub use device::{Device, DeviceName, Presence};
 pub use emoji::{Emoji, PinEmoji};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use environment::{EnvironmentInfo, EnvironmentState};
-pub use esphome_version::{EsphomeVersion, InvalidEsphomeVersion};
+pub use esphome_version::{EsphomeVersion, InvalidEsphomeVersion, OrderKey};
 pub use hello::Hello;
 pub use job::{
     Bootloader, FailureReason, InvalidJobId, Job, JobId, JobKind, JobOrigin, JobStatus, Placement,
