@@ -1,1 +1,2 @@
-//! Harness shared by the whole-system tests.
+//! Harness shared by the whole-system tests: the source tree, and programs under test.
+pub mod tree;

@@ -1,2 +1,51 @@
-//! Developer verbs of Kiln.
-fn main() {}
+//! Developer verbs of Kiln: `cargo xtask demo | test | check | bench`.
+//!
+//! Every verb does its own set-up, says what it is about to install, and ends with a summary.
+mod check;
+mod packages;
+mod python;
+mod run;
+mod test;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+Developer verbs of Kiln.
+
+  cargo xtask demo [--keep] [--with-dashboard]
+      The main job on real input: two Kilns, a real ESPHome device, a build on
+      the other Kiln, and a flash from here.
+  cargo xtask test [NAME...]
+      Everything that checks Kiln on this machine, real parts included.
+      With names, only those steps (`cargo xtask test --list` shows them).
+  cargo xtask check
+      Formatting, lints and documentation.
+  cargo xtask bench [--quick]
+      Measures Kiln against a real Device Builder dashboard.
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (verb, rest) = match arguments.split_first() {
+        Some((verb, rest)) => (verb.as_str(), rest),
+        None => ("help", &[][..]),
+    };
+    let outcome = match verb {
+        "test" => test::test(rest),
+        "check" => check::check(),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => Err(format!(
+            "there is no verb {other}; `cargo xtask help` lists them"
+        )),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

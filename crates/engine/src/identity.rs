@@ -1,0 +1,196 @@
+//! Our identity: the X25519 key in the keyring and the public facts about it in the store.
+//!
+//! A missing, unreadable or odd key is an error with a next step, never a reason to make a new
+//! one: a new identity silently breaks every pairing.
+use std::str::FromStr;
+use std::sync::Arc;
+
+use kiln_model::{DashboardId, Pin};
+use kiln_peer_link::StaticKey;
+use kiln_ports::secrets::{SecretBytes, SecretsError};
+use kiln_ports::store::{Change, Row, StoreError};
+use kiln_ports::{Secrets, Store};
+use serde::{Deserialize, Serialize};
+
+use crate::blocking::blocking;
+
+/// Name of the private key among the secrets.
+const KEY_NAME: &str = "identity";
+
+/// Who we are.
+#[derive(Debug)]
+pub struct Identity {
+    /// The private key; does not print.
+    pub key: StaticKey,
+    /// Our stable id.
+    pub dashboard_id: DashboardId,
+}
+
+/// Why there is no identity.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The keyring did not answer as it should.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    /// The store did not answer as it should.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The store knows an identity, the keyring has no key.
+    #[error(
+        "the key of this Kiln ({0}) is gone from the keyring; restore the keyring, \
+         or start over with `kiln serve --new-identity` (every pairing has to be made again)"
+    )]
+    KeyGone(String),
+    /// The keyring's entry is not a key.
+    #[error(
+        "the key in the keyring has {0} bytes instead of 32; restore the keyring, \
+         or start over with `kiln serve --new-identity` (every pairing has to be made again)"
+    )]
+    WrongSize(usize),
+    /// The keyring's key is not the one the store knows.
+    #[error(
+        "the keyring holds another key ({found}) than this Kiln was paired with ({known}); \
+         restore the keyring, or start over with `kiln serve --new-identity`"
+    )]
+    OtherKey {
+        /// Pin of the keyring's key.
+        found: String,
+        /// Pin the store knows.
+        known: String,
+    },
+    /// The system gave no random bytes.
+    #[error("the system gives no random numbers: {0}")]
+    Random(String),
+}
+
+/// The stored row, next to the secret.
+#[derive(Serialize, Deserialize)]
+struct StoredIdentity {
+    dashboard_id: String,
+    pin_sha256: String,
+}
+
+/// Loads the identity, or makes it on the very first start.
+pub async fn load_or_create(
+    secrets: &dyn Secrets,
+    store: &Arc<dyn Store>,
+) -> Result<Identity, IdentityError> {
+    let known = stored(store).await?;
+    let key = match secrets.load(KEY_NAME).await? {
+        Some(secret) => Some(key_of(&secret)?),
+        None => None,
+    };
+    let (dashboard_id, key) = match (known, key) {
+        (Some((_, pin)), None) => {
+            return Err(IdentityError::KeyGone(pin.map_or_else(String::new, |p| p.short())));
+        }
+        (Some((_, Some(known))), Some(key)) if key.pin() != known => {
+            return Err(IdentityError::OtherKey {
+                found: key.pin().short(),
+                known: known.short(),
+            });
+        }
+        (Some((dashboard_id, Some(_))), Some(key)) => return Ok(Identity { key, dashboard_id }),
+        // A rotation was cut short: whichever key is in the keyring is ours.
+        (Some((dashboard_id, None)), Some(key)) => (dashboard_id, key),
+        // The state directory was removed: the key is still ours.
+        (None, Some(key)) => (fresh_id()?, key),
+        (None, None) => {
+            let identity = Identity { key: fresh_key()?, dashboard_id: fresh_id()? };
+            replace(secrets, store, &identity).await?;
+            return Ok(identity);
+        }
+    };
+    let identity = Identity { key, dashboard_id };
+    remember(store, &identity, Some(identity.key.pin())).await?;
+    Ok(identity)
+}
+
+/// Makes a new key, keeping `dashboard_id` (peer-link.md §1.6).
+pub async fn rotate(
+    secrets: &dyn Secrets,
+    store: &Arc<dyn Store>,
+    dashboard_id: DashboardId,
+) -> Result<Identity, IdentityError> {
+    let identity = Identity { key: fresh_key()?, dashboard_id };
+    replace(secrets, store, &identity).await?;
+    Ok(identity)
+}
+
+/// Replaces key and row by those of `identity`: of a rotation, a takeover, or the first start.
+///
+/// The row forgets its pin first, so that a crash at any point leaves a key that the next start
+/// accepts.
+pub async fn replace(
+    secrets: &dyn Secrets,
+    store: &Arc<dyn Store>,
+    identity: &Identity,
+) -> Result<(), IdentityError> {
+    if stored(store).await?.is_some() {
+        remember(store, identity, None).await?;
+    }
+    secrets.store(KEY_NAME, SecretBytes::new(identity.key.expose().to_vec())).await?;
+    remember(store, identity, Some(identity.key.pin())).await
+}
+
+/// Deletes what is known of an identity, so that the next load makes a new one. Only on the
+/// owner's explicit word.
+pub async fn forget(secrets: &dyn Secrets, store: &Arc<dyn Store>) -> Result<(), IdentityError> {
+    secrets.delete(KEY_NAME).await?;
+    let store = Arc::clone(store);
+    let gone = Change::Delete { kind: ROW.0.into(), key: ROW.1.into() };
+    blocking(move || store.apply(&[gone])).await?;
+    Ok(())
+}
+
+/// Kind and key of the row.
+const ROW: (&str, &str) = ("meta", "identity");
+
+async fn stored(
+    store: &Arc<dyn Store>,
+) -> Result<Option<(DashboardId, Option<Pin>)>, IdentityError> {
+    let store = Arc::clone(store);
+    let rows = blocking(move || store.rows(ROW.0)).await?;
+    let Some(row) = rows.into_iter().find(|row| row.key == ROW.1) else { return Ok(None) };
+    let damaged = || StoreError::Damaged("the identity row cannot be read".to_owned());
+    let body: StoredIdentity = serde_json::from_str(&row.body).map_err(|_| damaged())?;
+    let id = DashboardId::from_str(&body.dashboard_id).map_err(|_| damaged())?;
+    Ok(Some((id, Pin::from_str(&body.pin_sha256).ok())))
+}
+
+async fn remember(
+    store: &Arc<dyn Store>,
+    identity: &Identity,
+    pin: Option<Pin>,
+) -> Result<(), IdentityError> {
+    let body = StoredIdentity {
+        dashboard_id: identity.dashboard_id.to_string(),
+        pin_sha256: pin.map_or_else(String::new, |pin| pin.to_string()),
+    };
+    let body = serde_json::to_string(&body)
+        .map_err(|e| StoreError::Failed(format!("the identity row cannot be written: {e}")))?;
+    let row = Row { kind: ROW.0.into(), key: ROW.1.into(), body };
+    let store = Arc::clone(store);
+    blocking(move || store.apply(&[Change::Put(row)])).await?;
+    Ok(())
+}
+
+fn key_of(secret: &SecretBytes) -> Result<StaticKey, IdentityError> {
+    let bytes = secret.expose();
+    let bytes: [u8; 32] = bytes.try_into().map_err(|_| IdentityError::WrongSize(bytes.len()))?;
+    Ok(StaticKey::from_bytes(bytes))
+}
+
+fn fresh_key() -> Result<StaticKey, IdentityError> {
+    Ok(StaticKey::from_bytes(random()?))
+}
+
+fn fresh_id() -> Result<DashboardId, IdentityError> {
+    Ok(DashboardId::from_random(random()?))
+}
+
+fn random<const N: usize>() -> Result<[u8; N], IdentityError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|e| IdentityError::Random(e.to_string()))?;
+    Ok(bytes)
+}

@@ -1,0 +1,61 @@
+//! `cargo xtask test`: everything that checks Kiln on this machine, real parts included.
+use std::process::Command;
+use std::time::Instant;
+
+use crate::run::{Outcome, cargo, command, root, run, say};
+use crate::{packages, python};
+
+/// One step of the run.
+struct Step {
+    name: &'static str,
+    what: &'static str,
+    run: fn() -> Outcome,
+}
+
+const STEPS: &[Step] = &[Step {
+    name: "unit",
+    what: "every crate, vectors, simulated worlds, properties, architecture, conformance",
+    run: || run(&mut cargo(&["test", "--locked", "--workspace"])),
+}];
+
+/// Runs all steps, or the named ones, and prints one summary.
+pub fn test(arguments: &[String]) -> Outcome {
+    if arguments.iter().any(|a| a == "--list") {
+        for step in STEPS {
+            println!("{:12} {}", step.name, step.what);
+        }
+        return Ok(());
+    }
+    if let Some(unknown) = arguments
+        .iter()
+        .find(|a| STEPS.iter().all(|s| s.name != a.as_str()))
+    {
+        return Err(format!("there is no step {unknown}; --list shows them"));
+    }
+    packages::ensure(&[packages::BUILD, packages::TEST])?;
+    let chosen = |step: &&Step| arguments.is_empty() || arguments.iter().any(|a| a == step.name);
+    let mut results = Vec::new();
+    for step in STEPS.iter().filter(chosen) {
+        say(&format!("{}: {}", step.name, step.what));
+        let begun = Instant::now();
+        let outcome = (step.run)();
+        results.push((step.name, outcome, begun.elapsed()));
+    }
+    say("summary");
+    let mut failed = 0;
+    for (name, outcome, took) in &results {
+        match outcome {
+            Ok(()) => println!("passed  {name:12} {:6.1} s", took.as_secs_f64()),
+            Err(why) => {
+                failed += 1;
+                println!("FAILED  {name:12} {:6.1} s  {why}", took.as_secs_f64());
+            }
+        }
+    }
+    println!("{} passed, {failed} failed", results.len() - failed);
+    if failed == 0 {
+        Ok(())
+    } else {
+        Err("some steps failed".to_owned())
+    }
+}
