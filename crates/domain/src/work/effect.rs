@@ -26,6 +26,8 @@ pub enum Effect {
     MakeBundle(JobId, ConfigurationName),
     /// Offloader: send header and chunks; ends with `Uploaded`.
     Upload(LinkId, Box<SubmitHeader>, BlobId),
+    /// Offloader: stop sending chunks of this upload, the receiver refused it; ends with `Uploaded`.
+    StopUpload(LinkId, WireJobId),
     /// Offloader: ask for artifacts and assemble them; ends with `Downloaded`.
     Download(LinkId, WireJobId),
     /// Offloader: validate artifacts and put them into the local tree; ends with `Materialised`.
@@ -58,6 +60,8 @@ pub enum Effect {
 
     /// Make sure a version is installed; output goes to the job's log; ends with `Provisioned`.
     Provision(JobId, EsphomeVersion),
+    /// Make sure a version is installed because the owner asked; told by `EnvironmentsChanged`.
+    InstallEnvironment(EsphomeVersion),
     /// Run a compile, clean or reset on this machine; ends with `ProcessEnded`.
     Build {
         /// The job.
@@ -108,8 +112,12 @@ pub struct StoredJob {
     pub losses: u8,
     /// The outcome was told to the offloader (receiver).
     pub outcome_told: bool,
-    /// The offloader chose this receiver and no other.
+    /// The owner chose this receiver and no other.
     pub only_on: Option<Pin>,
     /// The owner chose this machine.
     pub force_local: bool,
+    /// The prerequisite completed once; it need not exist any more.
+    pub released: bool,
+    /// Somebody asked to cancel; beats every later outcome, also after a restart.
+    pub cancel_requested: bool,
 }

@@ -32,6 +32,10 @@ pub enum Event {
     /// Offloader: artifacts are in the local build tree, or nothing changed.
     Materialised(JobId, Result<(), StepFailure>),
 
+    /// Receiver: a header was accepted, its chunks follow.
+    SubmissionStarted(LinkId, WireJobId),
+    /// Receiver: a started upload was refused or given up; not told when its session ended.
+    SubmissionDropped(LinkId, WireJobId),
     /// Receiver: a bundle is complete, verified and durable.
     SubmissionArrived {
         /// The session.

@@ -2,6 +2,8 @@
 
 mod effect;
 mod event;
+mod machine;
 
 pub use effect::{BuildTree, Effect, StoredJob};
 pub use event::{BundleFacts, DownloadFailure, Event, ProcessOutcome, StepFailure};
+pub use machine::Work;
