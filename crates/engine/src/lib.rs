@@ -1,1 +1,3 @@
 //! The runtime: drives peer-link and domain, performs their effects through ports.
+
+pub mod records;
