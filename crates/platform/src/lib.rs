@@ -1,1 +1,3 @@
 //! Adapters: keyring, store, sockets, mDNS, processes, clock, paths.
+
+pub mod net;

@@ -2,6 +2,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+/// Largest message an accepted connection takes until [`Reader::limit`] is called: msg1 is 32
+/// bytes and a short intent (trust.md §1.4).
+pub const FIRST_MESSAGE_LIMIT: usize = 1024;
+
 /// Why the network did not do it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NetError {
@@ -33,18 +37,28 @@ pub enum Incoming {
     Binary(Vec<u8>),
     /// A text message; always a protocol error here.
     Text,
-    /// Closed by the other side, with its code if it gave one.
+    /// Closed or reset by the other side, with its code if it gave one. Every later call says the
+    /// same.
     Closed(Option<u16>),
 }
 
-/// The reading half. `next` is cancel safe.
+/// The reading half. `next` is cancel safe. Reading and writing never wait for each other, so bulk
+/// may flow both ways at once.
 #[async_trait::async_trait]
 pub trait Reader: Send {
     /// Waits for the next message. Pings are answered underneath.
     async fn next(&mut self) -> Result<Incoming, NetError>;
 
-    /// Sets the largest message accepted from now on, in bytes.
+    /// Sets the largest message accepted from now on, in bytes. A frame that announces more is
+    /// refused before anything is allocated for it. An accepted connection starts at
+    /// [`FIRST_MESSAGE_LIMIT`].
     fn limit(&mut self, max_message_bytes: usize);
+
+    /// Tells the listener that this peer is who it has to be: the connection no longer counts as
+    /// half open, cannot be dropped in favour of a newer one, and its source address is preferred
+    /// for the next 24 h. Does nothing on a dialled connection. The slot is released when both
+    /// halves are dropped.
+    fn authenticated(&mut self) {}
 }
 
 /// The writing half. Dropping it without `close` resets the connection.
