@@ -1,1 +1,21 @@
 //! Bundles and artifacts: hostile-proof extraction, packing, materialising.
+//!
+//! Everything with a tar.gz on disk. What a peer sent is read by [one strict reader](ArchiveFault)
+//! and written on directory handles that follow no link; nothing of the local tree changes before
+//! all of an archive was accepted. All calls block on the disk and look at a cancellation flag.
+
+mod extract;
+mod fault;
+mod manifest;
+mod member_name;
+mod members;
+mod name_set;
+#[expect(dead_code, reason = "packing reads plain files next")]
+mod tree;
+
+pub use extract::{
+    BundleRefused, ExtractError, ExtractedBundle, extract_bundle, finish_interrupted,
+};
+pub use fault::ArchiveFault;
+pub use manifest::ManifestFault;
+pub use member_name::NameFault;

@@ -83,9 +83,9 @@ fn reserved(stem: &str) -> bool {
 }
 
 /// Returns whether `name` can be one path component on Linux, macOS and Windows alike
-/// (builds.md §5.2): no separator, control or shell-of-Windows character, no trailing dot or
-/// space, no device name, at most 255 bytes.
-pub(crate) fn storable_component(name: &str) -> bool {
+/// (builds.md §5.2): no separator, control or shell-of-Windows character, no leading space, no
+/// trailing dot or space, no device name, at most 255 bytes. `.` and `..` are not.
+pub fn storable_component(name: &str) -> bool {
     const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
     let bad = |c: char| c.is_control() || "/\\:<>\"|?*".contains(c);
     if name.is_empty() || name.len() > 255 || name.contains(bad) {
