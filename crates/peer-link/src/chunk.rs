@@ -1,0 +1,307 @@
+//! Bulk data: [`Chunk`], the [`Assembler`] that checks a stream of them, the [`Chunker`] that cuts
+//! one (peer-link.md §5.6, §6.4, §8.1 B-24 to B-27).
+use std::borrow::Cow;
+
+use aws_lc_rs::digest;
+use base64_simd::STANDARD;
+use kiln_model::SubmitRefusal;
+use kiln_model::witness::DigestVerified;
+
+use crate::json::Object;
+use crate::session::Side;
+
+/// One piece of a bundle or of a tarball, its payload still base64.
+#[derive(Debug, PartialEq)]
+pub struct Chunk<'a> {
+    /// The job it belongs to.
+    pub job_id: Cow<'a, str>,
+    /// Its number, counted from 0; as sent, possibly nonsense.
+    pub index: i64,
+    /// The sender says that it is the last one.
+    pub is_last: bool,
+    payload: Payload<'a>,
+}
+
+#[derive(Debug, PartialEq)]
+enum Payload<'a> {
+    /// Base64 that was checked, in the buffer it came in.
+    Checked(&'a mut [u8]),
+    /// Text that may be base64.
+    Text(String),
+}
+
+/// Members before and after the payload, as every known writer puts them.
+const TYPE: &[u8] = br#"{"type":""#;
+const JOB_ID: &[u8] = br#"","job_id":""#;
+const INDEX: &[u8] = br#"","chunk_index":"#;
+const DATA: &[u8] = br#","data_b64":""#;
+const LAST: &[u8] = br#"","is_last":true}"#;
+const NOT_LAST: &[u8] = br#"","is_last":false}"#;
+
+impl<'a> Chunk<'a> {
+    /// Returns the bytes, decoded where they lie when possible.
+    ///
+    /// # Errors
+    /// [`SubmitRefusal::ChunkDecodeFailed`] if the text is not strict base64.
+    fn decode(self) -> Result<Cow<'a, [u8]>, SubmitRefusal> {
+        let failed = |_| SubmitRefusal::ChunkDecodeFailed;
+        match self.payload {
+            Payload::Checked(text) => {
+                let bytes: &'a [u8] = STANDARD.decode_inplace(text).map_err(failed)?;
+                Ok(Cow::Borrowed(bytes))
+            }
+            Payload::Text(text) => {
+                let bytes = STANDARD.decode_to_vec(text).map_err(failed)?;
+                Ok(Cow::Owned(bytes))
+            }
+        }
+    }
+
+    /// Reads the members; `None` if one is missing or of the wrong type.
+    pub(crate) fn read(object: &Object<'_>) -> Option<Chunk<'static>> {
+        Some(Chunk {
+            job_id: Cow::Owned(object.string("job_id")?.into_owned()),
+            index: object.integer("chunk_index")?,
+            payload: Payload::Text(object.string("data_b64")?.into_owned()),
+            is_last: object.boolean("is_last")?,
+        })
+    }
+
+    /// Finds the parts of a chunk frame that looks exactly as writers make it. Anything unusual
+    /// (other order, white space, escapes, a payload that is not base64) is left to the JSON
+    /// reader, so both ways give the same result.
+    pub(crate) fn find(side: Side, frame: &[u8]) -> Option<Place> {
+        let word: &[u8] = match side {
+            Side::Receiver => b"submit_job_chunk",
+            Side::Offloader => b"artifacts_chunk",
+        };
+        let rest = frame.strip_prefix(TYPE)?.strip_prefix(word)?;
+        let rest = rest.strip_prefix(JOB_ID)?;
+        let id_start = frame.len() - rest.len();
+        let id_len = rest.iter().position(|byte| *byte == b'"')?;
+        let (id, rest) = rest.split_at_checked(id_len)?;
+        if id.iter().any(|b| *b == b'\\' || *b < 0x20) || std::str::from_utf8(id).is_err() {
+            return None;
+        }
+        let rest = rest.strip_prefix(INDEX)?;
+        let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+        let (number, rest) = rest.split_at_checked(digits)?;
+        if digits == 0 || digits > 18 || (digits > 1 && number.first() == Some(&b'0')) {
+            return None;
+        }
+        let index = number
+            .iter()
+            .fold(0, |n, digit| n * 10 + i64::from(digit - b'0'));
+        let rest = rest.strip_prefix(DATA)?;
+        let data_start = frame.len() - rest.len();
+        let (data, is_last) = match (rest.strip_suffix(LAST), rest.strip_suffix(NOT_LAST)) {
+            (Some(data), _) => (data, true),
+            (None, Some(data)) => (data, false),
+            (None, None) => return None,
+        };
+        STANDARD.check(data).ok()?;
+        Some(Place {
+            id: (id_start, id_start + id_len),
+            data: (data_start, data_start + data.len()),
+            index,
+            is_last,
+        })
+    }
+}
+
+/// Where the parts of a chunk lie in its frame.
+pub(crate) struct Place {
+    id: (usize, usize),
+    data: (usize, usize),
+    index: i64,
+    is_last: bool,
+}
+
+impl Place {
+    /// Takes the parts out of the frame they were found in.
+    pub(crate) fn take(self, frame: &mut [u8]) -> Chunk<'_> {
+        let (head, tail) = frame.split_at_mut(self.data.0);
+        let id = head.get(self.id.0..self.id.1).unwrap_or_default();
+        let data = tail
+            .get_mut(..self.data.1 - self.data.0)
+            .unwrap_or_default();
+        Chunk {
+            job_id: String::from_utf8_lossy(id),
+            index: self.index,
+            is_last: self.is_last,
+            payload: Payload::Checked(data),
+        }
+    }
+}
+
+/// Appends a chunk frame to `frame`. `data` is at most [`crate::limits::CHUNK`] bytes.
+pub(crate) fn encode_chunk(
+    side: Side,
+    job_id: &str,
+    piece: Piece,
+    data: &[u8],
+    frame: &mut Vec<u8>,
+) {
+    frame.reserve(128 + 2 * job_id.len() + STANDARD.encoded_length(data.len()));
+    frame.extend_from_slice(TYPE);
+    frame.extend_from_slice(match side {
+        Side::Offloader => b"submit_job_chunk",
+        Side::Receiver => b"artifacts_chunk",
+    });
+    frame.extend_from_slice(br#"","job_id":"#);
+    frame.extend_from_slice(&crate::intent::json(&job_id));
+    frame.extend_from_slice(br#","chunk_index":"#);
+    frame.extend_from_slice(piece.index.to_string().as_bytes());
+    frame.extend_from_slice(DATA);
+    STANDARD.encode_append(data, frame);
+    frame.extend_from_slice(if piece.is_last { LAST } else { NOT_LAST });
+}
+
+/// Checks a stream of chunks against its header and hands the bytes on; it holds none of them.
+pub struct Assembler {
+    total: u64,
+    chunks: i64,
+    sha256: String,
+    received: u64,
+    next: i64,
+    digest: digest::Context,
+}
+
+impl Assembler {
+    /// Judges a header: at least one byte, at least one chunk, at most `cap` bytes.
+    ///
+    /// # Errors
+    /// [`SubmitRefusal::EmptyBundle`], [`SubmitRefusal::ChunkCountMismatch`],
+    /// [`SubmitRefusal::Oversized`], looked for in this order.
+    pub fn new(
+        total_bytes: i64,
+        num_chunks: i64,
+        sha256: &str,
+        cap: u64,
+    ) -> Result<Self, SubmitRefusal> {
+        let total = match u64::try_from(total_bytes) {
+            Ok(0) | Err(_) => return Err(SubmitRefusal::EmptyBundle),
+            Ok(total) => total,
+        };
+        if num_chunks <= 0 {
+            return Err(SubmitRefusal::ChunkCountMismatch);
+        }
+        if total > cap {
+            return Err(SubmitRefusal::Oversized);
+        }
+        Ok(Self {
+            total,
+            chunks: num_chunks,
+            sha256: sha256.to_owned(),
+            received: 0,
+            next: 0,
+            digest: digest::Context::new(&digest::SHA256),
+        })
+    }
+
+    /// Takes the next chunk and returns its bytes, to be written at once.
+    ///
+    /// # Errors
+    /// The first rule it breaks: [`SubmitRefusal::PostCompletion`],
+    /// [`SubmitRefusal::ChunkDecodeFailed`], [`SubmitRefusal::OutOfOrder`],
+    /// [`SubmitRefusal::Oversized`], [`SubmitRefusal::ChunkCountMismatch`]. The stream is over.
+    pub fn feed<'a>(&mut self, chunk: Chunk<'a>) -> Result<Cow<'a, [u8]>, SubmitRefusal> {
+        let (index, is_last) = (chunk.index, chunk.is_last);
+        if self.is_complete() {
+            return Err(SubmitRefusal::PostCompletion);
+        }
+        let bytes = chunk.decode()?;
+        if index != self.next {
+            return Err(SubmitRefusal::OutOfOrder);
+        }
+        if bytes.len() as u64 > self.total - self.received {
+            return Err(SubmitRefusal::Oversized);
+        }
+        if is_last != (self.next + 1 == self.chunks) {
+            return Err(SubmitRefusal::ChunkCountMismatch);
+        }
+        self.digest.update(&bytes);
+        self.received += bytes.len() as u64;
+        self.next += 1;
+        Ok(bytes)
+    }
+
+    /// Returns whether the last chunk is in.
+    pub fn is_complete(&self) -> bool {
+        self.next == self.chunks
+    }
+
+    /// Returns the bytes received so far and in total.
+    pub fn progress(&self) -> (u64, u64) {
+        (self.received, self.total)
+    }
+
+    /// Compares size and digest; letter case of the announced digest does not count.
+    ///
+    /// # Errors
+    /// [`SubmitRefusal::Undersized`], [`SubmitRefusal::HashMismatch`].
+    pub fn finish(self) -> Result<DigestVerified, SubmitRefusal> {
+        if !self.is_complete() || self.received < self.total {
+            return Err(SubmitRefusal::Undersized);
+        }
+        let mut sha256 = [0; 32];
+        sha256.copy_from_slice(self.digest.finish().as_ref());
+        if kiln_model::Pin(sha256).to_string() != self.sha256.to_ascii_lowercase() {
+            return Err(SubmitRefusal::HashMismatch);
+        }
+        Ok(DigestVerified::assertion())
+    }
+}
+
+/// Cuts `total` bytes into pieces; the last one is the shortest.
+#[derive(Clone, Debug)]
+pub struct Chunker {
+    total: u64,
+    size: u64,
+    next: u64,
+}
+
+/// One piece to be sent: read `len` bytes and seal them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Its number, counted from 0.
+    pub index: u64,
+    /// Bytes in it.
+    pub len: usize,
+    /// No piece follows.
+    pub is_last: bool,
+}
+
+impl Chunker {
+    /// Plans pieces of `size` bytes; see [`crate::Sealer::chunk_size`].
+    pub fn new(total: u64, size: usize) -> Self {
+        let size = size.max(1) as u64;
+        Self {
+            total,
+            size,
+            next: 0,
+        }
+    }
+
+    /// Returns how many pieces there are, for the header.
+    pub fn num_chunks(&self) -> u64 {
+        self.total.div_ceil(self.size)
+    }
+}
+
+impl Iterator for Chunker {
+    type Item = Piece;
+
+    fn next(&mut self) -> Option<Piece> {
+        let index = self.next;
+        if index >= self.num_chunks() {
+            return None;
+        }
+        self.next += 1;
+        Some(Piece {
+            index,
+            len: (self.total - index * self.size).min(self.size) as usize,
+            is_last: self.next == self.num_chunks(),
+        })
+    }
+}

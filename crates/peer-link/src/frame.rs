@@ -1,0 +1,472 @@
+//! Session frames: JSON to [`Frame`] and [`Message`] to JSON (peer-link.md §5).
+//!
+//! Unknown types and types in the wrong direction are values, not errors; so are malformed frames
+//! of a known type, which say what has to be answered.
+use kiln_model::{
+    ArtifactsRefusal, CloseReason, FailureReason, FirmwareOffset, JobStatus, Message, QueueStatus,
+    ResetRefusal, SubmitHeader, SubmitRefusal, TerminateReason, WireJobId,
+};
+use serde::Serialize;
+
+use crate::chunk::Chunk;
+use crate::error::Misbehaviour;
+use crate::intent::json;
+use crate::json::Object;
+use crate::limits::{MAX_DETAIL, MAX_DISPLAY, MAX_ERROR_MESSAGE};
+use crate::session::Side;
+
+/// One decoded frame.
+#[derive(Debug, PartialEq)]
+pub enum Frame<'a> {
+    /// A frame for the decision makers.
+    Message(Message),
+    /// The header of an upload (receivers only).
+    SubmitJob(SubmitHeader),
+    /// A piece of an upload (receivers) or of an artifact stream (offloaders).
+    Chunk(Chunk<'a>),
+    /// To be answered with [`pong`] and this nonce.
+    Ping(Nonce),
+    /// A sign of life and nothing else.
+    Pong,
+    /// The other side ends the session; close with 1000 and say nothing more.
+    Terminate(CloseReason),
+    /// Not for us: an unknown or missing type, the wrong direction, a word we do not know.
+    Ignored,
+    /// A known type that breaks its rules.
+    Malformed(FrameFault),
+}
+
+/// What a malformed frame leads to (peer-link.md §5.1).
+#[derive(Clone, Debug, PartialEq)]
+pub enum FrameFault {
+    /// Log it and go on.
+    Ignore,
+    /// Drop an upload in progress, send this acknowledgement if there is one, then terminate with
+    /// `malformed_frame`.
+    Terminate {
+        /// What to send before.
+        first: Option<Message>,
+    },
+}
+
+/// The nonce of a ping: any JSON value, echoed verbatim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nonce(String);
+
+impl Nonce {
+    /// Returns the nonce as JSON text.
+    pub fn as_json(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Decodes one plaintext as `side`, decoding nothing of a chunk's payload yet.
+///
+/// # Errors
+/// [`Misbehaviour::NotJson`], [`Misbehaviour::NotAnObject`]: the session ends.
+pub(crate) fn decode(side: Side, plaintext: &mut [u8]) -> Result<Frame<'_>, Misbehaviour> {
+    match Chunk::find(side, plaintext) {
+        Some(place) => Ok(Frame::Chunk(place.take(plaintext))),
+        None => decode_slowly(side, plaintext),
+    }
+}
+
+/// Decodes one plaintext without the short cut for chunks.
+pub(crate) fn decode_slowly(side: Side, plaintext: &[u8]) -> Result<Frame<'static>, Misbehaviour> {
+    let object = Object::parse(plaintext)?;
+    let Some(kind) = object.string("type") else {
+        return Ok(Frame::Ignored);
+    };
+    let frame = match (kind.as_ref(), side) {
+        ("ping", _) => {
+            let nonce = object.get("nonce").map_or("null", |value| value.raw());
+            Frame::Ping(Nonce(nonce.to_owned()))
+        }
+        ("pong", _) => Frame::Pong,
+        ("terminate", _) => Frame::Terminate(close_reason(&object)),
+        ("submit_job", Side::Receiver) => {
+            submit_job(&object).unwrap_or_else(|| refuse(&object, SubmitRefusal::InvalidHeader))
+        }
+        ("submit_job_chunk", Side::Receiver) => Chunk::read(&object)
+            .map(Frame::Chunk)
+            .unwrap_or_else(|| refuse(&object, SubmitRefusal::InvalidChunk)),
+        ("cancel_job", Side::Receiver) => message_or(
+            job_id(&object).map(|job_id| Message::CancelJob { job_id }),
+            || FrameFault::Ignore,
+        ),
+        ("download_artifacts", Side::Receiver) => {
+            let message = job_id(&object).map(|job_id| Message::DownloadArtifacts { job_id });
+            message_or(message, || FrameFault::Terminate { first: None })
+        }
+        ("reset_build_env", Side::Receiver) => {
+            let message = job_id(&object).map(|job_id| Message::ResetBuildEnv { job_id });
+            message_or(message, || {
+                let verdict = Err(Some(ResetRefusal::InvalidFrame));
+                let job_id = echoed_job_id(&object);
+                let first = Some(Message::ResetBuildEnvAck { job_id, verdict });
+                FrameFault::Terminate { first }
+            })
+        }
+        ("queue_status", Side::Offloader) => tolerate(queue_status(&object)),
+        ("submit_job_ack", Side::Offloader) => tolerate(submit_job_ack(&object)),
+        ("job_state_changed", Side::Offloader) => job_state_changed(&object),
+        ("job_output", Side::Offloader) => job_output(&object),
+        ("artifacts_start", Side::Offloader) => tolerate(artifacts_start(&object)),
+        ("artifacts_chunk", Side::Offloader) => {
+            Chunk::read(&object).map_or(Frame::Malformed(FrameFault::Ignore), Frame::Chunk)
+        }
+        ("artifacts_end", Side::Offloader) => tolerate(artifacts_end(&object)),
+        ("reset_build_env_ack", Side::Offloader) => tolerate(reset_build_env_ack(&object)),
+        _ => Frame::Ignored,
+    };
+    Ok(frame)
+}
+
+fn message_or(message: Option<Message>, fault: impl FnOnce() -> FrameFault) -> Frame<'static> {
+    match message {
+        Some(message) => Frame::Message(message),
+        None => Frame::Malformed(fault()),
+    }
+}
+
+fn tolerate(message: Option<Message>) -> Frame<'static> {
+    message_or(message, || FrameFault::Ignore)
+}
+
+fn refuse(object: &Object<'_>, reason: SubmitRefusal) -> Frame<'static> {
+    let first = Some(Message::SubmitJobAck {
+        job_id: echoed_job_id(object),
+        verdict: Err(Some(reason)),
+    });
+    Frame::Malformed(FrameFault::Terminate { first })
+}
+
+fn job_id(object: &Object<'_>) -> Option<WireJobId> {
+    Some(WireJobId(object.string("job_id")?.into_owned()))
+}
+
+fn echoed_job_id(object: &Object<'_>) -> WireJobId {
+    job_id(object).unwrap_or(WireJobId(String::new()))
+}
+
+fn close_reason(object: &Object<'_>) -> CloseReason {
+    match object.string("reason") {
+        None => CloseReason::PeerHungUp,
+        Some(word) => match TerminateReason::from_word(&word) {
+            Some(reason) => CloseReason::Terminated(reason),
+            None => CloseReason::TerminatedUnknown(word.into_owned()),
+        },
+    }
+}
+
+fn submit_job(object: &Object<'_>) -> Option<Frame<'static>> {
+    let display = |name| {
+        let text = object.string(name).unwrap_or_default();
+        let short = text.chars().nth(MAX_DISPLAY).is_none();
+        if short {
+            text.into_owned()
+        } else {
+            String::new()
+        }
+    };
+    let version = object.string("target_esphome_version");
+    Some(Frame::SubmitJob(SubmitHeader {
+        job_id: job_id(object)?,
+        configuration_filename: object.string("configuration_filename")?.into_owned(),
+        target: object.string("target")?.into_owned(),
+        total_bundle_bytes: object.integer("total_bundle_bytes")?,
+        num_chunks: object.integer("num_chunks")?,
+        bundle_sha256: object.string("bundle_sha256")?.into_owned(),
+        device_name: display("device_name"),
+        device_friendly_name: display("device_friendly_name"),
+        target_esphome_version: version.and_then(|text| text.parse().ok()),
+        skip_bootloader: object.boolean("skip_bootloader") == Some(true),
+    }))
+}
+
+fn queue_status(object: &Object<'_>) -> Option<Message> {
+    Some(Message::QueueStatus(QueueStatus {
+        idle: object.boolean("idle")?,
+        running: object.boolean("running")?,
+        queue_depth: object.integer("queue_depth")?.try_into().unwrap_or(0),
+    }))
+}
+
+/// Reads `accepted` and, if it is false, the reason.
+fn verdict<R>(object: &Object<'_>, word: fn(&str) -> Option<R>) -> Option<Result<(), Option<R>>> {
+    if object.boolean("accepted")? {
+        return Some(Ok(()));
+    }
+    Some(Err(object.string("reason").and_then(|text| word(&text))))
+}
+
+fn submit_job_ack(object: &Object<'_>) -> Option<Message> {
+    Some(Message::SubmitJobAck {
+        job_id: job_id(object)?,
+        verdict: verdict(object, SubmitRefusal::from_word)?,
+    })
+}
+
+fn reset_build_env_ack(object: &Object<'_>) -> Option<Message> {
+    Some(Message::ResetBuildEnvAck {
+        job_id: job_id(object)?,
+        verdict: verdict(object, ResetRefusal::from_word)?,
+    })
+}
+
+fn artifacts_end(object: &Object<'_>) -> Option<Message> {
+    let detail = object.string("detail").unwrap_or_default();
+    let detail = || detail.chars().take(MAX_DETAIL).collect();
+    Some(Message::ArtifactsEnd {
+        job_id: job_id(object)?,
+        verdict: verdict(object, ArtifactsRefusal::from_word)?.map_err(|word| (word, detail())),
+    })
+}
+
+/// An offset other than the two known ones reads as zero: it is announced for people, flashing
+/// takes its offsets from the artifacts.
+fn artifacts_start(object: &Object<'_>) -> Option<Message> {
+    let offset = object.string("firmware_offset")?;
+    Some(Message::ArtifactsStart {
+        job_id: job_id(object)?,
+        total_bytes: object.integer("total_bytes")?,
+        num_chunks: object.integer("num_chunks")?,
+        artifacts_sha256: object.string("artifacts_sha256")?.into_owned(),
+        firmware_offset: if offset == FirmwareOffset::Esp32.word() {
+            FirmwareOffset::Esp32
+        } else {
+            FirmwareOffset::Zero
+        },
+    })
+}
+
+fn job_state_changed(object: &Object<'_>) -> Frame<'static> {
+    let members = (
+        job_id(object),
+        object.string("status"),
+        object.string("error_message"),
+    );
+    let (Some(job_id), Some(status), Some(error_message)) = members else {
+        return Frame::Malformed(FrameFault::Ignore);
+    };
+    let Some(status) = JobStatus::from_word(&status) else {
+        return Frame::Ignored;
+    };
+    let provision = object.string("failure_reason").as_deref() == Some(PROVISION);
+    Frame::Message(Message::JobStateChanged {
+        job_id,
+        status,
+        error_message: error_message.into_owned(),
+        failure_reason: provision.then_some(FailureReason::Provision),
+    })
+}
+
+fn job_output(object: &Object<'_>) -> Frame<'static> {
+    let members = (
+        job_id(object),
+        object.string("stream"),
+        object.string("line"),
+    );
+    let (Some(job_id), Some(stream), Some(line)) = members else {
+        return Frame::Malformed(FrameFault::Ignore);
+    };
+    match stream.as_ref() {
+        "stdout" | "stderr" => Frame::Message(Message::JobOutput {
+            job_id,
+            line: line.into_owned(),
+        }),
+        _ => Frame::Ignored,
+    }
+}
+
+/// The only category of failure (peer-link.md §5.8).
+const PROVISION: &str = "provision";
+
+/// Writes a ping.
+pub(crate) fn ping(nonce: u64) -> Vec<u8> {
+    format!(r#"{{"type":"ping","nonce":{nonce}}}"#).into_bytes()
+}
+
+/// Writes the answer to a ping.
+pub(crate) fn pong(nonce: &Nonce) -> Vec<u8> {
+    format!(r#"{{"type":"pong","nonce":{}}}"#, nonce.0).into_bytes()
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Wire<'a> {
+    Terminate {
+        reason: &'a str,
+    },
+    QueueStatus {
+        idle: bool,
+        running: bool,
+        queue_depth: u64,
+    },
+    SubmitJob {
+        job_id: &'a str,
+        configuration_filename: &'a str,
+        target: &'a str,
+        total_bundle_bytes: i64,
+        num_chunks: i64,
+        bundle_sha256: &'a str,
+        device_name: &'a str,
+        device_friendly_name: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        target_esphome_version: Option<&'a str>,
+        skip_bootloader: bool,
+    },
+    SubmitJobAck {
+        job_id: &'a str,
+        accepted: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'a str>,
+    },
+    JobStateChanged {
+        job_id: &'a str,
+        status: &'a str,
+        error_message: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        failure_reason: Option<&'a str>,
+    },
+    JobOutput {
+        job_id: &'a str,
+        stream: &'a str,
+        line: &'a str,
+    },
+    CancelJob {
+        job_id: &'a str,
+    },
+    DownloadArtifacts {
+        job_id: &'a str,
+    },
+    ArtifactsStart {
+        job_id: &'a str,
+        total_bytes: i64,
+        num_chunks: i64,
+        artifacts_sha256: &'a str,
+        firmware_offset: &'a str,
+    },
+    ArtifactsEnd {
+        job_id: &'a str,
+        accepted: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'a str>,
+        #[serde(skip_serializing_if = "str::is_empty")]
+        detail: &'a str,
+    },
+    ResetBuildEnv {
+        job_id: &'a str,
+    },
+    ResetBuildEnvAck {
+        job_id: &'a str,
+        accepted: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'a str>,
+    },
+}
+
+/// Writes the header of an upload.
+pub(crate) fn encode_header(header: &SubmitHeader) -> Vec<u8> {
+    json(&Wire::SubmitJob {
+        job_id: &header.job_id.0,
+        configuration_filename: &header.configuration_filename,
+        target: &header.target,
+        total_bundle_bytes: header.total_bundle_bytes,
+        num_chunks: header.num_chunks,
+        bundle_sha256: &header.bundle_sha256,
+        device_name: &header.device_name,
+        device_friendly_name: &header.device_friendly_name,
+        target_esphome_version: header
+            .target_esphome_version
+            .as_ref()
+            .map(|version| version.as_str()),
+        skip_bootloader: header.skip_bootloader,
+    })
+}
+
+/// Writes a message. Texts for people are cut so that they fit a frame; a line of output is not,
+/// see [`crate::split_output`].
+pub(crate) fn encode(message: &Message) -> Vec<u8> {
+    json(&match message {
+        Message::Terminate(reason) => Wire::Terminate {
+            reason: reason.word(),
+        },
+        Message::QueueStatus(status) => Wire::QueueStatus {
+            idle: status.idle,
+            running: status.running,
+            queue_depth: status.queue_depth,
+        },
+        Message::SubmitJobAck { job_id, verdict } => Wire::SubmitJobAck {
+            job_id: &job_id.0,
+            accepted: verdict.is_ok(),
+            reason: refusal(verdict, SubmitRefusal::word),
+        },
+        Message::JobStateChanged {
+            job_id,
+            status,
+            error_message,
+            failure_reason,
+        } => Wire::JobStateChanged {
+            job_id: &job_id.0,
+            status: status.word(),
+            error_message: cut(error_message, MAX_ERROR_MESSAGE),
+            failure_reason: failure_reason.map(|FailureReason::Provision| PROVISION),
+        },
+        Message::JobOutput { job_id, line } => Wire::JobOutput {
+            job_id: &job_id.0,
+            stream: "stdout",
+            line,
+        },
+        Message::CancelJob { job_id } => Wire::CancelJob { job_id: &job_id.0 },
+        Message::DownloadArtifacts { job_id } => Wire::DownloadArtifacts { job_id: &job_id.0 },
+        Message::ArtifactsStart {
+            job_id,
+            total_bytes,
+            num_chunks,
+            artifacts_sha256,
+            firmware_offset,
+        } => Wire::ArtifactsStart {
+            job_id: &job_id.0,
+            total_bytes: *total_bytes,
+            num_chunks: *num_chunks,
+            artifacts_sha256,
+            firmware_offset: firmware_offset.word(),
+        },
+        Message::ArtifactsEnd { job_id, verdict } => match verdict {
+            Ok(()) => Wire::ArtifactsEnd {
+                job_id: &job_id.0,
+                accepted: true,
+                reason: None,
+                detail: "",
+            },
+            Err((reason, detail)) => Wire::ArtifactsEnd {
+                job_id: &job_id.0,
+                accepted: false,
+                reason: reason.map(ArtifactsRefusal::word),
+                detail: match detail.char_indices().nth(MAX_DETAIL) {
+                    Some((end, _)) => cut(detail, end),
+                    None => detail,
+                },
+            },
+        },
+        Message::ResetBuildEnv { job_id } => Wire::ResetBuildEnv { job_id: &job_id.0 },
+        Message::ResetBuildEnvAck { job_id, verdict } => Wire::ResetBuildEnvAck {
+            job_id: &job_id.0,
+            accepted: verdict.is_ok(),
+            reason: refusal(verdict, ResetRefusal::word),
+        },
+    })
+}
+
+fn refusal<R: Copy>(
+    verdict: &Result<(), Option<R>>,
+    word: fn(R) -> &'static str,
+) -> Option<&'static str> {
+    verdict.err().flatten().map(word)
+}
+
+/// Returns the longest start of `text` of at most `bytes` bytes.
+fn cut(text: &str, bytes: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
+}

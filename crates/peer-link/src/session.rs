@@ -1,0 +1,205 @@
+//! [`Session`]: an open peer link, as a sealing and an opening half that two tasks can own.
+use kiln_model::{Message, Pin, SubmitHeader};
+
+use crate::chunk::{self, Piece};
+use crate::crypto::Direction;
+use crate::error::{Error, Misbehaviour, Misuse, Result};
+use crate::frame::{self, Frame, Nonce};
+use crate::limits::{
+    CHUNK, MAX_OFFLOADER_CIPHERTEXT, MAX_RECEIVER_CIPHERTEXT, MAX_SENT_PLAINTEXT, TAG,
+};
+
+/// Which role this side has in a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// We compile for the peer.
+    Receiver,
+    /// The peer compiles for us.
+    Offloader,
+}
+
+/// Whether both sides announced Kiln's additions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Only what the reference peer knows.
+    Reference,
+    /// Both are Kilns.
+    Kiln,
+}
+
+impl Dialect {
+    pub(crate) fn of(both_kiln: bool) -> Self {
+        if both_kiln {
+            Dialect::Kiln
+        } else {
+            Dialect::Reference
+        }
+    }
+}
+
+/// An open session with an authenticated and, on the receiver, approved peer.
+pub struct Session {
+    side: Side,
+    pin: Pin,
+    dialect: Dialect,
+    sealer: Sealer,
+    opener: Opener,
+}
+
+impl Session {
+    pub(crate) fn new(
+        side: Side,
+        pin: Pin,
+        dialect: Dialect,
+        sending: Direction,
+        receiving: Direction,
+    ) -> Self {
+        let sealer = Sealer {
+            side,
+            dialect,
+            direction: sending,
+            ended: false,
+        };
+        let opener = Opener {
+            side,
+            direction: receiving,
+        };
+        Self {
+            side,
+            pin,
+            dialect,
+            sealer,
+            opener,
+        }
+    }
+
+    /// Returns our role.
+    pub fn side(&self) -> Side {
+        self.side
+    }
+
+    /// Returns the peer's pin.
+    pub fn pin(&self) -> Pin {
+        self.pin
+    }
+
+    /// Returns whether the peer is a Kiln too.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Returns the largest WebSocket message to be accepted, in bytes.
+    pub fn max_message(&self) -> usize {
+        self.opener.max_message()
+    }
+
+    /// Gives each direction its own owner.
+    pub fn split(self) -> (Sealer, Opener) {
+        (self.sealer, self.opener)
+    }
+}
+
+/// The sending half. Messages have to leave in the order in which they were sealed; a failed write
+/// is the end of the session, because its nonce is used up.
+pub struct Sealer {
+    side: Side,
+    dialect: Dialect,
+    direction: Direction,
+    ended: bool,
+}
+
+impl Sealer {
+    /// Seals a frame. After [`Message::Terminate`] nothing more can be sealed.
+    ///
+    /// # Errors
+    /// [`Misuse::TooLarge`] (the session goes on, no nonce is used), [`Misuse::Ended`].
+    pub fn message(&mut self, message: &Message) -> Result<Vec<u8>> {
+        let sealed = self.seal(frame::encode(message))?;
+        self.ended = matches!(message, Message::Terminate(_));
+        Ok(sealed)
+    }
+
+    /// Seals the header of an upload.
+    ///
+    /// # Errors
+    /// As [`Sealer::message`].
+    pub fn header(&mut self, header: &SubmitHeader) -> Result<Vec<u8>> {
+        self.seal(frame::encode_header(header))
+    }
+
+    /// Seals a piece of a bundle (as offloader) or of a tarball (as receiver).
+    ///
+    /// # Errors
+    /// As [`Sealer::message`].
+    pub fn chunk(&mut self, job_id: &str, piece: Piece, data: &[u8]) -> Result<Vec<u8>> {
+        let mut frame = Vec::new();
+        chunk::encode_chunk(self.side, job_id, piece, data, &mut frame);
+        self.seal(frame)
+    }
+
+    /// Returns how many raw bytes a chunk to this peer carries.
+    pub fn chunk_size(&self) -> usize {
+        match self.dialect {
+            Dialect::Reference | Dialect::Kiln => CHUNK,
+        }
+    }
+
+    /// Seals a ping; see [`crate::Heartbeat`] for its number.
+    ///
+    /// # Errors
+    /// As [`Sealer::message`].
+    pub fn ping(&mut self, nonce: u64) -> Result<Vec<u8>> {
+        self.seal(frame::ping(nonce))
+    }
+
+    /// Seals the answer to a ping.
+    ///
+    /// # Errors
+    /// As [`Sealer::message`].
+    pub fn pong(&mut self, nonce: &Nonce) -> Result<Vec<u8>> {
+        self.seal(frame::pong(nonce))
+    }
+
+    fn seal(&mut self, mut plaintext: Vec<u8>) -> Result<Vec<u8>> {
+        if self.ended {
+            return Err(Error::Ours(Misuse::Ended));
+        }
+        if plaintext.len() > MAX_SENT_PLAINTEXT {
+            return Err(Error::Ours(Misuse::TooLarge));
+        }
+        plaintext.reserve_exact(TAG);
+        let sealed = self.direction.seal(&mut plaintext);
+        sealed.map_err(|_| Error::Ours(Misuse::Ended))?;
+        Ok(plaintext)
+    }
+}
+
+/// The receiving half.
+pub struct Opener {
+    side: Side,
+    direction: Direction,
+}
+
+impl Opener {
+    /// Returns the largest WebSocket message to be accepted, in bytes.
+    pub fn max_message(&self) -> usize {
+        match self.side {
+            Side::Receiver => MAX_RECEIVER_CIPHERTEXT,
+            Side::Offloader => MAX_OFFLOADER_CIPHERTEXT,
+        }
+    }
+
+    /// Decrypts a message where it lies and decodes it. Every `Ok` is a sign of life.
+    ///
+    /// # Errors
+    /// [`Error::PeerMisbehaved`]: the session is over. A receiver says so with
+    /// `terminate`/`malformed_frame`, an offloader only closes (peer-link.md §5.1).
+    pub fn open<'m>(&mut self, message: &'m mut [u8]) -> Result<Frame<'m>> {
+        if message.len() > self.max_message() {
+            return Err(Misbehaviour::TooLarge.into());
+        }
+        let plaintext = self.direction.open(message);
+        let plaintext = plaintext.map_err(|_| Misbehaviour::Forged)?;
+        Ok(frame::decode(self.side, plaintext)?)
+    }
+}
