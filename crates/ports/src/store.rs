@@ -1,4 +1,5 @@
 //! [`Store`]: durable records, blobs and job logs.
+use std::fs::File;
 use std::path::PathBuf;
 
 use kiln_model::BlobId;
@@ -54,9 +55,12 @@ pub trait Store: Send + Sync + 'static {
     /// Applies changes in one transaction; synced when it returns.
     fn apply(&self, changes: &[Change]) -> Result<(), StoreError>;
 
-    /// Returns where a blob lies or would lie. The caller writes it (0600), syncs it, and names it
-    /// in a record before anything relies on it.
+    /// Returns where a blob lies or would lie.
     fn blob_path(&self, id: &BlobId) -> PathBuf;
+
+    /// Creates an empty blob that only this user can read (0600), replacing a left-over of the same
+    /// name. The caller writes it, syncs it, and names it in a record before anything relies on it.
+    fn create_blob(&self, id: &BlobId) -> Result<File, StoreError>;
 
     /// Deletes a blob; fine if absent.
     fn drop_blob(&self, id: &BlobId) -> Result<(), StoreError>;

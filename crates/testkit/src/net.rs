@@ -284,7 +284,11 @@ impl SimReader {
             self.net.0.clock.sleep_until(due).await;
         }
         match self.held.take() {
-            None => Err(reset()),
+            None => Ok(Incoming::Closed(None)),
+            Some((due, Incoming::Closed(code))) => {
+                self.held = Some((due, Incoming::Closed(code)));
+                Ok(Incoming::Closed(code))
+            }
             Some((_, Incoming::Binary(m))) if m.len() > self.limit => {
                 Err(NetError::TooLarge(self.limit))
             }
@@ -305,7 +309,7 @@ impl Reader for SimReader {
         };
         tokio::select! {
             biased;
-            () = reset_by_script => Err(reset()),
+            () = reset_by_script => Ok(Incoming::Closed(None)),
             incoming = self.parcel() => incoming,
         }
     }
@@ -465,7 +469,10 @@ mod tests {
         let world = world();
         let (mut near, mut far) = connected(&world).await;
         world.net.reset(ip(1), ip(2));
-        assert!(near.reader.next().await.is_err());
+        assert!(matches!(
+            near.reader.next().await,
+            Ok(Incoming::Closed(None))
+        ));
         assert!(far.writer.send(vec![1]).await.is_err());
     }
 
@@ -474,7 +481,10 @@ mod tests {
         let world = world();
         let (near, mut far) = connected(&world).await;
         drop(near.writer);
-        assert!(far.reader.next().await.is_err());
+        assert!(matches!(
+            far.reader.next().await,
+            Ok(Incoming::Closed(None))
+        ));
     }
 
     #[tokio::test]

@@ -1,5 +1,5 @@
 //! [`DirStore`]: records in memory, blobs and logs in a temporary folder that goes with it.
-use std::fs;
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -13,6 +13,7 @@ pub struct DirStore {
     dir: TempDir,
     rows: Mutex<Vec<Row>>,
     refuse: Mutex<Option<StoreError>>,
+    disk_is_full: Mutex<bool>,
 }
 
 impl DirStore {
@@ -31,12 +32,19 @@ impl DirStore {
             dir,
             rows: Mutex::default(),
             refuse: Mutex::default(),
+            disk_is_full: Mutex::default(),
         }
     }
 
     /// Makes every `apply` fail with this from now on; `None` heals it.
     pub fn refuse(&self, error: Option<StoreError>) {
         *lock(&self.refuse) = error;
+    }
+
+    /// Makes every blob that is created from now on refuse its first byte for want of room. Needs
+    /// a system with `/dev/full`.
+    pub fn fill_disk(&self) {
+        *lock(&self.disk_is_full) = true;
     }
 }
 
@@ -76,6 +84,15 @@ impl Store for DirStore {
 
     fn blob_path(&self, id: &BlobId) -> PathBuf {
         self.dir.path().join("blobs").join(id.as_str())
+    }
+
+    fn create_blob(&self, id: &BlobId) -> Result<File, StoreError> {
+        let failed = |e: std::io::Error| StoreError::Failed(e.to_string());
+        let path = match *lock(&self.disk_is_full) {
+            true => PathBuf::from("/dev/full"),
+            false => self.blob_path(id),
+        };
+        File::create(path).map_err(failed)
     }
 
     fn drop_blob(&self, id: &BlobId) -> Result<(), StoreError> {
