@@ -1,0 +1,25 @@
+//! JSON of [`Device`].
+use kiln_model::{ConfigurationName, Device, Presence, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::form::{self, mirrored};
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Device")]
+struct DeviceJson {
+    #[serde(with = "form")]
+    configuration: ConfigurationName,
+    name: String,
+    friendly_name: String,
+    platform: String,
+    address: String,
+    #[serde(with = "form")]
+    presence: Presence,
+    built_version: String,
+    deployed_version: String,
+    #[serde(with = "form")]
+    last_build: Option<Timestamp>,
+    problem: Option<String>,
+}
+
+mirrored!(Device => DeviceJson);

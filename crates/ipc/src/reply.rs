@@ -1,0 +1,133 @@
+//! JSON of [`Reply`]: its name under `reply`, its content beside it. The same objects are what
+//! `--json` prints.
+use kiln_model::{
+    Device, EnvironmentInfo, ErrorCode, Job, Pin, Reply, RequestError, Settings, View,
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::form::{self, Form, Put, mirrored};
+
+/// Returns the object that stands for a reply on the control channel and under `--json`.
+pub fn reply_json(reply: &Reply) -> serde_json::Value {
+    value(reply)
+}
+
+/// Returns the object that stands for the read model.
+pub fn view_json(view: &View) -> serde_json::Value {
+    value(view)
+}
+
+/// Returns the object that stands for a job.
+pub fn job_json(job: &Job) -> serde_json::Value {
+    value(job)
+}
+
+/// Returns the object that stands for a refusal: `code`, `message`, `hint`.
+pub fn refusal_json(error: &RequestError) -> serde_json::Value {
+    value(error)
+}
+
+/// Nothing here has a map key that is not text or a number that is not finite, the only two
+/// things that JSON cannot write; should one ever appear, `null` says so.
+fn value<T: Form>(of: &T) -> serde_json::Value {
+    serde_json::to_value(Put(of)).unwrap_or_default()
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "RequestError")]
+struct RequestErrorJson {
+    #[serde(with = "form")]
+    code: ErrorCode,
+    message: String,
+    #[serde(default)]
+    hint: String,
+}
+
+mirrored!(RequestError => RequestErrorJson);
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "snake_case")]
+enum ReplyJson {
+    Done,
+    Status {
+        #[serde(flatten, with = "form")]
+        view: Box<View>,
+    },
+    Previewed {
+        #[serde(rename = "pin_sha256", with = "form")]
+        pin: Pin,
+        requires_pairing_key: bool,
+        friendly_name: String,
+    },
+    Paired,
+    PairingPending,
+    Devices {
+        #[serde(with = "form")]
+        devices: Vec<Device>,
+    },
+    Jobs {
+        #[serde(with = "form")]
+        jobs: Vec<Job>,
+    },
+    Environments {
+        #[serde(with = "form")]
+        environments: Vec<EnvironmentInfo>,
+    },
+    Settings {
+        #[serde(with = "form")]
+        settings: Settings,
+    },
+    Refused {
+        #[serde(flatten, with = "form")]
+        error: RequestError,
+    },
+}
+
+impl Form for Reply {
+    fn put<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let json = match self.clone() {
+            Reply::Done => ReplyJson::Done,
+            Reply::Status(view) => ReplyJson::Status { view },
+            Reply::Previewed {
+                pin,
+                requires_pairing_key,
+                friendly_name,
+            } => ReplyJson::Previewed {
+                pin,
+                requires_pairing_key,
+                friendly_name,
+            },
+            Reply::Paired => ReplyJson::Paired,
+            Reply::PairingPending => ReplyJson::PairingPending,
+            Reply::Devices(devices) => ReplyJson::Devices { devices },
+            Reply::Jobs(jobs) => ReplyJson::Jobs { jobs },
+            Reply::Environments(environments) => ReplyJson::Environments { environments },
+            Reply::Settings(settings) => ReplyJson::Settings { settings },
+            Reply::Refused(error) => ReplyJson::Refused { error },
+        };
+        json.serialize(to)
+    }
+
+    fn take<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Ok(match ReplyJson::deserialize(from)? {
+            ReplyJson::Done => Reply::Done,
+            ReplyJson::Status { view } => Reply::Status(view),
+            ReplyJson::Previewed {
+                pin,
+                requires_pairing_key,
+                friendly_name,
+            } => Reply::Previewed {
+                pin,
+                requires_pairing_key,
+                friendly_name,
+            },
+            ReplyJson::Paired => Reply::Paired,
+            ReplyJson::PairingPending => Reply::PairingPending,
+            ReplyJson::Devices { devices } => Reply::Devices(devices),
+            ReplyJson::Jobs { jobs } => Reply::Jobs(jobs),
+            ReplyJson::Environments { environments } => Reply::Environments(environments),
+            ReplyJson::Settings { settings } => Reply::Settings(settings),
+            ReplyJson::Refused { error } => Reply::Refused(error),
+        })
+    }
+}

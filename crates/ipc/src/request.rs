@@ -1,0 +1,175 @@
+//! JSON of [`Request`]: the name under `request`, its arguments beside it.
+use kiln_model::{BuildChoice, DashboardId, Endpoint, JobId, Label, Pin, Port, Request};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::form::{self, Form};
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case")]
+enum RequestJson {
+    Status,
+    RotateIdentity,
+    Preview {
+        #[serde(with = "form")]
+        endpoint: Endpoint,
+    },
+    Pair {
+        #[serde(with = "form")]
+        endpoint: Endpoint,
+        #[serde(rename = "pin_sha256", with = "form")]
+        pin: Pin,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pairing_key: Option<String>,
+        #[serde(with = "form", default)]
+        label: Label,
+    },
+    Unpair {
+        #[serde(rename = "pin_sha256", with = "form")]
+        pin: Pin,
+    },
+    SetPairingEnabled {
+        #[serde(rename = "pin_sha256", with = "form")]
+        pin: Pin,
+        enabled: bool,
+    },
+    EditEndpoint {
+        #[serde(rename = "pin_sha256", with = "form")]
+        pin: Pin,
+        #[serde(with = "form")]
+        endpoint: Endpoint,
+    },
+    OpenWindow,
+    CloseWindow,
+    Approve {
+        #[serde(with = "form")]
+        dashboard_id: DashboardId,
+    },
+    Reject {
+        #[serde(with = "form")]
+        dashboard_id: DashboardId,
+    },
+    RemovePeer {
+        #[serde(with = "form")]
+        dashboard_id: DashboardId,
+    },
+    Devices,
+    Install {
+        device: String,
+        #[serde(with = "form", default = "auto")]
+        build: BuildChoice,
+        #[serde(with = "form", default = "ota")]
+        port: Port,
+    },
+    Compile {
+        device: String,
+        #[serde(with = "form", default = "auto")]
+        build: BuildChoice,
+    },
+    Clean {
+        device: String,
+    },
+    Jobs,
+    Job {
+        #[serde(with = "form")]
+        job: JobId,
+    },
+    Cancel {
+        #[serde(with = "form")]
+        job: JobId,
+    },
+    BuildHere {
+        #[serde(with = "form")]
+        job: JobId,
+    },
+    Environments,
+    InstallEnvironment {
+        version: String,
+    },
+    ResetEnvironment {
+        #[serde(rename = "pin_sha256", with = "form", default)]
+        pin: Option<Pin>,
+    },
+    Settings,
+    SetSettings {
+        settings: Vec<(String, String)>,
+    },
+    Shutdown,
+}
+
+fn auto() -> BuildChoice {
+    BuildChoice::Auto
+}
+
+fn ota() -> Port {
+    Port::Ota
+}
+
+impl Form for Request {
+    fn put<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        RequestJson::from(self.clone()).serialize(to)
+    }
+
+    fn take<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        RequestJson::deserialize(from).map(Request::from)
+    }
+}
+
+/// Writes both conversions from one list of pairs, so that they cannot differ.
+macro_rules! convert {
+    ($($model:pat_param = $made:expr, $json:pat_param = $written:expr;)+) => {
+        impl From<Request> for RequestJson {
+            fn from(request: Request) -> Self {
+                match request { $($model => $written,)+ }
+            }
+        }
+
+        impl From<RequestJson> for Request {
+            fn from(json: RequestJson) -> Self {
+                match json { $($json => $made,)+ }
+            }
+        }
+    };
+}
+
+use Request as M;
+use RequestJson as J;
+
+convert! {
+    M::Status = M::Status, J::Status = J::Status;
+    M::RotateIdentity = M::RotateIdentity, J::RotateIdentity = J::RotateIdentity;
+    M::Preview(endpoint) = M::Preview(endpoint), J::Preview { endpoint } = J::Preview { endpoint };
+    M::Pair { endpoint, pin, pairing_key, label } = M::Pair { endpoint, pin, pairing_key, label },
+        J::Pair { endpoint, pin, pairing_key, label } = J::Pair { endpoint, pin, pairing_key, label };
+    M::Unpair(pin) = M::Unpair(pin), J::Unpair { pin } = J::Unpair { pin };
+    M::SetPairingEnabled(pin, enabled) = M::SetPairingEnabled(pin, enabled),
+        J::SetPairingEnabled { pin, enabled } = J::SetPairingEnabled { pin, enabled };
+    M::EditEndpoint(pin, endpoint) = M::EditEndpoint(pin, endpoint),
+        J::EditEndpoint { pin, endpoint } = J::EditEndpoint { pin, endpoint };
+    M::OpenWindow = M::OpenWindow, J::OpenWindow = J::OpenWindow;
+    M::CloseWindow = M::CloseWindow, J::CloseWindow = J::CloseWindow;
+    M::Approve(dashboard_id) = M::Approve(dashboard_id),
+        J::Approve { dashboard_id } = J::Approve { dashboard_id };
+    M::Reject(dashboard_id) = M::Reject(dashboard_id),
+        J::Reject { dashboard_id } = J::Reject { dashboard_id };
+    M::RemovePeer(dashboard_id) = M::RemovePeer(dashboard_id),
+        J::RemovePeer { dashboard_id } = J::RemovePeer { dashboard_id };
+    M::Devices = M::Devices, J::Devices = J::Devices;
+    M::Install { device, build, port } = M::Install { device, build, port },
+        J::Install { device, build, port } = J::Install { device, build, port };
+    M::Compile { device, build } = M::Compile { device, build },
+        J::Compile { device, build } = J::Compile { device, build };
+    M::Clean { device } = M::Clean { device }, J::Clean { device } = J::Clean { device };
+    M::Jobs = M::Jobs, J::Jobs = J::Jobs;
+    M::Job(job) = M::Job(job), J::Job { job } = J::Job { job };
+    M::Cancel(job) = M::Cancel(job), J::Cancel { job } = J::Cancel { job };
+    M::BuildHere(job) = M::BuildHere(job), J::BuildHere { job } = J::BuildHere { job };
+    M::Environments = M::Environments, J::Environments = J::Environments;
+    M::InstallEnvironment(version) = M::InstallEnvironment(version),
+        J::InstallEnvironment { version } = J::InstallEnvironment { version };
+    M::ResetEnvironment(pin) = M::ResetEnvironment(pin),
+        J::ResetEnvironment { pin } = J::ResetEnvironment { pin };
+    M::Settings = M::Settings, J::Settings = J::Settings;
+    M::SetSettings(settings) = M::SetSettings(settings),
+        J::SetSettings { settings } = J::SetSettings { settings };
+    M::Shutdown = M::Shutdown, J::Shutdown = J::Shutdown;
+}

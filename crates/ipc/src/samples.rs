@@ -1,0 +1,244 @@
+//! One value of everything, for tests.
+use kiln_model::{
+    Alert, AlertKind, Availability, AvailabilityReason, Bootloader, BuildChoice, Capabilities,
+    Device, DiscoveredHost, EnvironmentInfo, EnvironmentState, ErrorCode, EsphomeVersion,
+    FailureReason, FriendlyName, IdentityView, Job, JobId, JobKind, JobOrigin, JobStatus, Label,
+    LinkState, Pairing, PairingStatus, PairingView, Peer, PeerView, PendingPeer, Pin, Placement,
+    Port, Presence, PublicKey, QueueStatus, Reply, Request, RequestError, Settings, Timestamp,
+    View, WindowView, WireJobId,
+};
+
+pub(crate) fn pin() -> Pin {
+    "aaa8fff703b50b2297f4f6e13508f72420d96fd01ebb84cb074449caaef64041"
+        .parse()
+        .unwrap()
+}
+
+pub(crate) fn job_id() -> JobId {
+    JobId::from_random(0x0123_4567_89ab)
+}
+
+fn version() -> EsphomeVersion {
+    EsphomeVersion::parse("2026.10.0").unwrap()
+}
+
+const NOW: Timestamp = Timestamp(1_790_000_000_123_457);
+
+pub(crate) fn job() -> Job {
+    Job {
+        id: job_id(),
+        kind: JobKind::Upload,
+        configuration: "kitchen.yaml".to_owned(),
+        device_name: "kitchen \u{202e}\u{1b}[31m".to_owned(),
+        origin: JobOrigin::Offloader {
+            pin: pin(),
+            dashboard_id: "abc".parse().unwrap(),
+            wire_job_id: WireJobId("w1".to_owned()),
+            label: Label::clipped("Laptop"),
+        },
+        placement: Placement::Remote {
+            pin: pin(),
+            label: Label::clipped("Tower"),
+            esphome_version: Some(version()),
+        },
+        status: JobStatus::Failed,
+        depends_on: Some(job_id()),
+        port: Some(Port::Serial("/dev/ttyUSB0".to_owned())),
+        bootloader: Bootloader::Skip,
+        target_version: Some(version()),
+        created_at: NOW,
+        started_at: Some(NOW),
+        completed_at: None,
+        exit_code: Some(-1),
+        error: Some("The device did not answer.".to_owned()),
+        failure_reason: Some(FailureReason::Provision),
+        progress: Some(42),
+        reason: "receiver Tower: idle".to_owned(),
+        deferred: true,
+    }
+}
+
+pub(crate) fn view() -> View {
+    let endpoint = "tower.local:6055".parse().unwrap();
+    let pairing = |link| PairingView {
+        pairing: Pairing {
+            pin: pin(),
+            public_key: PublicKey([7; 32]),
+            endpoint: "[fd00::1]:6056".parse().unwrap(),
+            label: Label::clipped("Tower"),
+            label_auto: true,
+            paired_at: NOW,
+            status: PairingStatus::Approved,
+            enabled: true,
+            esphome_version: None,
+            capabilities: Capabilities {
+                auto_provision: true,
+                reset_build_env: false,
+                kiln: true,
+            },
+            friendly_name: FriendlyName::clipped("tower"),
+            ha_addon: false,
+        },
+        link,
+        queue: Some(QueueStatus::of(true, 2)),
+    };
+    View {
+        identity: IdentityView {
+            pin: pin(),
+            dashboard_id: "abc".parse().unwrap(),
+            friendly_name: FriendlyName::clipped("desk"),
+            version: "0.1.0".to_owned(),
+            esphome_version: Some(version()),
+        },
+        availability: Availability::Closed(AvailabilityReason::UserOff),
+        listening: Some(6055),
+        window: WindowView::Open { seconds_left: 299 },
+        pairings: vec![
+            pairing(LinkState::Connected),
+            pairing(LinkState::Connecting("refused".to_owned())),
+            pairing(LinkState::Orphaned),
+            pairing(LinkState::AwaitingApproval),
+        ],
+        peers: vec![PeerView {
+            peer: Peer {
+                dashboard_id: "abc".parse().unwrap(),
+                pin: pin(),
+                public_key: PublicKey([7; 32]),
+                label: Label::clipped("Laptop"),
+                label_auto: false,
+                paired_at: NOW,
+                peer_ip: Some("10.0.0.7".parse().unwrap()),
+                connect_back_port: None,
+                friendly_name: FriendlyName::default(),
+                ha_addon: true,
+            },
+            connected: true,
+        }],
+        pending: vec![PendingPeer {
+            dashboard_id: "def".parse().unwrap(),
+            pin: pin(),
+            public_key: PublicKey([7; 32]),
+            label: Label::clipped("Phone"),
+            label_auto: false,
+            peer_ip: None,
+            friendly_name: FriendlyName::default(),
+            ha_addon: false,
+            requested_at: NOW,
+        }],
+        alerts: vec![Alert {
+            pin: pin(),
+            label: Label::clipped("Tower"),
+            endpoint,
+            kind: AlertKind::PinMismatch,
+            observed: Some(pin()),
+            since: NOW,
+        }],
+        discovered: vec![DiscoveredHost {
+            name: "esphome-builder-ab".to_owned(),
+            hostname: "esphome-builder-ab.local.".to_owned(),
+            port: 6052,
+            addresses: vec!["fe80::1".parse().unwrap()],
+            server_version: "1.26.1b3".to_owned(),
+            esphome_version: "2026.10.0".to_owned(),
+            friendly_name: FriendlyName::clipped("MacBook-Pro"),
+            pin: None,
+            endpoint: None,
+            ha_addon: false,
+        }],
+        jobs: vec![job()],
+        queue: QueueStatus::of(false, 0),
+        notices: vec!["The keyring is locked.".to_owned()],
+        at: NOW,
+        own_label: Label::clipped("desk"),
+    }
+}
+
+pub(crate) fn requests() -> Vec<Request> {
+    let device = "kitchen".to_owned();
+    vec![
+        Request::Status,
+        Request::RotateIdentity,
+        Request::Preview("tower".parse().unwrap()),
+        Request::Pair {
+            endpoint: "tower".parse().unwrap(),
+            pin: pin(),
+            pairing_key: Some("ABCD-EFGH-JKMN-PQRS".to_owned()),
+            label: Label::default(),
+        },
+        Request::Unpair(pin()),
+        Request::SetPairingEnabled(pin(), false),
+        Request::EditEndpoint(pin(), "tower:1".parse().unwrap()),
+        Request::OpenWindow,
+        Request::CloseWindow,
+        Request::Approve("abc".parse().unwrap()),
+        Request::Reject("abc".parse().unwrap()),
+        Request::RemovePeer("abc".parse().unwrap()),
+        Request::Devices,
+        Request::Install {
+            device: device.clone(),
+            build: BuildChoice::On(pin()),
+            port: Port::Address("10.0.0.9".to_owned()),
+        },
+        Request::Compile {
+            device: device.clone(),
+            build: BuildChoice::Local,
+        },
+        Request::Clean { device },
+        Request::Jobs,
+        Request::Job(job_id()),
+        Request::Cancel(job_id()),
+        Request::BuildHere(job_id()),
+        Request::Environments,
+        Request::InstallEnvironment("2026.10.0".to_owned()),
+        Request::ResetEnvironment(None),
+        Request::ResetEnvironment(Some(pin())),
+        Request::Settings,
+        Request::SetSettings(vec![("receiver".to_owned(), "true".to_owned())]),
+        Request::Shutdown,
+    ]
+}
+
+pub(crate) fn replies() -> Vec<Reply> {
+    let environment = |state| EnvironmentInfo {
+        version: version(),
+        path: "/x".to_owned(),
+        state,
+        size_bytes: Some(1),
+        installed: true,
+    };
+    vec![
+        Reply::Done,
+        Reply::Status(Box::new(view())),
+        Reply::Previewed {
+            pin: pin(),
+            requires_pairing_key: true,
+            friendly_name: "tower".to_owned(),
+        },
+        Reply::Paired,
+        Reply::PairingPending,
+        Reply::Devices(vec![Device {
+            configuration: "kitchen.yaml".parse().unwrap(),
+            name: "kitchen".to_owned(),
+            friendly_name: "Kitchen".to_owned(),
+            platform: "ESP32".to_owned(),
+            address: "kitchen.local".to_owned(),
+            presence: Presence::Unknown,
+            built_version: String::new(),
+            deployed_version: String::new(),
+            last_build: Some(NOW),
+            problem: None,
+        }]),
+        Reply::Jobs(vec![job()]),
+        Reply::Environments(vec![
+            environment(EnvironmentState::Ready),
+            environment(EnvironmentState::Installing("pip".to_owned())),
+            environment(EnvironmentState::Broken("gone".to_owned())),
+        ]),
+        Reply::Settings(Settings::default()),
+        Reply::Refused(RequestError {
+            code: ErrorCode::NotFound,
+            message: "There is no device kitchen.".to_owned(),
+            hint: "Run `kiln devices`.".to_owned(),
+        }),
+    ]
+}
