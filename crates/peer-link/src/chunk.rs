@@ -305,3 +305,196 @@ impl Iterator for Chunker {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base64_simd::STANDARD as B64;
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::fixture::{rows, unhex, vectors};
+    use crate::frame::{Frame, decode, decode_slowly};
+    use crate::limits::{CHUNK, MAX_ARTIFACTS, MAX_BUNDLE, MAX_SENT_PLAINTEXT};
+
+    fn chunk(index: i64, text: &str, is_last: bool) -> Chunk<'static> {
+        Chunk {
+            job_id: Cow::Borrowed("j"),
+            index,
+            is_last,
+            payload: Payload::Text(text.to_owned()),
+        }
+    }
+
+    /// What a stream of (index, base64, is_last) gives: the bytes, or (place, code).
+    fn assemble(
+        header: (i64, i64, &str, u64),
+        feeds: impl Iterator<Item = (i64, String, bool)>,
+    ) -> Result<Vec<u8>, (String, &'static str)> {
+        let (total, chunks, sha256, cap) = header;
+        let at = |place: &str, code: SubmitRefusal| (place.to_owned(), code.word());
+        let mut assembler =
+            Assembler::new(total, chunks, sha256, cap).map_err(|code| at("header", code))?;
+        let mut bytes = Vec::new();
+        for (i, (index, text, is_last)) in feeds.enumerate() {
+            let fed = assembler.feed(chunk(index, &text, is_last));
+            bytes.extend_from_slice(&fed.map_err(|code| at(&format!("feed[{i}]"), code))?);
+        }
+        assembler.finish().map_err(|code| at("finalise", code))?;
+        Ok(bytes)
+    }
+
+    #[test]
+    fn the_assembler_accepts_and_refuses_as_the_bundle_vectors_say() {
+        let vectors = vectors!("bundle");
+        assert_eq!(vectors["chunk_size"], CHUNK);
+        assert_eq!(vectors["bundle_max_total_bytes"], MAX_BUNDLE);
+        assert_eq!(vectors["firmware_max_total_bytes"], MAX_ARTIFACTS);
+        for case in rows(&vectors["assembler"]) {
+            let header = (
+                case["header"]["total_bytes"].as_i64().unwrap(),
+                case["header"]["num_chunks"].as_i64().unwrap(),
+                case["header"]["sha256_hex"].as_str().unwrap(),
+                case["max_total_bytes"].as_u64().unwrap_or(MAX_BUNDLE),
+            );
+            let feeds = rows(&case["feeds"]).iter().map(|feed| {
+                (
+                    feed["chunk_index"].as_i64().unwrap(),
+                    feed["data_b64"].as_str().unwrap().to_owned(),
+                    feed["is_last"].as_bool().unwrap(),
+                )
+            });
+            match assemble(header, feeds) {
+                Ok(bytes) => assert_eq!(B64.encode_to_string(bytes), case["result_b64"]),
+                Err((place, code)) => {
+                    assert_eq!(
+                        (place, code.into()),
+                        (
+                            case["error_at"].as_str().unwrap().to_owned(),
+                            case["error"].clone()
+                        ),
+                        "{}",
+                        case["name"]
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_assembler_accepts_and_refuses_as_the_build_vectors_say() {
+        let vectors = vectors!("build-vectors");
+        for case in rows(&vectors["assembler"]) {
+            let header = (
+                case["total_bytes"].as_i64().unwrap(),
+                case["num_chunks"].as_i64().unwrap(),
+                case["sha256"].as_str().unwrap(),
+                case["cap"].as_u64().unwrap_or(MAX_BUNDLE),
+            );
+            let feeds = rows(&case["feeds"]).iter().map(|feed| {
+                let text = B64.encode_to_string(feed[1].as_str().unwrap());
+                (feed[0].as_i64().unwrap(), text, feed[2].as_bool().unwrap())
+            });
+            let result = match assemble(header, feeds) {
+                Ok(_) => "ok",
+                Err((_, code)) => code,
+            };
+            assert_eq!(result, case["result"], "{case}");
+        }
+    }
+
+    #[test]
+    fn base64_is_decoded_strictly_as_the_vectors_say() {
+        let vectors = vectors!("bundle");
+        for case in rows(&vectors["base64"]) {
+            let decoded = chunk(0, case["data_b64"].as_str().unwrap(), true).decode();
+            match decoded {
+                Ok(bytes) => assert_eq!(bytes.as_ref(), unhex(&case["hex"]), "{case}"),
+                Err(_) => assert_eq!(case["ok"], false, "{case}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_bundle_is_cut_as_the_vectors_say_and_every_frame_fits() {
+        let vectors = vectors!("bundle");
+        for case in rows(&vectors["chunking"]) {
+            let length = case["len"].as_u64().unwrap();
+            let data: Vec<u8> = (0..length).map(|i| (7 * i + 3) as u8).collect();
+            let chunker = Chunker::new(length, CHUNK);
+            assert_eq!(chunker.num_chunks(), case["num_chunks"]);
+            let mut at = 0;
+            for (piece, expected) in chunker.zip(rows(&case["chunks"])) {
+                let raw = &data[at..at + piece.len];
+                at += piece.len;
+                let mut frame = Vec::new();
+                encode_chunk(Side::Offloader, "0a1b2c3d4e5f", piece, raw, &mut frame);
+                assert!(frame.len() <= MAX_SENT_PLAINTEXT);
+                let json: Value = serde_json::from_slice(&frame).unwrap();
+                let text = json["data_b64"].as_str().unwrap();
+                assert_eq!(json["chunk_index"], expected["chunk_index"]);
+                assert_eq!(json["is_last"], expected["is_last"]);
+                assert_eq!(text.len(), expected["data_b64_len"]);
+                assert!(text.starts_with(expected["data_b64_prefix"].as_str().unwrap()));
+                let Frame::Chunk(chunk) = decode(Side::Receiver, &mut frame).unwrap() else {
+                    panic!("a chunk");
+                };
+                assert!(matches!(chunk.payload, Payload::Checked(_)));
+                assert_eq!(chunk.decode().unwrap(), raw);
+            }
+            assert_eq!(at as u64, length);
+        }
+    }
+
+    /// A frame as a value: all that a chunk says, its payload decoded.
+    fn meaning(frame: Frame<'_>) -> String {
+        match frame {
+            Frame::Chunk(chunk) => {
+                let said = (chunk.job_id.to_string(), chunk.index, chunk.is_last);
+                format!("{said:?} {:?}", chunk.decode())
+            }
+            other => format!("{other:?}"),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_short_cut_and_the_json_reader_agree_on_any_spoiled_chunk(
+            job_id in "\\PC{0,6}",
+            index in any::<u64>(),
+            data in any::<Vec<u8>>(),
+            is_last: bool,
+            spoil in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 0..3),
+            cut in proptest::option::of(any::<proptest::sample::Index>()),
+        ) {
+            let mut frame = Vec::new();
+            let piece = Piece { index, len: data.len(), is_last };
+            encode_chunk(Side::Offloader, &job_id, piece, &data, &mut frame);
+            for (at, byte) in spoil {
+                let at = at.index(frame.len());
+                frame[at] = byte;
+            }
+            if let Some(cut) = cut {
+                frame.remove(cut.index(frame.len()));
+            }
+            let slow = decode_slowly(Side::Receiver, &frame).map(meaning);
+            let fast = decode(Side::Receiver, &mut frame).map(meaning);
+            prop_assert_eq!(fast, slow);
+        }
+
+        #[test]
+        fn whatever_is_cut_is_assembled_again(data in proptest::collection::vec(any::<u8>(), 1..5000), size in 1usize..700) {
+            let sha256 = digest::digest(&digest::SHA256, &data);
+            let sha256: String = sha256.as_ref().iter().map(|b| format!("{b:02X}")).collect();
+            let chunker = Chunker::new(data.len() as u64, size);
+            let chunks = chunker.num_chunks() as i64;
+            let feeds = chunker.map(|piece| {
+                let from = piece.index as usize * size;
+                let text = B64.encode_to_string(&data[from..from + piece.len]);
+                (piece.index as i64, text, piece.is_last)
+            });
+            let header = (data.len() as i64, chunks, sha256.as_str(), MAX_BUNDLE);
+            prop_assert_eq!(assemble(header, feeds).unwrap(), data);
+        }
+    }
+}

@@ -98,3 +98,80 @@ impl fmt::Display for StreamFault {
         f.write_str(self.word())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kiln_model::FirmwareOffset::Zero;
+    use serde_json::json;
+
+    use super::*;
+    use crate::frame::{Frame, decode};
+    use crate::session::Side;
+
+    const ABCD: &str = "88d4266fd4e6338d13b845fcf289579d209c897823b9217da3e161936f031589";
+
+    fn feed(
+        download: &mut Download,
+        index: i64,
+        text: &str,
+        last: bool,
+    ) -> Result<(), StreamFault> {
+        let frame = json!({"type": "artifacts_chunk", "job_id": "j", "chunk_index": index,
+            "data_b64": text, "is_last": last});
+        let mut bytes = serde_json::to_vec(&frame).unwrap();
+        let Frame::Chunk(chunk) = decode(Side::Offloader, &mut bytes).unwrap() else {
+            panic!("a chunk");
+        };
+        download.chunk(chunk).map(|_| ())
+    }
+
+    fn begun() -> Download {
+        let mut download = Download::new();
+        download.start(4, 2, ABCD, Zero).unwrap();
+        download
+    }
+
+    fn word<T>(result: Result<T, StreamFault>) -> &'static str {
+        result.err().unwrap().word()
+    }
+
+    #[test]
+    fn a_whole_stream_proves_its_digest() {
+        let mut download = begun();
+        feed(&mut download, 0, "YWI=", false).unwrap();
+        feed(&mut download, 1, "Y2Q=", true).unwrap();
+        assert_eq!(download.end(Ok(())).unwrap().1, Zero);
+    }
+
+    #[test]
+    fn every_fault_of_a_stream_has_its_code() {
+        for (bytes, chunks) in [(0, 1), (1, 0), (268_435_457, 1), (-1, -1)] {
+            let started = Download::new().start(bytes, chunks, ABCD, Zero);
+            assert_eq!(word(started), "invalid_start_header");
+        }
+        assert_eq!(
+            word(begun().start(4, 2, ABCD, Zero)),
+            "invalid_start_header"
+        );
+        assert_eq!(
+            word(feed(&mut Download::new(), 0, "YWI=", false)),
+            "missing_start"
+        );
+        assert_eq!(word(Download::new().end(Ok(()))), "missing_start");
+        assert_eq!(word(feed(&mut begun(), 0, "YWI", false)), "out_of_order");
+        assert_eq!(word(feed(&mut begun(), 1, "YWI=", false)), "out_of_order");
+        assert_eq!(
+            word(feed(&mut begun(), 0, "YWI=", true)),
+            "chunk_count_mismatch"
+        );
+        assert_eq!(word(feed(&mut begun(), 0, "YWJjZGU=", false)), "oversized");
+        assert_eq!(word(begun().end(Ok(()))), "undersized");
+        let refused = |reason| word(begun().end(Err((reason, String::new()))));
+        assert_eq!(refused(Some(ArtifactsRefusal::PackFailed)), "pack_failed");
+        assert_eq!(refused(None), "unknown");
+        let mut forged = begun();
+        feed(&mut forged, 0, "YWI=", false).unwrap();
+        feed(&mut forged, 1, "Y2U=", true).unwrap();
+        assert_eq!(word(forged.end(Ok(()))), "hash_mismatch");
+    }
+}

@@ -470,3 +470,238 @@ fn refusal<R: Copy>(
 fn cut(text: &str, bytes: usize) -> &str {
     text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::fixture::{rows, vectors};
+
+    fn read(side: Side, frame: &Value) -> Frame<'static> {
+        decode_slowly(side, &serde_json::to_vec(frame).unwrap()).unwrap()
+    }
+
+    /// The one side that this type is for.
+    fn recipient(kind: &str) -> Side {
+        match kind {
+            "submit_job" | "submit_job_chunk" | "cancel_job" | "download_artifacts"
+            | "reset_build_env" => Side::Receiver,
+            _ => Side::Offloader,
+        }
+    }
+
+    fn other(side: Side) -> Side {
+        match side {
+            Side::Receiver => Side::Offloader,
+            Side::Offloader => Side::Receiver,
+        }
+    }
+
+    #[test]
+    fn every_variant_of_every_type_is_accepted_or_refused_as_the_vectors_say() {
+        let vectors = vectors!("frame_schema");
+        let mut checked = 0;
+        for table in rows(&vectors) {
+            let kind = table["type"].as_str().unwrap();
+            let side = recipient(kind);
+            for case in rows(&table["cases"]) {
+                let frame = &case["frame"];
+                match read(side, frame) {
+                    Frame::Malformed(fault) => {
+                        assert_eq!(case["valid"], false, "{frame}");
+                        assert_eq!(fault, expected_fault(kind, frame), "{frame}");
+                    }
+                    // Words that nobody knows are valid and ignored.
+                    Frame::Ignored => {
+                        assert_eq!(case["valid"], true, "{frame}");
+                        assert!(matches!(kind, "job_state_changed" | "job_output"));
+                    }
+                    _ => assert_eq!(case["valid"], true, "{frame}"),
+                }
+                assert_eq!(read(other(side), frame), Frame::Ignored, "{frame}");
+                checked += 1;
+            }
+        }
+        assert!(checked > 500);
+    }
+
+    fn expected_fault(kind: &str, frame: &Value) -> FrameFault {
+        let job_id = WireJobId(frame["job_id"].as_str().unwrap_or_default().to_owned());
+        let ack = |reason| Message::SubmitJobAck {
+            job_id: job_id.clone(),
+            verdict: Err(Some(reason)),
+        };
+        let first = match kind {
+            "submit_job" => Some(ack(SubmitRefusal::InvalidHeader)),
+            "submit_job_chunk" => Some(ack(SubmitRefusal::InvalidChunk)),
+            "download_artifacts" => None,
+            "reset_build_env" => Some(Message::ResetBuildEnvAck {
+                job_id,
+                verdict: Err(Some(ResetRefusal::InvalidFrame)),
+            }),
+            _ => return FrameFault::Ignore,
+        };
+        FrameFault::Terminate { first }
+    }
+
+    #[test]
+    fn frames_without_a_type_we_know_are_ignored() {
+        for frame in [json!({}), json!({"type": 5}), json!({"type": "zzz"})] {
+            assert_eq!(read(Side::Receiver, &frame), Frame::Ignored);
+            assert_eq!(read(Side::Offloader, &frame), Frame::Ignored);
+        }
+    }
+
+    #[test]
+    fn a_ping_is_answered_with_its_nonce_whatever_it_is() {
+        for nonce in ["7", "\"a\\u0041\"", "null", "[1,{\"a\":1e2}]", "1.50"] {
+            let ping = format!(r#"{{"nonce":{nonce},"type":"ping"}}"#);
+            let Frame::Ping(heard) = decode_slowly(Side::Offloader, ping.as_bytes()).unwrap()
+            else {
+                panic!("{ping}");
+            };
+            let expected = format!(r#"{{"type":"pong","nonce":{nonce}}}"#);
+            assert_eq!(pong(&heard), expected.as_bytes());
+        }
+        let Frame::Ping(heard) = read(Side::Receiver, &json!({"type": "ping"})) else {
+            panic!("a ping");
+        };
+        assert_eq!(heard.as_json(), "null");
+    }
+
+    #[test]
+    fn a_terminate_passes_its_reason_on() {
+        let ends = |reason: Value| {
+            read(
+                Side::Offloader,
+                &json!({"type": "terminate", "reason": reason}),
+            )
+        };
+        let known = CloseReason::Terminated(TerminateReason::Superseded);
+        assert_eq!(ends(json!("superseded")), Frame::Terminate(known));
+        let unknown = CloseReason::TerminatedUnknown("weird".into());
+        assert_eq!(ends(json!("weird")), Frame::Terminate(unknown));
+        assert_eq!(ends(json!(null)), Frame::Terminate(CloseReason::PeerHungUp));
+    }
+
+    #[test]
+    fn display_names_of_a_header_are_coerced_as_the_vectors_say() {
+        let expand = |value: &Value| match value.as_str().and_then(|t| t.strip_prefix("'x' * ")) {
+            Some(times) => json!("x".repeat(times.parse().unwrap())),
+            None => value.clone(),
+        };
+        let vectors = vectors!("validators");
+        for row in rows(&vectors["display_field"]) {
+            let name = expand(&row["in"]);
+            let frame = json!({"type": "submit_job", "job_id": "j", "target": "compile",
+                "configuration_filename": "a.yaml", "total_bundle_bytes": 1, "num_chunks": 1,
+                "bundle_sha256": "00", "device_name": name, "device_friendly_name": name,
+                "target_esphome_version": "not a version", "skip_bootloader": 1});
+            let Frame::SubmitJob(header) = read(Side::Receiver, &frame) else {
+                panic!("{frame}");
+            };
+            assert_eq!(json!(header.device_name), expand(&row["out"]));
+            assert_eq!(json!(header.device_friendly_name), expand(&row["out"]));
+            assert_eq!(header.target_esphome_version, None);
+            assert!(!header.skip_bootloader);
+        }
+    }
+
+    #[test]
+    fn texts_for_people_are_cut_so_that_the_frame_fits() {
+        let job_id = WireJobId("j".into());
+        let long = "\u{1}ü".repeat(40_000);
+        for message in [
+            Message::JobStateChanged {
+                job_id: job_id.clone(),
+                status: JobStatus::Failed,
+                error_message: long.clone(),
+                failure_reason: None,
+            },
+            Message::ArtifactsEnd {
+                job_id,
+                verdict: Err((Some(ArtifactsRefusal::PackFailed), long)),
+            },
+        ] {
+            let frame = encode(&message);
+            assert!(frame.len() <= crate::limits::MAX_SENT_PLAINTEXT);
+            assert!(matches!(
+                decode_slowly(Side::Offloader, &frame),
+                Ok(Frame::Message(_))
+            ));
+        }
+    }
+
+    fn message() -> impl Strategy<Value = Message> {
+        let job_id = || any::<String>().prop_map(WireJobId);
+        let refusal = |all: &'static [SubmitRefusal]| proptest::sample::select(all);
+        prop_oneof![
+            (any::<bool>(), 0..u64::MAX / 2)
+                .prop_map(|(running, depth)| Message::QueueStatus(QueueStatus::of(running, depth))),
+            (job_id(), proptest::option::of(refusal(SubmitRefusal::ALL))).prop_map(
+                |(job_id, refusal)| Message::SubmitJobAck {
+                    job_id,
+                    verdict: refusal.map_or(Ok(()), |reason| Err(Some(reason))),
+                }
+            ),
+            (job_id(), any::<String>(), any::<bool>()).prop_map(
+                |(job_id, error_message, provision)| Message::JobStateChanged {
+                    job_id,
+                    status: JobStatus::Failed,
+                    error_message,
+                    failure_reason: provision.then_some(FailureReason::Provision),
+                }
+            ),
+            (job_id(), any::<String>())
+                .prop_map(|(job_id, line)| Message::JobOutput { job_id, line }),
+            job_id().prop_map(|job_id| Message::CancelJob { job_id }),
+            job_id().prop_map(|job_id| Message::DownloadArtifacts { job_id }),
+            job_id().prop_map(|job_id| Message::ResetBuildEnv { job_id }),
+            (
+                job_id(),
+                any::<i64>(),
+                any::<i64>(),
+                any::<String>(),
+                any::<bool>()
+            )
+                .prop_map(
+                    |(job_id, total_bytes, num_chunks, artifacts_sha256, esp32)| {
+                        Message::ArtifactsStart {
+                            job_id,
+                            total_bytes,
+                            num_chunks,
+                            artifacts_sha256,
+                            firmware_offset: if esp32 {
+                                FirmwareOffset::Esp32
+                            } else {
+                                FirmwareOffset::Zero
+                            },
+                        }
+                    }
+                ),
+            (job_id(), ".{0,256}").prop_map(|(job_id, detail)| Message::ArtifactsEnd {
+                job_id,
+                verdict: Err((Some(ArtifactsRefusal::PackFailed), detail)),
+            }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_message_arrives_as_it_was_sent(message in message()) {
+            let frame = encode(&message);
+            let kind = serde_json::from_slice::<Value>(&frame).unwrap();
+            let side = recipient(kind["type"].as_str().unwrap());
+            let heard = decode_slowly(side, &frame).unwrap();
+            prop_assert_eq!(heard, Frame::Message(message));
+        }
+
+        #[test]
+        fn no_bytes_make_the_decoder_panic(mut bytes in any::<Vec<u8>>()) {
+            let _ = decode(Side::Receiver, &mut bytes.clone());
+            let _ = decode(Side::Offloader, &mut bytes);
+        }
+    }
+}

@@ -295,10 +295,14 @@ impl Raw {
     fn write(&mut self, payload: &[u8]) -> Result<Vec<u8>> {
         // The longest of the three messages has two keys and two tags beside its payload.
         let mut message = vec![0; payload.len() + 2 * (32 + TAG)];
-        let length = self
-            .state
-            .write_message(payload, &mut message)
-            .map_err(|_| Error::Crypto)?;
+        let length =
+            self.state
+                .write_message(payload, &mut message)
+                .map_err(|error| match error {
+                    // The key they sent gives an empty secret.
+                    snow::Error::Dh => Misbehaviour::Handshake.into(),
+                    _ => Error::Crypto,
+                })?;
         message.truncate(length);
         Ok(message)
     }
@@ -326,4 +330,309 @@ fn builder(key: &StaticKey) -> Result<Builder<'_>> {
     Builder::with_resolver(params, Box::new(AwsLc))
         .local_private_key(key.expose().as_slice())
         .map_err(|_| Error::Crypto)
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_model::{Capabilities, FriendlyName, IntentReason};
+    use serde_json::Value;
+
+    use super::*;
+    use crate::fixture::{key, rows, unhex, vectors};
+    use crate::frame::{Frame, FrameFault};
+    use crate::session::{Opener, Sealer};
+
+    /// Both ends of a vector, with its ephemeral keys.
+    fn ends(all: &Value) -> (Raw, Raw) {
+        let (ours, theirs) = (
+            key(&all["initiator_static_private_hex"]),
+            key(&all["responder_static_private_hex"]),
+        );
+        let initiator = builder(&ours)
+            .unwrap()
+            .fixed_ephemeral_key_for_testing_only(&unhex(&all["initiator_ephemeral_private_hex"]))
+            .build_initiator()
+            .unwrap();
+        let responder = builder(&theirs)
+            .unwrap()
+            .fixed_ephemeral_key_for_testing_only(&unhex(&all["responder_ephemeral_private_hex"]))
+            .build_responder()
+            .unwrap();
+        let raw = |state, key: &StaticKey| Raw {
+            state,
+            own: key.public(),
+        };
+        (raw(initiator, &ours), raw(responder, &theirs))
+    }
+
+    /// Takes one vector through our states, comparing every byte on the wire.
+    fn play(all: &Value, vector: &Value) {
+        let name = vector["name"].as_str().unwrap();
+        let (mut initiator, responder) = ends(all);
+        let payload = vector["msg1_payload_utf8"].as_str().unwrap();
+        let intent = intent::decode_intent(payload.as_bytes());
+        let msg3_payload = vector["msg3_payload_utf8"].as_str().unwrap();
+        let hello = intent::decode_hello(msg3_payload.as_bytes());
+
+        let (msg1, reply) = match intent {
+            Some(intent) => ExpectReply::begin(initiator, intent).unwrap(),
+            None => {
+                let msg1 = initiator.write(payload.as_bytes()).unwrap();
+                let (raw, intent) = (initiator, LinkIntent::PairStatus);
+                (msg1, ExpectReply { raw, intent })
+            }
+        };
+        assert_eq!(msg1, unhex(&vector["msg1_hex"]), "{name}");
+        let (msg2, finish) = ExpectHello(responder).read(&msg1).unwrap();
+        assert_eq!(msg2, unhex(&vector["msg2_hex"]), "{name}");
+
+        let found = reply.read(&msg2).unwrap();
+        assert_eq!(found.pin.to_string(), all["responder_pin_sha256"], "{name}");
+        let check = match intent {
+            Some(LinkIntent::Preview) => PinCheck::LearnOnly,
+            _ => PinCheck::Expect(found.pin),
+        };
+        let (msg3, answer) = found.finish(check, &hello).unwrap();
+        assert_eq!(msg3, unhex(&vector["msg3_hex"]), "{name}");
+        let knock = finish.read(&msg3).unwrap();
+        assert_eq!(knock.intent, intent, "{name}");
+        assert_eq!(knock.pin.to_string(), all["initiator_pin_sha256"], "{name}");
+        let hash = knock.raw.state.get_handshake_hash();
+        assert_eq!(hash, unhex(&vector["handshake_hash_hex"]), "{name}");
+
+        let facts = PeerFacts {
+            esphome_version: Some("2026.10.0".parse().unwrap()),
+            friendly_name: FriendlyName::clipped("buildbox"),
+            ha_addon: false,
+            capabilities: Capabilities {
+                auto_provision: true,
+                reset_build_env: true,
+                kiln: false,
+            },
+        };
+        let expected: Value =
+            serde_json::from_str(vector["transport"][0]["plaintext_utf8"].as_str().unwrap())
+                .unwrap();
+        let word = expected["intent_response"].as_str().unwrap();
+        let reason = expected["reason"].as_str();
+        let said = Answer {
+            kind: ResponseKind::from_word(word).unwrap(),
+            reason: reason.and_then(IntentReason::from_word),
+            facts: &facts,
+            requires_pairing_key: expected["requires_pairing_key"] == true,
+        };
+        let (mut sealed, session) = if intent == Some(LinkIntent::PeerLink) {
+            let approved = Approved::assertion(knock.pin);
+            let (sealed, session) = knock.admit(approved, &facts).unwrap();
+            (sealed, Some(session))
+        } else {
+            (knock.answer(&said).unwrap(), None)
+        };
+        assert_eq!(sealed, unhex(&vector["transport"][0]["ciphertext_hex"]));
+        let (heard, opening) = answer.read(&mut sealed).unwrap();
+        assert_eq!(heard.kind, Some(said.kind), "{name}");
+        assert_eq!(heard.reason, said.reason, "{name}");
+        assert_eq!(heard.facts, facts, "{name}");
+        assert_eq!(heard.requires_pairing_key, said.requires_pairing_key);
+        match (opening, session) {
+            (Opening::Session(offloader), Some(receiver)) => {
+                let (offloader, receiver) = (offloader.split(), receiver.split());
+                converse(&rows(&vector["transport"])[1..], offloader, receiver);
+            }
+            (Opening::Close, None) => {}
+            _ => panic!("{name}: both or none have a session"),
+        }
+    }
+
+    /// Opens every recorded frame at its recipient, and makes its sender say the same again.
+    fn converse(frames: &[Value], mut offloader: (Sealer, Opener), mut receiver: (Sealer, Opener)) {
+        for row in frames {
+            let (sealer, opener) = if row["from"] == "responder" {
+                (&mut receiver.0, &mut offloader.1)
+            } else {
+                (&mut offloader.0, &mut receiver.1)
+            };
+            let ciphertext = unhex(&row["ciphertext_hex"]);
+            let mut message = ciphertext.clone();
+            let said_again = match opener.open(&mut message).unwrap() {
+                Frame::Message(message) => sealer.message(&message),
+                Frame::SubmitJob(header) => sealer.header(&header),
+                Frame::Ping(nonce) => sealer.ping(nonce.as_json().parse().unwrap()),
+                Frame::Pong => {
+                    let mut ping = br#"{"type":"ping","nonce":1}"#.to_vec();
+                    match crate::frame::decode(crate::Side::Receiver, &mut ping).unwrap() {
+                        Frame::Ping(nonce) => sealer.pong(&nonce),
+                        other => panic!("{other:?}"),
+                    }
+                }
+                Frame::Terminate(kiln_model::CloseReason::Terminated(reason)) => {
+                    sealer.message(&kiln_model::Message::Terminate(reason))
+                }
+                Frame::Chunk(chunk) => {
+                    let piece = crate::Piece {
+                        index: chunk.index as u64,
+                        len: 5,
+                        is_last: chunk.is_last,
+                    };
+                    sealer.chunk(&chunk.job_id, piece, b"hello")
+                }
+                Frame::Terminate(_) | Frame::Ignored | Frame::Malformed(FrameFault::Ignore) => {
+                    panic!("{row}")
+                }
+                Frame::Malformed(fault) => panic!("{fault:?}: {row}"),
+            };
+            assert_eq!(said_again.unwrap(), ciphertext, "{row}");
+        }
+    }
+
+    #[test]
+    fn every_recorded_exchange_comes_out_byte_for_byte_in_both_roles() {
+        let all = vectors!("noise_xx");
+        for vector in rows(&all["vectors"]) {
+            play(&all, vector);
+        }
+    }
+
+    #[test]
+    fn a_changed_bit_anywhere_in_msg2_msg3_or_the_answer_is_noticed() {
+        let all = vectors!("noise_xx");
+        let vector = &rows(&all["vectors"])[2];
+        let honest = [
+            unhex(&vector["msg2_hex"]),
+            unhex(&vector["msg3_hex"]),
+            unhex(&vector["transport"][0]["ciphertext_hex"]),
+        ];
+        let hello = intent::decode_hello(vector["msg3_payload_utf8"].as_str().unwrap().as_bytes());
+        for (which, message) in honest.iter().enumerate() {
+            for bit in 0..8 * message.len() {
+                let mut forged = message.clone();
+                forged[bit / 8] ^= 1 << (bit % 8);
+                let (initiator, responder) = ends(&all);
+                let (msg1, reply) = ExpectReply::begin(initiator, LinkIntent::PairRequest).unwrap();
+                let (msg2, finish) = ExpectHello(responder).read(&msg1).unwrap();
+                // The last bit of an X25519 key is no part of it; its hash still differs later.
+                let ignored_by_the_curve = which == 0 && bit / 8 == 31 && bit % 8 == 7;
+                let noticed = match which {
+                    0 => reply.read(&forged).is_err() || ignored_by_the_curve,
+                    1 => finish.read(&forged).is_err(),
+                    _ => {
+                        let found = reply.read(&msg2).unwrap();
+                        let check = PinCheck::Expect(found.pin);
+                        let (_, answer) = found.finish(check, &hello).unwrap();
+                        answer.read(&mut forged).is_err()
+                    }
+                };
+                assert!(noticed, "message {which}, bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn messages_beyond_their_limit_are_refused_before_they_are_looked_at() {
+        let all = vectors!("noise_xx");
+        let too_large = |result: Error| {
+            assert_eq!(result, Misbehaviour::TooLarge.into());
+        };
+        let (initiator, responder) = ends(&all);
+        too_large(
+            ExpectHello(responder)
+                .read(&[0; MAX_MSG1 + 1])
+                .err()
+                .unwrap(),
+        );
+        let (msg1, reply) = ExpectReply::begin(initiator, LinkIntent::Preview).unwrap();
+        too_large(reply.read(&[0; MAX_ONE_SHOT + 1]).err().unwrap());
+        let (_, finish) = ExpectHello(ends(&all).1).read(&msg1).unwrap();
+        too_large(finish.read(&[0; MAX_MSG3 + 1]).err().unwrap());
+    }
+
+    #[test]
+    fn a_key_that_makes_an_empty_secret_is_refused() {
+        let all = vectors!("noise_xx");
+        for low_order in [[0; 32], {
+            let mut one = [0; 32];
+            one[0] = 1;
+            one
+        }] {
+            let refused = ExpectHello(ends(&all).1).read(&low_order);
+            assert_eq!(refused.err(), Some(Misbehaviour::Handshake.into()));
+        }
+    }
+
+    #[test]
+    fn our_own_key_is_recognised_from_either_side() {
+        let all = vectors!("noise_xx");
+        let ours = key(&all["initiator_static_private_hex"]);
+        let (msg1, reply) = Initiator::start(&ours, LinkIntent::Preview).unwrap();
+        let (msg2, _) = ExpectHello::new(&ours).unwrap().read(&msg1).unwrap();
+        assert_eq!(reply.read(&msg2).err(), Some(Error::SelfLoopback));
+
+        let mut raw = Raw::initiator(&ours).unwrap();
+        let msg1 = raw.write(b"").unwrap();
+        let (msg2, finish) = ExpectHello::new(&ours).unwrap().read(&msg1).unwrap();
+        raw.read(&msg2, MAX_ONE_SHOT).unwrap();
+        let msg3 = raw.write(b"").unwrap();
+        assert_eq!(finish.read(&msg3).err(), Some(Error::SelfLoopback));
+    }
+
+    /// A knock with this intent, and the pin of the one who knocks.
+    fn knock(intent: LinkIntent) -> (Authenticated, Pin) {
+        let (ours, theirs) = (
+            StaticKey::generate().unwrap(),
+            StaticKey::generate().unwrap(),
+        );
+        let (msg1, reply) = Initiator::start(&ours, intent).unwrap();
+        let (msg2, finish) = ExpectHello::new(&theirs).unwrap().read(&msg1).unwrap();
+        let check = PinCheck::Expect(theirs.pin());
+        let found = reply.read(&msg2).unwrap();
+        let (msg3, _) = found.finish(check, &Hello::default()).unwrap();
+        (finish.read(&msg3).unwrap(), ours.pin())
+    }
+
+    #[test]
+    fn a_session_needs_the_approval_of_exactly_this_key_and_intent() {
+        let facts = PeerFacts::default();
+        let not_approved = Some(Error::Ours(Misuse::NotApproved));
+        let (peer, _) = knock(LinkIntent::PeerLink);
+        let other = Approved::assertion(Pin([7; 32]));
+        assert_eq!(peer.admit(other, &facts).err(), not_approved);
+        let (peer, pin) = knock(LinkIntent::PairStatus);
+        assert_eq!(
+            peer.admit(Approved::assertion(pin), &facts).err(),
+            not_approved
+        );
+        let (peer, _) = knock(LinkIntent::PeerLink);
+        let ok = Answer {
+            kind: ResponseKind::Ok,
+            reason: None,
+            facts: &facts,
+            requires_pairing_key: false,
+        };
+        assert_eq!(peer.answer(&ok).err(), not_approved);
+    }
+
+    #[test]
+    fn nothing_is_said_to_a_key_that_is_not_the_expected_one() {
+        let (ours, theirs) = (
+            StaticKey::generate().unwrap(),
+            StaticKey::generate().unwrap(),
+        );
+        let found = || {
+            let (msg1, reply) = Initiator::start(&ours, LinkIntent::PairRequest).unwrap();
+            let (msg2, _) = ExpectHello::new(&theirs).unwrap().read(&msg1).unwrap();
+            reply.read(&msg2).unwrap()
+        };
+        let expected = Pin([9; 32]);
+        let refused = found().finish(PinCheck::Expect(expected), &Hello::default());
+        let found_pin = theirs.pin();
+        assert_eq!(
+            refused.err(),
+            Some(Error::PinMismatch {
+                expected,
+                found: found_pin
+            })
+        );
+        let refused = found().finish(PinCheck::LearnOnly, &Hello::default());
+        assert_eq!(refused.err(), Some(Error::Ours(Misuse::UnknownKey)));
+    }
 }

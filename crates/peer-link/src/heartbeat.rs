@@ -56,3 +56,45 @@ impl Heartbeat {
         Beat::Ping(self.pings)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn at(seconds: u64) -> Mono {
+        Mono(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_ping_goes_out_every_thirty_seconds_and_counts_from_one() {
+        let mut heartbeat = Heartbeat::new(at(0));
+        for n in 1..20 {
+            heartbeat.heard(at(30 * n));
+            assert_eq!(heartbeat.poll_timeout(), at(30 * n));
+            assert_eq!(heartbeat.handle_timeout(at(30 * n - 1)), Beat::Wait);
+            assert_eq!(heartbeat.handle_timeout(at(30 * n)), Beat::Ping(n));
+        }
+    }
+
+    #[test]
+    fn a_silent_peer_dies_at_the_first_tick_after_ninety_seconds() {
+        let mut heartbeat = Heartbeat::new(at(0));
+        let beats: Vec<Beat> = [30, 60, 90, 120]
+            .map(|s| heartbeat.handle_timeout(at(s)))
+            .into();
+        let expected = [Beat::Ping(1), Beat::Ping(2), Beat::Ping(3), Beat::Dead];
+        assert_eq!(beats, expected);
+    }
+
+    #[test]
+    fn any_frame_keeps_the_session_alive() {
+        let mut heartbeat = Heartbeat::new(at(0));
+        heartbeat.heard(at(31));
+        for s in [30, 60, 90, 120] {
+            assert!(matches!(heartbeat.handle_timeout(at(s)), Beat::Ping(_)));
+        }
+        assert_eq!(heartbeat.handle_timeout(at(150)), Beat::Dead);
+    }
+}

@@ -64,3 +64,32 @@ pub fn pin_of(key: &PublicKey) -> Pin {
     pin.copy_from_slice(digest::digest(&digest::SHA256, &key.0).as_ref());
     Pin(pin)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::{key, rows, unhex, vectors};
+
+    #[test]
+    fn keys_give_the_public_keys_and_pins_of_the_vectors() {
+        let vectors = vectors!("identity");
+        for case in rows(&vectors["cases"]) {
+            if case["private_hex"].is_null() {
+                continue;
+            }
+            let key = key(&case["private_hex"]);
+            assert_eq!(key.public().0.as_slice(), unhex(&case["public_hex"]));
+            assert_eq!(key.pin().to_string(), case["pin_sha256"]);
+        }
+    }
+
+    #[test]
+    fn degenerate_keys_are_keys_and_no_key_prints_its_secret() {
+        for byte in [0, 0xff] {
+            let key = super::StaticKey::from_bytes(zeroize::Zeroizing::new([byte; 32])).unwrap();
+            assert_eq!(
+                format!("{key:?}"),
+                format!("StaticKey({})", key.pin().short())
+            );
+        }
+    }
+}

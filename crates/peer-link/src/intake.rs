@@ -243,3 +243,281 @@ fn session_fate(reason: SubmitRefusal) -> SessionFate {
         | SubmitRefusal::HashMismatch => SessionFate::Stays,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::fixture::{rows, vectors};
+    use crate::frame::{Frame, FrameFault, decode};
+    use crate::session::Side;
+
+    /// One receiver session: frames in, what it says out.
+    #[derive(Default)]
+    struct Desk {
+        intake: Intake,
+        said: Vec<Value>,
+        stored: Vec<u8>,
+        over: bool,
+    }
+
+    impl Desk {
+        fn say(&mut self, message: &Message) {
+            self.said
+                .push(serde_json::from_slice(&crate::frame::encode(message)).unwrap());
+        }
+
+        fn terminate(&mut self) {
+            let reason = kiln_model::TerminateReason::MalformedFrame;
+            self.say(&Message::Terminate(reason));
+            self.over = true;
+        }
+
+        fn refuse(&mut self, refused: &Refused) {
+            self.say(&refused.ack);
+            if refused.upload == UploadFate::Dropped {
+                self.stored.clear();
+            }
+            if refused.session == SessionFate::Terminates {
+                self.terminate();
+            }
+        }
+
+        fn hear(&mut self, frame: &Value) {
+            let mut bytes = serde_json::to_vec(frame).unwrap();
+            match decode(Side::Receiver, &mut bytes).unwrap() {
+                Frame::SubmitJob(header) => {
+                    let judged = self
+                        .intake
+                        .header(header, |id| id.0 == "preparing")
+                        .map(|_| ());
+                    match judged {
+                        Ok(()) => self.stored.clear(),
+                        Err(refused) => self.refuse(&refused),
+                    }
+                }
+                Frame::Chunk(chunk) => match self.intake.chunk(chunk) {
+                    Ok(Fed::Write(bytes)) => self.stored.extend_from_slice(&bytes),
+                    Ok(Fed::Complete(bytes, submission)) => {
+                        self.stored.extend_from_slice(&bytes);
+                        self.say(&submission.ack());
+                    }
+                    Err(refused) => self.refuse(&refused),
+                },
+                Frame::Malformed(FrameFault::Terminate { first }) => {
+                    if let Some(first) = first {
+                        self.say(&first);
+                    }
+                    self.terminate();
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// The bytes that the recorded exchanges talk about are not in the vectors, only their size:
+    /// these of the same size stand in for them.
+    fn stand_in(text: &str, frames: &[Value]) -> Value {
+        let size = frames
+            .iter()
+            .find_map(|frame| frame["total_bundle_bytes"].as_u64())
+            .unwrap_or(1);
+        if text.starts_with('<') {
+            json!(base64_simd::STANDARD.encode_to_string(vec![7; size as usize]))
+        } else {
+            json!(text)
+        }
+    }
+
+    fn sha256(bytes: &[u8]) -> String {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+        digest.as_ref().iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    #[test]
+    fn uploads_are_answered_as_the_recorded_receiver_answered_them() {
+        let vectors = vectors!("receiver_behaviour");
+        let mut played = 0;
+        for case in rows(&vectors["cases"]) {
+            let frames = rows(&case["send"]);
+            let upload = |f: &Value| {
+                f["type"]
+                    .as_str()
+                    .is_some_and(|kind| kind.starts_with("submit_job"))
+            };
+            if !frames.iter().all(upload) {
+                continue;
+            }
+            let mut desk = Desk::default();
+            for frame in frames {
+                let mut frame = frame.clone();
+                if let Some(text) = frame["data_b64"].as_str() {
+                    frame["data_b64"] = stand_in(text, frames);
+                }
+                let genuine = |digest: &str| !digest.starts_with("00000000");
+                let size = frame["total_bundle_bytes"].as_u64().unwrap_or(0);
+                if frame["bundle_sha256"].as_str().is_some_and(genuine) && size == 230 {
+                    frame["bundle_sha256"] = json!(sha256(&[7; 230]));
+                }
+                desk.hear(&frame);
+            }
+            // What follows the acknowledgements is the work of others.
+            let ours = |f: &&Value| f["type"] == "submit_job_ack" || f["type"] == "terminate";
+            let expected: Vec<&Value> = rows(&case["expect"]).iter().filter(ours).collect();
+            let said: Vec<&Value> = desk.said.iter().collect();
+            assert_eq!(said, expected, "{}", case["title"]);
+            assert_eq!(!desk.over, case["session_stays_open"], "{}", case["title"]);
+            played += 1;
+        }
+        assert!(played >= 25, "{played}");
+    }
+
+    fn header(over: Value) -> Value {
+        let mut frame = json!({"type": "submit_job", "job_id": "j", "target": "compile",
+            "configuration_filename": "a.yaml", "total_bundle_bytes": 4, "num_chunks": 2,
+            "bundle_sha256": sha256(b"abcd")});
+        for (key, value) in over.as_object().unwrap() {
+            frame[key] = value.clone();
+        }
+        frame
+    }
+
+    fn chunk(index: i64, text: &str, is_last: bool) -> Value {
+        json!({"type": "submit_job_chunk", "job_id": "j", "chunk_index": index,
+            "data_b64": text, "is_last": is_last})
+    }
+
+    fn reasons(desk: &Desk) -> Vec<&str> {
+        let reason = |frame: &Value| frame["reason"].as_str().map(str::to_owned);
+        desk.said
+            .iter()
+            .filter_map(|f| reason(f).map(|_| f["reason"].as_str().unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn every_row_of_the_header_table_gives_its_code_and_keeps_the_session() {
+        for (over, code) in [
+            (
+                json!({"configuration_filename": "a/b.yaml"}),
+                "invalid_header",
+            ),
+            (
+                json!({"configuration_filename": "con.yaml"}),
+                "invalid_header",
+            ),
+            (json!({"job_id": "x".repeat(257)}), "invalid_header"),
+            (json!({"job_id": "preparing"}), "duplicate_submit"),
+            (json!({"target": "upload"}), "upload_unsupported"),
+            (json!({"target": "install"}), "invalid_header"),
+            (json!({"total_bundle_bytes": 0}), "empty_bundle"),
+            (
+                json!({"total_bundle_bytes": -5, "num_chunks": 0}),
+                "empty_bundle",
+            ),
+            (
+                json!({"num_chunks": 0, "total_bundle_bytes": 134_217_729}),
+                "chunk_count_mismatch",
+            ),
+            (json!({"total_bundle_bytes": 134_217_729}), "oversized"),
+            (json!({"total_bundle_bytes": u64::MAX}), "oversized"),
+        ] {
+            let mut desk = Desk::default();
+            desk.hear(&header(over.clone()));
+            assert_eq!(reasons(&desk), [code], "{over}");
+            assert!(!desk.over && !desk.intake.is_busy());
+        }
+    }
+
+    #[test]
+    fn every_row_of_the_chunk_table_gives_its_code_and_fate() {
+        for (frames, code, over) in [
+            (vec![chunk(0, "a", false)], "chunk_decode_failed", true),
+            (vec![chunk(1, "YWI=", false)], "out_of_order", true),
+            (vec![chunk(0, "YWJjZGU=", false)], "oversized", false),
+            (vec![chunk(0, "YWI=", true)], "chunk_count_mismatch", true),
+            (
+                vec![chunk(0, "YWI=", false), chunk(1, "Yw==", true)],
+                "undersized",
+                false,
+            ),
+            (
+                vec![chunk(0, "YWI=", false), chunk(1, "Y2U=", true)],
+                "hash_mismatch",
+                false,
+            ),
+        ] {
+            let mut desk = Desk::default();
+            desk.hear(&header(json!({})));
+            for frame in &frames {
+                desk.hear(frame);
+            }
+            assert_eq!(reasons(&desk)[0], code);
+            assert_eq!(desk.over, over, "{code}");
+            assert!(!desk.intake.is_busy(), "{code}");
+            assert!(desk.stored.is_empty(), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_second_header_or_a_strange_chunk_does_not_disturb_the_upload() {
+        let mut desk = Desk::default();
+        desk.hear(&header(json!({})));
+        desk.hear(&chunk(0, "YWI=", false));
+        desk.hear(&header(json!({"job_id": "k"})));
+        let mut strange = chunk(7, "!", true);
+        strange["job_id"] = json!("k");
+        desk.hear(&strange);
+        desk.hear(&chunk(1, "Y2Q=", true));
+        assert_eq!(reasons(&desk), ["duplicate_submit", "job_id_mismatch"]);
+        assert_eq!(
+            desk.said[2],
+            json!({"type": "submit_job_ack", "job_id": "j", "accepted": true})
+        );
+        assert_eq!(desk.stored, b"abcd");
+        desk.hear(&chunk(2, "", true));
+        assert_eq!(reasons(&desk)[2], "no_inflight_submit");
+    }
+
+    #[test]
+    fn an_upload_that_cannot_be_stored_is_refused_without_a_word() {
+        let mut desk = Desk::default();
+        desk.hear(&header(json!({})));
+        let ack = desk.intake.abort().unwrap();
+        desk.say(&ack);
+        assert_eq!(
+            desk.said,
+            [json!({"type": "submit_job_ack", "job_id": "j", "accepted": false})]
+        );
+        assert_eq!(desk.intake.abort(), None);
+    }
+
+    proptest! {
+        /// Whatever comes, only a stream with the announced digest completes, and it is whole.
+        #[test]
+        fn no_order_of_frames_completes_anything_but_the_announced_bytes(
+            moves in proptest::collection::vec((0i64..3, 0usize..3, any::<bool>(), 0u8..8), 0..24)
+        ) {
+            let mut desk = Desk::default();
+            for (index, data, is_last, kind) in moves {
+                if desk.over {
+                    break;
+                }
+                let text = ["YWI=", "Y2Q=", "YWJjZA=="][data];
+                match kind {
+                    0 | 1 => desk.hear(&header(json!({}))),
+                    2 => desk.hear(&header(json!({"num_chunks": 1}))),
+                    _ => desk.hear(&chunk(index, text, is_last)),
+                }
+                let accepted = desk.said.last().is_some_and(|f| f["accepted"] == true);
+                if accepted {
+                    prop_assert_eq!(&desk.stored, b"abcd");
+                    prop_assert!(!desk.intake.is_busy());
+                    desk.said.clear();
+                }
+            }
+        }
+    }
+}

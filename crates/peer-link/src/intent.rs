@@ -195,3 +195,172 @@ pub(crate) fn decode_answer(
 pub(crate) fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::fixture::{rows, unhex, vectors};
+
+    #[test]
+    fn msg1_payloads_mean_what_the_vectors_say() {
+        let vectors = vectors!("json");
+        for row in rows(&vectors["parse_intent"]) {
+            let note = row["payload_note"].as_str().unwrap();
+            let payload = match row["payload_hex"] {
+                Value::Null => {
+                    let length: usize = note.split(' ').nth(1).unwrap().parse().unwrap();
+                    let levels = (length - r#"{"intent":"preview","n":}"#.len()) / 2;
+                    let (open, close) = ("[".repeat(levels), "]".repeat(levels));
+                    format!(r#"{{"intent":"preview","n":{open}{close}}}"#).into_bytes()
+                }
+                _ => unhex(&row["payload_hex"]),
+            };
+            let intent = decode_intent(&payload).map(LinkIntent::word);
+            assert_eq!(json!(intent), row["intent"], "{note}");
+        }
+    }
+
+    #[test]
+    fn text_is_written_as_the_vectors_say() {
+        #[derive(Serialize)]
+        struct Sample {
+            a: &'static str,
+            b: &'static str,
+            c: &'static str,
+            d: (),
+        }
+        let sample = Sample {
+            a: "ü☕",
+            b: "\u{2028}",
+            c: "\0\u{1b}[0m\r\n\t\"\\/",
+            d: (),
+        };
+        let vectors = vectors!("json");
+        let expected = unhex(&vectors["serialise"][1]["bytes_hex"]);
+        let ours = super::json(&sample);
+        // The vector goes on with numbers of a kind that no message has.
+        assert_eq!(ours[..ours.len() - 1], expected[..ours.len() - 1]);
+        let expected = unhex(&vectors["serialise"][2]["bytes_hex"]);
+        assert_eq!(super::json(&json!({"line": "\u{7f}\u{80}"})), expected);
+    }
+
+    fn hello(member: &str, value: &Value) -> Hello {
+        decode_hello(&serde_json::to_vec(&json!({ member: value })).unwrap())
+    }
+
+    #[test]
+    fn members_of_msg3_are_coerced_as_the_vectors_say() {
+        let vectors = vectors!("validators");
+        for row in rows(&vectors["msg3_label"]) {
+            let expected = row["out"].as_str().unwrap();
+            assert_eq!(hello("label", &row["in"]).label.as_str(), expected);
+            let name = hello("friendly_name", &row["in"]).friendly_name;
+            assert_eq!(name.as_str(), expected);
+        }
+        for row in rows(&vectors["dashboard_id_wire"]) {
+            let id = hello("dashboard_id", &row["in"]).dashboard_id;
+            assert_eq!(id.is_some(), row["wire_ok"], "{row}");
+        }
+        for row in rows(&vectors["port_or_zero"]) {
+            let back = hello("connect_back_port", &row["in"]).connect_back_port;
+            assert_eq!(json!(back.unwrap_or(0)), row["out"], "{row}");
+            let here = hello("peer_link_port", &row["in"]).peer_link_port;
+            assert_eq!(json!(here.unwrap_or(0)), row["out"], "{row}");
+        }
+        for payload in ["", "[]", "nope", "{"] {
+            assert_eq!(decode_hello(payload.as_bytes()), Hello::default());
+        }
+        assert_eq!(hello("pairing_key", &json!("")).pairing_key, None);
+        assert!(!hello("ha_addon", &json!(1)).ha_addon);
+    }
+
+    #[test]
+    fn answers_are_read_as_the_vectors_say() {
+        let vectors = vectors!("storage");
+        for row in rows(&vectors["response_extraction"]) {
+            let mut answer = row["response"].clone();
+            answer["intent_response"] = json!("ok");
+            let bytes = serde_json::to_vec(&answer).unwrap();
+            let facts = decode_answer(LinkIntent::PeerLink, &bytes).unwrap().facts;
+            let version = facts.esphome_version.as_ref();
+            assert_eq!(version.map_or("", |v| v.as_str()), row["esphome_version"]);
+            assert_eq!(facts.friendly_name.as_str(), row["friendly_name"]);
+            assert_eq!(facts.ha_addon, row["ha_addon"]);
+        }
+        let vectors = vectors!("offloader_behaviour");
+        for case in rows(&vectors["cases"]) {
+            let does = &case["server_does"];
+            if let Some(word) = does["intent_response"].as_str() {
+                let bytes = serde_json::to_vec(does).unwrap();
+                let response = decode_answer(LinkIntent::PeerLink, &bytes).unwrap();
+                assert_eq!(response.kind, ResponseKind::from_word(word));
+                let reason = does["reason"].as_str().and_then(IntentReason::from_word);
+                assert_eq!(response.reason, reason);
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_that_says_nothing_fails_a_one_shot_and_refuses_a_session() {
+        for payload in [
+            "[]",
+            "{}",
+            r#"{"intent_response":5,"reason":"pin_mismatch"}"#,
+        ] {
+            let one_shot = decode_answer(LinkIntent::Preview, payload.as_bytes());
+            assert!(one_shot.is_err(), "{payload}");
+            let session = decode_answer(LinkIntent::PeerLink, payload.as_bytes()).unwrap();
+            assert_eq!(session.kind, None, "{payload}");
+        }
+        assert!(decode_answer(LinkIntent::PeerLink, b"nope").is_err());
+    }
+
+    #[test]
+    fn kiln_is_announced_and_believed_only_as_true() {
+        let facts = PeerFacts {
+            capabilities: Capabilities {
+                kiln: true,
+                ..Capabilities::default()
+            },
+            ..PeerFacts::default()
+        };
+        let bytes = encode_answer(&Answer {
+            kind: ResponseKind::Ok,
+            reason: None,
+            facts: &facts,
+            requires_pairing_key: false,
+        });
+        assert!(bytes.ends_with(br#","kiln":true}"#));
+        let heard = decode_answer(LinkIntent::PeerLink, &bytes).unwrap();
+        assert!(heard.facts.capabilities.kiln);
+        assert!(!hello("kiln", &json!(1)).kiln);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_a_reader_panic(bytes in any::<Vec<u8>>()) {
+            let _ = decode_intent(&bytes);
+            let _ = decode_hello(&bytes);
+            let _ = decode_answer(LinkIntent::Preview, &bytes);
+            let _ = decode_answer(LinkIntent::PeerLink, &bytes);
+        }
+
+        #[test]
+        fn what_is_said_in_a_pair_request_arrives(label: String, name: String, key in ".{0,40}") {
+            let said = Hello {
+                dashboard_id: Some("abc".parse().unwrap()),
+                label: Label::clipped(&label),
+                label_auto: true,
+                friendly_name: FriendlyName::clipped(&name),
+                pairing_key: Some(key).filter(|key| !key.is_empty()),
+                kiln: true,
+                ..Hello::default()
+            };
+            let heard = decode_hello(&encode_hello(LinkIntent::PairRequest, &said));
+            prop_assert_eq!(heard, said);
+        }
+    }
+}

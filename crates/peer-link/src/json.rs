@@ -278,3 +278,132 @@ impl<'a> Scanner<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn nested(levels: usize) -> String {
+        format!("{{\"n\":{}{}}}", "[".repeat(levels), "]".repeat(levels))
+    }
+
+    #[test]
+    fn what_the_reference_refuses_is_refused() {
+        for bad in [
+            "",
+            " ",
+            "{",
+            "}",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{,}",
+            "{\"a\":1}x",
+            "\u{feff}{}",
+            "{'a':1}",
+            "{\"a\":01}",
+            "{\"a\":1.}",
+            "{\"a\":.5}",
+            "{\"a\":+1}",
+            "{\"a\":-}",
+            "{\"a\":1e}",
+            "{\"a\":NaN}",
+            "{\"a\":Infinity}",
+            "{\"a\":1e999}",
+            "{\"a\":tru}",
+            "{\"a\":\"\n\"}",
+            "{\"a\":\"\\x\"}",
+            "{\"a\":\"\\ud800\"}",
+            "{\"a\":\"\\udc00\"}",
+            "{\"a\":\"\\ud800\\u0041\"}",
+            "{\"a\":[1,]}",
+            "{\"a\":[,1]}",
+            "{\"a\":[1 2]}",
+            "{\"a\":{\"b\"}}",
+            "{\"a\":{\"b\":1,}}",
+            "{\"a\":[}}",
+            "{\"a\":{]}",
+            "{\"a\":/**/1}",
+            "{a:1}",
+            "{\"a\":\"\u{0}\"}",
+        ] {
+            assert!(
+                matches!(Object::parse(bad.as_bytes()), Err(Misbehaviour::NotJson)),
+                "{bad:?}"
+            );
+        }
+        let overflow = format!("{{\"a\":{}}}", "9".repeat(400));
+        assert!(Object::parse(overflow.as_bytes()).is_err());
+        assert!(Object::parse(b"{\"a\":\"\xff\"}").is_err());
+        assert!(Object::parse(nested(1023).as_bytes()).is_ok());
+        assert!(Object::parse(nested(1024).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn the_last_of_several_members_counts_also_with_an_escaped_name() {
+        let object = Object::parse(br#"{"a":1,"\u0061":2}"#).unwrap();
+        assert_eq!(object.integer("a"), Some(2));
+    }
+
+    #[test]
+    fn integers_are_strict_and_large_ones_saturate() {
+        let of = |text: &str| {
+            Object::parse(format!("{{\"a\":{text}}}").as_bytes())
+                .unwrap()
+                .integer("a")
+        };
+        assert_eq!(of("-1"), Some(-1));
+        assert_eq!(of("18446744073709551615"), Some(i64::MAX));
+        assert_eq!(of("18446744073709551616"), None);
+        assert_eq!(
+            (of("1.0"), of("1e2"), of("true"), of("\"1\"")),
+            (None, None, None, None)
+        );
+    }
+
+    proptest! {
+        /// `serde_json` accepts nothing that we refuse, and reads the same, up to its own depth.
+        #[test]
+        fn arbitrary_text_is_read_like_serde_json_reads_it(
+            text in r#"[\{\}\[\]",:0-9eE+\-. \\a-fnrtu]{0,40}"#
+        ) {
+            let theirs = serde_json::from_str::<serde_json::Value>(&text);
+            match Object::parse(text.as_bytes()) {
+                Ok(object) => {
+                    let theirs = theirs.unwrap();
+                    for (key, value) in theirs.as_object().unwrap() {
+                        let ours = object.get(key).unwrap().raw();
+                        let ours: serde_json::Value = serde_json::from_str(ours).unwrap();
+                        prop_assert_eq!(&ours, value);
+                    }
+                }
+                Err(Misbehaviour::NotAnObject) => prop_assert!(!theirs.unwrap().is_object()),
+                Err(_) => prop_assert!(theirs.is_err(), "{text:?}"),
+            }
+        }
+
+        #[test]
+        fn documents_of_serde_json_are_read(
+            value in any::<Vec<(String, Option<i64>, Vec<String>, i32)>>()
+        ) {
+            let document: serde_json::Map<String, serde_json::Value> = value
+                .into_iter()
+                .map(|(k, n, list, f)| (k, serde_json::json!([n, {"l": list, "f": f64::from(f) / 8.0}])))
+                .collect();
+            let text = serde_json::to_vec(&document).unwrap();
+            let object = Object::parse(&text).unwrap();
+            for (key, value) in &document {
+                let ours: serde_json::Value =
+                    serde_json::from_str(object.get(key).unwrap().raw()).unwrap();
+                prop_assert_eq!(&ours, value);
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in any::<Vec<u8>>()) {
+            let _ = Object::parse(&bytes);
+        }
+    }
+}

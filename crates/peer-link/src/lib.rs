@@ -19,6 +19,8 @@ mod chunk;
 mod crypto;
 mod download;
 mod error;
+#[cfg(test)]
+mod fixture;
 mod frame;
 mod handshake;
 mod heartbeat;

@@ -48,3 +48,68 @@ fn escaped_char(c: char) -> usize {
         _ => c.len_utf8(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kiln_model::Message;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::frame::encode;
+
+    fn pieces<'l>(job_id: &str, line: &'l str) -> Vec<&'l str> {
+        split_output(&WireJobId(job_id.to_owned()), line).collect()
+    }
+
+    fn frame(job_id: &str, line: &str) -> usize {
+        encode(&Message::JobOutput {
+            job_id: WireJobId(job_id.to_owned()),
+            line: line.to_owned(),
+        })
+        .len()
+    }
+
+    #[test]
+    fn a_line_is_cut_exactly_where_the_next_character_would_not_fit() {
+        let room = MAX_SENT_PLAINTEXT - frame("0a1b2c3d4e5f", "");
+        let fits = "x".repeat(room);
+        assert_eq!(pieces("0a1b2c3d4e5f", &fits), [fits.as_str()]);
+        let long = format!("{fits}\n");
+        assert_eq!(pieces("0a1b2c3d4e5f", &long), [fits.as_str(), "\n"]);
+        assert_eq!(frame("0a1b2c3d4e5f", &fits), MAX_SENT_PLAINTEXT);
+    }
+
+    #[test]
+    fn a_carriage_return_and_line_feed_stay_together() {
+        let room = MAX_SENT_PLAINTEXT - frame("j", "");
+        for short_by in 0..6 {
+            let line = format!("{}\r\n", "x".repeat(room - short_by));
+            let cut = pieces("j", &line);
+            assert!(cut.last().unwrap().ends_with("\r\n"), "{short_by}");
+            assert_eq!(cut.concat(), line);
+        }
+    }
+
+    #[test]
+    fn an_empty_line_is_one_piece() {
+        assert_eq!(pieces("j", ""), [""]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn no_text_is_lost_and_every_frame_fits(
+            job_id in "\\PC{0,60}",
+            unit in "[\\x00-\\x1f\"a-cü☕\\u{1F525}\\\\]{1,8}",
+            times in 0usize..12_000,
+            end in prop_oneof![Just(""), Just("\n"), Just("\r"), Just("\r\n")],
+        ) {
+            let line = unit.repeat(times) + end;
+            let cut = pieces(&job_id, &line);
+            prop_assert_eq!(cut.concat(), line.as_str());
+            prop_assert!(cut.iter().all(|piece| frame(&job_id, piece) <= MAX_SENT_PLAINTEXT));
+            let last = cut.last().unwrap();
+            prop_assert!(last.ends_with(end));
+        }
+    }
+}

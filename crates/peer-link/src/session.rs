@@ -203,3 +203,106 @@ impl Opener {
         Ok(frame::decode(self.side, plaintext)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kiln_model::{QueueStatus, TerminateReason, WireJobId};
+
+    use super::*;
+    use crate::fixture::session;
+
+    fn status() -> Message {
+        Message::QueueStatus(QueueStatus::of(true, 3))
+    }
+
+    fn output(bytes: usize) -> Message {
+        let empty = Message::JobOutput {
+            job_id: WireJobId("j".into()),
+            line: String::new(),
+        };
+        Message::JobOutput {
+            job_id: WireJobId("j".into()),
+            line: "x".repeat(bytes - frame::encode(&empty).len()),
+        }
+    }
+
+    #[test]
+    fn a_changed_bit_anywhere_in_a_frame_ends_the_session() {
+        let bits = 8 * (frame::encode(&status()).len() + TAG);
+        for bit in 0..bits {
+            let (offloader, receiver) = session(false);
+            let (mut sealer, _) = receiver.split();
+            let (_, mut opener) = offloader.split();
+            let mut message = sealer.message(&status()).unwrap();
+            message[bit / 8] ^= 1 << (bit % 8);
+            let opened = opener.open(&mut message).err();
+            assert_eq!(opened, Some(Misbehaviour::Forged.into()), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn frames_open_only_once_and_only_in_their_order() {
+        let (offloader, receiver) = session(false);
+        let (mut sealer, _) = receiver.split();
+        let (_, mut opener) = offloader.split();
+        let first = sealer.message(&status()).unwrap();
+        opener.open(&mut first.clone()).unwrap();
+        assert!(opener.open(&mut first.clone()).is_err());
+    }
+
+    #[test]
+    fn nothing_is_sealed_after_terminate() {
+        let (mut sealer, _) = session(false).1.split();
+        let end = Message::Terminate(TerminateReason::Superseded);
+        sealer.message(&end).unwrap();
+        assert_eq!(sealer.ping(1), Err(Error::Ours(Misuse::Ended)));
+        assert_eq!(sealer.message(&end), Err(Error::Ours(Misuse::Ended)));
+    }
+
+    #[test]
+    fn a_frame_that_is_too_large_is_refused_and_costs_no_nonce() {
+        let (offloader, receiver) = session(false);
+        let (mut sealer, _) = receiver.split();
+        let (_, mut opener) = offloader.split();
+        let refused = sealer.message(&output(MAX_SENT_PLAINTEXT + 1));
+        assert_eq!(refused, Err(Error::Ours(Misuse::TooLarge)));
+        let mut largest = sealer.message(&output(MAX_SENT_PLAINTEXT)).unwrap();
+        assert_eq!(largest.len(), 61_439);
+        assert!(matches!(opener.open(&mut largest), Ok(Frame::Message(_))));
+    }
+
+    #[test]
+    fn a_receiver_accepts_61440_bytes_and_no_more() {
+        let open = |length: usize| {
+            let (offloader, receiver) = session(false);
+            let mut direction = offloader.split().0.direction;
+            let (_, mut opener) = receiver.split();
+            let mut message = br#"{"type":"pong"}"#.to_vec();
+            message.resize(length - TAG, b' ');
+            assert!(direction.seal(&mut message).is_ok());
+            opener
+                .open(&mut message)
+                .map(|frame| matches!(frame, Frame::Pong))
+        };
+        assert_eq!(open(61_440), Ok(true));
+        assert_eq!(open(61_441), Err(Misbehaviour::TooLarge.into()));
+    }
+
+    #[test]
+    fn an_empty_plaintext_and_other_json_end_the_session() {
+        for (plaintext, why) in [
+            ("", Misbehaviour::NotJson),
+            ("nojson", Misbehaviour::NotJson),
+            ("[]", Misbehaviour::NotAnObject),
+            ("5", Misbehaviour::NotAnObject),
+        ] {
+            let (offloader, receiver) = session(false);
+            let mut direction = offloader.split().0.direction;
+            let (_, mut opener) = receiver.split();
+            let mut message = plaintext.as_bytes().to_vec();
+            assert!(direction.seal(&mut message).is_ok());
+            assert_eq!(opener.open(&mut message).err(), Some(why.into()));
+            assert_eq!(TerminateReason::from(&why), TerminateReason::MalformedFrame);
+        }
+    }
+}
