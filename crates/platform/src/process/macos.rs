@@ -1,0 +1,38 @@
+//! macOS: the process table is `ps(1)`, which shows the environment of the user's own processes.
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Signal, getpid, getsid, kill_process, setpriority_process};
+
+use super::os::Belongs;
+
+/// Sends a signal to every living process that belongs, and returns how many there were.
+pub(super) fn signal_all(belongs: &Belongs, signal: Signal) -> usize {
+    let listing = Command::new("/bin/ps")
+        .args(["-axwwE", "-o", "pid=,state=,command="])
+        .env_clear()
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output();
+    let listing = listing.map(|o| o.stdout).unwrap_or_default();
+    let signalled = listing.split(|b| *b == b'\n').filter(|line| {
+        living(line).is_some_and(|pid| {
+            pid != getpid()
+                && belongs.fits(getsid(Some(pid)).ok(), line)
+                && kill_process(pid, signal).is_ok()
+        })
+    });
+    signalled.count()
+}
+
+/// Reads the number of a process from its line, unless it is a zombie.
+fn living(line: &[u8]) -> Option<Pid> {
+    let text = String::from_utf8_lossy(line);
+    let mut fields = text.split_ascii_whitespace();
+    let pid = Pid::from_raw(fields.next()?.parse().ok()?)?;
+    (!fields.next()?.starts_with('Z')).then_some(pid)
+}
+
+/// Lowest CPU priority. Best effort: a tree at normal priority still builds.
+pub(super) fn lower_priority(leader: Pid) {
+    let _ = setpriority_process(Some(leader), 19);
+}

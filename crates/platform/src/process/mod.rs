@@ -1,0 +1,85 @@
+//! [`OsProcesses`]: programs in a session (Unix) or job object (Windows) of their own.
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+mod os;
+#[cfg_attr(target_os = "linux", path = "linux.rs")]
+#[cfg_attr(target_os = "macos", path = "macos.rs")]
+#[cfg(unix)]
+mod table;
+
+use std::process::ExitStatus;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use kiln_ports::Processes;
+use kiln_ports::process::{Child, Command, Exit, SpawnError};
+
+/// Largest block that one read returns, in bytes.
+const BLOCK: usize = 64 * 1024;
+
+/// How long a killed tree's pipe is still read although a descendant holds it (builds.md §11.6).
+const AFTERMATH: Duration = Duration::from_secs(1);
+
+/// How long a tree may take to be gone after it was killed. Only a process that hangs in the
+/// kernel, for example on a dead network disk, takes that long; it is given up with a warning.
+const GIVE_UP: Duration = Duration::from_secs(30);
+
+/// Runs programs for one Kiln and finds them again after a crash.
+///
+/// Beside what the caller asks for, every program gets `KILN_RUN=INSTANCE#RUN;` in its
+/// environment. Its descendants inherit it, so that also those that left the session, and those of
+/// a Kiln that was killed, can be told from everybody else's.
+#[derive(Debug)]
+pub struct OsProcesses {
+    instance: String,
+    runs: AtomicU64,
+}
+
+impl OsProcesses {
+    /// Runs programs for this instance ([`crate::Paths::instance`]).
+    pub fn new(instance: &str) -> Self {
+        Self {
+            instance: instance.to_owned(),
+            runs: AtomicU64::new(0),
+        }
+    }
+
+    /// Kills whatever an earlier process of this instance left running, and returns how many
+    /// processes there were. Call it while holding the engine lock, before anything is spawned.
+    pub async fn reap_leftovers(&self) -> usize {
+        os::reap(format!("KILN_RUN={}#", self.instance)).await
+    }
+
+    fn next_mark(&self) -> String {
+        let run = self.runs.fetch_add(1, Ordering::Relaxed);
+        format!("KILN_RUN={}#{}-{run};", self.instance, std::process::id())
+    }
+}
+
+#[async_trait::async_trait]
+impl Processes for OsProcesses {
+    async fn spawn(&self, command: Command) -> Result<Box<dyn Child>, SpawnError> {
+        let program = command.program.display().to_string();
+        let failed = |reason: String| SpawnError { program, reason };
+        // The system's error for a missing folder is the one for a missing program.
+        if !command.directory.is_dir() {
+            let folder = command.directory.display();
+            return Err(failed(format!("there is no folder {folder}")));
+        }
+        match os::Running::spawn(command, self.next_mark()) {
+            Ok(child) => Ok(Box::new(child)),
+            Err(error) => Err(failed(error.to_string())),
+        }
+    }
+}
+
+fn exit(status: std::io::Result<ExitStatus>) -> Exit {
+    match status.ok().and_then(|s| s.code()) {
+        Some(code) => Exit::Code(code),
+        None => Exit::Signal,
+    }
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests;

@@ -1,0 +1,191 @@
+//! Real process trees. Each test waits for a line of output, never for time.
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kiln_ports::Processes as _;
+use kiln_ports::process::{Child, Command, Exit, Priority};
+
+use super::OsProcesses;
+
+const LONG: Duration = Duration::from_secs(600);
+
+fn shell(script: &str) -> Command {
+    Command {
+        program: "/bin/bash".into(),
+        arguments: vec!["-c".into(), script.into()],
+        environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
+        directory: "/".into(),
+        priority: Priority::Background,
+    }
+}
+
+fn processes() -> OsProcesses {
+    let unique = tempfile::tempdir().unwrap();
+    OsProcesses::new(&unique.path().display().to_string())
+}
+
+async fn output(child: &mut dyn Child) -> String {
+    let mut all = Vec::new();
+    while let Some(block) = child.read().await {
+        all.extend(block);
+    }
+    String::from_utf8(all).unwrap()
+}
+
+/// Reads until `count` lines have come.
+async fn lines(child: &mut dyn Child, count: usize) -> Vec<String> {
+    let mut all = Vec::new();
+    while all.iter().filter(|b| **b == b'\n').count() < count {
+        all.extend(child.read().await.expect("the stream ended early"));
+    }
+    let text = String::from_utf8(all).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+fn alive(pid: &str) -> bool {
+    let stat = std::process::Command::new("/bin/ps")
+        .args(["-o", "stat=", "-p", pid])
+        .output()
+        .unwrap();
+    let state = String::from_utf8(stat.stdout).unwrap();
+    !state.trim().is_empty() && !state.starts_with('Z')
+}
+
+#[tokio::test]
+async fn both_outputs_come_in_order_and_the_exit_code_is_told() {
+    let mut child = processes()
+        .spawn(shell("echo out; echo err >&2; echo out again; exit 7"))
+        .await
+        .unwrap();
+    assert_eq!(output(&mut *child).await, "out\nerr\nout again\n");
+    assert_eq!(child.wait().await, Exit::Code(7));
+}
+
+#[tokio::test]
+async fn nothing_is_inherited_but_what_was_asked_for() {
+    let mut command = shell("/usr/bin/env; cat");
+    command.environment.push(("WANTED".into(), "yes".into()));
+    let mut child = processes().spawn(command).await.unwrap();
+    let text = output(&mut *child).await;
+    let mut names: Vec<_> = text.lines().filter_map(|l| l.split('=').next()).collect();
+    // The shell sets some of its own.
+    names.retain(|n| !["PWD", "OLDPWD", "SHLVL", "_"].contains(n));
+    names.sort_unstable();
+    assert_eq!(names, ["KILN_RUN", "PATH", "WANTED"]);
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_is_named() {
+    let mut command = shell("");
+    command.program = "/no/such/program".into();
+    let error = processes().spawn(command).await.err().unwrap();
+    assert_eq!(error.program, "/no/such/program");
+    let mut command = shell("");
+    command.directory = PathBuf::from("/no/such/folder");
+    let error = processes().spawn(command).await.err().unwrap();
+    assert!(error.reason.contains("/no/such/folder"), "{error}");
+}
+
+#[tokio::test]
+async fn a_background_tree_has_the_lowest_priority() {
+    // The child of the shell, because the shell itself may look before it is lowered.
+    let script = "read line < /dev/null; until [ \"$(ps -o ni= -p $$ | tr -d ' ')\" = 19 ]; do :; done; echo 19";
+    let mut child = processes().spawn(shell(script)).await.unwrap();
+    assert_eq!(output(&mut *child).await, "19\n");
+}
+
+// Covers: M100
+#[tokio::test]
+async fn a_kill_reaches_other_groups_ignored_signals_and_other_sessions() {
+    // Like ninja: every compiler in a group of its own (`set -m`), here also deaf to SIGTERM. One
+    // descendant leaves the session as well and has lost its parent.
+    let script = "set -m
+        sh -c 'trap \"\" TERM; echo $$; while :; do sleep 1000; done' &
+        (setsid sh -c 'trap \"\" TERM; echo $$; while :; do sleep 1000; done' &)
+        trap '' TERM; echo $$; wait; while :; do sleep 1000; done";
+    let mut child = processes().spawn(shell(script)).await.unwrap();
+    let pids = lines(&mut *child, 3).await;
+    assert_eq!(pids.len(), 3);
+    assert!(pids.iter().all(|p| alive(p)), "{pids:?}");
+    child.kill(Duration::ZERO).await;
+    assert!(!pids.iter().any(|p| alive(p)));
+    assert_eq!(child.wait().await, Exit::Signal);
+    assert_eq!(child.read().await, None);
+}
+
+#[tokio::test]
+async fn a_tree_that_ends_when_asked_is_not_killed() {
+    let script = "trap 'echo stopping; exit 3' TERM; echo ready; while :; do sleep 0.01; done";
+    let mut child = processes().spawn(shell(script)).await.unwrap();
+    lines(&mut *child, 1).await;
+    child.kill(LONG).await;
+    assert!(output(&mut *child).await.contains("stopping\n"));
+    assert_eq!(child.wait().await, Exit::Code(3));
+}
+
+// Covers: M101
+#[tokio::test]
+async fn a_killed_job_ends_although_a_descendant_keeps_the_pipe() {
+    // It left the session and cleaned its environment: nothing shows whose it is.
+    let script = "env -i setsid sh -c 'echo $$; exec sleep 1000' & wait";
+    let mut child = processes().spawn(shell(script)).await.unwrap();
+    let pids = lines(&mut *child, 1).await;
+    child.kill(Duration::ZERO).await;
+    assert!(alive(&pids[0]), "the test needs a holder of the pipe");
+    assert_eq!(output(&mut *child).await, "");
+    std::process::Command::new("/bin/kill")
+        .args(["-9", &pids[0]])
+        .status()
+        .unwrap();
+}
+
+#[tokio::test]
+async fn dropping_a_child_kills_its_tree() {
+    let mut child = processes()
+        .spawn(shell("sleep 1000 & echo $!; echo $$; wait"))
+        .await
+        .unwrap();
+    let pids = lines(&mut *child, 2).await;
+    drop(child);
+    assert!(!pids.iter().any(|p| alive(p)));
+}
+
+#[tokio::test]
+async fn leftovers_of_a_killed_kiln_are_found_and_others_are_spared() {
+    let ours = processes();
+    let others = processes();
+    let mut left = ours
+        .spawn(shell("set -m; sleep 1000 & echo $!; echo $$; wait"))
+        .await
+        .unwrap();
+    let mut other = others.spawn(shell("echo $$; sleep 1000")).await.unwrap();
+    let left_pids = lines(&mut *left, 2).await;
+    let other_pids = lines(&mut *other, 1).await;
+    // A new process of the same instance has another number and a new counter.
+    let next = OsProcesses::new(&ours.instance);
+    assert_eq!(next.reap_leftovers().await, 2);
+    assert!(!left_pids.iter().any(|p| alive(p)));
+    assert!(alive(&other_pids[0]));
+    assert_eq!(next.reap_leftovers().await, 0);
+}
+
+#[tokio::test]
+async fn a_read_that_is_given_up_loses_nothing() {
+    let mut child = processes()
+        .spawn(shell("for i in 1 2 3 4 5 6 7 8 9; do echo line $i; done"))
+        .await
+        .unwrap();
+    let mut all = Vec::new();
+    loop {
+        // Polled once and dropped, again and again.
+        tokio::select! {
+            biased;
+            block = child.read() => match block {
+                Some(bytes) => all.extend(bytes),
+                None => break,
+            },
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    assert_eq!(all.split(|b| *b == b'\n').count(), 10);
+}

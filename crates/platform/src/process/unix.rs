@@ -1,0 +1,148 @@
+//! Linux and macOS: the leader of a session, and everything that descends from it.
+use std::io::{self, pipe};
+use std::os::fd::OwnedFd;
+use std::process::Stdio;
+use std::time::Duration;
+
+use kiln_ports::process::{Child, Command, Exit, Priority};
+use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessSession};
+use rustix::process::{Pid, Signal};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe::Receiver;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::table::{self, signal_all};
+use super::{AFTERMATH, BLOCK, GIVE_UP, exit};
+
+/// Time between two looks at the process table while waiting for a tree to end.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Which processes are meant.
+pub(super) struct Belongs {
+    /// Those of this session.
+    session: Option<Pid>,
+    /// Those with this text in their environment.
+    mark: Vec<u8>,
+}
+
+impl Belongs {
+    /// Returns whether a process with this session and environment is meant.
+    pub(super) fn fits(&self, session: Option<Pid>, environment: &[u8]) -> bool {
+        let mut parts = environment.windows(self.mark.len());
+        (self.session.is_some() && self.session == session) || parts.any(|p| p == self.mark)
+    }
+
+    /// Kills until nothing is left, and returns how many processes there were at first.
+    async fn kill(&self) -> usize {
+        let first = signal_all(self, Signal::KILL);
+        let ended = async {
+            while signal_all(self, Signal::KILL) > 0 {
+                sleep(LOOK).await
+            }
+        };
+        if first > 0 && timeout(GIVE_UP, ended).await.is_err() {
+            tracing::warn!("processes of a killed build do not end");
+        }
+        first
+    }
+}
+
+/// Kills every process that has this text in its environment; returns how many there were.
+pub(super) async fn reap(mark: String) -> usize {
+    let leftovers = Belongs {
+        session: None,
+        mark: mark.into_bytes(),
+    };
+    leftovers.kill().await
+}
+
+/// A program and its descendants.
+pub(super) struct Running {
+    leader: Box<dyn ChildWrapper>,
+    tree: Belongs,
+    output: Receiver,
+    block: Box<[u8]>,
+    /// When the tree was killed.
+    killed: Option<Instant>,
+}
+
+impl Running {
+    pub(super) fn spawn(command: Command, mark: String) -> io::Result<Self> {
+        let (reader, writer) = pipe()?;
+        let errors = writer.try_clone()?;
+        let mut wrapped = CommandWrap::with_new(&command.program, |c| {
+            c.args(&command.arguments)
+                .env_clear()
+                .envs(command.environment)
+                .envs(mark.split_once('='))
+                .current_dir(&command.directory)
+                .stdin(Stdio::null())
+                .stdout(writer)
+                .stderr(errors);
+        });
+        // The wrapper would wait for the whole group; the port promises the leader.
+        let leader = wrapped.wrap(ProcessSession).spawn()?.into_inner();
+        // Our ends of the pipe; the stream could never end while they are open.
+        drop(wrapped);
+        let session = leader.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let child = Self {
+            leader,
+            tree: Belongs {
+                session,
+                mark: mark.into_bytes(),
+            },
+            output: Receiver::from_owned_fd(OwnedFd::from(reader))?,
+            block: vec![0; BLOCK].into(),
+            killed: None,
+        };
+        match (command.priority, session) {
+            (Priority::Background, Some(leader)) => table::lower_priority(leader),
+            (Priority::Background, None) | (Priority::Normal, _) => {}
+        }
+        Ok(child)
+    }
+}
+
+#[async_trait::async_trait]
+impl Child for Running {
+    async fn read(&mut self) -> Option<Vec<u8>> {
+        let read = self.output.read(&mut self.block);
+        let count = match self.killed {
+            None => read.await.ok()?,
+            Some(when) => timeout_at(when + AFTERMATH, read).await.ok()?.ok()?,
+        };
+        let bytes = self.block.get(..count)?;
+        (!bytes.is_empty()).then(|| bytes.to_vec())
+    }
+
+    async fn wait(&mut self) -> Exit {
+        exit(self.leader.wait().await)
+    }
+
+    async fn kill(&mut self, grace: Duration) {
+        // Signal 0 is not needed to look: asking again harms nobody who is about to end.
+        let ended = async {
+            while signal_all(&self.tree, Signal::TERM) > 0 {
+                sleep(LOOK).await
+            }
+        };
+        if timeout(grace, ended).await.is_err() {
+            self.tree.kill().await;
+        }
+        // Nothing but the dead leader is left, to be collected.
+        let _ = timeout(GIVE_UP, self.leader.wait()).await;
+        self.killed = Some(Instant::now());
+    }
+}
+
+impl Drop for Running {
+    /// Kills what is left without waiting; usually nothing is. The leader is collected by the
+    /// runtime.
+    fn drop(&mut self) {
+        if self.killed.is_none() {
+            while signal_all(&self.tree, Signal::KILL) > 0 {
+                std::thread::yield_now();
+            }
+        }
+    }
+}

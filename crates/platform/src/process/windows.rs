@@ -1,0 +1,110 @@
+//! Windows: a job object that dies with its last handle. The program is created suspended, put
+//! into the job and resumed, so that no descendant escapes.
+use std::fs::OpenOptions;
+use std::io;
+use std::process::Stdio;
+use std::time::Duration;
+
+use kiln_ports::process::{Child, Command, Exit, Priority};
+use process_wrap::tokio::{ChildWrapper, CommandWrap, CreationFlags, JobObject, KillOnDrop};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::windows::named_pipe::{NamedPipeServer, ServerOptions};
+use tokio::time::{Instant, timeout, timeout_at};
+use windows::Win32::System::Threading::{
+    CREATE_NO_WINDOW, IDLE_PRIORITY_CLASS, NORMAL_PRIORITY_CLASS,
+};
+
+use super::{AFTERMATH, BLOCK, GIVE_UP, exit};
+
+/// Nothing: the job object of a Kiln that was killed is closed by the system, which ends its
+/// processes.
+pub(super) async fn reap(_mark: String) -> usize {
+    std::future::ready(0).await
+}
+
+/// A program and its descendants.
+pub(super) struct Running {
+    job: Box<dyn ChildWrapper>,
+    output: NamedPipeServer,
+    block: Box<[u8]>,
+    /// When the tree was killed.
+    killed: Option<Instant>,
+}
+
+impl Running {
+    pub(super) fn spawn(command: Command, mark: String) -> io::Result<Self> {
+        // Anonymous pipes cannot be read asynchronously. The name is used once, by us.
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
+        let name = format!(r"\\.\pipe\kiln-{:032x}", u128::from_le_bytes(random));
+        let output = ServerOptions::new()
+            .first_pipe_instance(true)
+            .access_outbound(false)
+            .max_instances(1)
+            .create(&name)?;
+        let writer = OpenOptions::new().write(true).open(&name)?;
+        let errors = writer.try_clone()?;
+        let class = match command.priority {
+            Priority::Normal => NORMAL_PRIORITY_CLASS,
+            Priority::Background => IDLE_PRIORITY_CLASS,
+        };
+        let mut wrapped = CommandWrap::with_new(&command.program, |c| {
+            c.args(&command.arguments)
+                .env_clear()
+                .envs(command.environment)
+                .envs(mark.split_once('='))
+                .current_dir(&command.directory)
+                .stdin(Stdio::null())
+                .stdout(writer)
+                .stderr(errors);
+        });
+        let job = wrapped
+            .wrap(CreationFlags(CREATE_NO_WINDOW | class))
+            .wrap(KillOnDrop)
+            .wrap(JobObject)
+            .spawn()?;
+        // Our ends of the pipe; the stream could never end while they are open.
+        drop(wrapped);
+        Ok(Self {
+            job,
+            output,
+            block: vec![0; BLOCK].into(),
+            killed: None,
+        })
+    }
+}
+
+#[async_trait::async_trait]
+impl Child for Running {
+    async fn read(&mut self) -> Option<Vec<u8>> {
+        let read = self.output.read(&mut self.block);
+        // A broken pipe is the end of the stream: the last writer is gone.
+        let count = match self.killed {
+            None => read.await.ok()?,
+            Some(when) => timeout_at(when + AFTERMATH, read).await.ok()?.ok()?,
+        };
+        let bytes = self.block.get(..count)?;
+        (!bytes.is_empty()).then(|| bytes.to_vec())
+    }
+
+    async fn wait(&mut self) -> Exit {
+        // The inner child is the leader; the job would wait for every descendant.
+        let status = self.job.inner_mut().wait().await;
+        match self.killed {
+            None => exit(status),
+            Some(_) => Exit::Signal,
+        }
+    }
+
+    /// There is no polite way to end a program without a console; `grace` does not apply.
+    async fn kill(&mut self, _grace: Duration) {
+        if let Err(error) = self.job.start_kill() {
+            tracing::warn!(%error, "a build could not be ended");
+        }
+        // The wait of the job is for its last process.
+        if timeout(GIVE_UP, self.job.wait()).await.is_err() {
+            tracing::warn!("processes of a killed build do not end");
+        }
+        self.killed = Some(Instant::now());
+    }
+}

@@ -1,0 +1,144 @@
+//! [`SqliteStore`]: rows in one SQLite file, blobs and job logs as files beside it.
+mod schema;
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use kiln_model::{BlobId, JobId};
+use kiln_ports::Store;
+use kiln_ports::store::{Change, Row, StoreError};
+use rusqlite::{Connection, ErrorCode, params};
+
+use crate::files;
+
+/// The store of one state folder. One change costs one append to the journal and one device sync,
+/// however many rows there are.
+#[derive(Debug)]
+pub struct SqliteStore {
+    connection: Mutex<Connection>,
+    blobs: PathBuf,
+    job_logs: PathBuf,
+}
+
+impl SqliteStore {
+    /// Opens `kiln.db` in the state folder, or makes it if there is none.
+    ///
+    /// A file that is damaged or from a newer Kiln is left byte for byte as it is.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open(state: &Path, job_logs: &Path) -> Result<Self, StoreError> {
+        let blobs = state.join("blobs");
+        for dir in [state, &blobs, job_logs] {
+            files::create_private_dir(dir).map_err(from_io)?;
+        }
+        Ok(Self {
+            connection: Mutex::new(schema::open(&state.join("kiln.db"))?),
+            blobs,
+            job_logs: job_logs.to_owned(),
+        })
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        // A panic elsewhere cannot leave a transaction half done: it is rolled back when dropped.
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store for SqliteStore {
+    fn rows(&self, kind: &str) -> Result<Vec<Row>, StoreError> {
+        let connection = self.connection();
+        let mut select = connection
+            .prepare_cached("SELECT key, body FROM row WHERE kind = ?1 ORDER BY id")
+            .map_err(from_sqlite)?;
+        let rows = select
+            .query_map([kind], |row| {
+                Ok(Row {
+                    kind: kind.to_owned(),
+                    key: row.get(0)?,
+                    body: row.get(1)?,
+                })
+            })
+            .map_err(from_sqlite)?;
+        rows.collect::<Result<_, _>>().map_err(from_sqlite)
+    }
+
+    fn apply(&self, changes: &[Change]) -> Result<(), StoreError> {
+        let mut connection = self.connection();
+        let transaction = connection.transaction().map_err(from_sqlite)?;
+        for change in changes {
+            match change {
+                // The id of a row that is replaced stays: it is the order of first insertion.
+                Change::Put(row) => transaction
+                    .prepare_cached(
+                        "INSERT INTO row (kind, key, body) VALUES (?1, ?2, ?3)
+                         ON CONFLICT (kind, key) DO UPDATE SET body = excluded.body",
+                    )
+                    .and_then(|mut put| put.execute(params![row.kind, row.key, row.body])),
+                Change::Delete { kind, key } => transaction
+                    .prepare_cached("DELETE FROM row WHERE kind = ?1 AND key = ?2")
+                    .and_then(|mut delete| delete.execute(params![kind, key])),
+            }
+            .map_err(from_sqlite)?;
+        }
+        transaction.commit().map_err(from_sqlite)
+    }
+
+    fn blob_path(&self, id: &BlobId) -> PathBuf {
+        self.blobs.join(id.as_str())
+    }
+
+    fn create_blob(&self, id: &BlobId) -> Result<File, StoreError> {
+        self.drop_blob(id)?;
+        let blob = files::create_private(&self.blob_path(id)).map_err(from_io)?;
+        // The name is durable first, so that syncing the content is all the caller has to do.
+        files::sync_dir(&self.blobs).map_err(from_io)?;
+        Ok(blob)
+    }
+
+    fn drop_blob(&self, id: &BlobId) -> Result<(), StoreError> {
+        match fs::remove_file(self.blob_path(id)) {
+            Ok(()) => Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(from_io(e)),
+        }
+    }
+
+    fn blobs(&self) -> Result<Vec<BlobId>, StoreError> {
+        let mut ids = Vec::new();
+        for entry in fs::read_dir(&self.blobs).map_err(from_io)? {
+            let name = entry.map_err(from_io)?.file_name();
+            ids.extend(name.to_str().and_then(BlobId::from_stored));
+        }
+        ids.sort();
+        Ok(ids)
+    }
+
+    fn log_path(&self, job: &JobId) -> PathBuf {
+        self.job_logs.join(format!("{job}.log"))
+    }
+}
+
+fn from_sqlite(error: rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => StoreError::Full,
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            StoreError::Damaged(error.to_string())
+        }
+        Some(_) | None => StoreError::Failed(error.to_string()),
+    }
+}
+
+fn from_io(error: io::Error) -> StoreError {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full,
+        _ => StoreError::Failed(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
