@@ -7,6 +7,8 @@
 pub mod peering;
 pub mod work;
 
+mod text;
+
 mod effect;
 mod event;
 

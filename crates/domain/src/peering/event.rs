@@ -1,9 +1,8 @@
 //! What can happen to [`super::Peering`].
 use std::net::IpAddr;
 
-pub use kiln_model::Hello;
 use kiln_model::{
-    CloseReason, DashboardId, DiscoveredHost, IntentResponse, LinkId, LinkIntent, Pairing,
+    CloseReason, DashboardId, DiscoveredHost, Hello, IntentResponse, LinkId, LinkIntent, Pairing,
     PairingKey, Peer, PeerFacts, Pin, PublicKey, Settings,
 };
 
