@@ -43,7 +43,7 @@ pub enum Effect {
         pin: Pin,
         /// Its configuration.
         configuration: ConfigurationName,
-        /// The bundle; dropped afterwards.
+        /// The bundle; it stays until `DropBlob`, which follows when the job does not need it.
         bundle: BlobId,
     },
     /// Receiver: the upload slot of a wire id is free again (queued, refused or cancelled).

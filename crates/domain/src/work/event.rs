@@ -1,8 +1,8 @@
 //! What can happen to [`super::Work`].
 use kiln_model::witness::DigestVerified;
 use kiln_model::{
-    ArtifactsRefusal, BlobId, ConfigurationName, Device, EnvironmentInfo, EsphomeVersion, Job,
-    JobId, LinkId, Message, Presence, Settings, SubmitHeader, WireJobId,
+    ArtifactsRefusal, BlobId, ConfigurationName, Device, EnvironmentInfo, EsphomeVersion, JobId,
+    LinkId, Message, Presence, Settings, SubmitHeader, WireJobId,
 };
 
 use super::effect::{BuildTree, StoredJob};

@@ -1,40 +1,153 @@
 //! [`Work`]: the decision maker for jobs of both roles. Each concern has a file of its own; this
-//! one holds what they share and hands every event to the right one.
+//! one holds what they share, hands every event to the right one, and ends jobs.
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use kiln_model::{
-    Availability, AvailabilityReason, Device, EnvironmentInfo, EsphomeVersion, Job, JobId, LinkId,
-    Mono, Now, Pairing, Pin, QueueStatus, Request, Settings, WireJobId,
+    Availability, AvailabilityReason, Device, EnvironmentInfo, EsphomeVersion, FailureReason, Job,
+    JobId, JobKind, JobStatus, LinkId, Message, Mono, Now, Pairing, Pin, QueueStatus, Reply,
+    Request, RequestError, Settings, WireJobId,
 };
 
-use super::Event;
-use crate::peering::Session;
+use super::effect::{BuildTree, Effect, StoredJob};
+use super::event::{Event, ProcessOutcome, StepFailure};
+use super::ids::Ids;
+use super::install::Parked;
+use super::jobs::{Frames, Jobs, Step};
+use super::links::Links;
+use super::queue::{Turn, Waiting, upload_slots};
+use super::received::Intake;
+use super::remote::Uploads;
+use super::schedule::{Conditions, Pool};
+use crate::peering::{Role, Session};
 use crate::{ClientId, Deadline, RequestId};
 
 /// Everything about jobs: the owner's installs and the builds received from offloaders.
 ///
 /// Feed it what happened, then drain [`Work::poll_effect`]. Effects come in the order in which they
-/// have to be performed.
+/// have to be performed. Every event ends with one look at everything that could start now, so
+/// there is no list of wake-ups that could miss one.
 #[derive(Debug)]
 pub struct Work {
-    settings: Settings,
+    pub(super) ids: Ids,
+    pub(super) jobs: Jobs,
+    pub(super) links: Links,
+    pub(super) settings: Settings,
+    pub(super) devices: Vec<Device>,
+    pub(super) environments: Vec<EnvironmentInfo>,
+    pub(super) pairings: Vec<Pairing>,
+    pub(super) receivers: Pool,
+    pub(super) stage: Stage,
+    /// End of the dispatcher's startup grace; `None`: it is over.
+    pub(super) grace: Option<Mono>,
+    pub(super) turn: Turn,
+    pub(super) uploads: Uploads,
+    pub(super) intake: Intake,
+    pub(super) sweep_at: Option<Mono>,
+    pub(super) parked: Vec<Parked>,
     effects: VecDeque<crate::Effect>,
+}
+
+/// What part of its life the node is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Stored jobs are not known yet.
+    Loading,
+    /// Ordinary.
+    Serving,
+    /// Nothing is started any more, and nothing that stops now counts as an outcome.
+    Stopping,
+}
+
+/// What became of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Completed,
+    Failed {
+        error: String,
+        exit_code: Option<i32>,
+        reason: Option<FailureReason>,
+    },
+    Cancelled(String),
+}
+
+impl Outcome {
+    /// An ordinary failure with its sentence.
+    pub(super) fn failed(error: impl Into<String>) -> Self {
+        Outcome::Failed {
+            error: error.into(),
+            exit_code: None,
+            reason: None,
+        }
+    }
 }
 
 impl Work {
     /// Makes a node without jobs. `seed` feeds the generator of job and wire ids: it has to differ
     /// between processes, so the engine takes it from the operating system.
     pub fn new(seed: u64) -> Self {
-        let _ = seed;
+        let settings = Settings::default();
+        let receivers = Pool::new(conditions(&settings, None, false));
         Self {
-            settings: Settings::default(),
+            ids: Ids::new(seed),
+            jobs: Jobs::default(),
+            links: Links::default(),
+            settings,
+            devices: Vec::new(),
+            environments: Vec::new(),
+            pairings: Vec::new(),
+            receivers,
+            stage: Stage::Loading,
+            grace: None,
+            turn: Turn::default(),
+            uploads: Uploads::default(),
+            intake: Intake::default(),
+            sweep_at: None,
+            parked: Vec::new(),
             effects: VecDeque::new(),
         }
     }
 
     /// Something happened.
     pub fn handle(&mut self, event: Event, now: Now) {
-        let _ = (event, now);
+        if self.stage == Stage::Stopping && self.is_interruption(&event) {
+            return;
+        }
+        match event {
+            Event::Loaded(jobs) => self.load(jobs, now),
+            Event::SettingsChanged(settings) => self.change_settings(settings, now),
+            Event::DevicesScanned(devices) => self.devices_scanned(devices, now),
+            Event::PresenceChanged(configuration, presence) => {
+                self.presence_changed(&configuration, presence, now);
+            }
+            Event::EnvironmentsChanged(environments) => self.environments = environments,
+            Event::Received(link, message) => {
+                if let Message::JobOutput { .. } = message {
+                    return;
+                }
+                self.received(link, message, now);
+            }
+            Event::BundleMade(job, result) => self.bundle_made(&job, result, now),
+            Event::Uploaded(link, wire, result) => self.uploaded(link, &wire, result, now),
+            Event::Downloaded(link, wire, result) => self.downloaded(link, &wire, result, now),
+            Event::Materialised(job, result) => self.materialised(&job, result, now),
+            Event::SubmissionStarted(link, wire) => self.intake.started(link, wire),
+            Event::SubmissionDropped(link, wire) => self.intake.dropped(link, &wire),
+            Event::SubmissionArrived {
+                link,
+                header,
+                configuration,
+                bundle,
+                verified: _,
+            } => self.submission_arrived(link, *header, &configuration, bundle, now),
+            Event::Prepared(job, result) => self.prepared(&job, result, now),
+            Event::ArtifactsServed(link, wire) => self.intake.served(link, &wire),
+            Event::Provisioned(job, result) => self.provisioned(&job, result, now),
+            Event::ProcessEnded(job, outcome) => self.process_ended(&job, outcome, now),
+            Event::Progressed(job, percent) => return self.progressed(&job, percent),
+            Event::ShuttingDown => self.stage = Stage::Stopping,
+        }
+        self.advance(now);
     }
 
     /// A person asked for something that is about jobs, devices or environments: `Devices`,
@@ -43,32 +156,67 @@ impl Work {
     /// [`crate::Effect::Reply`], possibly later. Any other request belongs to somebody else and is
     /// ignored here.
     pub fn handle_request(&mut self, client: ClientId, id: RequestId, request: &Request, now: Now) {
-        let _ = (client, id, request, now);
+        let _ = client;
+        self.request(id, request, now);
+        self.advance(now);
     }
 
     /// A session is open, in either role.
     pub fn session_up(&mut self, session: &Session, now: Now) {
-        let _ = (session, now);
+        self.links.insert(session.clone());
+        match session.role {
+            Role::Offloader => self.receiver_up(session.pin),
+            Role::Receiver { .. } => self.offloader_up(session.link, session.pin),
+        }
+        self.advance(now);
     }
 
     /// A session is over.
     pub fn session_down(&mut self, link: LinkId, pin: Pin, now: Now) {
-        let _ = (link, pin, now);
+        self.links.remove(link);
+        self.intake.session_down(link);
+        self.receiver_down(link, pin, now);
+        self.advance(now);
     }
 
     /// A pairing is new, changed or gone: here are all of them.
     pub fn pairings_changed(&mut self, pairings: &[Pairing], now: Now) {
-        let _ = (pairings, now);
+        self.take_pairings(pairings, now);
+        self.advance(now);
+    }
+
+    /// An offloader is not admitted any more: what it asked for is stopped.
+    pub fn offloader_forgotten(&mut self, pin: Pin, now: Now) {
+        for id in self.jobs.ids(|e| e.sender().is_some_and(|s| s.0 == pin)) {
+            self.cancel(&id, "the offloader was removed on this receiver", now);
+        }
+        self.advance(now);
     }
 
     /// The deadline of [`Work::poll_timeout`] passed.
     pub fn handle_timeout(&mut self, now: Now) {
-        let _ = now;
+        self.grace = self.grace.filter(|end| *end > now.mono);
+        self.expire_runs(now);
+        self.expire_parked(now);
+        self.sweep(now);
+        self.advance(now);
     }
 
     /// Returns the next deadline and what it is for.
     pub fn poll_timeout(&self) -> Option<(Mono, Deadline)> {
-        None
+        if self.stage != Stage::Serving {
+            return None;
+        }
+        let waiting = self.jobs.active().filter_map(|(_, e)| match &e.step {
+            Step::Pool(patience) => patience.map(|at| (at, "ReconnectGrace")),
+            Step::Remote(run) => run.deadline(),
+            _ => None,
+        });
+        let startup = self.grace.map(|at| (at, "StartupGrace"));
+        let sweep = self.sweep_at.map(|at| (at, "Sweep"));
+        let parked = self.parked.iter().map(|p| (p.until, "DeviceScan"));
+        let all = waiting.chain(startup).chain(sweep).chain(parked);
+        all.min_by_key(|(at, _)| *at)
     }
 
     /// Returns the next thing to do: a [`crate::Effect::Work`] or a [`crate::Effect::Reply`].
@@ -78,21 +226,27 @@ impl Work {
 
     /// Returns every job, newest first.
     pub fn jobs(&self) -> Vec<Job> {
-        Vec::new()
+        let newest = self.jobs.iter().rev();
+        newest.map(|(_, e)| e.stored.job.clone()).collect()
     }
 
     /// Returns the truth about our compile lane.
     pub fn queue_status(&self) -> QueueStatus {
-        QueueStatus::of(false, 0)
+        let running = self.jobs.active().any(|(_, e)| e.step.holds_lane());
+        let open = self.availability() == Availability::Open;
+        let waits = |step: &Step| matches!(step, Step::Lane);
+        let waiting = self.jobs.active().filter(|(_, e)| waits(&e.step));
+        let depth = waiting.filter(|(_, e)| e.is_owners() || open).count();
+        QueueStatus::of(running, depth as u64)
     }
 
     /// Returns the last queue status that a receiver pushed.
     pub fn receiver_queue(&self, pin: &Pin) -> Option<QueueStatus> {
-        let _ = pin;
-        None
+        self.receivers.get(*pin)?.queue
     }
 
-    /// Returns whether this computer compiles for others now.
+    /// Returns whether this computer compiles for others now. Reasons beyond the owner's switch
+    /// (activity, power, load, hours) are decided here and nowhere else.
     pub fn availability(&self) -> Availability {
         if self.settings.receiver {
             Availability::Open
@@ -103,29 +257,542 @@ impl Work {
 
     /// Returns the owner's devices as of the last scan.
     pub fn devices(&self) -> &[Device] {
-        &[]
+        &self.devices
     }
 
     /// Returns the environments as last told.
     pub fn environments(&self) -> &[EnvironmentInfo] {
-        &[]
+        &self.environments
     }
 
     /// Returns the ESPHome version of the owner's own builds; `None` until one is installed.
     pub fn own_version(&self) -> Option<&EsphomeVersion> {
-        None
+        let installed = self.environments.iter().find(|e| e.installed);
+        installed.map(|e| &e.version)
     }
 
     /// Offloader: the job whose log takes output that arrives on `link` under `wire`. `None`: drop it.
     pub fn log_of(&self, link: LinkId, wire: &WireJobId) -> Option<JobId> {
-        let _ = (link, wire);
-        None
+        self.run_at(link, wire)
     }
 
     /// Receiver: where output of a received job goes right now, beside its log. `None`: the owner's
     /// job, or the offloader is away.
     pub fn output_route(&self, job: &JobId) -> Option<(LinkId, WireJobId)> {
-        let _ = job;
-        None
+        let entry = self.jobs.get(job)?;
+        let (pin, wire) = entry.sender()?;
+        match entry.frames {
+            Frames::Sent => Some((self.links.to_offloader(pin)?, wire.clone())),
+            Frames::Suppressed => None,
+        }
     }
 }
+
+/// What every part uses.
+impl Work {
+    pub(super) fn push(&mut self, effect: Effect) {
+        self.effects.push_back(crate::Effect::Work(effect));
+    }
+
+    pub(super) fn send(&mut self, link: LinkId, message: Message) {
+        self.push(Effect::Send(link, message));
+    }
+
+    pub(super) fn reply(&mut self, id: RequestId, reply: Reply) {
+        self.effects.push_back(crate::Effect::Reply(id, reply));
+    }
+
+    pub(super) fn refuse(&mut self, id: RequestId, error: RequestError) {
+        self.reply(id, Reply::Refused(error));
+    }
+
+    pub(super) fn note(&mut self, id: &JobId, text: impl Into<String>) {
+        self.push(Effect::Note(id.clone(), text.into()));
+    }
+
+    pub(super) fn save(&mut self, id: &JobId) {
+        if let Some(entry) = self.jobs.get(id) {
+            let stored = Box::new(entry.stored.clone());
+            self.push(Effect::SaveJob(stored));
+        }
+    }
+
+    /// Tells the faces about a job.
+    pub(super) fn changed(&mut self, id: &JobId) {
+        if let Some(entry) = self.jobs.get(id) {
+            let job = Box::new(entry.stored.job.clone());
+            self.push(Effect::JobChanged(job));
+        }
+    }
+
+    /// Tells everybody about a transition: store, sender, faces, and every offloader that asks
+    /// itself how busy we are.
+    pub(super) fn announce(&mut self, id: &JobId) {
+        self.save(id);
+        self.tell_sender(id);
+        self.changed(id);
+        let status = self.queue_status();
+        let links: Vec<LinkId> = self.links.offloaders().collect();
+        for link in links {
+            self.send(link, Message::QueueStatus(status));
+        }
+        self.push(Effect::ViewChanged);
+    }
+
+    /// Records why a job is where it is, once per reason.
+    pub(super) fn explain(&mut self, id: &JobId, reason: String) {
+        let Some(entry) = self.jobs.get_mut(id) else {
+            return;
+        };
+        if entry.stored.job.reason == reason {
+            return;
+        }
+        entry.stored.job.reason.clone_from(&reason);
+        self.note(id, reason);
+        self.changed(id);
+    }
+
+    /// Ends a job. A cancel that was asked for beats the outcome. The order matters (builds.md
+    /// §2.4): the slot is free before anybody hears of the end.
+    pub(super) fn finish(&mut self, id: &JobId, outcome: Outcome, now: Now) {
+        let Some(entry) = self.jobs.get_mut(id).filter(|e| !e.is_over()) else {
+            return;
+        };
+        let outcome = match outcome {
+            Outcome::Cancelled(text) => Outcome::Cancelled(text),
+            Outcome::Completed | Outcome::Failed { .. } if entry.stored.cancel_requested => {
+                Outcome::Cancelled(entry.cancelled_because.clone())
+            }
+            Outcome::Completed => Outcome::Completed,
+            Outcome::Failed {
+                error,
+                exit_code,
+                reason,
+            } => Outcome::Failed {
+                error,
+                exit_code,
+                reason,
+            },
+        };
+        let step = std::mem::replace(&mut entry.step, Step::Over);
+        let bundle = entry.stored.bundle.take();
+        let settled = match step {
+            Step::Arrived | Step::Unpacking => entry.sender().map(|(pin, w)| (pin, w.clone())),
+            _ => None,
+        };
+        let completed = outcome == Outcome::Completed;
+        let job = &mut entry.stored.job;
+        job.completed_at = Some(now.wall);
+        job.deferred = false;
+        (job.status, job.error) = match outcome {
+            Outcome::Completed => {
+                job.exit_code = Some(0);
+                (JobStatus::Completed, None)
+            }
+            Outcome::Failed {
+                error,
+                exit_code,
+                reason,
+            } => {
+                job.exit_code = exit_code;
+                job.failure_reason = reason;
+                (JobStatus::Failed, Some(error))
+            }
+            Outcome::Cancelled(error) => (JobStatus::Cancelled, Some(error)),
+        };
+        let scan = completed && entry.is_owners();
+        if let Step::Remote(run) = step {
+            self.release_receiver(id, run);
+        }
+        self.announce(id);
+        if let Some((pin, wire)) = settled {
+            self.push(Effect::SubmissionSettled(pin, wire));
+        }
+        if let Some(blob) = bundle {
+            self.push(Effect::DropBlob(blob));
+        }
+        if scan {
+            self.push(Effect::ScanDevices);
+        }
+        self.settle_dependents(id, completed, now);
+        for old in self.jobs.prune(id) {
+            self.push(Effect::ForgetJob(old));
+        }
+    }
+
+    /// Cancels a job at whatever it is; nothing happens to a final one. A step that is under way is
+    /// stopped and ends the job when it is gone.
+    pub(super) fn cancel(&mut self, id: &JobId, because: &str, now: Now) {
+        let Some(entry) = self.jobs.get_mut(id).filter(|e| !e.is_over()) else {
+            return;
+        };
+        if entry.stored.cancel_requested {
+            return;
+        }
+        entry.cancelled_because = because.to_owned();
+        match &entry.step {
+            Step::Arrived
+            | Step::Lane
+            | Step::Pool(_)
+            | Step::Held
+            | Step::Away
+            | Step::FlashLane => self.finish(id, Outcome::Cancelled(because.to_owned()), now),
+            Step::Unpacking | Step::Provisioning | Step::Building | Step::Flashing => {
+                entry.stored.cancel_requested = true;
+                self.save(id);
+                self.push(Effect::Stop(id.clone()));
+            }
+            Step::Remote(_) => {
+                entry.stored.cancel_requested = true;
+                self.save(id);
+                self.cancel_run(id, now);
+            }
+            Step::Over => {}
+        }
+    }
+
+    /// What the node's own end interrupts is no outcome: the job starts again with the node. Only
+    /// a cancel that somebody asked for still counts.
+    fn is_interruption(&self, event: &Event) -> bool {
+        let asked = |id: &JobId| self.jobs.get(id).is_some_and(|e| e.stored.cancel_requested);
+        match event {
+            Event::BundleMade(id, Err(_))
+            | Event::Materialised(id, Err(_))
+            | Event::Prepared(id, Err(_))
+            | Event::Provisioned(id, _)
+            | Event::ProcessEnded(id, ProcessOutcome::Failed { .. } | ProcessOutcome::Killed) => {
+                !asked(id)
+            }
+            Event::Uploaded(_, _, Err(_)) | Event::Downloaded(_, _, Err(_)) => true,
+            Event::Received(link, _) => {
+                let session = self.links.get(*link);
+                session.is_some_and(|s| s.role == Role::Offloader)
+            }
+            _ => false,
+        }
+    }
+
+    /// Starts whatever can start now.
+    pub(super) fn advance(&mut self, now: Now) {
+        if self.stage != Stage::Serving {
+            return;
+        }
+        self.dispatch(now);
+        self.start_unpacking();
+        self.start_compile(now);
+        self.start_flashes(now);
+        self.advance_runs(now);
+    }
+
+    /// Brings the scheduler's conditions up to date.
+    pub(super) fn refresh_conditions(&mut self) {
+        let busy = !self.queue_status().idle;
+        let now = conditions(&self.settings, self.own_version(), busy);
+        if now != *self.receivers.conditions() {
+            self.receivers.set_conditions(now);
+        }
+    }
+}
+
+/// Lanes of this machine.
+impl Work {
+    fn start_compile(&mut self, now: Now) {
+        if self.jobs.active().any(|(_, e)| e.step.holds_lane()) {
+            return;
+        }
+        let open = self.availability() == Availability::Open;
+        let mut waiting = Vec::new();
+        for (id, entry) in self.jobs.active() {
+            let offloader = entry.sender().map(|s| s.0);
+            let may_start = match offloader {
+                None => !self.own_tree_in_use(id, &entry.stored.job.configuration),
+                Some(_) => open,
+            };
+            if matches!(entry.step, Step::Lane) && may_start {
+                waiting.push(Waiting { id, offloader });
+            }
+        }
+        let Some(id) = self.turn.next(&waiting).cloned() else {
+            return;
+        };
+        let own = self.own_version().cloned();
+        let Some(entry) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        self.turn.served(entry.sender().map(|s| s.0));
+        entry.mark_running(now.wall);
+        let wanted = entry.stored.job.target_version.clone();
+        let foreign = wanted.filter(|v| Some(v) != own.as_ref());
+        let kind = entry.stored.job.kind;
+        match (foreign, kind) {
+            (Some(version), JobKind::Compile) => {
+                entry.step = Step::Provisioning;
+                self.announce(&id);
+                self.push(Effect::Provision(id, version));
+            }
+            (Some(version), JobKind::Clean) => {
+                entry.step = Step::Building;
+                self.announce(&id);
+                let there = self.environments.iter().any(|e| e.version == version);
+                if !there {
+                    self.note(
+                        &id,
+                        format!("ESPHome {version} is not installed here; cleaning with our own"),
+                    );
+                }
+                self.build(&id, Some(version).filter(|_| there));
+            }
+            (Some(_), JobKind::ResetBuildEnv | JobKind::Upload) | (None, _) => {
+                entry.step = Step::Building;
+                self.announce(&id);
+                self.build(&id, None);
+            }
+        }
+    }
+
+    fn build(&mut self, id: &JobId, version: Option<EsphomeVersion>) {
+        let Some(entry) = self.jobs.get(id) else {
+            return;
+        };
+        let tree = match (entry.sender().map(|s| s.0), entry.configuration()) {
+            (None, Some(configuration)) => BuildTree::Own(configuration),
+            (None, None) => BuildTree::OwnAll,
+            (Some(pin), Some(configuration)) => BuildTree::Received { pin, configuration },
+            (Some(pin), None) => BuildTree::ReceivedAll(pin),
+        };
+        let effect = Effect::Build {
+            job: id.clone(),
+            kind: entry.stored.job.kind,
+            tree,
+            version,
+            bootloader: entry.stored.job.bootloader,
+        };
+        self.push(effect);
+    }
+
+    fn provisioned(&mut self, id: &JobId, result: Result<EsphomeVersion, StepFailure>, now: Now) {
+        let Some(entry) = self.jobs.get_mut(id) else {
+            return;
+        };
+        if !matches!(entry.step, Step::Provisioning) {
+            return;
+        }
+        match result {
+            Ok(_) if entry.stored.cancel_requested => {
+                self.finish(id, Outcome::failed("cancelled"), now);
+            }
+            Ok(version) => {
+                entry.step = Step::Building;
+                self.build(id, Some(version));
+            }
+            Err(StepFailure::Provision(error) | StepFailure::Failed(error)) => {
+                let error = or_else(error, "the wanted ESPHome version cannot be had here");
+                let reason = Some(FailureReason::Provision);
+                let outcome = Outcome::Failed {
+                    error,
+                    exit_code: None,
+                    reason,
+                };
+                self.finish(id, outcome, now);
+            }
+            Err(StepFailure::Cancelled | StepFailure::LinkLost) => {
+                self.finish(
+                    id,
+                    Outcome::failed("installing ESPHome was interrupted"),
+                    now,
+                );
+            }
+        }
+    }
+
+    fn start_flashes(&mut self, now: Now) {
+        let slots = upload_slots(self.own_version());
+        for id in self.jobs.ids(|e| matches!(e.step, Step::FlashLane)) {
+            let flashing = |e: &&super::jobs::Entry| matches!(e.step, Step::Flashing);
+            let running = self.jobs.active().map(|(_, e)| e).filter(flashing).count();
+            if running >= slots {
+                return;
+            }
+            let Some(entry) = self.jobs.get(&id) else {
+                continue;
+            };
+            let name = entry.stored.job.configuration.clone();
+            if self.own_tree_in_use(&id, &name) || self.own_tree_about_to_go(&name) {
+                continue;
+            }
+            let target = entry.configuration().zip(entry.stored.job.port.clone());
+            let Some((configuration, port)) = target else {
+                self.finish(&id, Outcome::failed("this flash has no device"), now);
+                continue;
+            };
+            if let Some(entry) = self.jobs.get_mut(&id) {
+                entry.mark_running(now.wall);
+                entry.step = Step::Flashing;
+            }
+            self.announce(&id);
+            self.push(Effect::Flash(id, configuration, port));
+        }
+    }
+
+    /// Another job of the owner reads or writes this build tree right now.
+    pub(super) fn own_tree_in_use(&self, id: &JobId, configuration: &str) -> bool {
+        let touches = |step: &Step| match step {
+            Step::Building | Step::Flashing => true,
+            Step::Remote(run) => run.is_materialising(),
+            _ => false,
+        };
+        let overlaps =
+            |other: &str| other == configuration || other.is_empty() || configuration.is_empty();
+        self.jobs.active().any(|(other, e)| {
+            other != id
+                && e.is_owners()
+                && touches(&e.step)
+                && overlaps(&e.stored.job.configuration)
+        })
+    }
+
+    /// A clean or reset of this build tree waits or runs (builds.md §2.5, upload gate). One that a
+    /// receiver does leaves our tree alone.
+    fn own_tree_about_to_go(&self, configuration: &str) -> bool {
+        let local = |e: &super::jobs::Entry| e.is_owners() && e.run().is_none();
+        self.jobs.active().any(|(_, e)| {
+            local(e)
+                && match e.stored.job.kind {
+                    JobKind::ResetBuildEnv => true,
+                    JobKind::Clean => e.stored.job.configuration == configuration,
+                    JobKind::Compile | JobKind::Upload => false,
+                }
+        })
+    }
+
+    fn process_ended(&mut self, id: &JobId, outcome: ProcessOutcome, now: Now) {
+        let Some(entry) = self.jobs.get(id) else {
+            return;
+        };
+        let flash = match entry.step {
+            Step::Building => false,
+            Step::Flashing => true,
+            _ => return,
+        };
+        match outcome {
+            ProcessOutcome::Succeeded => self.finish(id, Outcome::Completed, now),
+            ProcessOutcome::Failed { exit_code, message } => {
+                let fallback = match exit_code {
+                    Some(code) => format!("it ended with exit code {code}"),
+                    None => "it ended without an exit code".to_owned(),
+                };
+                let outcome = Outcome::Failed {
+                    error: or_else(message, &fallback),
+                    exit_code,
+                    reason: None,
+                };
+                let again = flash.then(|| self.flash_again_later(id)).flatten();
+                self.finish(id, outcome, now);
+                if let Some(stored) = again {
+                    self.defer_flash(stored, now);
+                }
+            }
+            ProcessOutcome::Killed => {
+                self.finish(id, Outcome::failed("its process was killed"), now);
+            }
+        }
+    }
+
+    fn progressed(&mut self, id: &JobId, percent: u8) {
+        let Some(entry) = self.jobs.get_mut(id).filter(|e| !e.is_over()) else {
+            return;
+        };
+        let percent = percent.min(100);
+        if entry.stored.job.progress < Some(percent) {
+            entry.stored.job.progress = Some(percent);
+            self.changed(id);
+        }
+    }
+}
+
+/// Restart and settings.
+impl Work {
+    /// Takes over the jobs of the last run: all are known before the first is placed.
+    fn load(&mut self, stored: Vec<StoredJob>, now: Now) {
+        self.stage = Stage::Serving;
+        self.grace = Some(now.mono + super::dispatch::STARTUP_GRACE);
+        self.sweep_at = Some(now.mono + super::received::SWEEP_EVERY);
+        for stored in stored {
+            self.jobs
+                .insert(super::jobs::Entry::new(stored, Step::Held));
+        }
+        let all: Vec<JobId> = self.jobs.iter().map(|(id, _)| id.clone()).collect();
+        for id in &all {
+            let Some(entry) = self.jobs.get_mut(id) else {
+                continue;
+            };
+            if entry.stored.job.status.is_final() {
+                entry.step = Step::Over;
+            }
+        }
+        for id in &all {
+            self.place_loaded(id, now);
+        }
+    }
+
+    fn place_loaded(&mut self, id: &JobId, now: Now) {
+        let Some(entry) = self.jobs.get_mut(id).filter(|e| !e.is_over()) else {
+            return;
+        };
+        if entry.stored.cancel_requested {
+            return self.finish(id, Outcome::Cancelled("cancelled".to_owned()), now);
+        }
+        let interrupted = entry.stored.job.status == JobStatus::Running;
+        if interrupted && entry.is(JobKind::Upload) {
+            // Whether the device took the firmware is unknown, and no job flashes twice.
+            let error = "Kiln stopped while it flashed; install again if the device did not change";
+            return self.finish(id, Outcome::failed(error), now);
+        }
+        if interrupted {
+            entry.clear_run_state();
+        }
+        if entry.is_owners() {
+            self.place_own(id, now);
+        } else if let Some(entry) = self.jobs.get_mut(id) {
+            entry.step = match entry.stored.bundle {
+                Some(_) => Step::Arrived,
+                None => Step::Lane,
+            };
+        }
+        if interrupted {
+            self.note(id, "Kiln was restarted meanwhile; this starts again");
+            self.save(id);
+        }
+    }
+
+    pub(super) fn change_settings(&mut self, settings: Settings, now: Now) {
+        let closes = self.settings.receiver && !settings.receiver;
+        self.settings = settings;
+        if closes && self.stage == Stage::Serving {
+            self.decline_waiting(now);
+        }
+    }
+}
+
+/// The scheduler's conditions.
+fn conditions(settings: &Settings, own: Option<&EsphomeVersion>, local_busy: bool) -> Conditions {
+    Conditions {
+        remote_builds: settings.remote_builds,
+        esphome_version: own.cloned(),
+        policy: settings.version_policy,
+        include_local: settings.include_local,
+        local_busy,
+    }
+}
+
+/// Returns `text`, or `fallback` if it says nothing.
+pub(super) fn or_else(text: String, fallback: &str) -> String {
+    if text.trim().is_empty() {
+        fallback.to_owned()
+    } else {
+        text
+    }
+}
+
+/// Longest a request waits for a scan of the devices.
+pub(super) const SCAN_PATIENCE: Duration = Duration::from_secs(10);

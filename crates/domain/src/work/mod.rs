@@ -1,9 +1,18 @@
 //! Jobs: what is built where, in which order, and what became of it.
 
 pub mod build_path;
+mod devices;
+mod dispatch;
 mod effect;
 mod event;
+mod ids;
+mod install;
+mod jobs;
+mod links;
 mod machine;
+mod queue;
+mod received;
+mod remote;
 pub mod schedule;
 
 pub use effect::{BuildTree, Effect, StoredJob};

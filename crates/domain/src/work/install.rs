@@ -1,0 +1,678 @@
+//! The owner's requests: an install is a compile and a flash that waits for it. Devices that are
+//! away are flashed when they come back.
+use kiln_model::{
+    Bootloader, ConfigurationName, Device, ErrorCode, JobId, JobKind, JobOrigin, Mono, Now,
+    PairingStatus, Pin, Placement, Port, Presence, Reply, Request, RequestError,
+};
+
+use super::devices;
+use super::effect::{Effect, StoredJob};
+use super::jobs::{Entry, Step, new_job};
+use super::machine::{Outcome, SCAN_PATIENCE, Stage, Work};
+use super::schedule::{Path, Standing};
+use crate::RequestId;
+use kiln_model::{BuildChoice, EsphomeVersion};
+
+/// A request that waits for a scan of the owner's devices, because it asks for them or names one
+/// that may be new.
+#[derive(Debug)]
+pub(super) struct Parked {
+    id: RequestId,
+    request: Request,
+    pub(super) until: Mono,
+}
+
+/// Where a new compile goes, and why.
+struct Plan {
+    placement: Placement,
+    reason: String,
+    force_local: bool,
+    only_on: Option<Pin>,
+}
+
+/// What a new chain is made of.
+struct Chain<'a> {
+    configuration: &'a ConfigurationName,
+    device_name: &'a str,
+    flash: Option<Port>,
+}
+
+impl Work {
+    pub(super) fn request(&mut self, id: RequestId, request: &Request, now: Now) {
+        match self.stage {
+            Stage::Serving => {}
+            Stage::Loading => return self.refuse(id, unavailable("Kiln is still starting.")),
+            Stage::Stopping => return self.refuse(id, unavailable("Kiln is stopping.")),
+        }
+        match request {
+            Request::Devices => self.park(id, request, now),
+            Request::Install { device, .. }
+            | Request::Compile { device, .. }
+            | Request::Clean { device } => match devices::find(&self.devices, device) {
+                Ok(found) => {
+                    let found = found.clone();
+                    self.device_request(id, request, &found, now);
+                }
+                Err(_) => self.park(id, request, now),
+            },
+            Request::Jobs => {
+                let jobs = self.jobs();
+                self.reply(id, Reply::Jobs(jobs));
+            }
+            Request::Job(job) => match self.jobs.get(job) {
+                Some(entry) => {
+                    let job = entry.stored.job.clone();
+                    self.reply(id, Reply::Jobs(vec![job]));
+                }
+                None => self.refuse(id, no_job(job)),
+            },
+            Request::Cancel(job) => self.cancel_request(id, job, now),
+            Request::BuildHere(job) => self.build_here(id, job, now),
+            Request::Environments => {
+                let environments = self.environments.clone();
+                self.reply(id, Reply::Environments(environments));
+            }
+            Request::InstallEnvironment(version) => self.install_environment(id, version),
+            Request::ResetEnvironment(None) => self.reset_own(id, now),
+            Request::ResetEnvironment(Some(pin)) => self.reset_receiver(id, *pin, now),
+            Request::Status
+            | Request::RotateIdentity
+            | Request::Preview(_)
+            | Request::Pair { .. }
+            | Request::Unpair(_)
+            | Request::SetPairingEnabled(..)
+            | Request::EditEndpoint(..)
+            | Request::OpenWindow
+            | Request::CloseWindow
+            | Request::Approve(_)
+            | Request::Reject(_)
+            | Request::RemovePeer(_)
+            | Request::Settings
+            | Request::SetSettings(_)
+            | Request::Shutdown => {}
+        }
+    }
+
+    fn park(&mut self, id: RequestId, request: &Request, now: Now) {
+        if self.parked.is_empty() {
+            self.push(Effect::ScanDevices);
+        }
+        self.parked.push(Parked {
+            id,
+            request: request.clone(),
+            until: now.mono + SCAN_PATIENCE,
+        });
+    }
+
+    pub(super) fn expire_parked(&mut self, now: Now) {
+        let (expired, waiting) = std::mem::take(&mut self.parked)
+            .into_iter()
+            .partition(|p| p.until <= now.mono);
+        self.parked = waiting;
+        for parked in Vec::from_iter::<Vec<Parked>>(expired) {
+            let slow = "Reading the ESPHome directory takes too long; is its disk reachable?";
+            self.refuse(parked.id, unavailable(slow));
+        }
+    }
+
+    pub(super) fn devices_scanned(&mut self, mut scanned: Vec<Device>, now: Now) {
+        for device in &mut scanned {
+            let before = self.devices.iter();
+            let mut before = before.filter(|d| d.configuration == device.configuration);
+            // A scan reads files; it knows nothing of the network.
+            if let (Presence::Unknown, Some(known)) = (device.presence, before.next()) {
+                device.presence = known.presence;
+            }
+        }
+        self.devices = scanned;
+        for parked in std::mem::take(&mut self.parked) {
+            match &parked.request {
+                Request::Install { device, .. }
+                | Request::Compile { device, .. }
+                | Request::Clean { device } => match devices::find(&self.devices, device) {
+                    Ok(found) => {
+                        let found = found.clone();
+                        self.device_request(parked.id, &parked.request, &found, now);
+                    }
+                    Err(error) => self.refuse(parked.id, error),
+                },
+                _ => {
+                    let devices = self.devices.clone();
+                    self.reply(parked.id, Reply::Devices(devices));
+                }
+            }
+        }
+        self.flash_returned();
+    }
+
+    pub(super) fn presence_changed(
+        &mut self,
+        configuration: &ConfigurationName,
+        presence: Presence,
+        _now: Now,
+    ) {
+        let mut devices = self.devices.iter_mut();
+        if let Some(device) = devices.find(|d| d.configuration == *configuration) {
+            device.presence = presence;
+        }
+        self.flash_returned();
+    }
+
+    fn device_request(&mut self, id: RequestId, request: &Request, device: &Device, now: Now) {
+        let chain = |flash| Chain {
+            configuration: &device.configuration,
+            device_name: display_name(device),
+            flash,
+        };
+        let result = match request {
+            Request::Install { build, port, .. } => self
+                .plan(build)
+                .map(|plan| self.start_chain(&chain(Some(port.clone())), plan, now)),
+            Request::Compile { build, .. } => self
+                .plan(build)
+                .map(|plan| self.start_chain(&chain(None), plan, now)),
+            _ => Ok(self.clean(device, now)),
+        };
+        match result {
+            Ok(jobs) => self.reply_jobs(id, &jobs),
+            Err(error) => self.refuse(id, error),
+        }
+    }
+
+    fn reply_jobs(&mut self, id: RequestId, jobs: &[JobId]) {
+        let jobs = jobs.iter().filter_map(|job| self.jobs.get(job));
+        let jobs = jobs.map(|e| e.stored.job.clone()).collect();
+        self.reply(id, Reply::Jobs(jobs));
+    }
+
+    /// Decides whether a compile may leave this machine. Which receiver gets it is decided when it
+    /// is dispatched, unless the owner chose one.
+    fn plan(&mut self, build: &BuildChoice) -> Result<Plan, RequestError> {
+        self.refresh_conditions();
+        match build {
+            BuildChoice::Local => Ok(Plan {
+                placement: Placement::Local,
+                reason: "this computer: you chose it".to_owned(),
+                force_local: true,
+                only_on: None,
+            }),
+            BuildChoice::On(pin) => self.plan_on(*pin),
+            BuildChoice::Auto => self.plan_auto(),
+        }
+    }
+
+    fn plan_auto(&self) -> Result<Plan, RequestError> {
+        let remote = |reason: String| Plan {
+            placement: Placement::RemotePending,
+            reason,
+            force_local: false,
+            only_on: None,
+        };
+        if self.grace.is_some() && self.settings.remote_builds && self.has_usable_pairing() {
+            return Ok(remote(
+                "waits for receivers to connect after the start".to_owned(),
+            ));
+        }
+        let decision = self.receivers.pick_build_path();
+        match decision.outcome {
+            Path::Local => Ok(Plan {
+                placement: Placement::Local,
+                reason: format!("this computer: {decision}"),
+                force_local: false,
+                only_on: None,
+            }),
+            Path::Remote(_) => Ok(remote(decision.to_string())),
+            Path::NoCompatiblePeer => Err(RequestError {
+                code: ErrorCode::NoCompatiblePeer,
+                message: format!("No receiver may build this: {decision}."),
+                hint: "Build here with --local, or allow other versions with \
+                       `kiln settings set version_policy any`."
+                    .to_owned(),
+            }),
+        }
+    }
+
+    fn plan_on(&self, pin: Pin) -> Result<Plan, RequestError> {
+        let Some(found) = self.receivers.standing(pin) else {
+            return Err(not_paired(pin));
+        };
+        let refuse = |code, hint: &str| {
+            Err(RequestError {
+                code,
+                message: format!("It cannot build there: {found}."),
+                hint: hint.to_owned(),
+            })
+        };
+        if !self.settings.remote_builds {
+            return Err(RequestError {
+                code: ErrorCode::PreconditionFailed,
+                message: "Remote builds are switched off.".to_owned(),
+                hint: "Switch them on with `kiln settings set remote_builds true`.".to_owned(),
+            });
+        }
+        match found.standing {
+            Standing::NotApproved => refuse(
+                ErrorCode::PreconditionFailed,
+                "Accept this computer on the receiver first.",
+            ),
+            Standing::Disabled => refuse(
+                ErrorCode::PreconditionFailed,
+                "`kiln receivers enable PIN` switches it on.",
+            ),
+            Standing::LinkClosed => refuse(
+                ErrorCode::Unavailable,
+                "Is it on and in the same network? `kiln receivers` shows what keeps it away.",
+            ),
+            Standing::OtherVersion => refuse(
+                ErrorCode::NoCompatiblePeer,
+                "Allow other versions with `kiln settings set version_policy any`.",
+            ),
+            Standing::BusyWithOurs
+            | Standing::Idle
+            | Standing::BusyWithOthers
+            | Standing::QueueUnknown => Ok(Plan {
+                placement: Placement::RemotePending,
+                reason: format!("{found}, and you chose it"),
+                force_local: false,
+                only_on: Some(pin),
+            }),
+        }
+    }
+
+    pub(super) fn has_usable_pairing(&self) -> bool {
+        let usable = |p: &kiln_model::Pairing| match p.status {
+            PairingStatus::Approved => p.enabled,
+            PairingStatus::Pending => false,
+        };
+        self.pairings.iter().any(usable)
+    }
+
+    /// Makes a compile, and the flash that waits for it. Both exist before anything runs.
+    fn start_chain(&mut self, chain: &Chain<'_>, plan: Plan, now: Now) -> Vec<JobId> {
+        let mut compile = self.new_own(JobKind::Compile, chain, now);
+        compile.job.bootloader = match &chain.flash {
+            Some(Port::Ota | Port::Address(_)) => Bootloader::Skip,
+            Some(Port::Serial(_)) | None => Bootloader::Include,
+        };
+        compile.job.placement = plan.placement;
+        compile.job.reason.clone_from(&plan.reason);
+        compile.force_local = plan.force_local;
+        compile.only_on = plan.only_on;
+        let step = first_step(&compile);
+        let compile_id = compile.job.id.clone();
+        self.jobs.insert(Entry::new(compile, step));
+        let mut ids = vec![compile_id.clone()];
+        if let Some(port) = &chain.flash {
+            let mut flash = self.new_own(JobKind::Upload, chain, now);
+            flash.job.depends_on = Some(compile_id.clone());
+            flash.job.port = Some(port.clone());
+            flash.job.reason = "waits for its build".to_owned();
+            ids.push(flash.job.id.clone());
+            self.jobs.insert(Entry::new(flash, Step::Held));
+        }
+        for id in &ids {
+            self.save(id);
+        }
+        for id in ids.iter().rev() {
+            self.announce(id);
+        }
+        self.note(&compile_id, plan.reason);
+        self.supersede(chain.configuration.as_str(), &ids, now);
+        ids
+    }
+
+    fn new_own(&mut self, kind: JobKind, chain: &Chain<'_>, now: Now) -> StoredJob {
+        let id = self.new_id();
+        new_job(
+            id,
+            kind,
+            chain.configuration.as_str(),
+            chain.device_name,
+            now.wall,
+        )
+    }
+
+    pub(super) fn new_id(&mut self) -> JobId {
+        let mut id = self.ids.job();
+        while self.jobs.contains(&id) {
+            id = self.ids.job();
+        }
+        id
+    }
+
+    /// A newer job of the owner replaces every active one of the same configuration.
+    fn supersede(&mut self, configuration: &str, keep: &[JobId], now: Now) {
+        let same = |e: &Entry| e.is_owners() && e.stored.job.configuration == configuration;
+        for id in self.jobs.ids(same) {
+            if !keep.contains(&id) {
+                self.cancel(&id, "replaced by a newer job for this device", now);
+            }
+        }
+    }
+
+    /// A local clean, and one on every receiver that is connected, even a disabled one.
+    fn clean(&mut self, device: &Device, now: Now) -> Vec<JobId> {
+        let chain = Chain {
+            configuration: &device.configuration,
+            device_name: display_name(device),
+            flash: None,
+        };
+        let clean = self.new_own(JobKind::Clean, &chain, now);
+        let id = clean.job.id.clone();
+        self.jobs.insert(Entry::new(clean, Step::Lane));
+        self.announce(&id);
+        self.supersede(
+            device.configuration.as_str(),
+            std::slice::from_ref(&id),
+            now,
+        );
+        let mut ids = vec![id];
+        let approved = |p: &&kiln_model::Pairing| p.status == PairingStatus::Approved;
+        let approved = self.pairings.iter().filter(approved).map(|p| p.pin);
+        let connected: Vec<Pin> = approved
+            .filter(|pin| self.links.to_receiver(*pin).is_some())
+            .collect();
+        for pin in connected {
+            let mirror = self.new_own(JobKind::Clean, &chain, now);
+            let id = mirror.job.id.clone();
+            self.jobs.insert(Entry::new(mirror, Step::Held));
+            self.start_run(&id, pin, "cleaned wherever it may have been built", now);
+            ids.push(id);
+        }
+        ids
+    }
+
+    fn reset_own(&mut self, request: RequestId, now: Now) {
+        let id = self.new_id();
+        let reset = new_job(id.clone(), JobKind::ResetBuildEnv, "", "", now.wall);
+        self.jobs.insert(Entry::new(reset, Step::Lane));
+        self.announce(&id);
+        for other in self.jobs.ids(Entry::is_owners) {
+            if other != id {
+                self.cancel(&other, "the build environment is being reset", now);
+            }
+        }
+        self.reply_jobs(request, std::slice::from_ref(&id));
+    }
+
+    fn reset_receiver(&mut self, request: RequestId, pin: Pin, now: Now) {
+        let name = self.receiver_name(pin);
+        let Some(pairing) = self.pairings.iter().find(|p| p.pin == pin) else {
+            return self.refuse(request, not_paired(pin));
+        };
+        if !pairing.capabilities.reset_build_env {
+            let error = RequestError {
+                code: ErrorCode::PreconditionFailed,
+                message: format!("{name} cannot reset its build environment on request."),
+                hint: "Update it, or reset it there.".to_owned(),
+            };
+            return self.refuse(request, error);
+        }
+        if self.links.to_receiver(pin).is_none() {
+            let error = unavailable(&format!("{name} is not connected."));
+            return self.refuse(request, error);
+        }
+        let id = self.new_id();
+        let reset = new_job(id.clone(), JobKind::ResetBuildEnv, "", "", now.wall);
+        self.jobs.insert(Entry::new(reset, Step::Held));
+        self.start_run(&id, pin, "you asked for it", now);
+        self.reply_jobs(request, std::slice::from_ref(&id));
+    }
+
+    fn install_environment(&mut self, request: RequestId, version: &str) {
+        match EsphomeVersion::parse(version).filter(EsphomeVersion::is_pinnable) {
+            Some(version) => {
+                self.push(Effect::InstallEnvironment(version));
+                self.reply(request, Reply::Done);
+            }
+            None => self.refuse(
+                request,
+                RequestError {
+                    code: ErrorCode::InvalidArgs,
+                    message: format!("\"{version}\" is not an ESPHome release."),
+                    hint: "A release looks like 2026.10.0 or 2026.10.0b1.".to_owned(),
+                },
+            ),
+        }
+    }
+
+    fn cancel_request(&mut self, request: RequestId, id: &JobId, now: Now) {
+        let Some(entry) = self.jobs.get(id) else {
+            return self.refuse(request, no_job(id));
+        };
+        if entry.is_over() {
+            let error = RequestError {
+                code: ErrorCode::InvalidArgs,
+                message: format!(
+                    "Job {id} has already ended ({}).",
+                    entry.stored.job.status.word()
+                ),
+                hint: String::new(),
+            };
+            return self.refuse(request, error);
+        }
+        self.cancel(id, "cancelled", now);
+        self.reply(request, Reply::Done);
+    }
+
+    /// "Build locally instead": the same chain again with this machine forced (builds.md §2.8).
+    fn build_here(&mut self, request: RequestId, id: &JobId, now: Now) {
+        let Some(asked) = self.jobs.get(id) else {
+            return self.refuse(request, no_job(id));
+        };
+        let compile = match &asked.stored.job.depends_on {
+            Some(first) => self.jobs.get(first).unwrap_or(asked),
+            None => asked,
+        };
+        let job = &compile.stored.job;
+        let configuration = compile.configuration().filter(|_| match job.origin {
+            JobOrigin::Owner => job.kind == JobKind::Compile,
+            JobOrigin::Offloader { .. } => false,
+        });
+        let Some(configuration) = configuration else {
+            let error = RequestError {
+                code: ErrorCode::InvalidArgs,
+                message: format!("Job {id} is no build of yours that could be done here."),
+                hint: "`kiln jobs` lists builds.".to_owned(),
+            };
+            return self.refuse(request, error);
+        };
+        let device_name = job.device_name.clone();
+        let first = job.id.clone();
+        let follows = |e: &Entry| e.stored.job.depends_on.as_ref() == Some(&first);
+        let flash = self.jobs.iter().find(|(_, e)| follows(e));
+        let chain = Chain {
+            configuration: &configuration,
+            device_name: &device_name,
+            flash: flash.and_then(|(_, e)| e.stored.job.port.clone()),
+        };
+        self.cancel(&first, "built on this computer instead", now);
+        let plan = Plan {
+            placement: Placement::Local,
+            reason: "this computer: you chose it".to_owned(),
+            force_local: true,
+            only_on: None,
+        };
+        let jobs = self.start_chain(&chain, plan, now);
+        self.reply_jobs(request, &jobs);
+    }
+}
+
+/// Flashes.
+impl Work {
+    /// Releases or cancels what waited for a job that ended.
+    pub(super) fn settle_dependents(&mut self, id: &JobId, completed: bool, now: Now) {
+        let waits = |e: &Entry| {
+            matches!(e.step, Step::Held) && e.stored.job.depends_on.as_ref() == Some(id)
+        };
+        for next in self.jobs.ids(waits) {
+            if completed {
+                self.release(&next);
+            } else {
+                let because = "its build did not complete, so nothing was flashed";
+                self.finish(&next, Outcome::Cancelled(because.to_owned()), now);
+            }
+        }
+    }
+
+    /// Lets a flash go on: at once, or when its device comes back.
+    fn release(&mut self, id: &JobId) {
+        let Some(entry) = self.jobs.get_mut(id) else {
+            return;
+        };
+        entry.stored.released = true;
+        entry.step = Step::FlashLane;
+        entry.stored.job.deferred = false;
+        self.explain(id, "waits for a free upload slot".to_owned());
+        if self.is_away(id) {
+            self.defer(id);
+        }
+        self.save(id);
+    }
+
+    fn defer(&mut self, id: &JobId) {
+        let Some(entry) = self.jobs.get_mut(id) else {
+            return;
+        };
+        entry.step = Step::Away;
+        entry.stored.job.deferred = true;
+        let name = &entry.stored.job.device_name;
+        let reason = format!("{name} is offline: it is flashed when it comes back");
+        self.explain(id, reason);
+    }
+
+    /// The device behind a network flash without fixed address is known to be offline.
+    fn is_away(&self, id: &JobId) -> bool {
+        let Some(job) = self.jobs.get(id).map(|e| &e.stored.job) else {
+            return false;
+        };
+        let mut devices = self.devices.iter();
+        let device = devices.find(|d| d.configuration.as_str() == job.configuration);
+        job.port == Some(Port::Ota) && device.is_some_and(|d| d.presence == Presence::Offline)
+    }
+
+    /// Flashes what waited for its device, and the device is back.
+    fn flash_returned(&mut self) {
+        for id in self.jobs.ids(|e| matches!(e.step, Step::Away)) {
+            let Some(entry) = self.jobs.get(&id) else {
+                continue;
+            };
+            let name = &entry.stored.job.configuration;
+            let mut devices = self.devices.iter();
+            let device = devices.find(|d| d.configuration.as_str() == name);
+            if device.is_some_and(|d| d.presence == Presence::Online) {
+                self.release(&id);
+            }
+        }
+    }
+
+    /// The flash that follows a failed one whose device turned out to be away.
+    pub(super) fn flash_again_later(&mut self, id: &JobId) -> Option<StoredJob> {
+        let again = self.is_away(id);
+        let entry = self.jobs.get(id)?;
+        if !again || entry.stored.cancel_requested {
+            return None;
+        }
+        let job = entry.stored.job.clone();
+        let next = self.new_id();
+        let mut stored = new_job(
+            next,
+            JobKind::Upload,
+            &job.configuration,
+            &job.device_name,
+            job.created_at,
+        );
+        stored.job.port = job.port;
+        stored.released = true;
+        Some(stored)
+    }
+
+    pub(super) fn defer_flash(&mut self, mut stored: StoredJob, now: Now) {
+        stored.job.created_at = now.wall;
+        let id = stored.job.id.clone();
+        self.jobs.insert(Entry::new(stored, Step::Away));
+        self.defer(&id);
+        self.announce(&id);
+    }
+
+    /// Places one of the owner's jobs after a restart (builds.md §2.12).
+    pub(super) fn place_own(&mut self, id: &JobId, now: Now) {
+        let Some(entry) = self.jobs.get_mut(id) else {
+            return;
+        };
+        match entry.stored.job.kind {
+            JobKind::Compile => {
+                if let Placement::Remote { .. } = entry.stored.job.placement {
+                    entry.revert_to_pending_remote();
+                }
+                entry.step = first_step(&entry.stored);
+            }
+            JobKind::Clean | JobKind::ResetBuildEnv => match entry.stored.job.placement {
+                Placement::Remote { pin, .. } => {
+                    self.start_run(id, pin, "continues after the restart", now);
+                }
+                Placement::Local | Placement::RemotePending => entry.step = Step::Lane,
+            },
+            JobKind::Upload if entry.stored.job.deferred => entry.step = Step::Away,
+            JobKind::Upload => self.place_flash(id, now),
+        }
+    }
+
+    fn place_flash(&mut self, id: &JobId, now: Now) {
+        let Some(entry) = self.jobs.get(id) else {
+            return;
+        };
+        let before = entry.stored.job.depends_on.as_ref();
+        let before = before.and_then(|first| self.jobs.get(first));
+        let completed = |e: &Entry| e.stored.job.status == kiln_model::JobStatus::Completed;
+        match before {
+            _ if entry.stored.released => self.release(id),
+            Some(first) if completed(first) => self.release(id),
+            Some(first) if !first.stored.job.status.is_final() => {}
+            Some(_) | None => {
+                let gone = "the build it waited for is gone, so nothing was flashed";
+                self.finish(id, Outcome::Cancelled(gone.to_owned()), now);
+            }
+        }
+    }
+}
+
+/// Where a new or restored compile waits.
+fn first_step(stored: &StoredJob) -> Step {
+    match stored.job.placement {
+        Placement::Local => Step::Lane,
+        Placement::RemotePending | Placement::Remote { .. } => Step::Pool(None),
+    }
+}
+
+fn display_name(device: &Device) -> &str {
+    if device.friendly_name.is_empty() {
+        &device.name
+    } else {
+        &device.friendly_name
+    }
+}
+
+fn no_job(id: &JobId) -> RequestError {
+    RequestError {
+        code: ErrorCode::NotFound,
+        message: format!("There is no job {id}."),
+        hint: "`kiln jobs` lists the known ones.".to_owned(),
+    }
+}
+
+fn not_paired(pin: Pin) -> RequestError {
+    RequestError {
+        code: ErrorCode::NotFound,
+        message: format!("No receiver {} is paired.", pin.short()),
+        hint: "`kiln receivers` lists the paired ones.".to_owned(),
+    }
+}
+
+fn unavailable(message: &str) -> RequestError {
+    RequestError {
+        code: ErrorCode::Unavailable,
+        message: message.to_owned(),
+        hint: "Try again in a moment.".to_owned(),
+    }
+}

@@ -1,0 +1,288 @@
+//! [`Jobs`]: the job table. What exactly happens to a job is its [`Step`], the single source of
+//! truth from which lanes, pool and queue status are derived; a job is never tracked twice.
+use indexmap::IndexMap;
+use kiln_model::{
+    Bootloader, ConfigurationName, JobId, JobKind, JobOrigin, JobStatus, Mono, Pin, Placement,
+    Timestamp, WireJobId,
+};
+
+use super::effect::StoredJob;
+use super::remote::Run;
+
+/// Newest final compiles and uploads kept (builds.md §2.12).
+const PRIMARY_HISTORY: usize = 500;
+/// Newest final cleans and resets kept (builds.md §2.12).
+const OTHER_HISTORY: usize = 5;
+
+/// All jobs, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Jobs {
+    table: IndexMap<JobId, Entry>,
+}
+
+/// One job with what is known of it beyond the store.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) stored: StoredJob,
+    pub(super) step: Step,
+    /// What a cancelled job says, once somebody asked.
+    pub(super) cancelled_because: String,
+    /// Whether its sender hears of it.
+    pub(super) frames: Frames,
+}
+
+/// Whether the sender of a received job hears of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Frames {
+    /// Yes.
+    Sent,
+    /// No: a newer job of the same sender has the same wire id (builds.md §4.6, trap 1).
+    Suppressed,
+}
+
+/// What exactly happens to a job right now. A restart derives it from the stored job.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Received: its bundle waits to be unpacked.
+    Arrived,
+    /// Received: its bundle is being unpacked.
+    Unpacking,
+    /// Waits in the compile lane.
+    Lane,
+    /// Holds the compile lane while its ESPHome version is installed.
+    Provisioning,
+    /// Holds the compile lane.
+    Building,
+    /// Waits for a receiver. With a patience it does not go local, or fail, before that moment.
+    Pool(Option<Mono>),
+    /// A receiver works on it.
+    Remote(Run),
+    /// Waits for its prerequisite.
+    Held,
+    /// A flash that waits for its device to come online.
+    Away,
+    /// Waits in the upload lane.
+    FlashLane,
+    /// Holds an upload slot.
+    Flashing,
+    /// Final.
+    Over,
+}
+
+impl Step {
+    /// Holds the compile lane.
+    pub(super) fn holds_lane(&self) -> bool {
+        matches!(self, Step::Provisioning | Step::Building)
+    }
+}
+
+impl Entry {
+    pub(super) fn new(stored: StoredJob, step: Step) -> Self {
+        Self {
+            stored,
+            step,
+            cancelled_because: "cancelled".to_owned(),
+            frames: Frames::Sent,
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.step, Step::Over)
+    }
+
+    /// Returns the configuration; `None` for a reset.
+    pub(super) fn configuration(&self) -> Option<ConfigurationName> {
+        self.stored.job.configuration.parse().ok()
+    }
+
+    /// Returns the offloader and its id for the job; `None` for the owner's.
+    pub(super) fn sender(&self) -> Option<(Pin, &WireJobId)> {
+        match &self.stored.job.origin {
+            JobOrigin::Owner => None,
+            JobOrigin::Offloader {
+                pin, wire_job_id, ..
+            } => Some((*pin, wire_job_id)),
+        }
+    }
+
+    /// Returns whether this is the owner's.
+    pub(super) fn is_owners(&self) -> bool {
+        self.sender().is_none()
+    }
+
+    pub(super) fn is(&self, kind: JobKind) -> bool {
+        self.stored.job.kind == kind
+    }
+
+    /// Returns the run, if a receiver works on it.
+    pub(super) fn run(&self) -> Option<&Run> {
+        match &self.step {
+            Step::Remote(run) => Some(run),
+            _ => None,
+        }
+    }
+
+    /// Returns the run, if a receiver works on it.
+    pub(super) fn run_mut(&mut self) -> Option<&mut Run> {
+        match &mut self.step {
+            Step::Remote(run) => Some(run),
+            _ => None,
+        }
+    }
+
+    /// Work begins.
+    pub(super) fn mark_running(&mut self, now: Timestamp) {
+        self.stored.job.status = JobStatus::Running;
+        self.stored.job.started_at = Some(now);
+    }
+
+    /// Forgets what one attempt left behind; the job is queued again (builds.md §2.3).
+    pub(super) fn clear_run_state(&mut self) {
+        let job = &mut self.stored.job;
+        job.status = JobStatus::Queued;
+        job.started_at = None;
+        job.completed_at = None;
+        job.exit_code = None;
+        job.error = None;
+        job.failure_reason = None;
+        job.progress = None;
+        self.stored.attempt = None;
+    }
+
+    /// Back to "some receiver, not yet chosen".
+    pub(super) fn revert_to_pending_remote(&mut self) {
+        self.clear_run_state();
+        self.stored.job.placement = Placement::RemotePending;
+    }
+
+    /// Jobs of which only the newest final one is kept.
+    fn history_key(&self) -> (Option<Pin>, &str, JobKind) {
+        let job = &self.stored.job;
+        (self.sender().map(|s| s.0), &job.configuration, job.kind)
+    }
+
+    /// Final, and its sender knows.
+    fn is_forgettable(&self) -> bool {
+        self.is_over() && (self.is_owners() || self.stored.outcome_told)
+    }
+}
+
+impl Jobs {
+    pub(super) fn insert(&mut self, entry: Entry) {
+        self.table.insert(entry.stored.job.id.clone(), entry);
+    }
+
+    pub(super) fn get(&self, id: &JobId) -> Option<&Entry> {
+        self.table.get(id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: &JobId) -> Option<&mut Entry> {
+        self.table.get_mut(id)
+    }
+
+    pub(super) fn contains(&self, id: &JobId) -> bool {
+        self.table.contains_key(id)
+    }
+
+    /// Returns all jobs, oldest first.
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = (&JobId, &Entry)> {
+        self.table.iter()
+    }
+
+    /// Returns the jobs that are not final, oldest first.
+    pub(super) fn active(&self) -> impl Iterator<Item = (&JobId, &Entry)> {
+        self.table.iter().filter(|(_, e)| !e.is_over())
+    }
+
+    /// Returns the ids of the active jobs that fit, so that the table can be changed meanwhile.
+    pub(super) fn ids(&self, fits: impl Fn(&Entry) -> bool) -> Vec<JobId> {
+        let fitting = self.active().filter(|(_, e)| fits(e));
+        fitting.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Returns the newest job that an offloader knows by this id.
+    pub(super) fn received(&self, pin: Pin, wire: &WireJobId) -> Option<(&JobId, &Entry)> {
+        let mut newest = self.table.iter().rev();
+        newest.find(|(_, e)| e.sender() == Some((pin, wire)))
+    }
+
+    /// Drops final jobs that history does not keep, after `id` became final; returns the dropped.
+    pub(super) fn prune(&mut self, id: &JobId) -> Vec<JobId> {
+        let Some(newest) = self.table.get(id) else {
+            return Vec::new();
+        };
+        let primary = is_primary(newest);
+        let key = newest.history_key();
+        let forgettable = |e: &Entry| e.is_forgettable() && is_primary(e) == primary;
+        let mut drop: Vec<JobId> = Vec::new();
+        if primary {
+            let older = self
+                .table
+                .iter()
+                .filter(|(other, e)| *other != id && forgettable(e) && e.history_key() == key);
+            drop.extend(older.map(|(other, _)| other.clone()));
+        }
+        let keep = if primary {
+            PRIMARY_HISTORY
+        } else {
+            OTHER_HISTORY
+        };
+        let rest = self.table.iter().rev();
+        let rest = rest.filter(|(other, e)| forgettable(e) && !drop.contains(other));
+        let excess: Vec<JobId> = rest.skip(keep).map(|(other, _)| other.clone()).collect();
+        drop.extend(excess);
+        for other in &drop {
+            self.table.shift_remove(other);
+        }
+        drop
+    }
+}
+
+fn is_primary(entry: &Entry) -> bool {
+    match entry.stored.job.kind {
+        JobKind::Compile | JobKind::Upload => true,
+        JobKind::Clean | JobKind::ResetBuildEnv => false,
+    }
+}
+
+/// Makes a stored job in its first state.
+pub(super) fn new_job(
+    id: JobId,
+    kind: JobKind,
+    configuration: &str,
+    device_name: &str,
+    now: Timestamp,
+) -> StoredJob {
+    StoredJob {
+        job: kiln_model::Job {
+            id,
+            kind,
+            configuration: configuration.to_owned(),
+            device_name: device_name.to_owned(),
+            origin: JobOrigin::Owner,
+            placement: Placement::Local,
+            status: JobStatus::Queued,
+            depends_on: None,
+            port: None,
+            bootloader: Bootloader::Include,
+            target_version: None,
+            created_at: now,
+            started_at: None,
+            completed_at: None,
+            exit_code: None,
+            error: None,
+            failure_reason: None,
+            progress: None,
+            reason: String::new(),
+            deferred: false,
+        },
+        bundle: None,
+        attempt: None,
+        losses: 0,
+        outcome_told: false,
+        only_on: None,
+        force_local: false,
+        released: false,
+        cancel_requested: false,
+    }
+}

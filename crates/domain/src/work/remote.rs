@@ -1,0 +1,803 @@
+//! [`Run`]: one build on a receiver, as the offloader sees it (builds.md §4).
+//!
+//! A run belongs to the link over which its submission went and to a wire id that no other attempt
+//! ever had, so neither an old link nor an old attempt can speak for it. Cleans and resets on
+//! receivers are runs too; unlike the reference peer's they hold no compile lane while they wait.
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use kiln_model::{
+    ArtifactsRefusal, BlobId, Bootloader, FailureReason, JobId, JobKind, JobStatus, LinkId,
+    Message, Mono, Now, Pin, Placement, SubmitHeader, SubmitRefusal, Target, WireJobId,
+};
+
+use super::dispatch::RECONNECT_GRACE;
+use super::effect::Effect;
+use super::event::{BundleFacts, DownloadFailure, StepFailure};
+use super::jobs::Step;
+use super::machine::{Outcome, Stage, Work, or_else};
+use crate::Deadline;
+
+/// Largest compressed bundle a receiver takes, in bytes (builds.md §17).
+const MAX_BUNDLE_BYTES: u64 = 134_217_728;
+/// Raw bytes per chunk (builds.md §17).
+const CHUNK_BYTES: u64 = 32_768;
+/// Longest wait for the verdict on an upload, from its last chunk (peer-link.md §5.7).
+const ACK_PATIENCE: Duration = Duration::from_secs(60);
+/// Longest wait for the answer to a cancel (builds.md §4.5).
+const CANCEL_PATIENCE: Duration = Duration::from_secs(30);
+
+/// One attempt on one receiver.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) pin: Pin,
+    phase: Phase,
+    /// When a cancel that is not answered ends the job here.
+    cancel_by: Option<Mono>,
+    retry: Retry,
+}
+
+/// Whether the download was tried again already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Retry {
+    Left,
+    Used,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Its bundle is being made.
+    Bundling,
+    /// Waits for the link, or for its turn on it; `until` runs while the link is closed. A reset
+    /// has no bundle.
+    Ready {
+        bundle: Option<BundleFacts>,
+        until: Option<Mono>,
+    },
+    /// Chunks are being sent.
+    Uploading { link: LinkId, wire: WireJobId },
+    /// All is sent; the verdict is due.
+    AwaitingAck {
+        link: LinkId,
+        wire: WireJobId,
+        until: Mono,
+    },
+    /// Accepted: it waits or builds there.
+    Accepted { link: LinkId, wire: WireJobId },
+    /// Completed there; its artifacts are on the way.
+    Downloading { link: LinkId, wire: WireJobId },
+    /// Completed there; the download is tried again, over a newer link than `not`.
+    DownloadAgain {
+        wire: WireJobId,
+        not: Option<LinkId>,
+        until: Mono,
+    },
+    /// Its artifacts are here and wait until nobody uses the local build tree.
+    Delivered { blob: BlobId },
+    /// Its artifacts are being put into the local build tree.
+    Materialising { blob: BlobId },
+}
+
+impl Run {
+    fn new(pin: Pin, phase: Phase) -> Self {
+        Self {
+            pin,
+            phase,
+            cancel_by: None,
+            retry: Retry::Left,
+        }
+    }
+
+    pub(super) fn is_materialising(&self) -> bool {
+        matches!(self.phase, Phase::Materialising { .. })
+    }
+
+    /// Returns when something has to happen even if nobody says anything.
+    pub(super) fn deadline(&self) -> Option<(Mono, Deadline)> {
+        let phase = match &self.phase {
+            Phase::Ready { until, .. } => until.map(|at| (at, "LinkGrace")),
+            Phase::AwaitingAck { until, .. } => Some((*until, "SubmitAck")),
+            Phase::DownloadAgain { until, .. } => Some((*until, "DownloadRetry")),
+            Phase::Bundling
+            | Phase::Uploading { .. }
+            | Phase::Accepted { .. }
+            | Phase::Downloading { .. }
+            | Phase::Delivered { .. }
+            | Phase::Materialising { .. } => None,
+        };
+        let cancel = self.cancel_by.map(|at| (at, "CancelAnswer"));
+        phase.into_iter().chain(cancel).min_by_key(|(at, _)| *at)
+    }
+
+    /// Returns the link and wire id this run is bound to, once it is.
+    fn bound(&self) -> Option<(LinkId, &WireJobId)> {
+        match &self.phase {
+            Phase::Uploading { link, wire }
+            | Phase::AwaitingAck { link, wire, .. }
+            | Phase::Accepted { link, wire }
+            | Phase::Downloading { link, wire } => Some((*link, wire)),
+            Phase::Bundling
+            | Phase::Ready { .. }
+            | Phase::DownloadAgain { .. }
+            | Phase::Delivered { .. }
+            | Phase::Materialising { .. } => None,
+        }
+    }
+
+    /// An upload of this run occupies the link: only one may (peer-link.md §5.6).
+    fn occupies(&self, link: LinkId) -> bool {
+        match &self.phase {
+            Phase::Uploading { link: l, .. } | Phase::AwaitingAck { link: l, .. } => *l == link,
+            _ => false,
+        }
+    }
+}
+
+/// What links carry for us beyond the runs that still care.
+#[derive(Debug, Default)]
+pub(super) struct Uploads {
+    /// Chunks are being sent from this blob.
+    streaming: BTreeMap<(LinkId, WireJobId), BlobId>,
+    /// Nobody waits for this submission any more: if it is accepted, it is cancelled.
+    abandoned: BTreeSet<(LinkId, WireJobId)>,
+}
+
+/// The life of a run.
+impl Work {
+    /// Starts a run of a job that waits, on this receiver.
+    pub(super) fn start_run(&mut self, id: &JobId, pin: Pin, reason: &str, now: Now) {
+        self.refresh_conditions();
+        let placement = match self.receivers.get(pin) {
+            Some(receiver) => receiver.placement(self.receivers.conditions()),
+            None => Placement::Remote {
+                pin,
+                label: kiln_model::Label::default(),
+                esphome_version: None,
+            },
+        };
+        let Some(entry) = self.jobs.get_mut(id) else {
+            return;
+        };
+        let configuration = entry.configuration();
+        let phase = match configuration {
+            Some(_) => Phase::Bundling,
+            None => Phase::Ready {
+                bundle: None,
+                until: None,
+            },
+        };
+        entry.step = Step::Remote(Run::new(pin, phase));
+        entry.stored.job.placement = placement;
+        entry.mark_running(now.wall);
+        if entry.is(JobKind::Compile) {
+            self.receivers.update(pin, |r| r.ours_in_flight = true);
+        }
+        self.explain(id, reason.to_owned());
+        self.announce(id);
+        if let Some(configuration) = configuration {
+            self.push(Effect::MakeBundle(id.clone(), configuration));
+        }
+    }
+
+    pub(super) fn bundle_made(
+        &mut self,
+        id: &JobId,
+        result: Result<BundleFacts, StepFailure>,
+        now: Now,
+    ) {
+        let entry = self.jobs.get_mut(id);
+        let waits = entry.filter(|e| e.run().is_some_and(|r| matches!(r.phase, Phase::Bundling)));
+        let Some(entry) = waits else {
+            if let Ok(bundle) = result {
+                self.push(Effect::DropBlob(bundle.blob));
+            }
+            return;
+        };
+        if entry.stored.cancel_requested {
+            if let Ok(bundle) = result {
+                self.push(Effect::DropBlob(bundle.blob));
+            }
+            return self.finish(id, Outcome::failed("cancelled"), now);
+        }
+        match result {
+            Ok(bundle) if bundle.bytes > MAX_BUNDLE_BYTES => {
+                let mib = bundle.bytes >> 20;
+                let error = format!(
+                    "the bundle of this configuration has {mib} MiB and receivers take 128 MiB; \
+                     build here with --local"
+                );
+                self.push(Effect::DropBlob(bundle.blob));
+                self.finish(id, Outcome::failed(error), now);
+            }
+            Ok(bundle) => {
+                if let Some(run) = entry.run_mut() {
+                    run.phase = Phase::Ready {
+                        bundle: Some(bundle),
+                        until: None,
+                    };
+                }
+            }
+            Err(StepFailure::Failed(error) | StepFailure::Provision(error)) => {
+                let error = or_else(error, "the configuration cannot be bundled");
+                self.finish(id, Outcome::failed(error), now);
+            }
+            Err(StepFailure::Cancelled | StepFailure::LinkLost) => {
+                self.finish(
+                    id,
+                    Outcome::failed("making the bundle was interrupted"),
+                    now,
+                );
+            }
+        }
+    }
+
+    /// Lets every run take the step it waits for, if it can now.
+    pub(super) fn advance_runs(&mut self, now: Now) {
+        for id in self.jobs.ids(|e| e.run().is_some()) {
+            let Some(run) = self.jobs.get(&id).and_then(|e| e.run()) else {
+                continue;
+            };
+            match &run.phase {
+                Phase::Ready { .. } => self.try_submit(&id, now),
+                Phase::DownloadAgain { .. } => self.try_download_again(&id),
+                Phase::Delivered { .. } => self.try_materialise(&id),
+                Phase::Bundling
+                | Phase::Uploading { .. }
+                | Phase::AwaitingAck { .. }
+                | Phase::Accepted { .. }
+                | Phase::Downloading { .. }
+                | Phase::Materialising { .. } => {}
+            }
+        }
+    }
+
+    /// Submits a run that is ready, if its link is open and free.
+    fn try_submit(&mut self, id: &JobId, now: Now) {
+        let Some(pin) = self.jobs.get(id).and_then(|e| e.run()).map(|r| r.pin) else {
+            return;
+        };
+        let link = self.links.to_receiver(pin);
+        let free = link.filter(|link| !self.is_occupied(*link));
+        let Some(run) = self.jobs.get_mut(id).and_then(|e| e.run_mut()) else {
+            return;
+        };
+        let Phase::Ready { bundle, until } = &mut run.phase else {
+            return;
+        };
+        match link {
+            Some(_) => *until = None,
+            None => {
+                until.get_or_insert(now.mono + RECONNECT_GRACE);
+            }
+        }
+        let Some(link) = free else {
+            return;
+        };
+        let wire = self.ids.wire();
+        match bundle.take() {
+            Some(bundle) => {
+                run.phase = Phase::Uploading {
+                    link,
+                    wire: wire.clone(),
+                };
+                self.submit(id, link, wire, bundle);
+            }
+            None => {
+                run.phase = Phase::AwaitingAck {
+                    link,
+                    wire: wire.clone(),
+                    until: now.mono + ACK_PATIENCE,
+                };
+                self.send(link, Message::ResetBuildEnv { job_id: wire });
+            }
+        }
+    }
+
+    fn submit(&mut self, id: &JobId, link: LinkId, wire: WireJobId, bundle: BundleFacts) {
+        let target_esphome_version = self.own_version().cloned();
+        let Some(entry) = self.jobs.get_mut(id) else {
+            return;
+        };
+        entry.stored.attempt = Some(wire.clone());
+        let job = &entry.stored.job;
+        let target = match job.kind {
+            JobKind::Clean => Target::Clean,
+            JobKind::Compile | JobKind::Upload | JobKind::ResetBuildEnv => Target::Compile,
+        };
+        let mut devices = self.devices.iter();
+        let device = devices.find(|d| d.configuration.as_str() == job.configuration);
+        let header = SubmitHeader {
+            job_id: wire.clone(),
+            configuration_filename: job.configuration.clone(),
+            target: target.word().to_owned(),
+            total_bundle_bytes: i64::try_from(bundle.bytes).unwrap_or(i64::MAX),
+            num_chunks: i64::try_from(bundle.bytes.div_ceil(CHUNK_BYTES)).unwrap_or(i64::MAX),
+            bundle_sha256: bundle.sha256,
+            device_name: device.map_or_else(String::new, |d| d.name.clone()),
+            device_friendly_name: device.map_or_else(String::new, |d| d.friendly_name.clone()),
+            target_esphome_version,
+            skip_bootloader: job.bootloader == Bootloader::Skip,
+        };
+        self.uploads
+            .streaming
+            .insert((link, wire), bundle.blob.clone());
+        self.save(id);
+        self.push(Effect::Upload(link, Box::new(header), bundle.blob));
+    }
+
+    /// Only one upload at a time may use a link (peer-link.md §5.6).
+    fn is_occupied(&self, link: LinkId) -> bool {
+        let streams = self.uploads.streaming.keys().any(|(l, _)| *l == link);
+        let mut runs = self.jobs.active().filter_map(|(_, e)| e.run());
+        streams || runs.any(|r| r.occupies(link))
+    }
+
+    pub(super) fn uploaded(
+        &mut self,
+        link: LinkId,
+        wire: &WireJobId,
+        result: Result<(), StepFailure>,
+        now: Now,
+    ) {
+        if let Some(blob) = self.uploads.streaming.remove(&(link, wire.clone())) {
+            self.push(Effect::DropBlob(blob));
+        }
+        let Some((id, run)) = self.run_mut_at(link, wire) else {
+            return;
+        };
+        if !matches!(run.phase, Phase::Uploading { .. }) {
+            return;
+        }
+        match result {
+            Ok(()) => {
+                run.phase = Phase::AwaitingAck {
+                    link,
+                    wire: wire.clone(),
+                    until: now.mono + ACK_PATIENCE,
+                };
+            }
+            Err(StepFailure::LinkLost) => {
+                let why = self.closed_link_of(&id);
+                self.lost(&id, &why, now);
+            }
+            Err(StepFailure::Failed(error) | StepFailure::Provision(error)) => {
+                let error = or_else(error, "the bundle could not be sent");
+                self.finish(&id, Outcome::failed(error), now);
+            }
+            Err(StepFailure::Cancelled) => {
+                self.finish(&id, Outcome::failed("sending was interrupted"), now);
+            }
+        }
+    }
+
+    /// The verdict on a submission or a reset, with its word.
+    fn acked(
+        &mut self,
+        link: LinkId,
+        wire: &WireJobId,
+        verdict: Result<(), Option<&'static str>>,
+        now: Now,
+    ) {
+        if self.uploads.abandoned.remove(&(link, wire.clone())) {
+            if verdict.is_ok() {
+                let job_id = wire.clone();
+                self.send(link, Message::CancelJob { job_id });
+            }
+            return;
+        }
+        let Some((id, run)) = self.run_mut_at(link, wire) else {
+            return;
+        };
+        let streaming = match run.phase {
+            Phase::Uploading { .. } => true,
+            Phase::AwaitingAck { .. } => false,
+            _ => return,
+        };
+        let pin = run.pin;
+        match verdict {
+            Ok(()) => {
+                run.phase = Phase::Accepted {
+                    link,
+                    wire: wire.clone(),
+                };
+            }
+            Err(word) => {
+                if streaming {
+                    self.push(Effect::StopUpload(link, wire.clone()));
+                }
+                let name = self.receiver_name(pin);
+                if word == Some(SubmitRefusal::DuplicateSubmit.word()) {
+                    // An upload of a dead session blocks that peer until it notices
+                    // (peer-link.md §11, Q3).
+                    let why = format!("{name} still waits for an upload of an earlier connection");
+                    return self.lost(&id, &why, now);
+                }
+                let word = word.unwrap_or("no reason given");
+                let error = format!("{name} refused it: {word}");
+                self.finish(&id, Outcome::failed(error), now);
+            }
+        }
+    }
+
+    /// A receiver says what became of a job.
+    fn state_changed(
+        &mut self,
+        link: LinkId,
+        wire: &WireJobId,
+        status: JobStatus,
+        error: String,
+        reason: Option<FailureReason>,
+        now: Now,
+    ) {
+        let Some((id, run)) = self.run_mut_at(link, wire) else {
+            return;
+        };
+        match run.phase {
+            Phase::AwaitingAck { .. } | Phase::Accepted { .. } => {}
+            _ => return,
+        }
+        let pin = run.pin;
+        let name = self.receiver_name(pin);
+        match (status, reason) {
+            (JobStatus::Queued, _) => self.explain(&id, format!("{name}: queued there")),
+            (JobStatus::Running, _) => self.explain(&id, format!("{name}: works on it")),
+            (JobStatus::Completed, _) => self.completed_there(&id, link, wire, now),
+            (JobStatus::Cancelled, _) => {
+                let outcome = Outcome::Cancelled(format!("{name} cancelled it"));
+                self.finish(&id, outcome, now);
+            }
+            (JobStatus::Failed, Some(FailureReason::Provision)) => {
+                self.cannot_provision(&id, &name, error, now);
+            }
+            (JobStatus::Failed, None) => {
+                let error = or_else(error, "the build failed there; its output says why");
+                self.finish(&id, Outcome::failed(format!("{name}: {error}")), now);
+            }
+        }
+    }
+
+    fn completed_there(&mut self, id: &JobId, link: LinkId, wire: &WireJobId, now: Now) {
+        let Some(entry) = self.jobs.get_mut(id) else {
+            return;
+        };
+        let download = entry.is(JobKind::Compile) && !entry.stored.cancel_requested;
+        match entry.run_mut() {
+            Some(run) if download => {
+                run.phase = Phase::Downloading {
+                    link,
+                    wire: wire.clone(),
+                };
+                self.push(Effect::Download(link, wire.clone()));
+            }
+            Some(_) | None => self.finish(id, Outcome::Completed, now),
+        }
+    }
+
+    /// The receiver cannot have our ESPHome version, or declines for another reason: the job is
+    /// built here, if the owner did not choose otherwise.
+    fn cannot_provision(&mut self, id: &JobId, name: &str, error: String, now: Now) {
+        let error = or_else(error, "it cannot build with this ESPHome version");
+        let Some(entry) = self.jobs.get_mut(id) else {
+            return;
+        };
+        let may_move = entry.is(JobKind::Compile) && entry.stored.only_on.is_none();
+        if !may_move || entry.stored.cancel_requested {
+            return self.finish(id, Outcome::failed(format!("{name}: {error}")), now);
+        }
+        let step = std::mem::replace(&mut entry.step, Step::Lane);
+        if let Step::Remote(run) = step {
+            self.release_receiver(id, run);
+        }
+        self.go_local(id, format!("this computer: {name} declined ({error})"));
+    }
+
+    pub(super) fn downloaded(
+        &mut self,
+        link: LinkId,
+        wire: &WireJobId,
+        result: Result<BlobId, DownloadFailure>,
+        now: Now,
+    ) {
+        let found = self.run_mut_at(link, wire);
+        let found = found.filter(|(_, run)| matches!(run.phase, Phase::Downloading { .. }));
+        let Some((id, run)) = found else {
+            if let Ok(blob) = result {
+                self.push(Effect::DropBlob(blob));
+            }
+            return;
+        };
+        let (pin, retry) = (run.pin, run.retry);
+        let failure = match result {
+            Ok(blob) => {
+                run.phase = Phase::Delivered { blob };
+                return;
+            }
+            Err(failure) => failure,
+        };
+        let name = self.receiver_name(pin);
+        match failure {
+            DownloadFailure::LinkLost => self.download_again(&id, Some(link), now),
+            DownloadFailure::Stalled
+            | DownloadFailure::Refused(Some(ArtifactsRefusal::DuplicateDownload), _) => {
+                self.download_again(&id, None, now);
+            }
+            DownloadFailure::Refused(Some(ArtifactsRefusal::ShuttingDown), _) => {
+                self.download_again(&id, Some(link), now);
+            }
+            DownloadFailure::Refused(Some(ArtifactsRefusal::UnknownJob), _)
+                if retry == Retry::Used =>
+            {
+                let why = format!("{name} does not know the build any more");
+                self.lost(&id, &why, now);
+            }
+            DownloadFailure::Refused(reason, detail) => {
+                let word = reason.map_or("no reason given", ArtifactsRefusal::word);
+                let detail = or_else(detail, word);
+                let error = format!("{name} built it but does not deliver the firmware: {detail}");
+                self.finish(&id, Outcome::failed(error), now);
+            }
+            DownloadFailure::Invalid(detail) => {
+                let error = format!("{name} delivered broken firmware: {detail}");
+                self.finish(&id, Outcome::failed(error), now);
+            }
+            DownloadFailure::Disk(detail) => {
+                let error = format!("the firmware cannot be stored here: {detail}");
+                self.finish(&id, Outcome::failed(error), now);
+            }
+        }
+    }
+
+    /// The receiver keeps a finished build, so one interrupted download is tried again.
+    fn download_again(&mut self, id: &JobId, not: Option<LinkId>, now: Now) {
+        let Some(entry) = self.jobs.get_mut(id) else {
+            return;
+        };
+        let Some(run) = entry.run_mut() else {
+            return;
+        };
+        let Some((_, wire)) = run.bound() else {
+            return;
+        };
+        let wire = wire.clone();
+        match run.retry {
+            Retry::Left => {
+                run.retry = Retry::Used;
+                run.phase = Phase::DownloadAgain {
+                    wire,
+                    not,
+                    until: now.mono + RECONNECT_GRACE,
+                };
+                self.note(id, "the download was interrupted; trying once more");
+            }
+            Retry::Used => self.lost(id, "the download was interrupted twice", now),
+        }
+    }
+
+    fn try_download_again(&mut self, id: &JobId) {
+        let Some(run) = self.jobs.get(id).and_then(|e| e.run()) else {
+            return;
+        };
+        let Some(link) = self.links.to_receiver(run.pin) else {
+            return;
+        };
+        let Some(run) = self.jobs.get_mut(id).and_then(|e| e.run_mut()) else {
+            return;
+        };
+        let Phase::DownloadAgain { wire, not, .. } = &run.phase else {
+            return;
+        };
+        if *not == Some(link) {
+            return;
+        }
+        let wire = wire.clone();
+        run.phase = Phase::Downloading {
+            link,
+            wire: wire.clone(),
+        };
+        self.push(Effect::Download(link, wire));
+    }
+
+    fn try_materialise(&mut self, id: &JobId) {
+        let Some(entry) = self.jobs.get(id) else {
+            return;
+        };
+        let Some(configuration) = entry.configuration() else {
+            return;
+        };
+        if self.own_tree_in_use(id, configuration.as_str()) {
+            return;
+        }
+        let Some(run) = self.jobs.get_mut(id).and_then(|e| e.run_mut()) else {
+            return;
+        };
+        let Phase::Delivered { blob } = &run.phase else {
+            return;
+        };
+        let blob = blob.clone();
+        run.phase = Phase::Materialising { blob: blob.clone() };
+        self.push(Effect::Materialise(id.clone(), configuration, blob));
+    }
+
+    pub(super) fn materialised(&mut self, id: &JobId, result: Result<(), StepFailure>, now: Now) {
+        let run = self.jobs.get(id).and_then(|e| e.run());
+        if !run.is_some_and(Run::is_materialising) {
+            return;
+        }
+        match result {
+            Ok(()) => self.finish(id, Outcome::Completed, now),
+            Err(StepFailure::Failed(error) | StepFailure::Provision(error)) => {
+                let error = or_else(error, "the firmware does not fit here");
+                self.finish(id, Outcome::failed(error), now);
+            }
+            Err(StepFailure::Cancelled | StepFailure::LinkLost) => {
+                self.finish(
+                    id,
+                    Outcome::failed("taking over the firmware was interrupted"),
+                    now,
+                );
+            }
+        }
+    }
+
+    /// The flag is set; this does what the phase needs.
+    pub(super) fn cancel_run(&mut self, id: &JobId, now: Now) {
+        let Some(entry) = self.jobs.get_mut(id) else {
+            return;
+        };
+        let because = entry.cancelled_because.clone();
+        let Some(run) = entry.run_mut() else {
+            return;
+        };
+        match &run.phase {
+            // Ends when the process is gone.
+            Phase::Bundling => self.push(Effect::Stop(id.clone())),
+            Phase::Accepted { link, wire } => {
+                let (link, job_id) = (*link, wire.clone());
+                run.cancel_by = Some(now.mono + CANCEL_PATIENCE);
+                self.send(link, Message::CancelJob { job_id });
+            }
+            // Ends when the tree is whole again.
+            Phase::Materialising { .. } => {}
+            Phase::Ready { .. }
+            | Phase::Uploading { .. }
+            | Phase::AwaitingAck { .. }
+            | Phase::Downloading { .. }
+            | Phase::DownloadAgain { .. }
+            | Phase::Delivered { .. } => self.finish(id, Outcome::Cancelled(because), now),
+        }
+    }
+
+    /// A run is over: what it held is given back.
+    pub(super) fn release_receiver(&mut self, id: &JobId, run: Run) {
+        let pin = run.pin;
+        match run.phase {
+            Phase::Ready {
+                bundle: Some(bundle),
+                ..
+            } => self.push(Effect::DropBlob(bundle.blob)),
+            Phase::Delivered { blob } | Phase::Materialising { blob } => {
+                self.push(Effect::DropBlob(blob));
+            }
+            // The receiver may still accept it. A bundle that is half sent cannot be taken back
+            // without ending the session, so it is sent to its end and cancelled then.
+            Phase::Uploading { link, wire } | Phase::AwaitingAck { link, wire, .. } => {
+                if self.links.get(link).is_some() {
+                    self.uploads.abandoned.insert((link, wire));
+                }
+            }
+            Phase::Bundling
+            | Phase::Ready { bundle: None, .. }
+            | Phase::Accepted { .. }
+            | Phase::Downloading { .. }
+            | Phase::DownloadAgain { .. } => {}
+        }
+        let others = self.jobs.active().filter(|(other, _)| *other != id);
+        let compiles = others.filter(|(_, e)| e.is(JobKind::Compile));
+        let busy = compiles.filter_map(|(_, e)| e.run()).any(|r| r.pin == pin);
+        self.receivers.update(pin, |r| r.ours_in_flight = busy);
+    }
+
+    pub(super) fn receiver_down(&mut self, link: LinkId, pin: Pin, now: Now) {
+        let state = self.link_state(pin);
+        self.receivers.update(pin, |r| r.link = state);
+        self.uploads.abandoned.retain(|(l, _)| *l != link);
+        if self.stage == Stage::Stopping {
+            return;
+        }
+        let bound = |r: &Run| r.bound().is_some_and(|(l, _)| l == link);
+        for id in self.jobs.ids(|e| e.run().is_some_and(bound)) {
+            let Some(run) = self.jobs.get(&id).and_then(|e| e.run()) else {
+                continue;
+            };
+            if let Phase::Downloading { .. } = run.phase {
+                self.download_again(&id, Some(link), now);
+            } else {
+                let why = self.closed_link_of(&id);
+                self.lost(&id, &why, now);
+            }
+        }
+    }
+
+    pub(super) fn expire_runs(&mut self, now: Now) {
+        for id in self.jobs.ids(|e| e.run().is_some()) {
+            let Some(run) = self.jobs.get(&id).and_then(|e| e.run()) else {
+                continue;
+            };
+            let due = |at: Mono| at <= now.mono;
+            if run.cancel_by.is_some_and(due) {
+                let text = "cancelled; the receiver did not confirm";
+                self.finish(&id, Outcome::Cancelled(text.to_owned()), now);
+                continue;
+            }
+            match &run.phase {
+                Phase::Ready {
+                    until: Some(until), ..
+                }
+                | Phase::DownloadAgain { until, .. }
+                    if due(*until) =>
+                {
+                    let why = self.closed_link_of(&id);
+                    self.lost(&id, &why, now);
+                }
+                Phase::AwaitingAck { until, .. } if due(*until) => {
+                    let name = self.receiver_name(run.pin);
+                    let error = format!("{name} did not answer within a minute");
+                    self.finish(&id, Outcome::failed(error), now);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn closed_link_of(&self, id: &JobId) -> String {
+        let pin = self.jobs.get(id).and_then(|e| e.run()).map(|r| r.pin);
+        let name = pin.map_or_else(String::new, |pin| self.receiver_name(pin));
+        format!("lost the connection to {name}")
+    }
+
+    /// Returns the job that is bound to this wire id on this link.
+    pub(super) fn run_at(&self, link: LinkId, wire: &WireJobId) -> Option<JobId> {
+        let bound = |r: &Run| r.bound() == Some((link, wire));
+        let mut active = self.jobs.active();
+        let found = active.find(|(_, e)| e.run().is_some_and(bound));
+        found.map(|(id, _)| id.clone())
+    }
+
+    fn run_mut_at(&mut self, link: LinkId, wire: &WireJobId) -> Option<(JobId, &mut Run)> {
+        let id = self.run_at(link, wire)?;
+        let run = self.jobs.get_mut(&id)?.run_mut()?;
+        Some((id, run))
+    }
+
+    /// A frame from a receiver.
+    pub(super) fn from_receiver(&mut self, link: LinkId, pin: Pin, message: Message, now: Now) {
+        match message {
+            Message::QueueStatus(status) => {
+                self.receivers.update(pin, |r| r.queue = Some(status));
+                self.push(Effect::ViewChanged);
+            }
+            Message::SubmitJobAck { job_id, verdict } => {
+                let verdict = verdict.map_err(|reason| reason.map(|r| r.word()));
+                self.acked(link, &job_id, verdict, now);
+            }
+            Message::ResetBuildEnvAck { job_id, verdict } => {
+                let verdict = verdict.map_err(|reason| reason.map(|r| r.word()));
+                self.acked(link, &job_id, verdict, now);
+            }
+            Message::JobStateChanged {
+                job_id,
+                status,
+                error_message,
+                failure_reason,
+            } => self.state_changed(link, &job_id, status, error_message, failure_reason, now),
+            // Sessions are peering's, artifacts the download's, and the rest goes the other way.
+            Message::Terminate(_)
+            | Message::JobOutput { .. }
+            | Message::CancelJob { .. }
+            | Message::DownloadArtifacts { .. }
+            | Message::ArtifactsStart { .. }
+            | Message::ArtifactsEnd { .. }
+            | Message::ResetBuildEnv { .. } => {}
+        }
+    }
+}
