@@ -77,12 +77,12 @@ impl Work {
         };
         let pin = session.pin;
         match session.role {
-            Role::Offloader => self.from_receiver(link, pin, message, now),
-            Role::Receiver { .. } => self.from_offloader(link, pin, message, now),
+            Role::Offloader => self.receiver_said(link, pin, message, now),
+            Role::Receiver { .. } => self.offloader_said(link, pin, message, now),
         }
     }
 
-    fn from_offloader(&mut self, link: LinkId, pin: Pin, message: Message, now: Now) {
+    fn offloader_said(&mut self, link: LinkId, pin: Pin, message: Message, now: Now) {
         match message {
             Message::CancelJob { job_id } => self.cancel_received(pin, &job_id, now),
             Message::DownloadArtifacts { job_id } => self.download_requested(link, pin, job_id),

@@ -770,7 +770,7 @@ impl Work {
     }
 
     /// A frame from a receiver.
-    pub(super) fn from_receiver(&mut self, link: LinkId, pin: Pin, message: Message, now: Now) {
+    pub(super) fn receiver_said(&mut self, link: LinkId, pin: Pin, message: Message, now: Now) {
         match message {
             Message::QueueStatus(status) => {
                 self.receivers.update(pin, |r| r.queue = Some(status));
