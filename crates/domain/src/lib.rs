@@ -7,10 +7,12 @@
 pub mod peering;
 pub mod work;
 
-mod text;
-
+mod domain;
 mod effect;
 mod event;
+mod settings;
+mod text;
 
+pub use domain::Domain;
 pub use effect::Effect;
 pub use event::{ClientId, Deadline, Event, RequestId};

@@ -34,7 +34,7 @@ use kiln_model::{
 
 use self::admission::{Doorman, Hearing, Knock, Verdict};
 use self::asking::{Asking, Introduction, Wish};
-use self::bootstrap::{Bootstrap, Lapse};
+use self::bootstrap::{Bootstrap, Lapse, Mode};
 use self::connect_back::{Call, ConnectBack};
 use self::endpoint::{Found, Probe, Probes, Slot, WantedBy};
 use self::hosts::{Hosts, Own, Seen};
@@ -365,6 +365,11 @@ impl Peering {
     /// Returns the receivers that we may use or asked to, in pairing order, with their links.
     pub fn pairings(&self) -> impl Iterator<Item = (&Pairing, LinkState)> {
         self.pairings.iter()
+    }
+
+    /// Returns whether the receiver runs without a face, and so receives whatever the settings say.
+    pub fn is_headless(&self) -> bool {
+        self.bootstrap.mode() == Mode::Headless
     }
 
     fn notices(&self) -> Vec<String> {
@@ -926,8 +931,7 @@ impl Peering {
 
     /// Returns what is to be served (peer-link.md §3.1); a headless receiver receives in any case.
     fn serves_as(&self) -> Option<Serves> {
-        let headless = self.bootstrap.mode() == bootstrap::Mode::Headless;
-        if self.settings.receiver || headless {
+        if self.settings.receiver || self.is_headless() {
             Some(Serves::Receiver)
         } else if self.pairings.any_approved() {
             Some(Serves::ConnectBackOnly)

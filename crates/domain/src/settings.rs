@@ -1,0 +1,205 @@
+//! [`changed`]: checks what the owner wants to set; nothing is applied unless all of it is good.
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use kiln_model::{
+    ErrorCode, EsphomeVersion, FriendlyName, RequestError, SettingKey, Settings, VersionPolicy,
+};
+
+use crate::text::is_printable;
+
+/// Ages after which unused bundles are deleted, in seconds (peer-link.md §4.8).
+const CLEANUP_TTL: RangeInclusive<u32> = 3_600..=2_592_000;
+
+/// Longest path that is taken, in characters; above what any system opens.
+const MAX_PATH: usize = 4_096;
+
+/// Longest name of a network interface, in characters; above what any system has.
+const MAX_INTERFACE: usize = 255;
+
+/// Longest name announced to others, in characters (peer-link.md §6.1).
+const MAX_NAME: usize = 128;
+
+/// Returns the settings with `changes` applied, or names the first that is wrong.
+pub(crate) fn changed(
+    current: &Settings,
+    changes: &[(String, String)],
+) -> Result<Settings, RequestError> {
+    let mut settings = current.clone();
+    for (name, value) in changes {
+        let Some(key) = SettingKey::from_word(name) else {
+            let known: Vec<&str> = SettingKey::ALL.iter().map(|key| key.word()).collect();
+            let hint = format!("The settings are: {}.", known.join(", "));
+            return Err(invalid(format!("There is no setting {name:?}."), hint));
+        };
+        if let Err(expected) = set(&mut settings, key, value.trim()) {
+            let text = format!("{name} is {expected}, not {value:?}; no setting was changed.");
+            let hint = format!("Example: kiln settings set {name} {}", example(key));
+            return Err(invalid(text, hint));
+        }
+    }
+    Ok(settings)
+}
+
+fn invalid(message: String, hint: String) -> RequestError {
+    RequestError {
+        code: ErrorCode::InvalidArgs,
+        message,
+        hint,
+    }
+}
+
+/// Sets one field, or says what it takes.
+fn set(settings: &mut Settings, key: SettingKey, value: &str) -> Result<(), &'static str> {
+    match key {
+        SettingKey::Receiver => settings.receiver = switch(value)?,
+        SettingKey::RemoteBuilds => settings.remote_builds = switch(value)?,
+        SettingKey::IncludeLocal => settings.include_local = switch(value)?,
+        SettingKey::VersionPolicy => {
+            settings.version_policy = VersionPolicy::from_word(value)
+                .ok_or("one of any, release, exact and exact_required")?;
+        }
+        SettingKey::EsphomeDir => settings.esphome_dir = path(value)?,
+        SettingKey::Python => settings.python = path(value)?,
+        SettingKey::EsphomeVersion => {
+            if !value.is_empty() {
+                let version = value.parse::<EsphomeVersion>();
+                let _ = version.map_err(|_| "a version like 2026.10.0, or empty")?;
+            }
+            settings.esphome_version = value.to_owned();
+        }
+        SettingKey::ListenHost => {
+            settings.listen_host = listen_host(value).ok_or("an address or a network interface")?;
+        }
+        SettingKey::ListenPort => {
+            settings.listen_port = number(value).ok_or("a port from 1 to 65535, or 0 for any")?;
+        }
+        SettingKey::CleanupTtl => {
+            settings.cleanup_ttl_seconds = number(value)
+                .filter(|ttl| CLEANUP_TTL.contains(ttl))
+                .ok_or("a number of seconds from 3600 to 2592000")?;
+        }
+        SettingKey::FriendlyName => {
+            if value.chars().count() > MAX_NAME || !is_printable(value) {
+                return Err("a name of at most 128 printable characters");
+            }
+            settings.friendly_name = FriendlyName::clipped(value).to_string();
+        }
+    }
+    Ok(())
+}
+
+fn switch(value: &str) -> Result<bool, &'static str> {
+    match value.to_ascii_lowercase().as_str() {
+        "on" | "true" | "yes" => Ok(true),
+        "off" | "false" | "no" => Ok(false),
+        _ => Err("on or off"),
+    }
+}
+
+/// Reads a number without sign.
+fn number<T: FromStr>(value: &str) -> Option<T> {
+    let digits = value.bytes().all(|b| b.is_ascii_digit());
+    value.parse().ok().filter(|_| digits)
+}
+
+fn path(value: &str) -> Result<String, &'static str> {
+    let fits = value.chars().count() <= MAX_PATH && !value.chars().any(char::is_control);
+    if fits {
+        Ok(value.to_owned())
+    } else {
+        Err("a path, or empty")
+    }
+}
+
+/// An IP literal or an interface name (peer-link.md §3.1).
+fn listen_host(value: &str) -> Option<String> {
+    let odd = |c: char| c.is_control() || c.is_whitespace() || c == '/';
+    let interface = !value.is_empty()
+        && value.chars().count() <= MAX_INTERFACE
+        && !value.contains(odd)
+        && !value.contains(':');
+    (value.parse::<IpAddr>().is_ok() || interface).then(|| value.to_owned())
+}
+
+/// Returns a good value, to be shown beside a bad one.
+fn example(key: SettingKey) -> &'static str {
+    match key {
+        SettingKey::Receiver | SettingKey::RemoteBuilds | SettingKey::IncludeLocal => "on",
+        SettingKey::VersionPolicy => "any",
+        SettingKey::EsphomeDir => "~/esphome",
+        SettingKey::Python => "python3.13",
+        SettingKey::EsphomeVersion => "2026.10.0",
+        SettingKey::ListenHost => "0.0.0.0",
+        SettingKey::ListenPort => "6055",
+        SettingKey::CleanupTtl => "86400",
+        SettingKey::FriendlyName => "workshop",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set_one(name: &str, value: &str) -> Result<Settings, RequestError> {
+        changed(&Settings::default(), &[(name.to_owned(), value.to_owned())])
+    }
+
+    #[test]
+    fn every_setting_takes_its_own_example() {
+        for key in SettingKey::ALL {
+            assert!(set_one(key.word(), example(*key)).is_ok(), "{}", key.word());
+        }
+    }
+
+    #[test]
+    fn good_values_are_applied() {
+        let changes = [
+            ("receiver", "On"),
+            ("version_policy", "exact_required"),
+            ("listen_host", "::"),
+            ("listen_port", "0"),
+            ("esphome_version", ""),
+            ("friendly_name", " Küche "),
+        ];
+        let changes = changes.map(|(k, v)| (k.to_owned(), v.to_owned()));
+        let settings = changed(&Settings::default(), &changes).unwrap();
+        let expected = Settings {
+            receiver: true,
+            version_policy: VersionPolicy::ExactRequired,
+            listen_host: "::".to_owned(),
+            listen_port: 0,
+            friendly_name: "Küche".to_owned(),
+            ..Settings::default()
+        };
+        assert_eq!(settings, expected);
+    }
+
+    #[test]
+    fn bad_values_are_refused_with_what_is_taken() {
+        for (name, value) in [
+            ("receiver", "maybe"),
+            ("receiver", ""),
+            ("version_policy", "Any"),
+            ("esphome_dir", "a\0b"),
+            ("esphome_version", "newest"),
+            ("listen_host", ""),
+            ("listen_host", "a b"),
+            ("listen_host", "::zz"),
+            ("listen_port", "65536"),
+            ("listen_port", "+1"),
+            ("listen_port", ""),
+            ("cleanup_ttl_seconds", "3599"),
+            ("cleanup_ttl_seconds", "2592001"),
+            ("friendly_name", "a\u{202e}b"),
+            ("colour", "blue"),
+        ] {
+            let error = set_one(name, value).unwrap_err();
+            assert_eq!(error.code, ErrorCode::InvalidArgs, "{name} {value:?}");
+            assert!(error.message.contains(name) && !error.hint.is_empty());
+        }
+        let long = "x".repeat(129);
+        assert!(set_one("friendly_name", &long).is_err());
+    }
+}
