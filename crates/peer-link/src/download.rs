@@ -106,7 +106,7 @@ mod tests {
 
     use super::*;
     use crate::frame::{Frame, decode};
-    use crate::session::Side;
+    use crate::session::{Dialect, Side};
 
     const ABCD: &str = "88d4266fd4e6338d13b845fcf289579d209c897823b9217da3e161936f031589";
 
@@ -119,7 +119,8 @@ mod tests {
         let frame = json!({"type": "artifacts_chunk", "job_id": "j", "chunk_index": index,
             "data_b64": text, "is_last": last});
         let mut bytes = serde_json::to_vec(&frame).unwrap();
-        let Frame::Chunk(chunk) = decode(Side::Offloader, &mut bytes).unwrap() else {
+        let Frame::Chunk(chunk) = decode(Side::Offloader, Dialect::Reference, &mut bytes).unwrap()
+        else {
             panic!("a chunk");
         };
         download.chunk(chunk).map(|_| ())

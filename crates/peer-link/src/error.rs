@@ -47,6 +47,9 @@ pub enum Misbehaviour {
     /// A JSON document that is not an object.
     #[error("a message was not a JSON object")]
     NotAnObject,
+    /// A binary chunk of another Kiln that is not one.
+    #[error("a binary chunk was malformed")]
+    Binary,
     /// An answer without the member `intent_response`.
     #[error("an answer did not say what it answers")]
     NoAnswer,

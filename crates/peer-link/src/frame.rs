@@ -8,12 +8,12 @@ use kiln_model::{
 };
 use serde::Serialize;
 
-use crate::chunk::Chunk;
+use crate::chunk::{BINARY, Chunk};
 use crate::error::Misbehaviour;
 use crate::intent::json;
 use crate::json::Object;
 use crate::limits::{MAX_DETAIL, MAX_DISPLAY, MAX_ERROR_MESSAGE};
-use crate::session::Side;
+use crate::session::{Dialect, Side};
 
 /// One decoded frame.
 #[derive(Debug, PartialEq)]
@@ -63,8 +63,17 @@ impl Nonce {
 /// Decodes one plaintext as `side`, decoding nothing of a chunk's payload yet.
 ///
 /// # Errors
-/// [`Misbehaviour::NotJson`], [`Misbehaviour::NotAnObject`]: the session ends.
-pub(crate) fn decode(side: Side, plaintext: &mut [u8]) -> Result<Frame<'_>, Misbehaviour> {
+/// [`Misbehaviour::NotJson`], [`Misbehaviour::NotAnObject`], [`Misbehaviour::Binary`]: the session
+/// ends.
+pub(crate) fn decode(
+    side: Side,
+    dialect: Dialect,
+    plaintext: &mut [u8],
+) -> Result<Frame<'_>, Misbehaviour> {
+    if dialect == Dialect::Kiln && plaintext.first() == Some(&BINARY) {
+        let chunk = Chunk::binary(plaintext).ok_or(Misbehaviour::Binary)?;
+        return Ok(Frame::Chunk(chunk));
+    }
     match Chunk::find(side, plaintext) {
         Some(place) => Ok(Frame::Chunk(place.take(plaintext))),
         None => decode_slowly(side, plaintext),
@@ -700,8 +709,8 @@ mod tests {
 
         #[test]
         fn no_bytes_make_the_decoder_panic(mut bytes in any::<Vec<u8>>()) {
-            let _ = decode(Side::Receiver, &mut bytes.clone());
-            let _ = decode(Side::Offloader, &mut bytes);
+            let _ = decode(Side::Receiver, Dialect::Kiln, &mut bytes.clone());
+            let _ = decode(Side::Offloader, Dialect::Reference, &mut bytes);
         }
     }
 }

@@ -460,7 +460,9 @@ mod tests {
                 Frame::Ping(nonce) => sealer.ping(nonce.as_json().parse().unwrap()),
                 Frame::Pong => {
                     let mut ping = br#"{"type":"ping","nonce":1}"#.to_vec();
-                    match crate::frame::decode(crate::Side::Receiver, &mut ping).unwrap() {
+                    match crate::frame::decode(crate::Side::Receiver, Dialect::Reference, &mut ping)
+                        .unwrap()
+                    {
                         Frame::Ping(nonce) => sealer.pong(&nonce),
                         other => panic!("{other:?}"),
                     }

@@ -252,7 +252,7 @@ mod tests {
     use super::*;
     use crate::fixture::{rows, vectors};
     use crate::frame::{Frame, FrameFault, decode};
-    use crate::session::Side;
+    use crate::session::{Dialect, Side};
 
     /// One receiver session: frames in, what it says out.
     #[derive(Default)]
@@ -287,7 +287,7 @@ mod tests {
 
         fn hear(&mut self, frame: &Value) {
             let mut bytes = serde_json::to_vec(frame).unwrap();
-            match decode(Side::Receiver, &mut bytes).unwrap() {
+            match decode(Side::Receiver, Dialect::Reference, &mut bytes).unwrap() {
                 Frame::SubmitJob(header) => {
                     let judged = self
                         .intake
@@ -408,7 +408,7 @@ mod tests {
                 json!({"configuration_filename": "con.yaml"}),
                 "invalid_header",
             ),
-            (json!({"job_id": "x".repeat(257)}), "invalid_header"),
+            (json!({"job_id": "x".repeat(256)}), "invalid_header"),
             (json!({"job_id": "preparing"}), "duplicate_submit"),
             (json!({"target": "upload"}), "upload_unsupported"),
             (json!({"target": "install"}), "invalid_header"),

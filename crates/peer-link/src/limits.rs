@@ -35,6 +35,10 @@ pub const MAX_OFFLOADER_CIPHERTEXT: usize = 65_535 + TAG;
 /// Raw bytes in one JSON chunk, the last one excepted (peer-link.md §6.1).
 pub const CHUNK: usize = 32_768;
 
+/// Raw bytes in one binary chunk between Kilns, the last one excepted: what fits a frame beside the
+/// longest job id, in whole pages.
+pub const KILN_CHUNK: usize = 57_344;
+
 /// Largest bundle: 128 MiB (peer-link.md §6.1).
 pub const MAX_BUNDLE: u64 = 134_217_728;
 
@@ -46,7 +50,7 @@ pub const MAX_JSON_DEPTH: usize = 1024;
 
 /// Longest wire job id we take on, in bytes. Ours: the id is repeated in every frame of the job,
 /// so an endless one would leave no room for what the frame is about. The reference sends 12.
-pub const MAX_JOB_ID: usize = 256;
+pub const MAX_JOB_ID: usize = 255;
 
 /// Longest `detail` of an `artifacts_end`, in code points (peer-link.md §6.1).
 pub const MAX_DETAIL: usize = 256;

@@ -6,7 +6,7 @@ use crate::crypto::Direction;
 use crate::error::{Error, Misbehaviour, Misuse, Result};
 use crate::frame::{self, Frame, Nonce};
 use crate::limits::{
-    CHUNK, MAX_OFFLOADER_CIPHERTEXT, MAX_RECEIVER_CIPHERTEXT, MAX_SENT_PLAINTEXT, TAG,
+    CHUNK, KILN_CHUNK, MAX_OFFLOADER_CIPHERTEXT, MAX_RECEIVER_CIPHERTEXT, MAX_SENT_PLAINTEXT, TAG,
 };
 
 /// Which role this side has in a session.
@@ -62,6 +62,7 @@ impl Session {
         };
         let opener = Opener {
             side,
+            dialect,
             direction: receiving,
         };
         Self {
@@ -132,15 +133,19 @@ impl Sealer {
     /// # Errors
     /// As [`Sealer::message`].
     pub fn chunk(&mut self, job_id: &str, piece: Piece, data: &[u8]) -> Result<Vec<u8>> {
-        let mut frame = Vec::new();
-        chunk::encode_chunk(self.side, job_id, piece, data, &mut frame);
-        self.seal(frame)
+        self.seal(match self.dialect {
+            Dialect::Reference => chunk::encode_chunk(self.side, job_id, piece, data),
+            Dialect::Kiln => {
+                chunk::encode_binary(job_id, piece, data).ok_or(Error::Ours(Misuse::TooLarge))?
+            }
+        })
     }
 
     /// Returns how many raw bytes a chunk to this peer carries.
     pub fn chunk_size(&self) -> usize {
         match self.dialect {
-            Dialect::Reference | Dialect::Kiln => CHUNK,
+            Dialect::Reference => CHUNK,
+            Dialect::Kiln => KILN_CHUNK,
         }
     }
 
@@ -177,6 +182,7 @@ impl Sealer {
 /// The receiving half.
 pub struct Opener {
     side: Side,
+    dialect: Dialect,
     direction: Direction,
 }
 
@@ -200,7 +206,7 @@ impl Opener {
         }
         let plaintext = self.direction.open(message);
         let plaintext = plaintext.map_err(|_| Misbehaviour::Forged)?;
-        Ok(frame::decode(self.side, plaintext)?)
+        Ok(frame::decode(self.side, self.dialect, plaintext)?)
     }
 }
 
@@ -286,6 +292,37 @@ mod tests {
         };
         assert_eq!(open(61_440), Ok(true));
         assert_eq!(open(61_441), Err(Misbehaviour::TooLarge.into()));
+    }
+
+    #[test]
+    fn kilns_send_each_other_binary_chunks_and_nobody_else_may() {
+        let piece = |index| Piece {
+            index,
+            len: 3,
+            is_last: true,
+        };
+        let (offloader, receiver) = session(true);
+        let (mut sealer, _) = offloader.split();
+        let (_, mut opener) = receiver.split();
+        let data = vec![0; sealer.chunk_size()];
+        let longest_id = "x".repeat(crate::limits::MAX_JOB_ID);
+        let mut message = sealer.chunk(&longest_id, piece(7), &data).unwrap();
+        let Frame::Chunk(chunk) = opener.open(&mut message).unwrap() else {
+            panic!("a chunk");
+        };
+        assert_eq!(
+            (chunk.job_id.as_ref(), chunk.index),
+            (longest_id.as_str(), 7)
+        );
+        let refused = sealer.chunk(&"x".repeat(256), piece(0), &data);
+        assert_eq!(refused, Err(Error::Ours(Misuse::TooLarge)));
+
+        let (offloader, receiver) = session(false);
+        let mut direction = offloader.split().0.direction;
+        let mut message = chunk::encode_binary("j", piece(0), b"abc").unwrap();
+        assert!(direction.seal(&mut message).is_ok());
+        let opened = receiver.split().1.open(&mut message).err();
+        assert_eq!(opened, Some(Misbehaviour::NotJson.into()));
     }
 
     #[test]
