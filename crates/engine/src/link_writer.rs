@@ -1,0 +1,421 @@
+//! The writing half of a session: [`Outbox`], where everybody puts frames, and the task that sends
+//! them in order of urgency.
+//!
+//! Three queues meet here. What keeps the session alive or decides something goes first; then
+//! states and output of jobs, in their order; then one piece of bulk, so that a ping never waits
+//! behind more than what the socket already holds.
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use kiln_domain::work::StepFailure;
+use kiln_model::{LinkId, Message, TerminateReason, WireJobId};
+use kiln_peer_link::{Error, Misuse, Nonce, Sealer, split_output};
+use kiln_ports::net::{NetError, Writer};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use crate::reports::{Report, Reports};
+use crate::upload::{Next, Sealed, Stream, Upload};
+
+/// Bytes of output that wait for a link before its producers do.
+const OUTPUT_BYTES: u32 = 1 << 20;
+
+/// Answers that may wait for a peer that sends and does not read. A reference offloader that
+/// streams on after a refused header earns one per chunk, which is half of this (peer-link.md §11,
+/// Q9).
+const REPLIES: usize = 8192;
+
+/// The close code of every deliberate close (peer-link.md §3.2).
+pub(crate) const CLOSE: u16 = 1000;
+
+/// Where frames for a link are put. What is put here before the session opened is sent then; after
+/// the link has ended everything is dropped.
+#[derive(Clone)]
+pub(crate) struct Outbox {
+    urgent: mpsc::UnboundedSender<Urgent>,
+    jobs: mpsc::UnboundedSender<JobFrame>,
+    bulk: mpsc::UnboundedSender<Upload>,
+    room: Arc<Semaphore>,
+    replies: Arc<AtomicUsize>,
+}
+
+/// Where the writer finds what was put into the [`Outbox`].
+pub(crate) struct Desk {
+    urgent: mpsc::UnboundedReceiver<Urgent>,
+    jobs: mpsc::UnboundedReceiver<JobFrame>,
+    bulk: mpsc::UnboundedReceiver<Upload>,
+    replies: Arc<AtomicUsize>,
+}
+
+enum Urgent {
+    Message(Message),
+    Reply(Message),
+    Ping(u64),
+    Pong(Nonce),
+    StopUpload(WireJobId),
+    End(Option<TerminateReason>),
+}
+
+enum JobFrame {
+    State(Message),
+    Output {
+        job_id: WireJobId,
+        text: String,
+        _room: OwnedSemaphorePermit,
+    },
+}
+
+/// A peer that makes us answer without reading our answers.
+pub(crate) struct Flooded;
+
+impl Outbox {
+    /// Makes an outbox and the desk it leads to.
+    pub(crate) fn new() -> (Self, Desk) {
+        let (urgent, urgent_desk) = mpsc::unbounded_channel();
+        let (jobs, jobs_desk) = mpsc::unbounded_channel();
+        let (bulk, bulk_desk) = mpsc::unbounded_channel();
+        let replies = Arc::new(AtomicUsize::new(0));
+        let desk = Desk {
+            urgent: urgent_desk,
+            jobs: jobs_desk,
+            bulk: bulk_desk,
+            replies: Arc::clone(&replies),
+        };
+        let room = Arc::new(Semaphore::new(OUTPUT_BYTES as usize));
+        (
+            Self {
+                urgent,
+                jobs,
+                bulk,
+                room,
+                replies,
+            },
+            desk,
+        )
+    }
+
+    /// Puts a frame in.
+    pub(crate) fn message(&self, message: Message) {
+        match message {
+            Message::JobStateChanged { .. } | Message::JobOutput { .. } => {
+                let _ = self.jobs.send(JobFrame::State(message));
+            }
+            Message::Terminate(_)
+            | Message::QueueStatus(_)
+            | Message::SubmitJobAck { .. }
+            | Message::CancelJob { .. }
+            | Message::DownloadArtifacts { .. }
+            | Message::ArtifactsStart { .. }
+            | Message::ArtifactsEnd { .. }
+            | Message::ResetBuildEnv { .. }
+            | Message::ResetBuildEnvAck { .. } => {
+                let _ = self.urgent.send(Urgent::Message(message));
+            }
+        }
+    }
+
+    /// Puts in what the reader owes the peer.
+    pub(crate) fn reply(&self, message: Message) -> Result<(), Flooded> {
+        self.owed(Urgent::Reply(message))
+    }
+
+    /// Puts in the answer to a ping.
+    pub(crate) fn pong(&self, nonce: Nonce) -> Result<(), Flooded> {
+        self.owed(Urgent::Pong(nonce))
+    }
+
+    /// Puts in a ping.
+    pub(crate) fn ping(&self, number: u64) {
+        let _ = self.urgent.send(Urgent::Ping(number));
+    }
+
+    /// Stops the upload of a job that the receiver refused.
+    pub(crate) fn stop_upload(&self, job_id: WireJobId) {
+        let _ = self.urgent.send(Urgent::StopUpload(job_id));
+    }
+
+    /// Ends the session after what is urgent: `terminate` if there is a reason, then the close.
+    pub(crate) fn end(&self, terminate: Option<TerminateReason>) {
+        let _ = self.urgent.send(Urgent::End(terminate));
+    }
+
+    /// Puts in output of a job; returns when there is room for more.
+    pub(crate) async fn output(&self, job_id: WireJobId, text: String) {
+        let bytes = u32::try_from(text.len())
+            .unwrap_or(u32::MAX)
+            .min(OUTPUT_BYTES);
+        let room = Arc::clone(&self.room).acquire_many_owned(bytes).await;
+        // The semaphore is never closed.
+        if let Ok(room) = room {
+            let _ = self.jobs.send(JobFrame::Output {
+                job_id,
+                text,
+                _room: room,
+            });
+        }
+    }
+
+    /// Puts in bulk; gives it back if the link has ended.
+    pub(crate) fn upload(&self, upload: Upload) -> Result<(), Upload> {
+        self.bulk.send(upload).map_err(|undelivered| undelivered.0)
+    }
+
+    fn owed(&self, reply: Urgent) -> Result<(), Flooded> {
+        if self.replies.fetch_add(1, Ordering::Relaxed) >= REPLIES {
+            return Err(Flooded);
+        }
+        let _ = self.urgent.send(reply);
+        Ok(())
+    }
+}
+
+/// Sends until [`Outbox::end`], until the connection breaks or until `give_up` is dropped, then
+/// reports bulk that was not sent.
+pub(crate) async fn run(
+    link: LinkId,
+    writer: Box<dyn Writer>,
+    sealer: Sealer,
+    desk: Desk,
+    reports: Reports,
+    give_up: oneshot::Receiver<()>,
+) {
+    let mut task = Task {
+        link,
+        writer,
+        sealer,
+        desk,
+        stream: None,
+        reports,
+    };
+    let stop = tokio::select! {
+        stop = task.serve() => stop,
+        _ = give_up => Stop::Broken("the other side does not read".to_owned()),
+    };
+    match stop {
+        Stop::Ended => {}
+        Stop::Broken(error) => tracing::debug!(%link, %error, "the link cannot be written to"),
+    }
+    task.settle().await;
+}
+
+struct Task {
+    link: LinkId,
+    writer: Box<dyn Writer>,
+    sealer: Sealer,
+    desk: Desk,
+    stream: Option<Stream>,
+    reports: Reports,
+}
+
+/// Why the task stops.
+enum Stop {
+    /// It was told to, and closed the connection.
+    Ended,
+    /// The connection, or our use of it, is broken.
+    Broken(String),
+}
+
+impl From<NetError> for Stop {
+    fn from(error: NetError) -> Self {
+        Stop::Broken(error.to_string())
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Stop::Broken(error.to_string())
+    }
+}
+
+impl Task {
+    async fn serve(&mut self) -> Stop {
+        match self.send_all().await {
+            Ok(never) => match never {},
+            Err(stop) => stop,
+        }
+    }
+
+    async fn send_all(&mut self) -> Result<Infallible, Stop> {
+        let mut unflushed = false;
+        loop {
+            tokio::select! {
+                biased;
+                Some(urgent) = self.desk.urgent.recv() => {
+                    self.urgent(urgent).await?;
+                    unflushed = false;
+                }
+                Some(frame) = self.desk.jobs.recv() => {
+                    self.job_frame(frame).await?;
+                    unflushed = true;
+                }
+                Some(upload) = self.desk.bulk.recv(), if self.stream.is_none() => {
+                    let (frame, stream) = Stream::begin(upload, &mut self.sealer)?;
+                    self.stream = Some(stream);
+                    self.writer.feed(frame).await?;
+                    unflushed = true;
+                }
+                next = next(&mut self.stream, self.link, &mut self.sealer) => {
+                    match next? {
+                        Next::Frame(frame) => {
+                            self.writer.feed(frame).await?;
+                            unflushed = true;
+                        }
+                        Next::End(frame, event) => {
+                            self.stream = None;
+                            match frame {
+                                Some(frame) => self.writer.send(frame).await?,
+                                None => self.writer.flush().await?,
+                            }
+                            unflushed = false;
+                            self.reports.send(Report::Event(event)).await;
+                        }
+                    }
+                }
+                // Polled last: nothing else is ready to join what was fed.
+                () = std::future::ready(()), if unflushed => {
+                    self.writer.flush().await?;
+                    unflushed = false;
+                }
+            }
+        }
+    }
+
+    async fn urgent(&mut self, urgent: Urgent) -> Result<(), Stop> {
+        let sealed = match urgent {
+            Urgent::Message(message) => self.sealer.message(&message),
+            Urgent::Reply(message) => {
+                self.desk.replies.fetch_sub(1, Ordering::Relaxed);
+                self.sealer.message(&message)
+            }
+            Urgent::Ping(number) => self.sealer.ping(number),
+            Urgent::Pong(nonce) => {
+                self.desk.replies.fetch_sub(1, Ordering::Relaxed);
+                self.sealer.pong(&nonce)
+            }
+            Urgent::StopUpload(job_id) => {
+                if let Some(stream) = self.stream.take_if(|s| s.is_bundle_of(&job_id)) {
+                    let refused = StepFailure::Failed("The receiver refused the bundle.".into());
+                    let event = Box::new(stream.cut(self.link, refused));
+                    self.reports.send(Report::Event(event)).await;
+                }
+                return Ok(());
+            }
+            Urgent::End(terminate) => {
+                if let Some(reason) = terminate {
+                    let frame = self.sealer.message(&Message::Terminate(reason))?;
+                    self.writer.send(frame).await?;
+                }
+                self.writer.close(CLOSE, "").await;
+                return Err(Stop::Ended);
+            }
+        };
+        match self.fitting(sealed)? {
+            Some(frame) => Ok(self.writer.send(frame).await?),
+            None => Ok(()),
+        }
+    }
+
+    async fn job_frame(&mut self, frame: JobFrame) -> Result<(), Stop> {
+        match frame {
+            JobFrame::State(message) => {
+                let sealed = self.sealer.message(&message);
+                if let Some(frame) = self.fitting(sealed)? {
+                    self.writer.feed(frame).await?;
+                }
+            }
+            JobFrame::Output {
+                job_id,
+                text,
+                _room,
+            } => {
+                for line in lines(&text) {
+                    for piece in split_output(&job_id, line) {
+                        let line = piece.to_owned();
+                        let output = Message::JobOutput {
+                            job_id: job_id.clone(),
+                            line,
+                        };
+                        let sealed = self.sealer.message(&output);
+                        if let Some(frame) = self.fitting(sealed)? {
+                            self.writer.feed(frame).await?;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A frame that is too large costs itself and no nonce; any other fault costs the session.
+    fn fitting(&self, sealed: Sealed<Vec<u8>>) -> Result<Option<Vec<u8>>, Stop> {
+        match sealed {
+            Ok(frame) => Ok(Some(frame)),
+            Err(Error::Ours(Misuse::TooLarge)) => {
+                tracing::error!(link = %self.link, "a frame was too large to be sent");
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Reports every piece of bulk that does not leave any more.
+    async fn settle(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            let event = stream.cut(self.link, StepFailure::LinkLost);
+            self.reports.send(Report::Event(Box::new(event))).await;
+        }
+        self.desk.settle(self.link, &self.reports).await;
+    }
+}
+
+impl Desk {
+    /// Closes the way for bulk and reports what waits there.
+    pub(crate) async fn settle(&mut self, link: LinkId, reports: &Reports) {
+        self.bulk.close();
+        while let Some(upload) = self.bulk.recv().await {
+            reports
+                .send(Report::Event(Box::new(upload.link_lost(link))))
+                .await;
+        }
+    }
+}
+
+/// Waits for the next frame of a stream; for ever without one.
+async fn next(stream: &mut Option<Stream>, link: LinkId, sealer: &mut Sealer) -> Sealed<Next> {
+    match stream {
+        Some(stream) => stream.next(link, sealer).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Cuts text after each `\n`, `\r\n` or lone `\r`; what follows the last one is a line too.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let end = match rest.find(['\n', '\r']) {
+            Some(at) if rest.as_bytes().get(at..at + 2) == Some(b"\r\n") => at + 2,
+            Some(at) => at + 1,
+            None => rest.len(),
+        };
+        let (line, later) = rest.split_at(end);
+        rest = later;
+        Some(line)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Covers: R-38
+    #[test]
+    fn output_is_cut_after_every_kind_of_terminator_and_keeps_it() {
+        let text = "a\nb\r\nc\rd\r\r\n\ne";
+        let cut: Vec<&str> = lines(text).collect();
+        assert_eq!(cut, ["a\n", "b\r\n", "c\r", "d\r", "\r\n", "\n", "e"]);
+        assert_eq!(cut.concat(), text);
+    }
+}
