@@ -4,18 +4,22 @@
 //! and written on directory handles that follow no link; nothing of the local tree changes before
 //! all of an archive was accepted. All calls block on the disk and look at a cancellation flag.
 
+mod blob_facts;
 mod extract;
 mod fault;
+mod gzip;
 mod manifest;
 mod member_name;
 mod members;
 mod name_set;
-#[expect(dead_code, reason = "packing reads plain files next")]
+mod pack;
 mod tree;
 
+pub use blob_facts::{BlobFacts, blob_facts};
 pub use extract::{
     BundleRefused, ExtractError, ExtractedBundle, extract_bundle, finish_interrupted,
 };
 pub use fault::ArchiveFault;
 pub use manifest::ManifestFault;
 pub use member_name::NameFault;
+pub use pack::{BuildTree, PackError, PackedArtifacts, pack_artifacts};
