@@ -7,6 +7,8 @@ pub(crate) async fn blocking<T: Send + 'static>(
 ) -> Result<T, StoreError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
-        Err(panicked) => Err(StoreError::Failed(format!("a disk task failed: {panicked}"))),
+        Err(panicked) => Err(StoreError::Failed(format!(
+            "a disk task failed: {panicked}"
+        ))),
     }
 }

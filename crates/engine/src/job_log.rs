@@ -33,7 +33,11 @@ struct LogFile {
 impl JobLogs {
     /// Makes the set of logs of one store.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, open: Mutex::default(), changes: broadcast::Sender::new(CHANGES_KEPT) }
+        Self {
+            store,
+            open: Mutex::default(),
+            changes: broadcast::Sender::new(CHANGES_KEPT),
+        }
     }
 
     /// Tells from now on which job's log grew.
@@ -61,7 +65,10 @@ impl JobLogs {
 
     /// Closes the file of a job that is final. A later append opens it again.
     pub fn close(&self, job: &JobId) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(job);
+        self.open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(job);
         // Without readers there is nobody to tell.
         let _ = self.changes.send(job.clone());
     }
@@ -86,7 +93,11 @@ impl LogFile {
     fn open(path: &std::path::Path) -> std::io::Result<Self> {
         let file = OpenOptions::new().create(true).append(true).open(path)?;
         let bytes = file.metadata()?.len();
-        Ok(Self { file, bytes, ends_in_terminator: true })
+        Ok(Self {
+            file,
+            bytes,
+            ends_in_terminator: true,
+        })
     }
 
     fn write(&mut self, text: &str) -> std::io::Result<()> {
@@ -97,7 +108,8 @@ impl LogFile {
         self.bytes += text.len() as u64;
         self.ends_in_terminator = text.ends_with(['\n', '\r']);
         if self.bytes > MAX_BYTES {
-            self.file.write_all(b"\n*** log is full; the rest is not kept ***\n")?;
+            self.file
+                .write_all(b"\n*** log is full; the rest is not kept ***\n")?;
         }
         Ok(())
     }

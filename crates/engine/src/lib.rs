@@ -2,8 +2,11 @@
 
 mod blob_reader;
 mod blob_writer;
+mod blocking;
+mod control;
 mod dialer;
 mod download;
+mod job_log;
 mod link_task;
 mod link_writer;
 pub mod links;

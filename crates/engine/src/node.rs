@@ -1,15 +1,28 @@
 //! [`Node`]: one engine: starts everything in a written order, runs the loop, stops politely.
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use kiln_domain::{Domain, Event};
-use kiln_model::{DashboardId, Pin};
+use kiln_domain::{Domain, Event, peering, work};
+use kiln_esphome::output::Gauge;
+use kiln_model::{DashboardId, JobId, PairingKey, Pin, Settings};
+use kiln_ports::secrets::SecretsError;
 use kiln_ports::store::StoreError;
 use kiln_ports::{Clock, Control, Discovery, Net, Processes, Secrets, Store};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
-use crate::identity::IdentityError;
+use crate::context::{Context, Steps};
+use crate::control::ControlServer;
+use crate::devices::Devices;
+use crate::environments::Environments;
+use crate::identity::{self, Identity, IdentityError};
+use crate::job_log::JobLogs;
+use crate::links::Links;
+use crate::outputs::Outputs;
+use crate::received::ReceivedTrees;
+use crate::records;
 
 /// Events that may wait for the loop before senders have to.
 const EVENTS_WAITING: usize = 1024;
@@ -66,13 +79,263 @@ pub struct Ready {
     pub link: Option<String>,
 }
 
+/// How a node came to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was asked to stop.
+    Asked,
+    /// The headless bootstrap ended without a peer; the text says why.
+    Unpaired(String),
+}
+
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// No identity.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// The keyring.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Whether the stored identity is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdentityChoice {
+    /// The stored one; made on the very first start.
+    Stored,
+    /// A new one, on the owner's explicit word.
+    New,
+}
+
+/// What a start is asked to do beside serving.
+#[derive(Debug)]
+pub struct StartOptions {
+    /// Which identity.
+    pub identity: IdentityChoice,
+    /// Settings that this run overrides, checked like any others.
+    pub overrides: Vec<(String, String)>,
+    /// Headless bootstrap: the one-time key and the sources it may come from.
+    pub bootstrap: Option<(PairingKey, Vec<IpAddr>)>,
+}
+
+/// One engine.
+pub struct Node {
+    pub(crate) context: Arc<Context>,
+    pub(crate) secrets: Arc<dyn Secrets>,
+    pub(crate) discovery: Arc<dyn Discovery>,
+    pub(crate) domain: Domain,
+    pub(crate) events: mpsc::Receiver<Event>,
+    pub(crate) steps: Steps,
+    pub(crate) control: ControlServer,
+    own_tasks: JoinSet<()>,
+    pub(crate) gauges: HashMap<JobId, Gauge>,
+    pub(crate) unsaved: Unsaved,
+    /// Keys whose trust anchor is in the keyring.
+    pub(crate) anchored: HashSet<(Direction, Pin)>,
+    pub(crate) pin: Pin,
+    pub(crate) dashboard_id: DashboardId,
+    pub(crate) next_blob: u64,
+    pub(crate) ended: Option<Ended>,
+    problems: Vec<String>,
+}
+
+impl Node {
+    /// Starts everything in this order: identity, trusted rows, links, domain, discovery, control.
+    pub async fn start(
+        ports: Ports,
+        surroundings: Surroundings,
+        options: StartOptions,
+    ) -> Result<Self, StartError> {
+        let Ports { clock, net, discovery, processes, secrets, store, control } = ports;
+        if options.identity == IdentityChoice::New {
+            identity::forget(secrets.as_ref(), &store).await?;
+        }
+        let identity = identity::load_or_create(secrets.as_ref(), &store).await?;
+        let (sender, events) = mpsc::channel(EVENTS_WAITING);
+        let logs = Arc::new(JobLogs::new(Arc::clone(&store)));
+        let links = Arc::new(Links::new(
+            net,
+            Arc::clone(&clock),
+            Arc::clone(&discovery),
+            Arc::clone(&store),
+            sender.clone(),
+        ));
+        let environments = Arc::new(Environments::new(
+            surroundings.environments.clone(),
+            Arc::clone(&processes),
+            surroundings.environment.clone(),
+        ));
+        let context = Arc::new(Context {
+            outputs: Arc::new(Outputs::new(Arc::clone(&logs), Arc::clone(&links))),
+            devices: Arc::new(Devices::new(surroundings.home.clone())),
+            received: ReceivedTrees::new(surroundings.received.clone()),
+            settings: watch::Sender::new(Settings::default()),
+            events: sender,
+            clock,
+            processes,
+            store,
+            links,
+            environments,
+            surroundings,
+        });
+        let domain = Domain::new(context.surroundings.seed, &context.surroundings.version);
+        let control = ControlServer::start(
+            control,
+            context.surroundings.version.clone(),
+            context.events.clone(),
+            Arc::clone(&context.store),
+            logs,
+        );
+        let mut node = Self {
+            dashboard_id: identity.dashboard_id.clone(),
+            context,
+            secrets,
+            discovery,
+            domain,
+            events,
+            steps: Steps::new(),
+            control,
+            own_tasks: JoinSet::new(),
+            gauges: HashMap::new(),
+            next_blob: 0,
+            ended: None,
+        };
+        node.load(identity, options).await?;
+        Ok(node)
+    }
+
+    /// Feeds the domain with what is stored, in the order it needs.
+    async fn load(&mut self, identity: Identity, options: StartOptions) -> Result<(), StartError> {
+        let stored = stored::load(&self.context.store, self.secrets.as_ref()).await?;
+        self.problems = stored.problems;
+        for problem in &self.problems {
+            tracing::warn!(%problem, "a stored row was skipped");
+        }
+        self.next_blob = stored.last_blob;
+        for blob in &stored.stray {
+            self.context.store.drop_blob(blob)?;
+        }
+        self.use_settings(stored.settings.clone()).await;
+        self.happened(Event::SettingsLoaded(stored.settings)).await;
+        for (key, value) in options.overrides {
+            self.override_setting(key, value).await?;
+        }
+        for job in &stored.jobs {
+            self.context.outputs.learn(job);
+        }
+        self.anchored.extend(stored.peers.iter().map(|p| (Direction::Offloader, p.pin)));
+        self.anchored.extend(stored.pairings.iter().map(|p| (Direction::Receiver, p.pin)));
+        let loaded = peering::Event::Loaded(stored.peers, stored.pairings);
+        self.happened(Event::Peering(loaded)).await;
+        let environments = self.context.environments.scan().await;
+        self.happened(Event::Work(work::Event::EnvironmentsChanged(environments))).await;
+        self.happened(Event::Work(work::Event::Loaded(stored.jobs))).await;
+        if let Some((key, sources)) = options.bootstrap {
+            let armed = peering::Event::BootstrapArmed { key, sources };
+            self.happened(Event::Peering(armed)).await;
+        }
+        self.become_identity(identity).await;
+        self.happened_queue().await;
+        self.scan_devices();
+        self.watch_network();
+        Ok(())
+    }
+
+    /// From now on we are `identity`, towards links and domain.
+    pub(crate) async fn become_identity(&mut self, identity: Identity) {
+        let Identity { key, dashboard_id } = identity;
+        let loaded = peering::Event::IdentityLoaded {
+            pin: key.pin(),
+            public_key: key.public(),
+            dashboard_id: dashboard_id.clone(),
+        };
+        self.pin = key.pin();
+        self.dashboard_id = dashboard_id;
+        self.context.links.set_identity(key);
+        self.domain.handle(Event::Peering(loaded), self.context.clock.now());
+    }
+
+    /// Settings that the engine itself follows.
+    pub(crate) async fn use_settings(&mut self, settings: Settings) {
+        let moved = self.context.settings().esphome_dir != settings.esphome_dir;
+        self.context.settings.send_replace(settings);
+        if moved {
+            self.scan_devices();
+        }
+    }
+
+    /// Reads the owner's devices in the background; the domain hears of them.
+    pub(crate) fn scan_devices(&mut self) {
+        let context = Arc::clone(&self.context);
+        self.steps.start_free(async move {
+            let found = devices::scan(&context.esphome_dir()).await;
+            let devices = context.roster.scanned(found);
+            context.tell(Event::Work(work::Event::DevicesScanned(devices))).await;
+        });
+    }
+
+    /// Listens to what others announce.
+    fn watch_network(&mut self) {
+        let (discovery, context) = (Arc::clone(&self.discovery), Arc::clone(&self.context));
+        self.own_tasks.spawn(async move {
+            loop {
+                let sighting = discovery.next().await;
+                if let Some(event) = seen(&context.roster, sighting) {
+                    context.tell(event).await;
+                }
+            }
+        });
+    }
+
+    /// Shows the view to whoever follows it, if it changed.
+    pub(crate) async fn publish(&mut self) {
+        let mut view = self.domain.view(self.context.clock.now());
+        if !self.unsaved.is_empty() {
+            view.notices.push(
+                "Some records cannot be written. Free some disk space; Kiln tries again.".to_owned(),
+            );
+        }
+        view.notices.extend(self.problems.iter().cloned());
+        self.control.show(view);
+    }
+
+    /// Stops in this order: peers are told, programs end, tasks are awaited.
+    pub(crate) async fn stop(mut self) {
+        self.context.links.shutdown().await;
+        self.steps.finish().await;
+        self.discovery.withdraw().await;
+        self.own_tasks.shutdown().await;
+        self.control.stop().await;
+    }
+
+    /// Returns what is printed once when the node serves.
+    pub fn ready(&self) -> Ready {
+        Ready {
+            pin: self.pin,
+            dashboard_id: self.dashboard_id.clone(),
+            link: self.context.links.listening(),
+        }
+    }
+}
+
+/// Turns a sighting into an event; strangers' devices are none.
+fn seen(roster: &Roster, sighting: Sighting) -> Option<Event> {
+    let event = match sighting {
+        Sighting::Host(host) => Event::Peering(peering::Event::HostSeen(host)),
+        Sighting::HostGone(name) => Event::Peering(peering::Event::HostGone(name)),
+        Sighting::Address(host) => Event::Peering(peering::Event::AddressSeen(host)),
+        Sighting::Device { name, addresses, version, config_hash: _ } => {
+            let configuration = roster.seen(&name, addresses, version)?;
+            Event::Work(work::Event::PresenceChanged(configuration, Presence::Online))
+        }
+        Sighting::DeviceGone(name) => {
+            let configuration = roster.gone(&name)?;
+            Event::Work(work::Event::PresenceChanged(configuration, Presence::Offline))
+        }
+    };
+    Some(event)
 }

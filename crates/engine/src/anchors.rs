@@ -1,0 +1,84 @@
+//! Trust anchors: the keyring entries without which a stored row is not believed.
+//!
+//! One entry per pinned key and direction. It holds the public key itself, so that a program that
+//! can only write files can neither add a peer nor point a row at another key.
+use kiln_model::{Pairing, Peer, Pin, PublicKey};
+use kiln_ports::Secrets;
+use kiln_ports::secrets::{SecretBytes, SecretsError};
+
+/// In which direction a key is trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// It may send us work.
+    Offloader,
+    /// We may send it work.
+    Receiver,
+}
+
+fn name(direction: Direction, pin: Pin) -> String {
+    match direction {
+        Direction::Offloader => format!("offloader-{pin}"),
+        Direction::Receiver => format!("receiver-{pin}"),
+    }
+}
+
+/// Makes a key trusted.
+pub(crate) async fn set(
+    secrets: &dyn Secrets,
+    direction: Direction,
+    pin: Pin,
+    key: PublicKey,
+) -> Result<(), SecretsError> {
+    secrets.store(&name(direction, pin), SecretBytes::new(key.0.to_vec())).await
+}
+
+/// Ends the trust in a key.
+pub(crate) async fn remove(
+    secrets: &dyn Secrets,
+    direction: Direction,
+    pin: Pin,
+) -> Result<(), SecretsError> {
+    secrets.delete(&name(direction, pin)).await
+}
+
+/// Keeps the rows whose anchor is there and says the same; the others are named in `problems`.
+pub(crate) async fn trusted(
+    secrets: &dyn Secrets,
+    peers: Vec<Peer>,
+    pairings: Vec<Pairing>,
+    problems: &mut Vec<String>,
+) -> Result<(Vec<Peer>, Vec<Pairing>), SecretsError> {
+    let mut kept = (Vec::new(), Vec::new());
+    for peer in peers {
+        if is_set(secrets, Direction::Offloader, peer.pin, peer.public_key).await? {
+            kept.0.push(peer);
+        } else {
+            problems.push(distrust("offloader", peer.label.as_str(), peer.pin));
+        }
+    }
+    for pairing in pairings {
+        if is_set(secrets, Direction::Receiver, pairing.pin, pairing.public_key).await? {
+            kept.1.push(pairing);
+        } else {
+            problems.push(distrust("receiver", pairing.label.as_str(), pairing.pin));
+        }
+    }
+    Ok(kept)
+}
+
+async fn is_set(
+    secrets: &dyn Secrets,
+    direction: Direction,
+    pin: Pin,
+    key: PublicKey,
+) -> Result<bool, SecretsError> {
+    let anchor = secrets.load(&name(direction, pin)).await?;
+    Ok(anchor.is_some_and(|anchor| anchor.expose() == key.0))
+}
+
+fn distrust(role: &str, label: &str, pin: Pin) -> String {
+    format!(
+        "The {role} {label:?} ({}) has no entry in the keyring and is not trusted; pair again.",
+        pin.short()
+    )
+}

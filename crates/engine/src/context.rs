@@ -1,0 +1,104 @@
+//! [`Context`]: what every step of a job needs of the engine.
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kiln_domain::Event;
+use kiln_model::{JobId, Settings};
+use kiln_ports::{Clock, Processes, Store};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::devices::Devices;
+use crate::environments::Environments;
+use crate::links::Links;
+use crate::node::Surroundings;
+use crate::outputs::Outputs;
+use crate::tool::Stop;
+
+/// Shared by all steps.
+pub(crate) struct Context {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) processes: Arc<dyn Processes>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) links: Arc<Links>,
+    pub(crate) outputs: Arc<Outputs>,
+    pub(crate) environments: Arc<Environments>,
+    pub(crate) devices: Arc<Devices>,
+    pub(crate) surroundings: Surroundings,
+    pub(crate) settings: watch::Sender<Settings>,
+    pub(crate) events: mpsc::Sender<Event>,
+}
+
+impl Context {
+    /// Tells the domain; waits while it has too much to do. A loop that ended listens no more.
+    pub(crate) async fn tell(&self, event: Event) {
+        if self.events.send(event).await.is_err() {
+            tracing::debug!("an event came after the loop ended");
+        }
+    }
+
+    /// Returns the settings in force.
+    pub(crate) fn settings(&self) -> Settings {
+        self.settings.borrow().clone()
+    }
+}
+
+/// The running step of each job. Owns the tasks: [`Steps::finish`] waits for all of them.
+pub(crate) struct Steps {
+    tasks: JoinSet<()>,
+    stops: Arc<Mutex<HashMap<JobId, watch::Sender<bool>>>>,
+}
+
+impl Steps {
+    pub(crate) fn new() -> Self {
+        Self { tasks: JoinSet::new(), stops: Arc::default() }
+    }
+
+    /// Starts a step of a job. A step that is still running for the same job goes on; its stop
+    /// handle is replaced, since the domain never has two steps of one job at a time.
+    pub(crate) fn start<F>(&mut self, job: &JobId, step: impl FnOnce(Stop) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        // Reap what ended, so that the set does not grow.
+        while self.tasks.try_join_next().is_some() {}
+        let (ask, stop) = watch::channel(false);
+        let held = ask.clone();
+        lock(&self.stops).insert(job.clone(), ask);
+        let stops = Arc::clone(&self.stops);
+        let id = job.clone();
+        let step = step(stop);
+        self.tasks.spawn(async move {
+            step.await;
+            let mut stops = lock(&stops);
+            if stops.get(&id).is_some_and(|current| current.same_channel(&held)) {
+                stops.remove(&id);
+            }
+        });
+    }
+
+    /// Starts something that belongs to no job and cannot be stopped.
+    pub(crate) fn start_free(&mut self, work: impl Future<Output = ()> + Send + 'static) {
+        while self.tasks.try_join_next().is_some() {}
+        self.tasks.spawn(work);
+    }
+
+    /// Asks the running step of a job to stop. Nothing happens if there is none.
+    pub(crate) fn stop(&self, job: &JobId) {
+        if let Some(ask) = lock(&self.stops).get(job) {
+            ask.send_replace(true);
+        }
+    }
+
+    /// Asks every step to stop and waits for all.
+    pub(crate) async fn finish(&mut self) {
+        for ask in lock(&self.stops).values() {
+            ask.send_replace(true);
+        }
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

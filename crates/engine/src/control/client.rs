@@ -1,0 +1,185 @@
+//! [`serve`]: one client: its hello, its requests, what it follows.
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use kiln_domain::{ClientId, Event};
+use kiln_ipc::{ClientMessage, Lines, MAX_REQUEST, PROTOCOL, ServerMessage};
+use kiln_model::{ErrorCode, RequestError};
+use kiln_ports::control::Stream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::{Desk, Waiting, follow};
+
+/// Answers that may wait for a client.
+const ANSWERS: usize = 256;
+
+/// Requests that one client may have under way.
+const REQUESTS: usize = 128;
+
+/// Serves a client until it leaves, breaks the contract, or the server ends this task.
+pub(super) async fn serve(stream: Box<dyn Stream>, client: ClientId, desk: Arc<Desk>) {
+    let (reader, writer) = tokio::io::split(stream);
+    let (out, answers) = mpsc::channel(ANSWERS);
+    let mut session = Session {
+        client,
+        desk,
+        out,
+        follows: HashMap::new(),
+        tasks: JoinSet::new(),
+    };
+    tokio::select! {
+        () = session.read(reader) => {}
+        () = write(writer, answers) => {}
+    }
+    session
+        .desk
+        .waiting()
+        .retain(|_, waiting| !waiting.out.same_channel(&session.out));
+    if session
+        .desk
+        .events
+        .send(Event::ClientGone(client))
+        .await
+        .is_err()
+    {
+        tracing::debug!("a client left after the loop ended");
+    }
+}
+
+struct Session {
+    client: ClientId,
+    desk: Arc<Desk>,
+    out: mpsc::Sender<ServerMessage>,
+    follows: HashMap<u64, AbortHandle>,
+    tasks: JoinSet<()>,
+}
+
+impl Session {
+    async fn read(&mut self, mut reader: ReadHalf<Box<dyn Stream>>) {
+        let mut lines = Lines::new(MAX_REQUEST);
+        let mut buffer = vec![0; 16 * 1024];
+        let mut greeted = false;
+        loop {
+            let Ok(length @ 1..) = reader.read(&mut buffer).await else {
+                return;
+            };
+            lines.push(buffer.get(..length).unwrap_or_default());
+            loop {
+                let line = match lines.next_line() {
+                    Ok(Some(line)) => line,
+                    Ok(None) => break,
+                    Err(too_long) => {
+                        self.broken(None, too_long.to_string()).await;
+                        return;
+                    }
+                };
+                match kiln_ipc::decode_client(&line) {
+                    Ok(message) => {
+                        if !self.hear(message, &mut greeted).await {
+                            return;
+                        }
+                    }
+                    Err(error) => self.say(error.answer()).await,
+                }
+            }
+        }
+    }
+
+    /// Returns whether the connection goes on.
+    async fn hear(&mut self, message: ClientMessage, greeted: &mut bool) -> bool {
+        match message {
+            ClientMessage::Hello { protocol, program } => {
+                tracing::debug!(%program, protocol, "a client says hello");
+                let version = self.desk.version.clone();
+                self.say(ServerMessage::Hello {
+                    protocol: PROTOCOL,
+                    version,
+                })
+                .await;
+                *greeted = protocol == PROTOCOL;
+                *greeted
+            }
+            _ if !*greeted => {
+                self.broken(None, "The first line has to be a hello.".to_owned())
+                    .await;
+                false
+            }
+            ClientMessage::Request { id, request } => {
+                let under_way = {
+                    let waiting = self.desk.waiting();
+                    waiting
+                        .values()
+                        .filter(|w| w.out.same_channel(&self.out))
+                        .count()
+                };
+                if under_way >= REQUESTS {
+                    self.broken(Some(id), "Too many requests are under way.".to_owned())
+                        .await;
+                    return true;
+                }
+                let number = self.desk.new_request();
+                self.desk.waiting().insert(
+                    number,
+                    Waiting {
+                        id,
+                        out: self.out.clone(),
+                    },
+                );
+                let event = Event::Requested {
+                    client: self.client,
+                    id: number,
+                    request,
+                };
+                self.desk.events.send(event).await.is_ok()
+            }
+            ClientMessage::Follow { id, follow } => {
+                let task = follow::follow(id, follow, Arc::clone(&self.desk), self.out.clone());
+                let handle = self.tasks.spawn(task);
+                if let Some(older) = self.follows.insert(id, handle) {
+                    older.abort();
+                }
+                while self.tasks.try_join_next().is_some() {}
+                self.follows.retain(|_, task| !task.is_finished());
+                true
+            }
+            ClientMessage::Unfollow { id } => {
+                if let Some(task) = self.follows.remove(&id) {
+                    task.abort();
+                }
+                true
+            }
+        }
+    }
+
+    async fn broken(&self, id: Option<u64>, message: String) {
+        let error = RequestError {
+            code: ErrorCode::InvalidArgs,
+            message,
+            hint: "Use a kiln of the same version as the node that runs.".to_owned(),
+        };
+        self.say(ServerMessage::Broken { id, error }).await;
+    }
+
+    async fn say(&self, message: ServerMessage) {
+        if self.out.send(message).await.is_err() {
+            tracing::trace!("a client left before its answer");
+        }
+    }
+}
+
+async fn write(mut writer: WriteHalf<Box<dyn Stream>>, mut answers: mpsc::Receiver<ServerMessage>) {
+    while let Some(message) = answers.recv().await {
+        let line = match kiln_ipc::encode_server(&message) {
+            Ok(line) => line,
+            Err(error) => {
+                tracing::warn!(%error, "an answer is too long and was left out");
+                continue;
+            }
+        };
+        if writer.write_all(line.as_bytes()).await.is_err() || writer.flush().await.is_err() {
+            return;
+        }
+    }
+}

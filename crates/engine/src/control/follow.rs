@@ -1,0 +1,193 @@
+//! [`follow`]: sends one client what it follows, at the client's own pace.
+use std::sync::Arc;
+
+use kiln_ipc::{Event, Follow, ServerMessage};
+use kiln_model::{Job, JobId};
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncSeekExt, SeekFrom};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+
+use super::Desk;
+
+/// Bytes of a log sent in one event.
+const LOG_PIECE: usize = 64 * 1024;
+
+/// Follows until there is nothing more, the client unfollows, or it leaves.
+pub(super) async fn follow(
+    id: u64,
+    what: Follow,
+    desk: Arc<Desk>,
+    out: mpsc::Sender<ServerMessage>,
+) {
+    let out = Out { id, out };
+    // An error means that the client left.
+    let _ = match what {
+        Follow::View => view(&desk, &out).await,
+        Follow::Jobs => jobs(&desk, &out).await,
+        Follow::Log { job, offset } => log(&desk, &out, job, offset).await,
+    };
+}
+
+/// The client is gone.
+struct Gone;
+
+struct Out {
+    id: u64,
+    out: mpsc::Sender<ServerMessage>,
+}
+
+impl Out {
+    async fn event(&self, event: Event) -> Result<(), Gone> {
+        self.out
+            .send(ServerMessage::Event { id: self.id, event })
+            .await
+            .map_err(|_| Gone)
+    }
+}
+
+async fn view(desk: &Desk, out: &Out) -> Result<(), Gone> {
+    let mut views = desk.view.subscribe();
+    loop {
+        let view = views.borrow_and_update().clone();
+        if let Some(view) = view {
+            out.event(Event::View {
+                view: Box::new(view.as_ref().clone()),
+            })
+            .await?;
+        }
+        views.changed().await.map_err(|_| Gone)?;
+    }
+}
+
+async fn jobs(desk: &Desk, out: &Out) -> Result<(), Gone> {
+    let mut changes = desk.jobs.subscribe();
+    loop {
+        for job in all_jobs(desk) {
+            out.event(Event::Job { job: Box::new(job) }).await?;
+        }
+        loop {
+            match changes.recv().await {
+                Ok(job) => {
+                    out.event(Event::Job {
+                        job: Box::new(job.as_ref().clone()),
+                    })
+                    .await?
+                }
+                // Too slow: the whole list again.
+                Err(RecvError::Lagged(_)) => break,
+                Err(RecvError::Closed) => return Err(Gone),
+            }
+        }
+    }
+}
+
+fn all_jobs(desk: &Desk) -> Vec<Job> {
+    let view = desk.view.borrow();
+    view.as_ref()
+        .map(|view| view.jobs.iter().rev().cloned().collect())
+        .unwrap_or_default()
+}
+
+async fn log(desk: &Desk, out: &Out, job: JobId, mut offset: u64) -> Result<(), Gone> {
+    let mut grew = desk.logs.changes();
+    let mut views = desk.view.subscribe();
+    loop {
+        // Asked before reading: what a final job said is in the file by then.
+        let is_final = is_final(desk, &job);
+        offset = send_rest(desk, out, &job, offset).await?;
+        if is_final {
+            return out.event(Event::End).await;
+        }
+        loop {
+            tokio::select! {
+                change = grew.recv() => match change {
+                    Ok(changed) if changed != job => {}
+                    Ok(_) | Err(RecvError::Lagged(_)) => break,
+                    Err(RecvError::Closed) => return Err(Gone),
+                },
+                changed = views.changed() => {
+                    changed.map_err(|_| Gone)?;
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// A job that is not known any more says nothing more either.
+fn is_final(desk: &Desk, job: &JobId) -> bool {
+    let view = desk.view.borrow();
+    let Some(view) = view.as_ref() else {
+        return false;
+    };
+    view.jobs
+        .iter()
+        .find(|j| j.id == *job)
+        .is_none_or(|j| j.status.is_final())
+}
+
+/// Sends what the file has from `offset` on; returns where to go on.
+async fn send_rest(desk: &Desk, out: &Out, job: &JobId, mut offset: u64) -> Result<u64, Gone> {
+    let Ok(mut file) = File::open(desk.store.log_path(job)).await else {
+        return Ok(offset);
+    };
+    if file.seek(SeekFrom::Start(offset)).await.is_err() {
+        return Ok(offset);
+    }
+    let mut buffer = vec![0; LOG_PIECE];
+    let mut kept = 0;
+    loop {
+        let free = buffer.get_mut(kept..).unwrap_or_default();
+        let read = file.read(free).await.unwrap_or(0);
+        let filled = buffer.get(..kept + read).unwrap_or_default();
+        // A character that is cut in two waits for its other half, unless the file ends in it.
+        let whole = if read == 0 {
+            filled.len()
+        } else {
+            whole_characters(filled)
+        };
+        if whole == 0 {
+            return Ok(offset);
+        }
+        let text = String::from_utf8_lossy(filled.get(..whole).unwrap_or_default()).into_owned();
+        let next = offset + whole as u64;
+        out.event(Event::Log { offset, text, next }).await?;
+        offset = next;
+        let end = kept + read;
+        buffer.copy_within(whole..end, 0);
+        kept = end - whole;
+    }
+}
+
+/// Returns how many bytes form whole characters; at most three at the end do not.
+fn whole_characters(bytes: &[u8]) -> usize {
+    match std::str::from_utf8(bytes) {
+        Ok(_) => bytes.len(),
+        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+        Err(_) => {
+            // Broken text in the middle is replaced; only a cut at the very end waits.
+            let cut = (1..=3.min(bytes.len())).find(|n| {
+                let start = bytes.len() - n;
+                bytes.get(start).is_some_and(|b| *b >= 0xC0)
+                    && std::str::from_utf8(bytes.get(start..).unwrap_or_default())
+                        .is_err_and(|e| e.error_len().is_none())
+            });
+            bytes.len() - cut.unwrap_or(0)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_character_cut_in_two_waits_for_its_other_half() {
+        let text = "grün".as_bytes();
+        assert_eq!(whole_characters(text), 5);
+        assert_eq!(whole_characters(&text[..3]), 2);
+        assert_eq!(whole_characters(b"\xff abc"), 5);
+        assert_eq!(whole_characters(b"\xff abc\xe2\x82"), 5);
+    }
+}

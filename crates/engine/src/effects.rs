@@ -1,0 +1,248 @@
+//! The only `match effect`: each arm calls one runner.
+use std::path::Path;
+use std::sync::Arc;
+
+use kiln_domain::{Effect, Event, peering, work};
+use kiln_model::{BlobId, Pin, PublicKey};
+use kiln_ports::discovery::Announcement;
+use kiln_ports::store::Change;
+
+use crate::anchors::{self, Direction};
+use crate::blocking::blocking;
+use crate::node::{Ended, Node};
+use crate::runtime::RETRY;
+use crate::unsaved::Unsaved;
+use crate::{identity, records, steps};
+
+impl Node {
+    /// Does one thing. An error means that a record or anchor was not kept.
+    pub(crate) async fn perform(&mut self, effect: Effect) -> Result<(), String> {
+        match effect {
+            Effect::Reply(id, reply) => self.control.reply(id, reply),
+            Effect::SaveSettings(settings) => {
+                let rows = records::settings_rows(&settings).map_err(|e| e.to_string())?;
+                self.keep(rows.into_iter().map(Change::Put).collect()).await?;
+                self.use_settings(*settings).await;
+            }
+            Effect::ShutDown => self.ended = Some(Ended::Asked),
+            Effect::Peering(effect) => self.perform_peering(effect).await?,
+            Effect::Work(effect) => self.perform_work(effect).await?,
+        }
+        Ok(())
+    }
+
+    async fn perform_peering(&mut self, effect: peering::Effect) -> Result<(), String> {
+        let links = Arc::clone(&self.context.links);
+        match effect {
+            peering::Effect::Listen => {
+                let settings = self.context.settings();
+                links.listen(&settings.listen_host, settings.listen_port);
+            }
+            peering::Effect::StopListening => links.stop_listening(),
+            peering::Effect::Advertise(advert) => self.advertise(advert).await,
+            peering::Effect::Answer { link, kind, reason, facts, requires_pairing_key, admit } => {
+                links.answer(link, kind, reason, facts, requires_pairing_key, admit);
+            }
+            peering::Effect::Dial { link, endpoint, skip, expect, purpose } => {
+                links.dial(link, endpoint, skip, expect, purpose);
+            }
+            peering::Effect::Close { link, terminate } => links.close(link, terminate),
+            peering::Effect::SavePeer(peer) => {
+                self.trust(Direction::Offloader, peer.pin, peer.public_key).await?;
+                let row = records::peer_row(&peer).map_err(|e| e.to_string())?;
+                self.keep(vec![Change::Put(row)]).await?;
+            }
+            peering::Effect::ForgetPeer(id, pin) => {
+                self.distrust(Direction::Offloader, pin).await?;
+                self.keep(vec![delete(records::PEER, id.as_str())]).await?;
+            }
+            peering::Effect::SavePairing(pairing) => {
+                self.trust(Direction::Receiver, pairing.pin, pairing.public_key).await?;
+                let row = records::pairing_row(&pairing).map_err(|e| e.to_string())?;
+                self.keep(vec![Change::Put(row)]).await?;
+            }
+            peering::Effect::ForgetPairing(pin) => {
+                self.distrust(Direction::Receiver, pin).await?;
+                self.keep(vec![delete(records::PAIRING, &pin.to_string())]).await?;
+            }
+            peering::Effect::RotateIdentity => self.rotate().await,
+            peering::Effect::SessionUp(session) => {
+                if let peering::Role::Receiver { .. } = session.role {
+                    self.context.outputs.session_up(session.pin, session.link);
+                }
+            }
+            peering::Effect::SessionDown { link, pin } => {
+                self.context.outputs.session_down(pin, link);
+            }
+            peering::Effect::PairingsChanged | peering::Effect::ViewChanged => {}
+            peering::Effect::BootstrapLapsed => {
+                let why = "nobody paired within the bootstrap window".to_owned();
+                self.ended = Some(Ended::Unpaired(why));
+            }
+            peering::Effect::BootstrapFailed(why) => self.ended = Some(Ended::Unpaired(why)),
+        }
+        Ok(())
+    }
+
+    async fn perform_work(&mut self, effect: work::Effect) -> Result<(), String> {
+        let context = Arc::clone(&self.context);
+        match effect {
+            work::Effect::SaveJob(stored) => {
+                context.outputs.learn(&stored);
+                if stored.job.status.is_final() {
+                    self.gauges.remove(&stored.job.id);
+                }
+                let row = records::job_row(&stored).map_err(|e| e.to_string())?;
+                self.keep(vec![Change::Put(row)]).await?;
+            }
+            work::Effect::ForgetJob(job) => {
+                context.outputs.forget(&job);
+                self.keep(vec![delete(records::JOB, job.as_str())]).await?;
+                let path = context.store.log_path(&job);
+                self.steps.start_free(async move { remove_file(&path).await });
+            }
+            work::Effect::Send(link, message) => context.links.send(link, message),
+            work::Effect::Note(job, text) => context.outputs.note(&job, &text).await,
+            work::Effect::JobChanged(job) => self.control.job_changed(&job),
+            work::Effect::ViewChanged => {}
+            work::Effect::ScanDevices => self.scan_devices(),
+            work::Effect::MakeBundle(job, configuration) => {
+                let blob = self.new_blob("bundle");
+                self.steps.start(&job.clone(), |stop| {
+                    steps::bundle(context, job, configuration, blob, stop)
+                });
+            }
+            work::Effect::Upload(link, header, blob) => context.links.upload(link, *header, blob),
+            work::Effect::StopUpload(link, wire_job) => context.links.stop_upload(link, &wire_job),
+            work::Effect::Download(link, wire_job) => {
+                let blob = self.new_blob("artifacts");
+                context.links.download(link, wire_job, blob);
+            }
+            work::Effect::Materialise(job, configuration, blob) => {
+                self.steps.start(&job.clone(), |stop| {
+                    steps::materialise(context, job, configuration, blob, stop)
+                });
+            }
+            work::Effect::Flash(job, configuration, port) => {
+                self.steps.start(&job.clone(), |stop| {
+                    steps::flash(context, job, configuration, port, stop)
+                });
+            }
+            work::Effect::Prepare { job, pin, configuration, bundle } => {
+                self.steps.start(&job.clone(), |stop| {
+                    steps::prepare(context, job, pin, configuration, bundle, stop)
+                });
+            }
+            work::Effect::SubmissionSettled(pin, wire_job) => {
+                context.links.submission_settled(pin, &wire_job);
+            }
+            work::Effect::ServeArtifacts(link, wire_job, tree) => {
+                let packed = self.new_blob("packed");
+                self.steps.start_free(steps::serve_artifacts(context, link, wire_job, tree, packed));
+            }
+            work::Effect::Sweep { older_than, keep } => {
+                self.steps.start_free(steps::sweep(context, older_than, keep));
+            }
+            work::Effect::Provision(job, version) => {
+                self.steps.start(&job.clone(), |stop| {
+                    steps::provision(context, job, version, stop)
+                });
+            }
+            work::Effect::InstallEnvironment(version) => {
+                self.steps.start_free(steps::install_environment(context, version));
+            }
+            work::Effect::Build { job, kind, tree, version, bootloader } => {
+                self.steps.start(&job.clone(), |stop| {
+                    let build = steps::Build { job, kind, tree, version, bootloader };
+                    steps::build(context, build, stop)
+                });
+            }
+            work::Effect::Stop(job) => self.steps.stop(&job),
+            work::Effect::DropBlob(blob) => {
+                if let Err(error) = context.store.drop_blob(&blob) {
+                    tracing::warn!(%blob, %error, "a blob could not be deleted");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes changes durably. What the store refuses is kept and tried again.
+    async fn keep(&mut self, changes: Vec<Change>) -> Result<(), String> {
+        let mut all = self.unsaved.changes();
+        all.extend(changes.iter().cloned());
+        let store = Arc::clone(&self.context.store);
+        match blocking(move || store.apply(&all)).await {
+            Ok(()) => {
+                self.unsaved = Unsaved::default();
+                Ok(())
+            }
+            Err(error) => {
+                let again = self.context.clock.now().mono + RETRY;
+                self.unsaved.keep(changes, again);
+                Err(error.to_string())
+            }
+        }
+    }
+
+    async fn trust(
+        &mut self,
+        direction: Direction,
+        pin: Pin,
+        key: PublicKey,
+    ) -> Result<(), String> {
+        if self.anchored.contains(&(direction, pin)) {
+            return Ok(());
+        }
+        anchors::set(self.secrets.as_ref(), direction, pin, key).await.map_err(|e| e.to_string())?;
+        self.anchored.insert((direction, pin));
+        Ok(())
+    }
+
+    async fn distrust(&mut self, direction: Direction, pin: Pin) -> Result<(), String> {
+        self.anchored.remove(&(direction, pin));
+        anchors::remove(self.secrets.as_ref(), direction, pin).await.map_err(|e| e.to_string())
+    }
+
+    async fn advertise(&self, advert: peering::Advert) {
+        let announcement = Announcement {
+            host_label: kiln_model::host_label(&advert.dashboard_id),
+            port: advert.port,
+            server_version: advert.server_version,
+            esphome_version: advert.esphome_version,
+            friendly_name: advert.friendly_name,
+            receiver: advert.receiver,
+        };
+        self.discovery.announce(announcement).await;
+    }
+
+    async fn rotate(&mut self) {
+        let id = self.dashboard_id.clone();
+        match identity::rotate(self.secrets.as_ref(), &self.context.store, id).await {
+            Ok(identity) => self.become_identity(identity).await,
+            Err(error) => {
+                let failed = peering::Event::RotationFailed(error.to_string());
+                self.domain.handle(Event::Peering(failed), self.context.clock.now());
+            }
+        }
+    }
+
+    /// Names a new blob. Numbers never repeat: they start above every blob on disk.
+    fn new_blob(&mut self, kind: &str) -> BlobId {
+        self.next_blob += 1;
+        BlobId::new(kind, self.next_blob)
+    }
+}
+
+fn delete(kind: &str, key: &str) -> Change {
+    Change::Delete { kind: kind.to_owned(), key: key.to_owned() }
+}
+
+async fn remove_file(path: &Path) {
+    match tokio::fs::remove_file(path).await {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(path = %path.display(), %error, "a log could not be deleted");
+        }
+        Ok(()) | Err(_) => {}
+    }
+}

@@ -1,0 +1,167 @@
+//! The only loop: what happened goes into the domain, what it wants is done, in order.
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kiln_domain::{Effect, Event, peering, work};
+use kiln_model::{ErrorCode, IntentReason, Message, Reply, RequestError, ResponseKind};
+
+use crate::blocking::blocking;
+use crate::node::{Ended, Node};
+use crate::unsaved::Unsaved;
+
+/// Events handled before effects are performed and other work gets a turn.
+const BUDGET: usize = 64;
+
+/// How often records that could not be written are tried again (trust.md G19: within 5 s).
+pub(crate) const RETRY: Duration = Duration::from_secs(3);
+
+impl Node {
+    /// Serves until the domain or `asked` ends it.
+    pub async fn serve(mut self, asked: impl Future<Output = ()>) -> Ended {
+        tokio::pin!(asked);
+        let mut asked_once = false;
+        let ended = loop {
+            if let Some(ended) = self.ended.take() {
+                break ended;
+            }
+            let clock = Arc::clone(&self.context.clock);
+            let deadline = self.domain.poll_timeout();
+            let due = async {
+                match deadline {
+                    Some((at, _)) => clock.sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let retry_at = self.unsaved.retry_at();
+            let retry = async {
+                match retry_at {
+                    Some(at) => clock.sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                event = self.events.recv() => self.take(event).await,
+                () = due => {
+                    tracing::trace!(deadline = deadline.map(|(_, why)| why), "due");
+                    self.domain.handle_timeout(self.context.clock.now());
+                    self.perform_all().await;
+                }
+                () = retry => self.save_unsaved().await,
+                () = &mut asked, if !asked_once => {
+                    asked_once = true;
+                    self.happened(Event::ShuttingDown).await;
+                }
+            }
+        };
+        self.stop().await;
+        ended
+    }
+
+    /// Handles one event and those that already wait behind it, then does what the domain wants.
+    async fn take(&mut self, first: Option<Event>) {
+        let mut next = first;
+        for _ in 0..BUDGET {
+            let Some(event) = next else { break };
+            self.feed(event).await;
+            next = self.events.try_recv().ok();
+        }
+        if let Some(event) = next {
+            self.feed(event).await;
+        }
+        self.perform_all().await;
+    }
+
+    /// One event, then everything the domain wants because of it.
+    pub(crate) async fn happened(&mut self, event: Event) {
+        self.feed(event).await;
+        self.perform_all().await;
+    }
+
+    /// Output of remote jobs goes to their logs; everything else to the domain.
+    async fn feed(&mut self, event: Event) {
+        if let Event::Work(work::Event::Received(link, Message::JobOutput { job_id, line })) = &event
+        {
+            if let Some(job) = self.domain.log_of(*link, job_id) {
+                self.context.outputs.text(&job, line).await;
+                let progress = self.gauges.entry(job.clone()).or_default().line(line);
+                if let Some(percent) = progress {
+                    let event = Event::Work(work::Event::Progressed(job, percent));
+                    self.domain.handle(event, self.context.clock.now());
+                }
+            }
+            return;
+        }
+        self.domain.handle(event, self.context.clock.now());
+    }
+
+    /// Drains the domain. What was not saved turns the promises behind it into refusals.
+    async fn perform_all(&mut self) {
+        loop {
+            let mut batch = VecDeque::new();
+            while let Some(effect) = self.domain.poll_effect() {
+                batch.push_back(effect);
+            }
+            if batch.is_empty() {
+                return;
+            }
+            let mut broken: Option<String> = None;
+            while let Some(effect) = batch.pop_front() {
+                let effect = match &broken {
+                    Some(why) => without_promise(effect, why),
+                    None => effect,
+                };
+                if let Err(why) = self.perform(effect).await {
+                    tracing::error!(%why, "this could not be kept; it is tried again");
+                    broken = Some(why);
+                }
+            }
+            self.publish().await;
+        }
+    }
+
+    /// Writes again what could not be written before.
+    async fn save_unsaved(&mut self) {
+        let changes = self.unsaved.changes();
+        let store = Arc::clone(&self.context.store);
+        match blocking(move || store.apply(&changes)).await {
+            Ok(()) => self.unsaved = Unsaved::default(),
+            Err(error) => {
+                tracing::warn!(%error, "records still cannot be written");
+                self.unsaved.try_again_at(self.context.clock.now().mono + RETRY);
+            }
+        }
+        self.publish().await;
+    }
+}
+
+/// Turns what would promise something into a refusal.
+fn without_promise(effect: Effect, why: &str) -> Effect {
+    match effect {
+        Effect::Reply(id, Reply::Refused(error)) => Effect::Reply(id, Reply::Refused(error)),
+        Effect::Reply(id, _) => {
+            let error = RequestError {
+                code: ErrorCode::Internal,
+                message: format!("This could not be kept: {why}"),
+                hint: "Free some disk space or unlock the keyring, then try again.".to_owned(),
+            };
+            Effect::Reply(id, Reply::Refused(error))
+        }
+        Effect::Peering(peering::Effect::Answer { link, facts, requires_pairing_key, .. }) => {
+            // Without a known reason the other side takes this as passing and tries again.
+            Effect::Peering(peering::Effect::Answer {
+                link,
+                kind: ResponseKind::Rejected,
+                reason: None::<IntentReason>,
+                facts,
+                requires_pairing_key,
+                admit: None,
+            })
+        }
+        Effect::Work(work::Effect::Send(link, Message::SubmitJobAck { job_id, .. })) => {
+            let verdict = Err(None);
+            Effect::Work(work::Effect::Send(link, Message::SubmitJobAck { job_id, verdict }))
+        }
+        other => other,
+    }
+}

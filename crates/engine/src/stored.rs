@@ -1,0 +1,76 @@
+//! [`Stored`]: everything a start finds in the store and believes.
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use kiln_domain::work::StoredJob;
+use kiln_model::{BlobId, Pairing, Peer, Settings};
+use kiln_ports::store::{Row, StoreError};
+use kiln_ports::{Secrets, Store};
+
+use crate::anchors;
+use crate::blocking::blocking;
+use crate::node::StartError;
+use crate::records;
+
+/// What was found.
+pub(crate) struct Stored {
+    pub(crate) settings: Settings,
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) pairings: Vec<Pairing>,
+    pub(crate) jobs: Vec<StoredJob>,
+    /// Rows that were skipped, one sentence each.
+    pub(crate) problems: Vec<String>,
+    /// Blobs on disk that no job names.
+    pub(crate) stray: Vec<BlobId>,
+    /// The highest number of a blob on disk.
+    pub(crate) last_blob: u64,
+}
+
+/// Reads all rows. A row that cannot be read is skipped and named; an unreadable store is an error.
+pub(crate) async fn load(
+    store: &Arc<dyn Store>,
+    secrets: &dyn Secrets,
+) -> Result<Stored, StartError> {
+    let disk = Arc::clone(store);
+    let (rows, blobs) = blocking(move || {
+        let mut rows = Vec::new();
+        for kind in [records::SETTING, records::PEER, records::PAIRING, records::JOB] {
+            rows.push(disk.rows(kind)?);
+        }
+        Ok::<_, StoreError>((rows, disk.blobs()?))
+    })
+    .await?;
+    let mut problems = Vec::new();
+    let mut rows = rows.into_iter();
+    let mut next = || rows.next().unwrap_or_default();
+    let (settings, bad) = records::settings(&next());
+    problems.extend(bad.into_iter().map(|bad| bad.to_string()));
+    let peers = readable(next(), records::peer, &mut problems);
+    let pairings = readable(next(), records::pairing, &mut problems);
+    let jobs = readable(next(), records::job, &mut problems);
+    let (peers, pairings) = anchors::trusted(secrets, peers, pairings, &mut problems).await?;
+    let named: HashSet<&BlobId> = jobs.iter().filter_map(|job| job.bundle.as_ref()).collect();
+    let stray = blobs.iter().filter(|blob| !named.contains(blob)).cloned().collect();
+    let last_blob = blobs.iter().filter_map(number).max().unwrap_or_default();
+    Ok(Stored { settings, peers, pairings, jobs, problems, stray, last_blob })
+}
+
+fn readable<T>(
+    rows: Vec<Row>,
+    read: impl Fn(&Row) -> Result<T, records::BadRecord>,
+    problems: &mut Vec<String>,
+) -> Vec<T> {
+    let mut good = Vec::new();
+    for row in rows {
+        match read(&row) {
+            Ok(value) => good.push(value),
+            Err(bad) => problems.push(bad.to_string()),
+        }
+    }
+    good
+}
+
+fn number(blob: &BlobId) -> Option<u64> {
+    let (_, digits) = blob.as_str().rsplit_once('-')?;
+    u64::from_str_radix(digits, 16).ok()
+}

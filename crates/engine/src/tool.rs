@@ -1,0 +1,151 @@
+//! [`run`]: one program for one job: its output to log and offloader, its progress to the domain,
+//! and its whole tree ended on request.
+use std::time::Duration;
+
+use kiln_domain::Event;
+use kiln_domain::work::{Event as WorkEvent, ProcessOutcome};
+use kiln_esphome::output::{Gauge, OutputJudge, Splitter};
+use kiln_model::JobId;
+use kiln_ports::process::{Child, Command, Exit};
+use tokio::sync::watch;
+
+use crate::context::Context;
+
+/// Time between the polite and the final end of a process tree (builds.md §11.6).
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Whether a job is asked to stop.
+pub(crate) type Stop = watch::Receiver<bool>;
+
+/// Waits until the job is asked to stop; for ever if that never happens.
+pub(crate) async fn stopped(stop: &mut Stop) {
+    if stop.wait_for(|asked| *asked).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Runs `command` to its end. `limit` bounds its run time.
+pub(crate) async fn run(
+    context: &Context,
+    job: &JobId,
+    command: Command,
+    limit: Option<Duration>,
+    stop: &mut Stop,
+) -> ProcessOutcome {
+    let deadline = limit.map(|limit| context.clock.now().mono + limit);
+    let mut child = match context.processes.spawn(command).await {
+        Ok(child) => child,
+        Err(error) => {
+            return ProcessOutcome::Failed { exit_code: None, message: error.to_string() };
+        }
+    };
+    let mut listener = Listener::new(context, job);
+    let end = loop {
+        let late = async {
+            match deadline {
+                Some(deadline) => context.clock.sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = stopped(stop) => break End::Stopped,
+            block = child.read() => match block {
+                Some(block) => listener.take(&block).await,
+                None => break End::Done,
+            },
+            () = late => break End::Late,
+        }
+    };
+    match end {
+        End::Done => {
+            listener.finish().await;
+            listener.verdict(child.wait().await)
+        }
+        End::Stopped => {
+            finish_off(child.as_mut(), &mut listener).await;
+            ProcessOutcome::Killed
+        }
+        End::Late => {
+            finish_off(child.as_mut(), &mut listener).await;
+            let seconds = limit.unwrap_or_default().as_secs();
+            let message = format!("it took longer than {seconds} s and was stopped");
+            ProcessOutcome::Failed { exit_code: None, message }
+        }
+    }
+}
+
+enum End {
+    Done,
+    Stopped,
+    Late,
+}
+
+/// Ends the tree and takes what it still said.
+async fn finish_off(child: &mut dyn Child, listener: &mut Listener<'_>) {
+    child.kill(GRACE).await;
+    while let Some(block) = child.read().await {
+        listener.take(&block).await;
+    }
+    listener.finish().await;
+}
+
+/// Splits output, passes it on, and judges it.
+struct Listener<'a> {
+    context: &'a Context,
+    job: &'a JobId,
+    splitter: Splitter,
+    gauge: Gauge,
+    judge: OutputJudge,
+}
+
+impl<'a> Listener<'a> {
+    fn new(context: &'a Context, job: &'a JobId) -> Self {
+        let (splitter, gauge, judge) = Default::default();
+        Self { context, job, splitter, gauge, judge }
+    }
+
+    async fn take(&mut self, block: &[u8]) {
+        let chunks = self.splitter.feed(block);
+        self.hear(chunks).await;
+    }
+
+    async fn finish(&mut self) {
+        let chunks = self.splitter.finish();
+        self.hear(chunks).await;
+    }
+
+    async fn hear(&mut self, chunks: Vec<String>) {
+        if chunks.is_empty() {
+            return;
+        }
+        let mut percent = None;
+        for chunk in &chunks {
+            self.judge.line(chunk);
+            percent = self.gauge.line(chunk).or(percent);
+        }
+        self.context.outputs.text(self.job, &chunks.concat()).await;
+        if let Some(percent) = percent {
+            let event = WorkEvent::Progressed(self.job.clone(), percent);
+            self.context.tell(Event::Work(event)).await;
+        }
+    }
+
+    fn verdict(&self, exit: Exit) -> ProcessOutcome {
+        match (exit, self.judge.complaint()) {
+            (Exit::Code(0), None) => ProcessOutcome::Succeeded,
+            (Exit::Code(0), Some(complaint)) => ProcessOutcome::Failed {
+                exit_code: Some(0),
+                message: format!("the tool reported success, but its output says: {complaint}"),
+            },
+            (Exit::Code(code), _) => ProcessOutcome::Failed {
+                exit_code: Some(code),
+                message: format!("the tool ended with exit code {code}"),
+            },
+            (Exit::Signal, _) => ProcessOutcome::Failed {
+                exit_code: None,
+                message: "the tool was ended by a signal".to_owned(),
+            },
+        }
+    }
+}

@@ -1,0 +1,70 @@
+"""Runs every interop scenario, or those whose names contain a given word.
+
+    run.py [--list] [WORD...]
+
+A scenario is an async function `test_...(world)` in one of the scenario modules. Each runs in a
+folder of its own; its Kilns' logs stay there when it fails.
+"""
+import asyncio
+import importlib
+import inspect
+import sys
+import time
+import traceback
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import world  # noqa: E402
+
+MODULES = ["receiving", "sending", "pairing", "faults", "discovery"]
+
+
+def scenarios():
+    here = Path(__file__).resolve().parent
+    for module in MODULES:
+        if not (here / f"{module}.py").exists():
+            continue
+        loaded = importlib.import_module(module)
+        for name, function in inspect.getmembers(loaded, inspect.iscoroutinefunction):
+            if name.startswith("test_") and function.__module__ == module:
+                yield f"{module}.{name[5:]}", function
+
+
+async def one(name, function, shared):
+    stage = world.World(world.WORK / name.replace(".", "-"), shared)
+    try:
+        await asyncio.wait_for(function(stage), 420)
+        return None
+    except Exception:  # noqa: BLE001 - every fault of a scenario is its result
+        return traceback.format_exc()
+    finally:
+        await stage.end()
+
+
+def main():
+    words = [w for w in sys.argv[1:] if not w.startswith("-")]
+    chosen = [(n, f) for n, f in scenarios() if not words or any(w in n for w in words)]
+    if "--list" in sys.argv:
+        for name, function in chosen:
+            print(f"{name:60} {inspect.getdoc(function) or ''}")
+        return 0
+    return asyncio.run(run_all(chosen))
+
+
+async def run_all(chosen):
+    failed, shared = [], world.Shared()
+    for name, function in chosen:
+        begun = time.monotonic()
+        fault = await one(name, function, shared)
+        took, words = time.monotonic() - begun, name.replace("_", " ")
+        print(f"{'FAILED' if fault else 'ok':6} {took:6.1f} s  {words}", flush=True)
+        if fault:
+            print(fault, flush=True)
+            failed.append(name)
+    await shared.end()
+    print(f"{len(chosen) - len(failed)} passed, {len(failed)} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
