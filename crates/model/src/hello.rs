@@ -1,5 +1,5 @@
 //! [`Hello`]: what an initiator says of itself in msg3.
-use crate::{DashboardId, FriendlyName, Label};
+use crate::{DashboardId, FriendlyName, Label, PresentedKey};
 
 /// Members of msg3, already coerced (peer-link.md §4.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Hello {
     /// Home Assistant add-on.
     pub ha_addon: bool,
     /// Pairing key presented.
-    pub pairing_key: Option<String>,
+    pub pairing_key: Option<PresentedKey>,
     /// Port of its own listener.
     pub connect_back_port: Option<u16>,
     /// `connect_back`: port where it is now.

@@ -49,7 +49,7 @@ pub use link::{
     ResponseKind, TerminateReason,
 };
 pub use message::{Message, ResetRefusal, SubmitHeader, SubmitRefusal, Target};
-pub use pairing_key::PairingKey;
+pub use pairing_key::{PairingKey, PresentedKey};
 pub use peer::{Alert, AlertKind, Pairing, PairingStatus, Peer, PendingPeer};
 pub use pin::{InvalidPin, Pin, PublicKey};
 pub use queue_status::QueueStatus;

@@ -1,5 +1,7 @@
-//! [`PairingKey`]: the one-time key of a headless receiver (peer-link.md §1.5).
+//! [`PairingKey`]: the one-time key of a headless receiver, and [`PresentedKey`], what is compared
+//! with it (peer-link.md §1.5).
 use std::fmt;
+use std::ops::Deref;
 
 use zeroize::Zeroizing;
 
@@ -66,6 +68,31 @@ impl fmt::Debug for PairingKey {
     }
 }
 
+/// A pairing key as somebody typed or sent it, not yet compared. It does not print and is wiped
+/// when dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PresentedKey(Zeroizing<String>);
+
+impl From<String> for PresentedKey {
+    fn from(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+}
+
+impl Deref for PresentedKey {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PresentedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PresentedKey(..)")
+    }
+}
+
 /// Upper-cases by the full Unicode rules, then keeps `0-9A-Z` only.
 fn normalised(text: &str) -> Zeroizing<String> {
     let kept = text.chars().flat_map(char::to_uppercase);
@@ -114,6 +141,10 @@ mod tests {
         assert_eq!(
             format!("{:?}", PairingKey::from_random(7)),
             "PairingKey(..)"
+        );
+        assert_eq!(
+            format!("{:?}", PresentedKey::from("ABCD".to_owned())),
+            "PresentedKey(..)"
         );
     }
 }

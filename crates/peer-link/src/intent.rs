@@ -107,7 +107,7 @@ pub(crate) fn decode_hello(payload: &[u8]) -> Hello {
         label_auto: object.boolean("label_auto").unwrap_or(false),
         friendly_name: FriendlyName::clipped(&text("friendly_name")),
         ha_addon: object.boolean("ha_addon").unwrap_or(false),
-        pairing_key: pairing_key.map(|key| key.into_owned()),
+        pairing_key: pairing_key.map(|key| key.into_owned().into()),
         connect_back_port: port("connect_back_port"),
         peer_link_port: port("peer_link_port"),
         kiln: object.boolean("kiln").unwrap_or(false),
@@ -355,7 +355,7 @@ mod tests {
                 label: Label::clipped(&label),
                 label_auto: true,
                 friendly_name: FriendlyName::clipped(&name),
-                pairing_key: Some(key).filter(|key| !key.is_empty()),
+                pairing_key: Some(key).filter(|key| !key.is_empty()).map(Into::into),
                 kiln: true,
                 ..Hello::default()
             };

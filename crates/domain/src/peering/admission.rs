@@ -479,7 +479,7 @@ mod tests {
     #[test]
     fn a_wrong_key_is_answered_exactly_like_a_closed_window() {
         let mut wrong = knock(LinkIntent::PairRequest, 1, 1);
-        wrong.hello.pairing_key = Some("ABCD-EFGH-JKMN-PQRT".to_owned());
+        wrong.hello.pairing_key = Some("ABCD-EFGH-JKMN-PQRT".to_owned().into());
         let closed = Door::new(Hearing::Closed).ask(&wrong);
         assert_eq!(Door::new(Hearing::Open).headless().ask(&wrong), closed);
     }
@@ -489,7 +489,7 @@ mod tests {
     fn the_right_key_saves_the_peer_before_it_says_approved_and_works_once() {
         let mut door = Door::new(Hearing::Open).headless();
         let mut right = knock(LinkIntent::PairRequest, 1, 1);
-        right.hello.pairing_key = Some("abcd efgh jkmn pqrs".to_owned());
+        right.hello.pairing_key = Some("abcd efgh jkmn pqrs".to_owned().into());
         assert_eq!(door.ask(&right), APPROVED);
         assert_eq!(door.saved().len(), 1);
         let mut second = knock(LinkIntent::PairRequest, 2, 2);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kiln_model::{
     CloseReason, DashboardId, Endpoint, ErrorCode, FriendlyName, Label, LinkId, PairingStatus,
-    PeerFacts, Pin, PublicKey, Reply, ResponseKind,
+    PeerFacts, Pin, PresentedKey, PublicKey, Reply, ResponseKind,
 };
 
 use super::client::sentence;
@@ -60,7 +60,7 @@ impl Asking {
         &mut self,
         id: RequestId,
         wish: Wish,
-        pairing_key: Option<String>,
+        pairing_key: Option<PresentedKey>,
         who: Introduction,
         out: &mut Out,
     ) {

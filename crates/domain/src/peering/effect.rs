@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use kiln_model::witness::Approved;
 use kiln_model::{
     DashboardId, Endpoint, FriendlyName, IntentReason, Label, LinkId, Pairing, Peer, PeerFacts,
-    Pin, ResponseKind, TerminateReason,
+    Pin, PresentedKey, ResponseKind, TerminateReason,
 };
 
 /// Something to do.
@@ -99,7 +99,7 @@ pub enum Purpose {
         /// Our machine name.
         friendly_name: FriendlyName,
         /// One-time key of a headless receiver.
-        pairing_key: Option<String>,
+        pairing_key: Option<PresentedKey>,
     },
     /// Wait for the decision.
     PairStatus {

@@ -510,7 +510,7 @@ impl Peering {
             return;
         }
         let key = typed_key.map(str::trim).filter(|key| !key.is_empty());
-        let key = key.map(str::to_owned);
+        let key = key.map(|key| key.to_owned().into());
         let who = self.introduction(&identity);
         self.asking.pair(id, wish, key, who, &mut self.out);
     }
