@@ -289,7 +289,7 @@ mod tests {
                     dashboard_id: id(200),
                     friendly_name: FriendlyName::clipped("me"),
                 };
-                asking.pair(ASKED, wish, Some("KEY".to_owned()), who, &mut out);
+                asking.pair(ASKED, wish, Some("KEY".to_owned().into()), who, &mut out);
             }
         }
         let Some(crate::Effect::Peering(dial @ Effect::Dial { link, .. })) = out.pop() else {
