@@ -3,13 +3,28 @@
 //! Everything here is a decision over values: no file, process, clock or environment is touched,
 //! so that both roles and every face can ask the same questions.
 
+pub mod ansi;
 pub mod artifact_set;
+pub mod command;
+pub mod failure_scan;
 pub mod idedata;
+pub mod line_splitter;
+pub mod outline;
+pub mod port;
+pub mod progress;
 pub mod remap;
 pub mod sidecar;
+pub mod surroundings;
 
 pub use artifact_set::{ArtifactSet, Member};
+pub use command::{Invocation, KnownAddress, Launcher};
+pub use failure_scan::FailureScan;
+pub use line_splitter::LineSplitter;
+pub use outline::Outline;
+pub use port::parse_port;
+pub use progress::{Phase, Progress, Told};
 pub use sidecar::Sidecar;
+pub use surroundings::{Purpose, Surroundings};
 
 #[cfg(test)]
 mod tests {
