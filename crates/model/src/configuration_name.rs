@@ -107,3 +107,47 @@ pub fn storable_component(name: &str) -> bool {
     };
     !DEVICES.contains(&base.as_str()) && !numbered("com") && !numbered("lpt")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the reference accepts and some system cannot store, or ESPHome does not build.
+    const OURS: &[&str] = &[
+        "....yaml",
+        "CON.yaml",
+        "con.yaml",
+        "a:b.yaml",
+        " .yaml",
+        "secrets.yaml",
+    ];
+
+    // Covers: M55, R-34
+    #[test]
+    fn names_are_refused_where_the_vectors_or_our_own_rules_say_so_and_nowhere_else() {
+        let files = [
+            include_str!("../../../tests/vectors/validators.json"),
+            include_str!("../../../tests/vectors/build-vectors.json"),
+        ];
+        let mut refused_by_us = 0;
+        for file in files {
+            let vectors: serde_json::Value = serde_json::from_str(file).unwrap();
+            for row in vectors["configuration_filename"].as_array().unwrap() {
+                let name = row["name"]
+                    .as_str()
+                    .or(row["configuration_filename"].as_str());
+                let stem = row["stem"].as_str().or(row["device_stem"].as_str());
+                let name = name.unwrap();
+                let ours = name.parse::<ConfigurationName>();
+                if OURS.contains(&name) || name.len() > 255 {
+                    assert!(ours.is_err(), "{name:?}");
+                    refused_by_us += 1;
+                } else {
+                    let ours = ours.as_ref().ok().map(ConfigurationName::stem);
+                    assert_eq!(ours, stem, "{name:?}");
+                }
+            }
+        }
+        assert!(refused_by_us >= OURS.len());
+    }
+}

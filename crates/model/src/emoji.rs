@@ -117,6 +117,7 @@ const TABLE: [Emoji; 64] = [
 mod tests {
     use super::*;
 
+    // Covers: B-04
     #[test]
     fn the_table_and_every_pin_match_the_vectors() {
         let vectors: serde_json::Value =

@@ -383,6 +383,7 @@ mod tests {
         Ok(bytes)
     }
 
+    // Covers: B-25, B-27
     #[test]
     fn the_assembler_accepts_and_refuses_as_the_bundle_vectors_say() {
         let vectors = vectors!("bundle");
@@ -420,6 +421,7 @@ mod tests {
         }
     }
 
+    // Covers: M58
     #[test]
     fn the_assembler_accepts_and_refuses_as_the_build_vectors_say() {
         let vectors = vectors!("build-vectors");
@@ -442,6 +444,7 @@ mod tests {
         }
     }
 
+    // Covers: B-24
     #[test]
     fn base64_is_decoded_strictly_as_the_vectors_say() {
         let vectors = vectors!("bundle");
@@ -454,6 +457,7 @@ mod tests {
         }
     }
 
+    // Covers: B-26
     #[test]
     fn a_bundle_is_cut_as_the_vectors_say_and_every_frame_fits() {
         let vectors = vectors!("bundle");

@@ -136,6 +136,7 @@ mod tests {
         result.err().unwrap().word()
     }
 
+    // Covers: O-30
     #[test]
     fn a_whole_stream_proves_its_digest() {
         let mut download = begun();
@@ -144,6 +145,7 @@ mod tests {
         assert_eq!(download.end(Ok(())).unwrap().1, Zero);
     }
 
+    // Covers: O-30, O-31
     #[test]
     fn every_fault_of_a_stream_has_its_code() {
         for (bytes, chunks) in [(0, 1), (1, 0), (268_435_457, 1), (-1, -1)] {

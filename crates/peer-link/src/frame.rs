@@ -508,6 +508,7 @@ mod tests {
         }
     }
 
+    // Covers: B-15, B-16, O-18, R-29
     #[test]
     fn every_variant_of_every_type_is_accepted_or_refused_as_the_vectors_say() {
         let vectors = vectors!("frame_schema");
@@ -555,6 +556,7 @@ mod tests {
         FrameFault::Terminate { first }
     }
 
+    // Covers: B-14
     #[test]
     fn frames_without_a_type_we_know_are_ignored() {
         for frame in [json!({}), json!({"type": 5}), json!({"type": "zzz"})] {
@@ -563,6 +565,7 @@ mod tests {
         }
     }
 
+    // Covers: B-17
     #[test]
     fn a_ping_is_answered_with_its_nonce_whatever_it_is() {
         for nonce in ["7", "\"a\\u0041\"", "null", "[1,{\"a\":1e2}]", "1.50"] {
@@ -580,6 +583,7 @@ mod tests {
         assert_eq!(heard.as_json(), "null");
     }
 
+    // Covers: B-21
     #[test]
     fn a_terminate_passes_its_reason_on() {
         let ends = |reason: Value| {
@@ -595,6 +599,48 @@ mod tests {
         assert_eq!(ends(json!(null)), Frame::Terminate(CloseReason::PeerHungUp));
     }
 
+    // Covers: O-25
+    #[test]
+    fn words_of_a_later_version_are_ignored_or_read_as_nothing() {
+        let state = |status: &str, reason: Value| {
+            json!({"type": "job_state_changed", "job_id": "a", "status": status,
+                "error_message": "e", "failure_reason": reason})
+        };
+        assert_eq!(
+            read(Side::Offloader, &state("paused", json!(null))),
+            Frame::Ignored
+        );
+        for (reason, expected) in [
+            (json!("provision"), Some(FailureReason::Provision)),
+            (json!("zzz"), None),
+            (json!(5), None),
+        ] {
+            let Frame::Message(Message::JobStateChanged { failure_reason, .. }) =
+                read(Side::Offloader, &state("failed", reason))
+            else {
+                panic!("a state");
+            };
+            assert_eq!(failure_reason, expected);
+        }
+        let output = |stream: &str| json!({"type": "job_output", "job_id": "a", "stream": stream, "line": "l\r"});
+        let heard = Message::JobOutput {
+            job_id: WireJobId("a".into()),
+            line: "l\r".into(),
+        };
+        assert_eq!(
+            read(Side::Offloader, &output("stderr")),
+            Frame::Message(heard)
+        );
+        assert_eq!(read(Side::Offloader, &output("stdlog")), Frame::Ignored);
+        let ack = json!({"type": "submit_job_ack", "job_id": "a", "accepted": false, "reason": 5});
+        let heard = Message::SubmitJobAck {
+            job_id: WireJobId("a".into()),
+            verdict: Err(None),
+        };
+        assert_eq!(read(Side::Offloader, &ack), Frame::Message(heard));
+    }
+
+    // Covers: R-44
     #[test]
     fn display_names_of_a_header_are_coerced_as_the_vectors_say() {
         let expand = |value: &Value| match value.as_str().and_then(|t| t.strip_prefix("'x' * ")) {

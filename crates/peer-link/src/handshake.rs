@@ -487,6 +487,7 @@ mod tests {
         }
     }
 
+    // Covers: B-08, B-09, B-11, O-01, R-05, R-06
     #[test]
     fn every_recorded_exchange_comes_out_byte_for_byte_in_both_roles() {
         let all = vectors!("noise_xx");
@@ -495,6 +496,7 @@ mod tests {
         }
     }
 
+    //
     #[test]
     fn a_changed_bit_anywhere_in_msg2_msg3_or_the_answer_is_noticed() {
         let all = vectors!("noise_xx");
@@ -591,6 +593,7 @@ mod tests {
         (finish.read(&msg3).unwrap(), ours.pin())
     }
 
+    //
     #[test]
     fn a_session_needs_the_approval_of_exactly_this_key_and_intent() {
         let facts = PeerFacts::default();

@@ -67,6 +67,7 @@ mod tests {
         Mono(Duration::from_secs(seconds))
     }
 
+    // Covers: B-18
     #[test]
     fn a_ping_goes_out_every_thirty_seconds_and_counts_from_one() {
         let mut heartbeat = Heartbeat::new(at(0));
@@ -78,6 +79,7 @@ mod tests {
         }
     }
 
+    // Covers: B-19
     #[test]
     fn a_silent_peer_dies_at_the_first_tick_after_ninety_seconds() {
         let mut heartbeat = Heartbeat::new(at(0));
@@ -88,6 +90,7 @@ mod tests {
         assert_eq!(beats, expected);
     }
 
+    // Covers: B-20
     #[test]
     fn any_frame_keeps_the_session_alive() {
         let mut heartbeat = Heartbeat::new(at(0));

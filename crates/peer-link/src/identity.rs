@@ -69,6 +69,7 @@ pub fn pin_of(key: &PublicKey) -> Pin {
 mod tests {
     use crate::fixture::{key, rows, unhex, vectors};
 
+    // Covers: B-03
     #[test]
     fn keys_give_the_public_keys_and_pins_of_the_vectors() {
         let vectors = vectors!("identity");

@@ -336,6 +336,7 @@ mod tests {
         digest.as_ref().iter().map(|b| format!("{b:02x}")).collect()
     }
 
+    //
     #[test]
     fn uploads_are_answered_as_the_recorded_receiver_answered_them() {
         let vectors = vectors!("receiver_behaviour");
@@ -397,6 +398,7 @@ mod tests {
             .collect()
     }
 
+    // Covers: R-29, M57
     #[test]
     fn every_row_of_the_header_table_gives_its_code_and_keeps_the_session() {
         for (over, code) in [
@@ -431,6 +433,7 @@ mod tests {
         }
     }
 
+    //
     #[test]
     fn every_row_of_the_chunk_table_gives_its_code_and_fate() {
         for (frames, code, over) in [
@@ -461,6 +464,7 @@ mod tests {
         }
     }
 
+    // Covers: R-31, M56
     #[test]
     fn a_second_header_or_a_strange_chunk_does_not_disturb_the_upload() {
         let mut desk = Desk::default();

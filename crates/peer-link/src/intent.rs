@@ -204,6 +204,7 @@ mod tests {
     use super::*;
     use crate::fixture::{rows, unhex, vectors};
 
+    // Covers: B-12, R-05
     #[test]
     fn msg1_payloads_mean_what_the_vectors_say() {
         let vectors = vectors!("json");
@@ -223,6 +224,7 @@ mod tests {
         }
     }
 
+    // Covers: B-11
     #[test]
     fn text_is_written_as_the_vectors_say() {
         #[derive(Serialize)]
@@ -251,6 +253,7 @@ mod tests {
         decode_hello(&serde_json::to_vec(&json!({ member: value })).unwrap())
     }
 
+    //
     #[test]
     fn members_of_msg3_are_coerced_as_the_vectors_say() {
         let vectors = vectors!("validators");
@@ -277,6 +280,7 @@ mod tests {
         assert!(!hello("ha_addon", &json!(1)).ha_addon);
     }
 
+    // Covers: O-16
     #[test]
     fn answers_are_read_as_the_vectors_say() {
         let vectors = vectors!("storage");

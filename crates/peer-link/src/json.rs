@@ -289,6 +289,7 @@ mod tests {
         format!("{{\"n\":{}{}}}", "[".repeat(levels), "]".repeat(levels))
     }
 
+    // Covers: B-12
     #[test]
     fn what_the_reference_refuses_is_refused() {
         for bad in [
@@ -341,6 +342,7 @@ mod tests {
         assert!(Object::parse(nested(1024).as_bytes()).is_err());
     }
 
+    // Covers: B-12
     #[test]
     fn the_last_of_several_members_counts_also_with_an_escaped_name() {
         let object = Object::parse(br#"{"a":1,"\u0061":2}"#).unwrap();

@@ -69,6 +69,7 @@ mod tests {
         .len()
     }
 
+    // Covers: R-39, M64
     #[test]
     fn a_line_is_cut_exactly_where_the_next_character_would_not_fit() {
         let room = MAX_SENT_PLAINTEXT - frame("0a1b2c3d4e5f", "");

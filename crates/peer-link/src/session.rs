@@ -212,10 +212,44 @@ impl Opener {
 
 #[cfg(test)]
 mod tests {
-    use kiln_model::{QueueStatus, TerminateReason, WireJobId};
+    use kiln_model::witness::Approved;
+    use kiln_model::{
+        Capabilities, Hello, LinkIntent, PeerFacts, QueueStatus, TerminateReason, WireJobId,
+    };
+    use zeroize::Zeroizing;
 
     use super::*;
-    use crate::fixture::session;
+    use crate::handshake::{ExpectHello, Initiator, Opening, PinCheck};
+    use crate::identity::StaticKey;
+
+    /// Opens a session between (offloader, receiver) with keys made of one byte each.
+    fn session(kiln: bool) -> (Session, Session) {
+        let initiator = StaticKey::from_bytes(Zeroizing::new([1; 32])).unwrap();
+        let responder = StaticKey::from_bytes(Zeroizing::new([2; 32])).unwrap();
+        let hello = Hello {
+            dashboard_id: Some("A".parse().unwrap()),
+            kiln,
+            ..Hello::default()
+        };
+        let facts = PeerFacts {
+            capabilities: Capabilities {
+                kiln,
+                ..Capabilities::default()
+            },
+            ..PeerFacts::default()
+        };
+        let (msg1, reply) = Initiator::start(&initiator, LinkIntent::PeerLink).unwrap();
+        let (msg2, finish) = ExpectHello::new(&responder).unwrap().read(&msg1).unwrap();
+        let check = PinCheck::Expect(responder.pin());
+        let (msg3, answer) = reply.read(&msg2).unwrap().finish(check, &hello).unwrap();
+        let knock = finish.read(&msg3).unwrap();
+        let approved = Approved::assertion(initiator.pin());
+        let (mut bytes, receiver) = knock.admit(approved, &facts).unwrap();
+        match answer.read(&mut bytes).unwrap().1 {
+            Opening::Session(offloader) => (*offloader, receiver),
+            Opening::Close => panic!("ok opens a session"),
+        }
+    }
 
     fn status() -> Message {
         Message::QueueStatus(QueueStatus::of(true, 3))
@@ -232,6 +266,7 @@ mod tests {
         }
     }
 
+    // Covers: B-23
     #[test]
     fn a_changed_bit_anywhere_in_a_frame_ends_the_session() {
         let bits = 8 * (frame::encode(&status()).len() + TAG);
@@ -256,6 +291,7 @@ mod tests {
         assert!(opener.open(&mut first.clone()).is_err());
     }
 
+    // Covers: B-22
     #[test]
     fn nothing_is_sealed_after_terminate() {
         let (mut sealer, _) = session(false).1.split();
@@ -265,6 +301,7 @@ mod tests {
         assert_eq!(sealer.message(&end), Err(Error::Ours(Misuse::Ended)));
     }
 
+    // Covers: B-13
     #[test]
     fn a_frame_that_is_too_large_is_refused_and_costs_no_nonce() {
         let (offloader, receiver) = session(false);
@@ -277,6 +314,7 @@ mod tests {
         assert!(matches!(opener.open(&mut largest), Ok(Frame::Message(_))));
     }
 
+    //
     #[test]
     fn a_receiver_accepts_61440_bytes_and_no_more() {
         let open = |length: usize| {
@@ -325,6 +363,20 @@ mod tests {
         assert_eq!(opened, Some(Misbehaviour::NotJson.into()));
     }
 
+    // Covers: O-19
+    #[test]
+    fn an_offloader_accepts_the_long_lines_that_a_reference_receiver_does_not_split() {
+        for length in [61_439, 61_440, MAX_OFFLOADER_CIPHERTEXT] {
+            let (offloader, receiver) = session(false);
+            let mut direction = receiver.split().0.direction;
+            let (_, mut opener) = offloader.split();
+            let mut message = frame::encode(&output(length - TAG));
+            assert!(direction.seal(&mut message).is_ok());
+            assert!(matches!(opener.open(&mut message), Ok(Frame::Message(_))));
+        }
+    }
+
+    //
     #[test]
     fn an_empty_plaintext_and_other_json_end_the_session() {
         for (plaintext, why) in [

@@ -1,4 +1,4 @@
-//! Prints how fast one core seals and opens bundle chunks: `cargo run --release --example throughput`.
+//! Prints how fast one core seals and opens bundle chunks: `cargo bench -p kiln-tests --bench wire`.
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::disallowed_methods)]
 // A measurement is read by people, reads the clock, and may stop at the first surprise.
 use std::time::Instant;
