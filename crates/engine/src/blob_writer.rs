@@ -38,20 +38,27 @@ enum Disk {
 }
 
 impl BlobWriter {
-    /// Begins a blob under a fresh name. Nothing touches the disk yet.
-    pub(crate) fn new(store: Arc<dyn Store>, kind: &str) -> Self {
-        let (number, disk) = match getrandom::u64() {
-            Ok(number) => (number, Disk::Idle(None, Vec::new())),
-            Err(e) => (
-                0,
-                Disk::Broken(StoreError::Failed(format!("no random numbers: {e}"))),
-            ),
-        };
+    /// Begins a blob of this name. Nothing touches the disk yet.
+    pub(crate) fn new(store: Arc<dyn Store>, id: BlobId) -> Self {
+        let disk = Disk::Idle(None, Vec::new());
         Self {
             store,
-            id: BlobId::new(kind, number),
+            id,
             block: Vec::new(),
             disk,
+        }
+    }
+
+    /// Begins a blob under a name that no blob has.
+    pub(crate) fn fresh(store: Arc<dyn Store>, kind: &str) -> Self {
+        match getrandom::u64() {
+            Ok(number) => Self::new(store, BlobId::new(kind, number)),
+            Err(error) => {
+                let broken = StoreError::Failed(format!("no random numbers: {error}"));
+                let mut blob = Self::new(store, BlobId::new(kind, 0));
+                blob.disk = Disk::Broken(broken);
+                blob
+            }
         }
     }
 
@@ -195,7 +202,7 @@ mod tests {
     async fn a_blob_of_many_blocks_comes_out_as_it_went_in() {
         let store = Arc::new(DirStore::new());
         let bytes: Vec<u8> = (0..3 * BLOCK + 17).map(|i| (i % 251) as u8).collect();
-        let mut blob = BlobWriter::new(store.clone(), "bundle");
+        let mut blob = BlobWriter::fresh(store.clone(), "bundle");
         for piece in bytes.chunks(32_768) {
             blob.write(piece).await;
         }
@@ -208,7 +215,7 @@ mod tests {
     async fn a_full_disk_is_told_at_the_end_and_leaves_nothing() {
         let store = Arc::new(DirStore::new());
         store.fill_disk();
-        let mut blob = BlobWriter::new(store.clone(), "bundle");
+        let mut blob = BlobWriter::fresh(store.clone(), "bundle");
         for _ in 0..5 {
             blob.write(&[7; BLOCK]).await;
         }
@@ -219,7 +226,7 @@ mod tests {
     #[tokio::test]
     async fn a_blob_given_up_leaves_nothing() {
         let store = Arc::new(DirStore::new());
-        let mut blob = BlobWriter::new(store.clone(), "bundle");
+        let mut blob = BlobWriter::fresh(store.clone(), "bundle");
         blob.write(&[7; 2 * BLOCK]).await;
         blob.discard().await;
         assert!(store.blobs().unwrap().is_empty());

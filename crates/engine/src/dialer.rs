@@ -86,7 +86,7 @@ async fn given_up(inbox: &mut mpsc::UnboundedReceiver<Command>) {
     while let Some(command) = inbox.recv().await {
         match command {
             Command::Close(_) | Command::ShutDown => return,
-            Command::Answer(_) | Command::Download(_) => {}
+            Command::Answer(_) | Command::Download(..) => {}
         }
     }
     std::future::pending().await

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kiln_domain::work;
 use kiln_domain::work::DownloadFailure;
-use kiln_model::{ArtifactsRefusal, FirmwareOffset, LinkId, Mono, WireJobId};
+use kiln_model::{ArtifactsRefusal, BlobId, FirmwareOffset, LinkId, Mono, WireJobId};
 use kiln_peer_link::{Chunk, StreamFault};
 use kiln_ports::Store;
 
@@ -25,11 +25,11 @@ pub(crate) struct Download {
 
 impl Download {
     /// Begins with the request.
-    pub(crate) fn new(job_id: WireJobId, store: Arc<dyn Store>, now: Mono) -> Self {
+    pub(crate) fn new(job_id: WireJobId, store: Arc<dyn Store>, blob: BlobId, now: Mono) -> Self {
         Self {
             job_id,
             stream: kiln_peer_link::Download::new(),
-            tarball: BlobWriter::new(store, "artifacts"),
+            tarball: BlobWriter::new(store, blob),
             heard: now,
         }
     }

@@ -177,7 +177,7 @@ impl Task {
                 match self.intake.header(header, preparing) {
                     Ok(_) => {
                         let store = Arc::clone(&self.shared.store);
-                        self.bundle = Some(BlobWriter::new(store, "bundle"));
+                        self.bundle = Some(BlobWriter::fresh(store, "bundle"));
                         Ok(())
                     }
                     Err(refused) => self.refused(refused).await,
@@ -243,12 +243,6 @@ impl Task {
                     self.reports.send(report).await;
                 }
                 return Ok(());
-            }
-            Message::SubmitJobAck {
-                ref job_id,
-                verdict: Err(_),
-            } => {
-                self.outbox.stop_upload(job_id.clone());
             }
             Message::Terminate(_)
             | Message::QueueStatus(_)
@@ -325,10 +319,11 @@ impl Task {
 
     async fn command(&mut self, command: Command) -> Result<(), Over> {
         match command {
-            Command::Download(job_id) => match (&self.side, &self.download) {
+            Command::Download(job_id, blob) => match (&self.side, &self.download) {
                 (Side::Offloader, None) => {
                     let (store, now) = (&self.shared.store, self.shared.clock.now().mono);
-                    self.download = Some(Download::new(job_id.clone(), Arc::clone(store), now));
+                    self.download =
+                        Some(Download::new(job_id.clone(), Arc::clone(store), blob, now));
                     self.outbox.message(Message::DownloadArtifacts { job_id });
                     Ok(())
                 }
@@ -418,7 +413,7 @@ impl Task {
 
     async fn too_late(&mut self, command: Command) {
         match command {
-            Command::Download(job_id) => self.tell(link_lost(self.link, job_id)).await,
+            Command::Download(job_id, _) => self.tell(link_lost(self.link, job_id)).await,
             Command::Answer(_) | Command::Close(_) | Command::ShutDown => {}
         }
     }

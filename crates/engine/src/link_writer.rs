@@ -14,7 +14,7 @@ use kiln_peer_link::{Error, Misuse, Nonce, Sealer, split_output};
 use kiln_ports::net::{NetError, Writer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use crate::reports::{Report, Reports};
+use crate::reports::Reports;
 use crate::upload::{Next, Sealed, Stream, Upload};
 
 /// Bytes of output that wait for a link before its producers do.
@@ -267,7 +267,7 @@ impl Task {
                                 None => self.writer.flush().await?,
                             }
                             unflushed = false;
-                            self.reports.send(Report::Event(event)).await;
+                            event.map(|event| self.reports.note(event));
                         }
                     }
                 }
@@ -295,8 +295,8 @@ impl Task {
             Urgent::StopUpload(job_id) => {
                 if let Some(stream) = self.stream.take_if(|s| s.is_bundle_of(&job_id)) {
                     let refused = StepFailure::Failed("The receiver refused the bundle.".into());
-                    let event = Box::new(stream.cut(self.link, refused));
-                    self.reports.send(Report::Event(event)).await;
+                    let event = stream.cut(self.link, refused);
+                    event.map(|event| self.reports.note(event));
                 }
                 return Ok(());
             }
@@ -359,23 +359,16 @@ impl Task {
     }
 
     /// Reports every piece of bulk that does not leave any more.
-    async fn settle(&mut self) {
-        if let Some(stream) = self.stream.take() {
-            let event = stream.cut(self.link, StepFailure::LinkLost);
-            self.reports.send(Report::Event(Box::new(event))).await;
-        }
-        self.desk.settle(self.link, &self.reports).await;
-    }
-}
-
-impl Desk {
-    /// Closes the way for bulk and reports what waits there.
-    pub(crate) async fn settle(&mut self, link: LinkId, reports: &Reports) {
-        self.bulk.close();
-        while let Some(upload) = self.bulk.recv().await {
-            reports
-                .send(Report::Event(Box::new(upload.link_lost(link))))
-                .await;
+    async fn settle(mut self) {
+        let link = self.link;
+        let cut = self
+            .stream
+            .take()
+            .and_then(|s| s.cut(link, StepFailure::LinkLost));
+        cut.map(|event| self.reports.note(event));
+        self.desk.bulk.close();
+        while let Some(upload) = self.desk.bulk.recv().await {
+            upload.link_lost(link).map(|event| self.reports.note(event));
         }
     }
 }

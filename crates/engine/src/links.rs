@@ -10,16 +10,17 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use kiln_archive::PackedArtifacts;
 use kiln_domain::peering::{self, Purpose};
 use kiln_domain::{Event, work};
 use kiln_model::witness::Approved;
 use kiln_model::{
-    BlobId, Endpoint, FirmwareOffset, IntentReason, LinkId, Message, PeerFacts, Pin, ResponseKind,
-    SubmitHeader, TerminateReason, WireJobId,
+    ArtifactsRefusal, BlobId, Endpoint, IntentReason, LinkId, Message, PeerFacts, Pin,
+    ResponseKind, SubmitHeader, TerminateReason, WireJobId,
 };
 use kiln_peer_link::StaticKey;
 use kiln_ports::{Clock, Discovery, Net, Store};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::dialer;
@@ -31,37 +32,9 @@ use crate::upload::Upload;
 #[derive(Clone)]
 pub struct Links(Arc<Shared>);
 
-/// An artifact tarball that is ready to be sent.
-#[derive(Clone, Debug)]
-pub struct Tarball {
-    /// Where it lies.
-    pub path: PathBuf,
-    /// Its size in bytes.
-    pub bytes: u64,
-    /// Its SHA-256, lower-case hex.
-    pub sha256: String,
-    /// Flash offset of the main image.
-    pub firmware_offset: FirmwareOffset,
-}
-
-/// What the owner of a link says to a peer that knocked.
-#[derive(Debug)]
-pub struct KnockAnswer {
-    /// First word.
-    pub kind: ResponseKind,
-    /// Reason, when refused.
-    pub reason: Option<IntentReason>,
-    /// What we announce of ourselves.
-    pub facts: PeerFacts,
-    /// `preview` of a headless receiver.
-    pub requires_pairing_key: bool,
-    /// `Some`: a session starts. `None`: the connection is closed after the answer.
-    pub admit: Option<Approved>,
-}
-
 impl Links {
-    /// Makes a node without connections. What happens on them goes to `events`, which has to be
-    /// drained at all times, also during [`Links::shutdown`].
+    /// Makes a node without connections. What happens on them goes to `events`; while nobody drains
+    /// it, links stop reading.
     pub fn new(
         net: Arc<dyn Net>,
         clock: Arc<dyn Clock>,
@@ -79,6 +52,8 @@ impl Links {
             links: Mutex::default(),
             preparing: Mutex::default(),
             listener: Mutex::new(None),
+            bound: Mutex::new(None),
+            closing: watch::Sender::new(false),
             tasks: Mutex::new(Some(JoinSet::new())),
             accepted: AtomicU64::new(0),
         }))
@@ -109,9 +84,24 @@ impl Links {
         }
     }
 
-    /// Answers a peer that knocked. Ends with `Closed`, at once after the answer unless a session
-    /// starts.
-    pub fn answer(&self, link: LinkId, answer: KnockAnswer) {
+    /// Answers a peer that knocked; with `admit` a session starts. Ends with `Closed`, at once after
+    /// the answer unless a session starts.
+    pub fn answer(
+        &self,
+        link: LinkId,
+        kind: ResponseKind,
+        reason: Option<IntentReason>,
+        facts: PeerFacts,
+        requires_pairing_key: bool,
+        admit: Option<Approved>,
+    ) {
+        let answer = KnockAnswer {
+            kind,
+            reason,
+            facts,
+            requires_pairing_key,
+            admit,
+        };
         self.0.command(link, Command::Answer(Box::new(answer)));
     }
 
@@ -154,34 +144,70 @@ impl Links {
 
     /// Sends output of a job, terminators kept, one frame per line; returns when there is room for
     /// more. A link that is gone has room for everything.
-    pub async fn output(&self, link: LinkId, job_id: WireJobId, text: String) {
+    pub async fn output(&self, link: LinkId, job_id: &WireJobId, text: &str) {
         let outbox = self.0.outbox(link);
         if let Some(outbox) = outbox {
-            outbox.output(job_id, text).await;
+            outbox.output(job_id.clone(), text.to_owned()).await;
         }
     }
 
     /// Sends a header and the bundle it announces, after uploads that are under way; ends with
     /// `Uploaded`. The number of chunks is set here.
-    pub fn upload(&self, link: LinkId, header: SubmitHeader, bundle: &BlobId) {
-        let path = self.0.store.blob_path(bundle);
-        self.0.stream(
+    pub fn upload(&self, link: LinkId, header: SubmitHeader, bundle: BlobId) {
+        let path = self.0.store.blob_path(&bundle);
+        let header = Box::new(header);
+        if let Err(upload) = self.0.stream(link, Upload::Bundle { header, path }) {
+            upload.link_lost(link).map(|event| self.0.emit_later(event));
+        }
+    }
+
+    /// Stops an upload that the receiver refused; it ends with `Uploaded`, if it did not already.
+    pub fn stop_upload(&self, link: LinkId, job_id: &WireJobId) {
+        if let Some(outbox) = self.0.outbox(link) {
+            outbox.stop_upload(job_id.clone());
+        }
+    }
+
+    /// Asks for artifacts and assembles them into a blob of this name; ends with `Downloaded`.
+    pub fn download(&self, link: LinkId, job_id: WireJobId, tarball: BlobId) {
+        self.0.command(link, Command::Download(job_id, tarball));
+    }
+
+    /// Streams artifacts, ending with exactly one `artifacts_end`. Returns when all of it is sent,
+    /// or the link has ended and the file is no longer needed.
+    pub async fn serve_artifacts(
+        &self,
+        link: LinkId,
+        job_id: &WireJobId,
+        path: PathBuf,
+        packed: &PackedArtifacts,
+    ) {
+        let (served, over) = oneshot::channel();
+        let (job_id, packed) = (job_id.clone(), packed.clone());
+        // A link that has ended drops the order, and with it `served`.
+        let _ = self.0.stream(
             link,
-            Upload::Bundle {
-                header: Box::new(header),
+            Upload::Artifacts {
+                job_id,
                 path,
+                packed,
+                served,
             },
         );
+        let _ = over.await;
     }
 
-    /// Asks for artifacts and assembles them; ends with `Downloaded`.
-    pub fn download(&self, link: LinkId, job_id: WireJobId) {
-        self.0.command(link, Command::Download(job_id));
-    }
-
-    /// Streams artifacts, ending with exactly one `artifacts_end`; ends with `ArtifactsServed`.
-    pub fn serve_artifacts(&self, link: LinkId, job_id: WireJobId, tarball: Tarball) {
-        self.0.stream(link, Upload::Artifacts { job_id, tarball });
+    /// Says that there are no artifacts. `detail` is for people, at most 256 characters of it.
+    pub fn refuse_artifacts(
+        &self,
+        link: LinkId,
+        job_id: &WireJobId,
+        reason: ArtifactsRefusal,
+        detail: &str,
+    ) {
+        let verdict = Err((Some(reason), detail.to_owned()));
+        let job_id = job_id.clone();
+        self.send(link, Message::ArtifactsEnd { job_id, verdict });
     }
 
     /// Says that an accepted submission is out of preparation: its wire id may be used again.
@@ -189,8 +215,15 @@ impl Links {
         lock(&self.0.preparing).remove(&(pin, job_id.clone()));
     }
 
-    /// Ends every link politely and waits until no task is left. New orders are not taken.
+    /// Returns where the listener is bound, as `ADDRESS:PORT`.
+    pub fn listening(&self) -> Option<String> {
+        lock(&self.0.bound).clone()
+    }
+
+    /// Ends every link politely and waits until no task is left. New orders are not taken, and
+    /// events that nobody drains are lost.
     pub async fn shutdown(&self) {
+        self.0.closing.send_replace(true);
         *lock(&self.0.listener) = None;
         let tasks = lock(&self.0.tasks).take();
         for handle in lock(&self.0.links).values() {
@@ -213,6 +246,8 @@ pub(crate) struct Shared {
     links: Mutex<HashMap<LinkId, Handle>>,
     preparing: Mutex<HashSet<(Pin, WireJobId)>>,
     listener: Mutex<Option<watch::Sender<()>>>,
+    bound: Mutex<Option<String>>,
+    closing: watch::Sender<bool>,
     tasks: Mutex<Option<JoinSet<()>>>,
     accepted: AtomicU64,
 }
@@ -234,8 +269,17 @@ impl Handle {
 pub(crate) enum Command {
     Answer(Box<KnockAnswer>),
     Close(Option<TerminateReason>),
-    Download(WireJobId),
+    Download(WireJobId, BlobId),
     ShutDown,
+}
+
+/// What a peer that knocked is told.
+pub(crate) struct KnockAnswer {
+    pub(crate) kind: ResponseKind,
+    pub(crate) reason: Option<IntentReason>,
+    pub(crate) facts: PeerFacts,
+    pub(crate) requires_pairing_key: bool,
+    pub(crate) admit: Option<Approved>,
 }
 
 /// The other end of a [`Handle`]: what the task of a link needs to be reached.
@@ -277,10 +321,19 @@ impl Shared {
         lock(&self.links).remove(&link);
     }
 
-    /// Tells the domain; waits while it is behind.
+    /// Tells the domain; waits while it is behind, but not for one that is stopping.
     pub(crate) async fn emit(&self, event: impl Into<Occurrence>) {
-        // Nobody listens any more only after the node has stopped.
-        let _ = self.events.send(event.into().0).await;
+        let Occurrence(event) = event.into();
+        let mut closing = self.closing.subscribe();
+        let event = tokio::select! {
+            biased;
+            room = self.events.reserve() => match room {
+                Ok(room) => return room.send(event),
+                Err(_) => return,
+            },
+            _ = closing.wait_for(|closing| *closing) => event,
+        };
+        let _ = self.events.try_send(event);
     }
 
     /// Tells the domain from where waiting is not possible.
@@ -331,20 +384,23 @@ impl Shared {
             None => command,
         };
         match command {
-            Command::Download(job_id) => self.emit_later(link_lost(link, job_id)),
+            Command::Download(job_id, _) => self.emit_later(link_lost(link, job_id)),
             // What else was ordered ends with the `Closed` or `Dialled` that is on its way.
             Command::Answer(_) | Command::Close(_) | Command::ShutDown => {}
         }
     }
 
-    fn stream(self: &Arc<Self>, link: LinkId, upload: Upload) {
-        let undelivered = match self.outbox(link) {
+    /// Gives the order back if the link has ended.
+    fn stream(&self, link: LinkId, upload: Upload) -> Result<(), Upload> {
+        match self.outbox(link) {
             Some(outbox) => outbox.upload(upload),
             None => Err(upload),
-        };
-        if let Err(upload) = undelivered {
-            self.emit_later(upload.link_lost(link));
         }
+    }
+
+    /// Notes where the listener is bound.
+    pub(crate) fn bound(&self, address: Option<String>) {
+        *lock(&self.bound) = address;
     }
 }
 

@@ -42,11 +42,12 @@ pub(crate) async fn run(
                 .await;
         }
     };
-    shared
-        .emit(peering::Event::Listening {
-            port: listener.port(),
-        })
-        .await;
+    let port = listener.port();
+    shared.bound(Some(match host.contains(':') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
+    }));
+    shared.emit(peering::Event::Listening { port }).await;
     // Held by every connection that may still knock.
     let (stranger, mut strangers) = mpsc::channel::<()>(1);
     loop {
@@ -59,6 +60,7 @@ pub(crate) async fn run(
         }
     }
     drop(listener);
+    shared.bound(None);
     drop(stranger);
     // Ends when the last of them has knocked or is gone.
     let _ = strangers.recv().await;
@@ -148,7 +150,7 @@ async fn knocking(
                 connection.writer.close(GOING_AWAY.0, GOING_AWAY.1).await;
                 return CloseReason::WeTerminated(TerminateReason::ServerShuttingDown);
             }
-            Some(Command::Close(_) | Command::Download(_)) | None => {
+            Some(Command::Close(_) | Command::Download(..)) | None => {
                 connection.writer.close(CLOSE, "").await;
                 return CloseReason::WeTerminated(TerminateReason::ServerShuttingDown);
             }

@@ -9,7 +9,7 @@ use kiln_domain::work::DownloadFailure;
 use kiln_model::{FailureReason, JobStatus, LinkId, Message, Pin, WireJobId};
 use kiln_peer_link::Submission;
 use kiln_ports::store::StoreError;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::blob_writer::BlobWriter;
 use crate::link_writer::Outbox;
@@ -30,19 +30,37 @@ pub(crate) enum Report {
 
 /// Where reports are put.
 #[derive(Clone)]
-pub(crate) struct Reports(mpsc::Sender<Report>);
+pub(crate) struct Reports {
+    queue: mpsc::UnboundedSender<Waiting>,
+    room: Arc<Semaphore>,
+}
+
+/// A report, and the room it takes.
+pub(crate) struct Waiting(Report, Option<OwnedSemaphorePermit>);
 
 impl Reports {
     /// Makes the queue.
-    pub(crate) fn new() -> (Self, mpsc::Receiver<Report>) {
-        let (sender, queue) = mpsc::channel(WAITING);
-        (Self(sender), queue)
+    pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Waiting>) {
+        let (queue, reports) = mpsc::unbounded_channel();
+        let room = Arc::new(Semaphore::new(WAITING));
+        (Self { queue, room }, reports)
     }
 
-    /// Puts a report in; waits while the domain is far behind.
+    /// Puts in what the reader has to say; waits while the domain is far behind.
     pub(crate) async fn send(&self, report: Report) {
+        let room = Arc::clone(&self.room).acquire_owned().await;
+        self.put(report, room.ok());
+    }
+
+    /// Puts in one of the few things the writer has to say. It never waits: the domain may wait
+    /// for the writer to send output.
+    pub(crate) fn note(&self, event: work::Event) {
+        self.put(Report::Event(Box::new(event)), None);
+    }
+
+    fn put(&self, report: Report, room: Option<OwnedSemaphorePermit>) {
         // The queue is read until its last writer is gone.
-        let _ = self.0.send(report).await;
+        let _ = self.queue.send(Waiting(report, room));
     }
 }
 
@@ -52,9 +70,9 @@ pub(crate) async fn run(
     link: LinkId,
     pin: Pin,
     outbox: Outbox,
-    mut queue: mpsc::Receiver<Report>,
+    mut queue: mpsc::UnboundedReceiver<Waiting>,
 ) {
-    while let Some(report) = queue.recv().await {
+    while let Some(Waiting(report, _room)) = queue.recv().await {
         match report {
             Report::Event(event) => shared.emit(*event).await,
             Report::Submission(submission, blob) => {

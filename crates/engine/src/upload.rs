@@ -2,13 +2,14 @@
 //! a receiver (peer-link.md §5.6, §5.10).
 use std::path::PathBuf;
 
+use kiln_archive::PackedArtifacts;
 use kiln_domain::work;
 use kiln_domain::work::StepFailure;
 use kiln_model::{ArtifactsRefusal, LinkId, Message, SubmitHeader, WireJobId};
 use kiln_peer_link::{Chunker, Piece, Sealer};
+use tokio::sync::oneshot;
 
 use crate::blob_reader::BlobReader;
-use crate::links::Tarball;
 
 /// An order to send bulk.
 pub(crate) enum Upload {
@@ -18,18 +19,22 @@ pub(crate) enum Upload {
     },
     Artifacts {
         job_id: WireJobId,
-        tarball: Tarball,
+        path: PathBuf,
+        packed: PackedArtifacts,
+        /// Dropped when the file is no longer needed.
+        served: oneshot::Sender<()>,
     },
 }
 
 impl Upload {
-    /// Reports that the link was gone before anything of this was sent.
-    pub(crate) fn link_lost(self, link: LinkId) -> work::Event {
+    /// Returns what the domain has to hear if nothing of this was sent.
+    pub(crate) fn link_lost(self, link: LinkId) -> Option<work::Event> {
         match self {
             Upload::Bundle { header, .. } => {
-                work::Event::Uploaded(link, header.job_id, Err(StepFailure::LinkLost))
+                Some(uploaded(link, header.job_id, Err(StepFailure::LinkLost)))
             }
-            Upload::Artifacts { job_id, .. } => work::Event::ArtifactsServed(link, job_id),
+            // Whoever waits for the end of it is woken by the drop.
+            Upload::Artifacts { .. } => None,
         }
     }
 }
@@ -47,15 +52,16 @@ pub(crate) struct Stream {
 
 enum Kind {
     Bundle,
-    Artifacts,
+    /// Dropped with the stream: its file is no longer needed.
+    Artifacts(#[expect(dead_code, reason = "its drop is the message")] oneshot::Sender<()>),
 }
 
 /// What comes next of a stream.
 pub(crate) enum Next {
     /// Send this frame.
     Frame(Vec<u8>),
-    /// Nothing more: tell the domain.
-    End(Option<Vec<u8>>, Box<work::Event>),
+    /// Nothing more, but perhaps this frame and this event.
+    End(Option<Vec<u8>>, Option<work::Event>),
 }
 
 /// The sealer is used up or our own frame was too large; the session cannot go on.
@@ -78,17 +84,19 @@ impl Stream {
             }
             Upload::Artifacts {
                 job_id: id,
-                tarball,
+                path: tarball,
+                packed,
+                served,
             } => {
-                total = tarball.bytes;
+                total = packed.facts.bytes;
                 frame = sealer.message(&Message::ArtifactsStart {
                     job_id: id.clone(),
                     total_bytes: i64::try_from(total).unwrap_or(i64::MAX),
                     num_chunks: count(&Chunker::new(total, size)),
-                    artifacts_sha256: tarball.sha256,
-                    firmware_offset: tarball.firmware_offset,
+                    artifacts_sha256: packed.facts.sha256,
+                    firmware_offset: packed.firmware_offset,
                 })?;
-                (kind, job_id, path) = (Kind::Artifacts, id, tarball.path);
+                (kind, job_id, path) = (Kind::Artifacts(served), id, tarball);
             }
         }
         let mut pieces = Chunker::new(total, size);
@@ -130,7 +138,7 @@ impl Stream {
                 self.next = self.pieces.next();
                 Ok(Next::Frame(frame))
             }
-            Kind::Artifacts => self.end(link, sealer),
+            Kind::Artifacts(_) => self.end(link, sealer),
         }
     }
 
@@ -139,11 +147,11 @@ impl Stream {
         matches!(self.kind, Kind::Bundle) && self.job_id == *job_id
     }
 
-    /// Reports a stream that ends before its last frame: refused by the receiver, or cut off.
-    pub(crate) fn cut(self, link: LinkId, failure: StepFailure) -> work::Event {
+    /// Returns what the domain has to hear of a stream that ends before its last frame.
+    pub(crate) fn cut(self, link: LinkId, failure: StepFailure) -> Option<work::Event> {
         match self.kind {
-            Kind::Bundle => work::Event::Uploaded(link, self.job_id, Err(failure)),
-            Kind::Artifacts => work::Event::ArtifactsServed(link, self.job_id),
+            Kind::Bundle => Some(uploaded(link, self.job_id, Err(failure))),
+            Kind::Artifacts(_) => None,
         }
     }
 
@@ -155,27 +163,22 @@ impl Stream {
         }
         match self.kind {
             Kind::Bundle => {
-                let told = |why| Err(StepFailure::Failed(format!("The bundle {why}")));
+                let told = |why| Err(StepFailure::Failed(format!("The bundle {why}.")));
                 let outcome = failure.map_or(Ok(()), told);
-                Ok(Next::End(
-                    None,
-                    Box::new(work::Event::Uploaded(link, job_id, outcome)),
-                ))
+                Ok(Next::End(None, Some(uploaded(link, job_id, outcome))))
             }
-            Kind::Artifacts => {
+            Kind::Artifacts(_) => {
                 let refused = |why| Err((Some(ArtifactsRefusal::StreamFailed), why));
                 let verdict = failure.map_or(Ok(()), refused);
-                let end = sealer.message(&Message::ArtifactsEnd {
-                    job_id: job_id.clone(),
-                    verdict,
-                })?;
-                Ok(Next::End(
-                    Some(end),
-                    Box::new(work::Event::ArtifactsServed(link, job_id)),
-                ))
+                let end = sealer.message(&Message::ArtifactsEnd { job_id, verdict })?;
+                Ok(Next::End(Some(end), None))
             }
         }
     }
+}
+
+fn uploaded(link: LinkId, job_id: WireJobId, outcome: Result<(), StepFailure>) -> work::Event {
+    work::Event::Uploaded(link, job_id, outcome)
 }
 
 fn count(pieces: &Chunker) -> i64 {

@@ -4,8 +4,10 @@ mod clock;
 mod discovery;
 mod net;
 mod store;
+mod stranger;
 
 pub use clock::SimClock;
 pub use discovery::{SimDiscovery, SimMulticast};
 pub use net::{SimHost, SimNet, Wire};
 pub use store::DirStore;
+pub use stranger::{Heard, Stranger};
