@@ -8,7 +8,9 @@ mod blob_facts;
 mod extract;
 mod fault;
 mod gzip;
+mod image;
 mod manifest;
+mod materialise;
 mod member_name;
 mod members;
 mod name_set;
@@ -20,6 +22,10 @@ pub use extract::{
     BundleRefused, ExtractError, ExtractedBundle, extract_bundle, finish_interrupted,
 };
 pub use fault::ArchiveFault;
+pub use image::WrongImage;
 pub use manifest::ManifestFault;
+pub use materialise::{
+    ArtifactsRefused, LocalTree, MaterialiseError, Materialised, Objects, materialise,
+};
 pub use member_name::NameFault;
 pub use pack::{BuildTree, PackError, PackedArtifacts, pack_artifacts};

@@ -109,7 +109,7 @@ pub(crate) fn shown(name: &[u8]) -> String {
 
 /// Control, direction-changing, line-separating and zero-width-no-break characters: a name that
 /// holds them does not look like what it is.
-fn is_invisible(c: char) -> bool {
+pub(crate) fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{feff}')
         || ('\u{2028}'..='\u{202e}').contains(&c)

@@ -18,6 +18,7 @@ use kiln_model::{ArtifactsRefusal, ConfigurationName, FirmwareOffset};
 
 use crate::blob_facts::{BlobFacts, Measured};
 use crate::gzip::GzipWriter;
+use crate::member_name::is_invisible;
 use crate::tree::{Walk, open_plain};
 
 /// Longest detail of a refusal, in characters (builds.md §5.8).
@@ -79,12 +80,12 @@ impl PackError {
         detail.chars().take(MAX_DETAIL).collect()
     }
 
-    fn missing(what: impl Into<String>) -> Self {
-        PackError::BuildDirMissing(what.into())
+    fn missing(what: impl AsRef<str>) -> Self {
+        PackError::BuildDirMissing(plain_text(what.as_ref()))
     }
 
-    fn failed(why: impl Into<String>) -> Self {
-        PackError::PackFailed(why.into())
+    fn failed(why: impl AsRef<str>) -> Self {
+        PackError::PackFailed(plain_text(why.as_ref()))
     }
 }
 
@@ -368,6 +369,12 @@ fn open(root: &Dir, path: &str) -> Result<Option<PlainFile>, PackError> {
             .map(cap_std::time::SystemTime::into_std),
         file,
     }))
+}
+
+/// Reasons quote the sidecar, which a peer's code wrote: nothing in them may steer a terminal.
+fn plain_text(text: &str) -> String {
+    let plain = |c: char| if is_invisible(c) { '?' } else { c };
+    text.chars().map(plain).collect()
 }
 
 fn vanished(name: &str) -> String {

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+pub mod build;
+
 /// A tar under construction.
 #[derive(Clone, Default)]
 pub struct Tar(pub Vec<u8>);
