@@ -4,6 +4,7 @@
 //! full disk or a second instance means is decided above.
 
 pub mod clock;
+pub mod control;
 pub mod files;
 pub mod lock;
 pub mod net;
@@ -13,6 +14,7 @@ pub mod secrets;
 pub mod store;
 
 pub use clock::SystemClock;
+pub use control::{ControlError, LocalControl};
 pub use lock::{EngineLock, LockError};
 pub use paths::{Paths, PathsError};
 pub use process::OsProcesses;

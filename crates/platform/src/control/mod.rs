@@ -1,0 +1,39 @@
+//! The local front door: a Unix socket or named pipe that only this user can use.
+//!
+//! It is found by the runtime folder alone, so that every Kiln (`KILN_HOME`) has its own.
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+mod os;
+
+use std::io;
+
+pub use os::{LocalControl, connect};
+
+/// Why the front door is not open, or not there.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// A node already answers there.
+    #[error("a Kiln already runs here; stop it first, or give this one another KILN_HOME")]
+    InUse,
+    /// No node answers there.
+    #[error("no Kiln runs here")]
+    NobodyHome,
+    /// The folder, or who answers, is not this user's alone.
+    #[error("the control channel is not safe: {0}")]
+    NotPrivate(String),
+    /// Anything else, in the system's words.
+    #[error("the control channel cannot be used: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Returns a short name for a folder: FNV-1a of its path, which every build computes alike.
+fn short_name(folder: &std::path::Path) -> String {
+    let hash = folder
+        .as_os_str()
+        .as_encoded_bytes()
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    format!("{hash:016x}")
+}
