@@ -32,6 +32,46 @@ pub mod limits;
 mod output;
 mod session;
 
+/// The decoders without the cryptography around them, for fuzzing only.
+#[doc(hidden)]
+pub mod decoders {
+    use kiln_model::{Hello, IntentResponse, LinkIntent, Message};
+
+    use crate::{Dialect, Frame, Misbehaviour, Side, frame, intent};
+
+    pub fn intent(payload: &[u8]) -> Option<LinkIntent> {
+        intent::decode_intent(payload)
+    }
+
+    pub fn hello(payload: &[u8]) -> Hello {
+        intent::decode_hello(payload)
+    }
+
+    pub fn encode_hello(intent: LinkIntent, hello: &Hello) -> Vec<u8> {
+        intent::encode_hello(intent, hello)
+    }
+
+    pub fn answer(intent: LinkIntent, payload: &[u8]) -> Result<IntentResponse, Misbehaviour> {
+        intent::decode_answer(intent, payload)
+    }
+
+    pub fn frame(
+        side: Side,
+        dialect: Dialect,
+        plaintext: &mut [u8],
+    ) -> Result<Frame<'_>, Misbehaviour> {
+        frame::decode(side, dialect, plaintext)
+    }
+
+    pub fn frame_by_json(side: Side, plaintext: &[u8]) -> Result<Frame<'static>, Misbehaviour> {
+        frame::decode_slowly(side, plaintext)
+    }
+
+    pub fn encode(message: &Message) -> Vec<u8> {
+        frame::encode(message)
+    }
+}
+
 pub use chunk::{Assembler, Chunk, Chunker, Piece};
 pub use download::{Download, StreamFault};
 pub use error::{Error, Misbehaviour, Misuse, Result};

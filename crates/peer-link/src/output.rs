@@ -8,7 +8,10 @@ const FRAME: usize = r#"{"type":"job_output","job_id":"","stream":"stdout","line
 
 /// Cuts a line into pieces of which each fits a frame together with `job_id`. Nothing is lost or
 /// changed; only the last piece has the line's terminator. A line that fits is one piece.
-pub fn split_output<'l>(job_id: &WireJobId, line: &'l str) -> impl Iterator<Item = &'l str> {
+pub fn split_output<'l>(
+    job_id: &WireJobId,
+    line: &'l str,
+) -> impl Iterator<Item = &'l str> + use<'l> {
     // An id so long that nothing fits beside it is refused at submission.
     let budget = MAX_SENT_PLAINTEXT.saturating_sub(FRAME + escaped(&job_id.0));
     let mut rest = Some(line);
