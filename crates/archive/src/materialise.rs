@@ -199,6 +199,7 @@ fn check_and_place(
         false => Objects::Kept,
     };
     check_complete(&build, &received, &staging)?;
+    check_listed(&build.set, &received, &staging)?;
     staging.write("storage.json", build.local.to_text().as_bytes())?;
     let idedata = prepare_idedata(&build, &received, tree, &staging)?;
     let objects = place_tree(&build, &received, tree.data, &staging, objects)?;
@@ -407,6 +408,33 @@ fn check_complete(
     check_image(set.platform, &build.esp_platform, &set.firmware, &head)
         .map_err(ArtifactsRefused::from)?;
     Ok(())
+}
+
+/// Checks that an honest packer would have sent just these files. The names alone decide for most
+/// platforms; LibreTiny's further images are those that its own `firmware.json` lists.
+fn check_listed(
+    set: &ArtifactSet,
+    received: &Received,
+    staging: &Staging,
+) -> Result<(), MaterialiseError> {
+    let mut listed = None;
+    if let Some(path) = set.firmware_json()
+        && let Some(file) = open_plain(&staging.tree, &path)?
+    {
+        let mut bytes = Vec::new();
+        file.take(MAX_SIDECAR_BYTES as u64)
+            .read_to_end(&mut bytes)?;
+        listed = Some(bytes);
+    }
+    let has = |file: &str| received.files.iter().any(|have| have == file);
+    let plan = set
+        .plan(&has, listed.as_deref())
+        .map_err(ArtifactsRefused::from)?;
+    let unknown = |file: &&String| file.as_str() != BUILD_INFO && !plan.contains(file);
+    match received.files.iter().find(unknown) {
+        Some(file) => Err(ArtifactsRefused::UnknownMember(shown(file.as_bytes())).into()),
+        None => Ok(()),
+    }
 }
 
 /// Makes the local idedata in the staging folder and returns whether there is one. Toolchains that

@@ -136,6 +136,29 @@ fn files_are_never_executable_wherever_they_came_from() {
     }
 }
 
+#[test]
+fn images_that_libretiny_lists_travel_along() {
+    let receiver = tempfile::tempdir().unwrap();
+    let kind = kind("BK72XX");
+    kind.write(receiver.path());
+    for leaf in ["ota.bin", "app.rbl", "hidden.bin"] {
+        let path = format!("build/kitchen/.pioenvs/kitchen/{leaf}");
+        put(receiver.path(), &path, b"image");
+    }
+    let list = br#"[{"filename": "ota.bin", "public": true, "title": "OTA"},
+        {"filename": "app.rbl", "public": true}, {"filename": "hidden.bin", "public": false}]"#;
+    let path = "build/kitchen/.pioenvs/kitchen/firmware.json";
+    put(receiver.path(), path, list);
+    let archive = tempfile::tempfile().unwrap();
+    pack(receiver.path(), &archive).unwrap();
+    let owner = tempfile::tempdir().unwrap();
+    place(&archive, owner.path()).unwrap();
+    let folder = owner.path().join("build/kitchen/.pioenvs/kitchen");
+    assert!(folder.join("ota.bin").exists());
+    assert!(folder.join("app.rbl").exists());
+    assert!(!folder.join("hidden.bin").exists());
+}
+
 // Covers: M90
 #[test]
 fn idedata_is_newer_than_platformio_ini_even_if_that_is_from_the_future() {
@@ -382,7 +405,8 @@ const SIDECAR: &str = "storage/kitchen.yaml.json";
 fn builds_that_lack_something_are_refused_with_the_right_word() {
     use ArtifactsRefusal::{BuildDirMissing, PackFailed};
     let rp2 = kind("RP2");
-    let cases: [(Box<dyn Fn(&Path)>, ArtifactsRefusal); 15] = [
+    type Change = Box<dyn Fn(&Path)>;
+    let cases: [(Change, ArtifactsRefusal); 15] = [
         (Box::new(remove(SIDECAR)), BuildDirMissing),
         (Box::new(remove("idedata/kitchen.json")), BuildDirMissing),
         (

@@ -447,7 +447,8 @@ impl ArtifactSet {
 
 /// A leaf name that is harmless on every system and looks like an image, not like a script.
 fn is_image_leaf(leaf: &str) -> bool {
-    const ENDS: [&str; 5] = [".bin", ".uf2", ".hex", ".elf", ".json"];
+    // .rbl is what Beken's boot loader flashes.
+    const ENDS: [&str; 6] = [".bin", ".uf2", ".hex", ".elf", ".json", ".rbl"];
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
     leaf.len() <= 128
         && leaf
