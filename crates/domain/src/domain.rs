@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use kiln_model::{
-    ErrorCode, LinkState, Mono, Now, Pairing, PairingView, Reply, Request, RequestError, Settings,
-    View, WindowView,
+    ErrorCode, LinkId, LinkState, Mono, Now, Pairing, PairingView, Pin, Reply, Request,
+    RequestError, Settings, View, WindowView,
 };
 
 use crate::peering::{self, Peering, Taken};
@@ -225,6 +225,7 @@ impl Domain {
                 Next::Nothing => continue,
                 Next::SessionUp(session) => self.work.session_up(&session, now),
                 Next::SessionDown(link, pin) => self.work.session_down(link, pin, now),
+                Next::OffloaderForgotten(pin) => self.work.offloader_forgotten(pin, now),
                 Next::PairingsChanged => {
                     let pairings: Vec<Pairing> =
                         self.peering.pairings().map(|(p, _)| p.clone()).collect();
@@ -247,7 +248,8 @@ impl Domain {
 enum Next {
     Nothing,
     SessionUp(peering::Session),
-    SessionDown(kiln_model::LinkId, kiln_model::Pin),
+    SessionDown(LinkId, Pin),
+    OffloaderForgotten(Pin),
     PairingsChanged,
 }
 
@@ -259,6 +261,7 @@ impl Next {
         match effect {
             peering::Effect::SessionUp(session) => Self::SessionUp(session.clone()),
             peering::Effect::SessionDown { link, pin } => Self::SessionDown(*link, *pin),
+            peering::Effect::ForgetPeer(_, pin) => Self::OffloaderForgotten(*pin),
             peering::Effect::PairingsChanged => Self::PairingsChanged,
             peering::Effect::Listen
             | peering::Effect::StopListening
@@ -267,7 +270,6 @@ impl Next {
             | peering::Effect::Dial { .. }
             | peering::Effect::Close { .. }
             | peering::Effect::SavePeer(_)
-            | peering::Effect::ForgetPeer(..)
             | peering::Effect::SavePairing(_)
             | peering::Effect::ForgetPairing(_)
             | peering::Effect::RotateIdentity

@@ -21,6 +21,10 @@ mod out;
 mod pairings;
 mod peers;
 mod pending;
+#[cfg(test)]
+mod reference;
+#[cfg(test)]
+mod stories;
 mod window;
 
 use std::net::IpAddr;
