@@ -244,3 +244,343 @@ impl Work {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kiln_model::{
+        BuildChoice, FailureReason, JobStatus, Message, PairingStatus, QueueStatus, VersionPolicy,
+    };
+
+    use super::super::Event;
+    use super::super::fixtures::{Shop, pairing, pin, version};
+    use super::*;
+
+    // Covers: M36
+    #[test]
+    fn two_compiles_never_take_the_same_receiver() {
+        let mut shop = Shop::open();
+        shop.receiver(1);
+        shop.lines();
+        shop.compile("kitchen", BuildChoice::Auto);
+        let second = shop.compile("bath", BuildChoice::Auto);
+        assert_eq!(shop.acts(), ["bundle j1 kitchen.yaml"]);
+        assert_eq!(shop.status(&second), JobStatus::Queued);
+        assert!(shop.job(&second).reason.contains("R1: builds for us"));
+    }
+
+    // Covers: M37
+    #[test]
+    fn two_receivers_build_at_the_same_time() {
+        let mut shop = Shop::open();
+        shop.receiver(1);
+        shop.receiver(2);
+        shop.lines();
+        let first = shop.compile("kitchen", BuildChoice::Auto);
+        let second = shop.compile("bath", BuildChoice::Auto);
+        assert_eq!(
+            shop.acts(),
+            ["bundle j1 kitchen.yaml", "bundle j2 bath.yaml"]
+        );
+        let on = |id: &JobId| match shop.job(id).placement {
+            Placement::Remote { pin, .. } => Some(pin),
+            Placement::Local | Placement::RemotePending => None,
+        };
+        assert_eq!((on(&first), on(&second)), (Some(pin(1)), Some(pin(2))));
+    }
+
+    // Covers: M38
+    #[test]
+    fn a_receiver_that_is_free_again_gets_the_next_waiting_compile() {
+        let mut shop = Shop::open();
+        let link = shop.receiver(1);
+        let first = shop.compile("kitchen", BuildChoice::Auto);
+        shop.compile("bath", BuildChoice::Auto);
+        let wire = shop.building_on(&first, link);
+        shop.lines();
+        shop.state(link, &wire, JobStatus::Failed);
+        assert_eq!(shop.acts(), ["bundle j2 bath.yaml"]);
+    }
+
+    // Covers: M39
+    #[test]
+    fn nothing_is_dispatched_in_the_startup_grace_but_it_ends_with_the_first_receiver() {
+        let mut shop = Shop::new();
+        shop.pair(pairing(1));
+        shop.start(Vec::new());
+        let job = shop.compile("kitchen", BuildChoice::Auto);
+        assert!(shop.acts().is_empty());
+        shop.connect(1, 1);
+        assert_eq!(shop.acts(), ["bundle j1 kitchen.yaml"]);
+        assert_eq!(shop.status(&job), JobStatus::Running);
+    }
+
+    // Covers: M39
+    #[test]
+    fn the_startup_grace_lasts_three_seconds_at_most() {
+        let mut shop = Shop::new();
+        let mut off = pairing(2);
+        off.enabled = false;
+        shop.pair(off);
+        shop.pair(pairing(1));
+        shop.start(Vec::new());
+        shop.compile("kitchen", BuildChoice::Auto);
+        shop.connect(2, 2);
+        shop.pass(2);
+        assert!(
+            shop.acts().is_empty(),
+            "a disabled receiver does not end it"
+        );
+        shop.pass(1);
+        assert_eq!(shop.acts(), ["build j1 compile own kitchen.yaml"]);
+    }
+
+    #[test]
+    fn without_pairings_nothing_waits_for_the_grace() {
+        let mut shop = Shop::new();
+        shop.start(Vec::new());
+        shop.compile("kitchen", BuildChoice::Auto);
+        assert_eq!(shop.acts(), ["build j1 compile own kitchen.yaml"]);
+    }
+
+    /// A compile that waits under `exact_required` for its disconnected receiver.
+    fn waiting() -> (Shop, JobId) {
+        let mut shop = Shop::open();
+        shop.policy(VersionPolicy::ExactRequired);
+        let link = shop.receiver(1);
+        let job = shop.compile("kitchen", BuildChoice::Auto);
+        shop.building_on(&job, link);
+        shop.hang_up(1, link);
+        shop.pass(30);
+        shop.lines();
+        assert_eq!(shop.status(&job), JobStatus::Queued);
+        (shop, job)
+    }
+
+    // Covers: M10, M40
+    #[test]
+    fn a_receiver_that_connects_wakes_what_waits() {
+        let (mut shop, _) = waiting();
+        shop.connect(1, 7);
+        assert_eq!(shop.acts(), ["bundle j1 kitchen.yaml"]);
+    }
+
+    // Covers: M40
+    #[test]
+    fn an_approval_and_an_enable_wake_what_waits() {
+        let (mut shop, _) = waiting();
+        let mut other = pairing(2);
+        other.status = PairingStatus::Pending;
+        other.enabled = false;
+        shop.pair(other.clone());
+        shop.connect(2, 2);
+        other.status = PairingStatus::Approved;
+        shop.pair(other.clone());
+        assert!(shop.acts().is_empty());
+        other.enabled = true;
+        shop.pair(other);
+        assert_eq!(shop.acts(), ["bundle j1 kitchen.yaml"]);
+    }
+
+    // Covers: M1, M40
+    #[test]
+    fn the_master_switch_wakes_what_waits() {
+        let (mut shop, _) = waiting();
+        shop.change(|s| s.remote_builds = false);
+        assert_eq!(shop.acts(), ["build j1 compile own kitchen.yaml"]);
+    }
+
+    // Covers: M11, M40
+    #[test]
+    fn a_changed_policy_wakes_what_waits() {
+        let (mut shop, _) = waiting();
+        shop.policy(VersionPolicy::Any);
+        assert_eq!(shop.acts(), ["build j1 compile own kitchen.yaml"]);
+    }
+
+    // Covers: M9, M40
+    #[test]
+    fn overflow_to_this_machine_takes_one_compile() {
+        let mut shop = Shop::open();
+        shop.receiver(1);
+        shop.compile("kitchen", BuildChoice::Auto);
+        shop.compile("bath", BuildChoice::Auto);
+        let third = shop.compile("attic", BuildChoice::Auto);
+        shop.lines();
+        shop.change(|s| s.include_local = true);
+        assert_eq!(shop.acts(), ["build j2 compile own bath.yaml"]);
+        assert_eq!(shop.job(&third).placement, Placement::RemotePending);
+    }
+
+    #[test]
+    fn a_queue_status_is_kept_for_the_faces_and_the_choice() {
+        let mut shop = Shop::open();
+        let one = shop.receiver(1);
+        shop.receiver(2);
+        let busy = QueueStatus::of(true, 3);
+        shop.says(one, Message::QueueStatus(busy));
+        assert_eq!(shop.work.receiver_queue(&pin(1)), Some(busy));
+        shop.lines();
+        let job = shop.compile("kitchen", BuildChoice::Auto);
+        assert!(shop.job(&job).reason.contains("receiver R2: idle"));
+    }
+
+    // Covers: M41
+    #[test]
+    fn three_losses_are_routed_again_and_the_fourth_fails() {
+        let mut shop = Shop::open();
+        let job = {
+            shop.receiver(1);
+            shop.compile("kitchen", BuildChoice::Auto)
+        };
+        let mut link = kiln_model::LinkId(1);
+        for n in 1..=4 {
+            shop.building_on(&job, link);
+            shop.hang_up(1, link);
+            if n < 4 {
+                assert_eq!(shop.status(&job), JobStatus::Queued, "loss {n}");
+                link = shop.connect(1, 10 + n);
+            }
+        }
+        assert_eq!(shop.status(&job), JobStatus::Failed);
+        assert!(shop.error(&job).contains("4 times"), "{}", shop.error(&job));
+        assert_eq!(shop.submissions(), 4);
+        let said = |text: &str| shop.notes.iter().any(|(_, note)| note.contains(text));
+        assert!(said("lost the connection to R1; choosing again (3 of 3)"));
+    }
+
+    #[test]
+    fn a_lost_build_goes_local_only_after_a_moment() {
+        let mut shop = Shop::open();
+        let link = shop.receiver(1);
+        let job = shop.compile("kitchen", BuildChoice::Auto);
+        shop.building_on(&job, link);
+        shop.lines();
+        shop.hang_up(1, link);
+        shop.pass(19);
+        assert!(shop.acts().is_empty());
+        assert!(shop.job(&job).reason.contains("R1: link closed"));
+        shop.pass(1);
+        assert_eq!(shop.acts(), ["build j1 compile own kitchen.yaml"]);
+        assert_eq!(shop.job(&job).placement, Placement::Local);
+    }
+
+    #[test]
+    fn a_lost_build_goes_to_another_receiver_at_once() {
+        let mut shop = Shop::open();
+        let link = shop.receiver(1);
+        let job = shop.compile("kitchen", BuildChoice::Auto);
+        shop.receiver(2);
+        shop.building_on(&job, link);
+        shop.lines();
+        shop.hang_up(1, link);
+        assert_eq!(shop.acts(), ["bundle j1 kitchen.yaml"]);
+        assert!(shop.job(&job).reason.contains("R2"));
+    }
+
+    // Covers: M42, O-27
+    #[test]
+    fn a_receiver_that_cannot_provision_hands_the_job_to_this_machine_as_queued() {
+        let mut shop = Shop::open();
+        let link = shop.receiver(1);
+        let busy = shop.compile("attic", BuildChoice::Local);
+        let job = shop.compile("kitchen", BuildChoice::Auto);
+        let wire = shop.building_on(&job, link);
+        shop.lines();
+        let provision = Some(FailureReason::Provision);
+        shop.state_with(link, &wire, JobStatus::Failed, "no pip", provision);
+        assert_eq!(shop.status(&job), JobStatus::Queued);
+        assert_eq!(shop.job(&job).failure_reason, None);
+        assert!(shop.job(&job).reason.contains("R1 declined (no pip)"));
+        shop.succeeds(&busy);
+        assert_eq!(shop.acts(), ["build j2 compile own kitchen.yaml"]);
+        // A cancel meanwhile would have worked: the status is truthful.
+        assert_eq!(shop.status(&job), JobStatus::Running);
+    }
+
+    #[test]
+    fn a_chosen_receiver_that_declines_fails_the_job() {
+        let mut shop = Shop::open();
+        let link = shop.receiver(1);
+        let job = shop.compile("kitchen", BuildChoice::On(pin(1)));
+        let wire = shop.building_on(&job, link);
+        let provision = Some(FailureReason::Provision);
+        shop.state_with(link, &wire, JobStatus::Failed, "no pip", provision);
+        assert_eq!(shop.status(&job), JobStatus::Failed);
+        assert_eq!(shop.error(&job), "R1: no pip");
+    }
+
+    #[test]
+    fn a_chosen_receiver_that_stays_away_fails_the_job_with_the_reason() {
+        let mut shop = Shop::open();
+        let link = shop.receiver(1);
+        shop.receiver(2);
+        let job = shop.compile("kitchen", BuildChoice::On(pin(1)));
+        shop.building_on(&job, link);
+        shop.hang_up(1, link);
+        shop.pass(90);
+        assert_eq!(shop.status(&job), JobStatus::Failed);
+        assert!(shop.error(&job).contains("receiver R1: link closed"));
+    }
+
+    // Covers: M43
+    #[test]
+    fn an_unpaired_receiver_loses_its_build_to_another() {
+        let mut shop = Shop::open();
+        shop.receiver(1);
+        let job = shop.compile("kitchen", BuildChoice::Auto);
+        shop.receiver(2);
+        shop.bundled(&job);
+        shop.lines();
+        shop.unpair(1);
+        assert_eq!(shop.acts(), ["bundle j1 kitchen.yaml"]);
+        assert!(shop.job(&job).reason.contains("R2"));
+    }
+
+    // Covers: M10, M7
+    #[test]
+    fn exact_required_fails_a_waiting_job_when_nobody_can_ever_fit() {
+        let (mut shop, job) = waiting();
+        let mut other = pairing(1);
+        other.esphome_version = Some(version("2026.9.1"));
+        shop.pair(other);
+        shop.connect(1, 7);
+        assert_eq!(shop.status(&job), JobStatus::Failed);
+        let error = shop.error(&job);
+        assert!(error.contains("R1: another ESPHome version"), "{error}");
+    }
+
+    #[test]
+    fn a_placement_names_the_receivers_version_only_if_it_builds_with_another_one() {
+        let mut shop = Shop::open();
+        let mut old = pairing(1);
+        old.esphome_version = Some(version("2026.9.1"));
+        shop.pair(old.clone());
+        shop.connect(1, 1);
+        let job = shop.compile("kitchen", BuildChoice::Auto);
+        let named = |shop: &Shop, job: &JobId| match shop.job(job).placement {
+            Placement::Remote {
+                esphome_version, ..
+            } => esphome_version,
+            Placement::Local | Placement::RemotePending => None,
+        };
+        assert_eq!(named(&shop, &job), Some(version("2026.9.1")));
+        old.pin = pin(2);
+        old.capabilities.auto_provision = true;
+        shop.pair(old);
+        shop.connect(2, 2);
+        let job = shop.compile("bath", BuildChoice::Auto);
+        assert_eq!(named(&shop, &job), None);
+    }
+
+    #[test]
+    fn a_new_version_of_ours_is_seen_by_the_next_pass() {
+        let mut shop = Shop::open();
+        shop.happens(Event::EnvironmentsChanged(Vec::new()));
+        assert_eq!(shop.work.own_version(), None);
+        shop.policy(VersionPolicy::Exact);
+        shop.receiver(1);
+        shop.lines();
+        shop.compile("kitchen", BuildChoice::Auto);
+        assert_eq!(shop.acts(), ["bundle j1 kitchen.yaml"]);
+    }
+}

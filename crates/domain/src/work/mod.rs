@@ -5,14 +5,18 @@ mod devices;
 mod dispatch;
 mod effect;
 mod event;
+#[cfg(test)]
+mod fixtures;
 mod ids;
 mod install;
 mod jobs;
+mod lane;
 mod links;
 mod machine;
 mod queue;
 mod received;
 mod remote;
+mod restart;
 pub mod schedule;
 
 pub use effect::{BuildTree, Effect, StoredJob};

@@ -481,3 +481,590 @@ fn display_name<'a>(header: &'a SubmitHeader, configuration: &'a ConfigurationNa
     let named = names.into_iter().find(|n| !n.is_empty());
     named.map_or(configuration.stem(), String::as_str)
 }
+
+#[cfg(test)]
+mod tests {
+    use kiln_model::{BuildChoice, Request};
+
+    use super::super::Event;
+    use super::super::ProcessOutcome;
+    use super::super::fixtures::{Shop, failed, pin, step_failed, wire};
+    use super::*;
+
+    fn cancel(shop: &mut Shop, link: LinkId, job: &str) {
+        let job_id = wire(job);
+        shop.says(link, Message::CancelJob { job_id });
+    }
+
+    fn download(shop: &mut Shop, link: LinkId, job: &str) {
+        let job_id = wire(job);
+        shop.says(link, Message::DownloadArtifacts { job_id });
+    }
+
+    fn reset(shop: &mut Shop, link: LinkId, job: &str) {
+        let job_id = wire(job);
+        shop.says(link, Message::ResetBuildEnv { job_id });
+    }
+
+    /// Frames to offloaders without queue statuses.
+    fn frames(shop: &mut Shop) -> Vec<String> {
+        let mut frames = shop.acts();
+        frames.retain(|l| l.starts_with("link-"));
+        frames
+    }
+
+    /// A kitchen job of offloader 2, completed, under the id `a`.
+    fn completed() -> (Shop, LinkId) {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        let job = shop.submit_queued(link, "a", "kitchen");
+        shop.succeeds(&job);
+        shop.lines();
+        (shop, link)
+    }
+
+    // Covers: M59, R-32, R-37
+    #[test]
+    fn a_submission_is_kept_then_acknowledged_then_unpacked_queued_and_built() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        let job = shop.submit(link, "a", "kitchen");
+        assert_eq!(shop.acts(), ["link-2 ack a", "unpack j1 of 2"]);
+        assert!(shop.store.iter().any(|s| s.bundle.is_some()));
+        shop.prepared(&job);
+        assert_eq!(
+            shop.acts(),
+            [
+                "link-2 a queued",
+                "settled 2 a",
+                "link-2 a running",
+                "build j1 compile 2 kitchen.yaml"
+            ]
+        );
+        shop.succeeds(&job);
+        assert_eq!(shop.acts(), ["link-2 a completed"]);
+        assert!(shop.store.last().unwrap().bundle.is_none());
+    }
+
+    #[test]
+    fn nothing_is_acknowledged_before_it_is_kept() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        let mut work = Work::new(3);
+        std::mem::swap(&mut work, &mut shop.work);
+        let header = SubmitHeader {
+            job_id: wire("a"),
+            configuration_filename: "kitchen.yaml".to_owned(),
+            target: "compile".to_owned(),
+            total_bundle_bytes: 5,
+            num_chunks: 1,
+            bundle_sha256: String::new(),
+            device_name: String::new(),
+            device_friendly_name: String::new(),
+            target_esphome_version: None,
+            skip_bootloader: true,
+        };
+        let event = Event::SubmissionArrived {
+            link,
+            header: Box::new(header),
+            configuration: "kitchen.yaml".parse().unwrap(),
+            bundle: BlobId::new("bundle", 1),
+            verified: kiln_model::witness::DigestVerified::assertion(),
+        };
+        work.handle(event, shop.now);
+        let first = work.poll_effect();
+        let Some(crate::Effect::Work(Effect::SaveJob(stored))) = first else {
+            panic!("{first:?}");
+        };
+        assert_eq!(stored.job.bootloader, Bootloader::Skip);
+        assert_eq!(
+            stored.job.device_name, "kitchen",
+            "the stem, for want of a name"
+        );
+        let second = work.poll_effect();
+        let ack = matches!(
+            second,
+            Some(crate::Effect::Work(Effect::Send(
+                _,
+                Message::SubmitJobAck { .. }
+            )))
+        );
+        assert!(ack, "{second:?}");
+    }
+
+    // Covers: M60, R-33, R-40
+    #[test]
+    fn a_bundle_that_cannot_be_unpacked_fails_once_with_the_agreed_text() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        let job = shop.submit(link, "a", "kitchen");
+        shop.lines();
+        let broken = || Err(step_failed("not a gzip file"));
+        shop.happens(Event::Prepared(job.clone(), broken()));
+        shop.happens(Event::Prepared(job.clone(), broken()));
+        assert_eq!(
+            shop.acts(),
+            [
+                "link-2 a failed receiver could not process the bundle: extract_failed",
+                "settled 2 a"
+            ]
+        );
+        assert!(
+            shop.notes
+                .iter()
+                .any(|(_, n)| n.contains("not a gzip file"))
+        );
+    }
+
+    // Covers: M61, R-41
+    #[test]
+    fn a_cancel_while_unpacking_ends_in_one_cancelled_and_no_build() {
+        for result in [Ok(BuildTree::OwnAll), Err(StepFailure::Cancelled)] {
+            let mut shop = Shop::open();
+            let link = shop.offloader(2);
+            let job = shop.submit(link, "a", "kitchen");
+            shop.lines();
+            cancel(&mut shop, link, "a");
+            cancel(&mut shop, link, "a");
+            assert_eq!(shop.acts(), ["stop j1"]);
+            shop.happens(Event::Prepared(job, result));
+            assert_eq!(
+                shop.acts(),
+                [
+                    "link-2 a cancelled cancelled by the offloader before the build was queued",
+                    "settled 2 a"
+                ]
+            );
+        }
+    }
+
+    // Covers: R-35, R-41
+    #[test]
+    fn a_cancel_works_while_waiting_to_be_unpacked_queued_and_running() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        let first = shop.submit(link, "a", "kitchen");
+        shop.submit(link, "b", "bath");
+        shop.lines();
+        cancel(&mut shop, link, "b");
+        assert_eq!(
+            frames(&mut shop),
+            ["link-2 b cancelled cancelled by the offloader before the build was queued"]
+        );
+        shop.prepared(&first);
+        let queued = shop.submit_queued(link, "c", "bath");
+        shop.lines();
+        cancel(&mut shop, link, "c");
+        assert_eq!(
+            frames(&mut shop),
+            ["link-2 c cancelled cancelled by the offloader"]
+        );
+        assert_eq!(shop.status(&queued), JobStatus::Cancelled);
+        cancel(&mut shop, link, "a");
+        assert_eq!(shop.acts(), ["stop j1"]);
+        shop.ends(&first, ProcessOutcome::Killed);
+        assert_eq!(
+            frames(&mut shop),
+            ["link-2 a cancelled cancelled by the offloader"]
+        );
+    }
+
+    // Covers: R-41, R-48
+    #[test]
+    fn unknown_final_and_foreign_jobs_are_not_cancelled() {
+        let (mut shop, link) = completed();
+        cancel(&mut shop, link, "a");
+        cancel(&mut shop, link, "zz");
+        assert!(shop.acts().is_empty());
+        let job = shop.submit_queued(link, "b", "bath");
+        let other = shop.offloader(3);
+        shop.lines();
+        cancel(&mut shop, other, "b");
+        assert!(shop.acts().is_empty());
+        assert_eq!(shop.status(&job), JobStatus::Running);
+    }
+
+    // Covers: R-36
+    #[test]
+    fn bundles_of_one_offloader_are_unpacked_in_order_and_offloaders_beside_each_other() {
+        let mut shop = Shop::open();
+        let [two, three] = [shop.offloader(2), shop.offloader(3)];
+        shop.lines();
+        let first = shop.submit(two, "a", "kitchen");
+        shop.submit(two, "b", "bath");
+        shop.submit(three, "c", "kitchen");
+        let unpack = |shop: &mut Shop| shop.lines_of("unpack");
+        assert_eq!(unpack(&mut shop), ["unpack j1 of 2", "unpack j3 of 3"]);
+        shop.happens(Event::Prepared(first, Err(step_failed("x"))));
+        assert_eq!(unpack(&mut shop), ["unpack j2 of 2"]);
+    }
+
+    // Covers: M62
+    #[test]
+    fn a_newer_submission_for_a_device_replaces_the_older_and_is_unpacked_when_that_is_gone() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        let old = shop.submit_queued(link, "a", "kitchen");
+        shop.lines();
+        shop.submit(link, "b", "kitchen");
+        assert_eq!(shop.acts(), ["link-2 ack b", "stop j1"]);
+        shop.ends(&old, ProcessOutcome::Killed);
+        assert_eq!(
+            shop.acts(),
+            [
+                "link-2 a cancelled replaced by a newer job for this device",
+                "unpack j2 of 2"
+            ]
+        );
+    }
+
+    // Covers: M62
+    #[test]
+    fn the_end_of_a_replaced_job_is_not_told_under_the_id_of_the_new_one() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        let old = shop.submit_queued(link, "a", "kitchen");
+        shop.lines();
+        let new = shop.submit(link, "a", "kitchen");
+        shop.ends(&old, ProcessOutcome::Succeeded);
+        shop.prepared(&new);
+        assert_eq!(
+            frames(&mut shop),
+            ["link-2 ack a", "link-2 a queued", "link-2 a running"]
+        );
+        assert_eq!(shop.work.output_route(&old), None);
+        assert!(shop.work.output_route(&new).is_some());
+        shop.hang_up(2, link);
+        shop.offloader_on(2, 9);
+        assert!(frames(&mut shop).is_empty(), "nor later");
+    }
+
+    // Covers: M63, R-48
+    #[test]
+    fn the_same_device_of_two_offloaders_is_two_trees_and_two_stories() {
+        let mut shop = Shop::open();
+        let [two, three] = [shop.offloader(2), shop.offloader(3)];
+        let a = shop.submit_queued(two, "x", "kitchen");
+        let b = shop.submit_queued(three, "x", "kitchen");
+        shop.succeeds(&a);
+        let builds = shop.lines();
+        let builds: Vec<_> = builds.iter().filter(|l| l.starts_with("build")).collect();
+        assert_eq!(
+            builds,
+            [
+                "build j1 compile 2 kitchen.yaml",
+                "build j2 compile 3 kitchen.yaml"
+            ]
+        );
+        shop.ends(&b, failed("syntax error"));
+        assert_eq!(frames(&mut shop), ["link-3 x failed syntax error"]);
+    }
+
+    // Covers: M67, R-40
+    #[test]
+    fn a_lost_session_does_not_stop_the_build_and_its_outcome_is_told_once_on_return() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        let job = shop.submit_queued(link, "a", "kitchen");
+        shop.hang_up(2, link);
+        shop.lines();
+        assert_eq!(shop.work.output_route(&job), None);
+        shop.succeeds(&job);
+        assert!(shop.acts().is_empty());
+        shop.offloader_on(3, 8);
+        assert!(frames(&mut shop).is_empty(), "only its sender hears");
+        let back = shop.offloader_on(2, 9);
+        assert_eq!(shop.lines(), ["link-9 queue idle", "link-9 a completed"]);
+        shop.hang_up(2, back);
+        shop.offloader_on(2, 10);
+        assert!(frames(&mut shop).is_empty());
+    }
+
+    // Covers: M67, R-37
+    #[test]
+    fn frames_of_a_running_job_go_to_the_senders_newest_session() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        let job = shop.submit_queued(link, "a", "kitchen");
+        let newer = shop.offloader_on(2, 9);
+        shop.hang_up(2, link);
+        shop.lines();
+        assert_eq!(shop.work.output_route(&job), Some((newer, wire("a"))));
+        shop.ends(&job, failed("boom"));
+        assert_eq!(frames(&mut shop), ["link-9 a failed boom"]);
+    }
+
+    // Covers: R-24, M65
+    #[test]
+    fn a_new_session_hears_the_queue_status() {
+        let mut shop = Shop::open();
+        shop.compile("kitchen", BuildChoice::Auto);
+        shop.compile("bath", BuildChoice::Auto);
+        shop.lines();
+        shop.offloader(2);
+        assert_eq!(shop.lines(), ["link-2 queue running=true depth=1"]);
+    }
+
+    // Covers: R-45, R-47
+    #[test]
+    fn artifacts_are_served_for_completed_jobs_and_refused_for_others() {
+        let (mut shop, link) = completed();
+        download(&mut shop, link, "a");
+        assert_eq!(shop.acts(), ["serve link-2 a"]);
+        shop.happens(Event::ArtifactsServed(link, wire("a")));
+        download(&mut shop, link, "a");
+        assert_eq!(shop.acts(), ["serve link-2 a"], "as often as it likes");
+        shop.happens(Event::ArtifactsServed(link, wire("a")));
+        download(&mut shop, link, "zz");
+        assert_eq!(shop.acts(), ["link-2 no artifacts zz Some(UnknownJob)"]);
+        let next = shop.submit_queued(link, "b", "bath");
+        shop.lines();
+        download(&mut shop, link, "b");
+        assert_eq!(shop.acts(), ["link-2 no artifacts b Some(JobNotCompleted)"]);
+        shop.ends(&next, failed("boom"));
+        shop.lines();
+        download(&mut shop, link, "b");
+        assert_eq!(shop.acts(), ["link-2 no artifacts b Some(JobNotCompleted)"]);
+    }
+
+    // Covers: R-46
+    #[test]
+    fn a_second_download_is_refused_and_leaves_the_first_alone() {
+        let (mut shop, link) = completed();
+        download(&mut shop, link, "a");
+        shop.lines();
+        download(&mut shop, link, "other");
+        assert_eq!(
+            shop.acts(),
+            ["link-2 no artifacts other Some(DuplicateDownload)"]
+        );
+        shop.hang_up(2, link);
+        let back = shop.offloader_on(2, 9);
+        shop.lines();
+        download(&mut shop, back, "a");
+        assert_eq!(shop.acts(), ["serve link-9 a"], "a dead link holds nothing");
+    }
+
+    // Covers: R-48
+    #[test]
+    fn artifacts_of_another_offloader_do_not_exist() {
+        let (mut shop, _) = completed();
+        let other = shop.offloader(3);
+        shop.lines();
+        download(&mut shop, other, "a");
+        assert_eq!(shop.acts(), ["link-3 no artifacts a Some(UnknownJob)"]);
+    }
+
+    // Covers: R-47
+    #[test]
+    fn a_newer_build_of_the_same_device_replaces_the_older_result() {
+        let (mut shop, link) = completed();
+        let newer = shop.submit_queued(link, "b", "kitchen");
+        shop.succeeds(&newer);
+        assert_eq!(shop.lines_of("forget"), ["forget j1"]);
+        download(&mut shop, link, "a");
+        assert_eq!(shop.acts(), ["link-2 no artifacts a Some(UnknownJob)"]);
+    }
+
+    // Covers: M66, R-50
+    #[test]
+    fn a_reset_is_busy_while_anything_at_all_goes_on() {
+        let refused = "link-2 reset refused r Some(Busy)";
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        let own = shop.compile("attic", BuildChoice::Auto);
+        shop.lines();
+        reset(&mut shop, link, "r");
+        assert_eq!(shop.acts(), [refused], "the owner builds");
+        shop.succeeds(&own);
+
+        shop.happens(Event::SubmissionStarted(link, wire("a")));
+        shop.lines();
+        reset(&mut shop, link, "r");
+        assert_eq!(shop.acts(), [refused], "chunks are arriving");
+        let job = shop.submit(link, "a", "kitchen");
+        shop.lines();
+        reset(&mut shop, link, "r");
+        assert_eq!(shop.acts(), [refused], "a bundle is being unpacked");
+        shop.prepared(&job);
+        shop.succeeds(&job);
+        download(&mut shop, link, "a");
+        shop.lines();
+        reset(&mut shop, link, "r");
+        assert_eq!(shop.acts(), [refused], "artifacts are being fetched");
+        shop.happens(Event::ArtifactsServed(link, wire("a")));
+
+        let other = shop.offloader(3);
+        shop.happens(Event::SubmissionStarted(other, wire("x")));
+        shop.lines();
+        reset(&mut shop, link, "r");
+        assert_eq!(shop.acts(), [refused], "another offloader uploads");
+        shop.happens(Event::SubmissionDropped(other, wire("x")));
+        reset(&mut shop, link, "r");
+        assert_eq!(
+            shop.acts(),
+            [
+                "link-2 r queued",
+                "link-2 r running",
+                "build j3 reset_build_env 2 everything",
+                "link-2 reset ack r"
+            ]
+        );
+    }
+
+    // Covers: R-51
+    #[test]
+    fn a_reset_ends_like_a_job_and_refuses_downloads_meanwhile() {
+        let (mut shop, link) = completed();
+        reset(&mut shop, link, "r");
+        let job = shop.work.jobs().remove(0);
+        assert_eq!(job.kind, JobKind::ResetBuildEnv);
+        shop.lines();
+        download(&mut shop, link, "a");
+        assert_eq!(shop.acts(), ["link-2 no artifacts a Some(Busy)"]);
+        cancel(&mut shop, link, "r");
+        shop.ends(&job.id, ProcessOutcome::Killed);
+        assert_eq!(
+            shop.acts(),
+            ["stop j2", "link-2 r cancelled cancelled by the offloader"]
+        );
+    }
+
+    #[test]
+    fn what_is_too_much_is_accepted_and_handed_back() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        for n in 0..MAX_JOBS_PER_OFFLOADER {
+            shop.submit(link, &format!("a{n}"), &format!("lamp{n}"));
+        }
+        shop.lines();
+        shop.submit(link, "more", "kitchen");
+        assert_eq!(
+            shop.acts(),
+            [
+                "link-2 ack more",
+                "link-2 more failed [provision] this receiver has 16 jobs of yours already",
+                "settled 2 more"
+            ]
+        );
+        let other = shop.offloader(3);
+        shop.submit(other, "b", "kitchen");
+        assert_eq!(shop.lines_of("unpack").len(), 1, "others are not affected");
+    }
+
+    #[test]
+    fn a_receiver_that_is_switched_off_hands_back_what_waits_and_finishes_what_runs() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        let running = shop.submit_queued(link, "a", "kitchen");
+        let waiting = shop.submit_queued(link, "b", "bath");
+        shop.lines();
+        shop.change(|s| s.receiver = false);
+        assert_eq!(
+            frames(&mut shop),
+            ["link-2 b failed [provision] this receiver was switched off before the build began"]
+        );
+        assert_eq!(shop.status(&waiting), JobStatus::Failed);
+        shop.succeeds(&running);
+        assert_eq!(frames(&mut shop), ["link-2 a completed"]);
+        shop.submit(link, "c", "bath");
+        assert_eq!(
+            frames(&mut shop),
+            [
+                "link-2 ack c",
+                "link-2 c failed [provision] this receiver does not take builds now"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_owner_can_cancel_a_received_job() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        let job = shop.submit_queued(link, "a", "kitchen");
+        shop.lines();
+        shop.ask(&Request::Cancel(job.clone()));
+        shop.ends(&job, ProcessOutcome::Killed);
+        assert_eq!(frames(&mut shop), ["link-2 a cancelled cancelled"]);
+    }
+
+    // Covers: M26
+    #[test]
+    fn the_owners_install_leaves_a_received_job_of_the_same_name_alone() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        let job = shop.submit_queued(link, "a", "kitchen");
+        shop.install("kitchen", BuildChoice::Auto);
+        assert_eq!(shop.status(&job), JobStatus::Running);
+    }
+
+    #[test]
+    fn a_removed_offloader_takes_its_jobs_with_it() {
+        let mut shop = Shop::open();
+        let [two, three] = [shop.offloader(2), shop.offloader(3)];
+        let running = shop.submit_queued(two, "a", "kitchen");
+        let queued = shop.submit_queued(two, "b", "bath");
+        let other = shop.submit_queued(three, "c", "bath");
+        shop.work.offloader_forgotten(pin(2), shop.now);
+        shop.ends(&running, ProcessOutcome::Killed);
+        let statuses = [&running, &queued, &other].map(|id| shop.status(id));
+        assert_eq!(
+            statuses,
+            [
+                JobStatus::Cancelled,
+                JobStatus::Cancelled,
+                JobStatus::Running
+            ]
+        );
+    }
+
+    #[test]
+    fn a_bundle_without_its_session_is_dropped() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        shop.hang_up(2, link);
+        shop.lines();
+        let header = SubmitHeader {
+            job_id: wire("a"),
+            configuration_filename: "kitchen.yaml".to_owned(),
+            target: "compile".to_owned(),
+            total_bundle_bytes: 5,
+            num_chunks: 1,
+            bundle_sha256: String::new(),
+            device_name: String::new(),
+            device_friendly_name: String::new(),
+            target_esphome_version: None,
+            skip_bootloader: false,
+        };
+        let bundle = shop.blob();
+        shop.happens(Event::SubmissionArrived {
+            link,
+            header: Box::new(header),
+            configuration: "kitchen.yaml".parse().unwrap(),
+            bundle,
+            verified: kiln_model::witness::DigestVerified::assertion(),
+        });
+        assert!(shop.work.jobs().is_empty());
+        assert!(shop.acts().is_empty());
+    }
+
+    // Covers: M82
+    #[test]
+    fn unused_bundles_are_swept_every_hour_but_never_those_in_use() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        let done = shop.submit_queued(link, "a", "kitchen");
+        shop.succeeds(&done);
+        shop.submit_queued(link, "b", "bath");
+        download(&mut shop, link, "a");
+        shop.lines();
+        shop.pass(3600 - 3);
+        assert_eq!(shop.lines_of("sweep"), ["sweep 86400 keep 2"]);
+        shop.change(|s| s.cleanup_ttl_seconds = 3600);
+        shop.pass(2 * 3600);
+        assert_eq!(
+            shop.lines_of("sweep"),
+            ["sweep 3600 keep 2", "sweep 3600 keep 2"]
+        );
+    }
+}
