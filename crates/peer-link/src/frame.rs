@@ -12,7 +12,9 @@ use crate::chunk::{BINARY, Chunk};
 use crate::error::Misbehaviour;
 use crate::intent::json;
 use crate::json::Object;
-use crate::limits::{MAX_DETAIL, MAX_DISPLAY, MAX_ERROR_MESSAGE};
+use crate::limits::{
+    MAX_DETAIL, MAX_DISPLAY, MAX_ERROR_MESSAGE, MAX_JOB_ID, MAX_NONCE, MAX_REASON,
+};
 use crate::session::{Dialect, Side};
 
 /// One decoded frame.
@@ -89,7 +91,11 @@ pub(crate) fn decode_slowly(side: Side, plaintext: &[u8]) -> Result<Frame<'stati
     let frame = match (kind.as_ref(), side) {
         ("ping", _) => {
             let nonce = object.get("nonce").map_or("null", |value| value.raw());
-            Frame::Ping(Nonce(nonce.to_owned()))
+            if nonce.len() <= MAX_NONCE {
+                Frame::Ping(Nonce(nonce.to_owned()))
+            } else {
+                Frame::Ignored
+            }
         }
         ("pong", _) => Frame::Pong,
         ("terminate", _) => Frame::Terminate(close_reason(&object)),
@@ -155,7 +161,15 @@ fn job_id(object: &Object<'_>) -> Option<WireJobId> {
 }
 
 fn echoed_job_id(object: &Object<'_>) -> WireJobId {
-    job_id(object).unwrap_or(WireJobId(String::new()))
+    let id = job_id(object).map(|id| id.0).unwrap_or_default();
+    echo(&id)
+}
+
+/// Returns the id that a refusal names: the one sent, or none in place of an endless one, because
+/// refusals wait in memory for a peer that does not read.
+pub(crate) fn echo(job_id: &str) -> WireJobId {
+    let short = job_id.len() <= MAX_JOB_ID;
+    WireJobId(if short { job_id } else { "" }.to_owned())
 }
 
 fn close_reason(object: &Object<'_>) -> CloseReason {
@@ -163,7 +177,7 @@ fn close_reason(object: &Object<'_>) -> CloseReason {
         None => CloseReason::PeerHungUp,
         Some(word) => match TerminateReason::from_word(&word) {
             Some(reason) => CloseReason::Terminated(reason),
-            None => CloseReason::TerminatedUnknown(word.into_owned()),
+            None => CloseReason::TerminatedUnknown(word.chars().take(MAX_REASON).collect()),
         },
     }
 }
@@ -577,6 +591,8 @@ mod tests {
             let expected = format!(r#"{{"type":"pong","nonce":{nonce}}}"#);
             assert_eq!(pong(&heard), expected.as_bytes());
         }
+        let endless = json!({"type": "ping", "nonce": "x".repeat(MAX_NONCE)});
+        assert_eq!(read(Side::Receiver, &endless), Frame::Ignored);
         let Frame::Ping(heard) = read(Side::Receiver, &json!({"type": "ping"})) else {
             panic!("a ping");
         };

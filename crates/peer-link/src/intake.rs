@@ -8,6 +8,7 @@ use kiln_model::witness::DigestVerified;
 use kiln_model::{ConfigurationName, Message, SubmitHeader, SubmitRefusal, Target, WireJobId};
 
 use crate::chunk::{Assembler, Chunk};
+use crate::frame::echo;
 use crate::limits::{MAX_BUNDLE, MAX_JOB_ID};
 
 /// At most one upload in progress.
@@ -101,7 +102,7 @@ impl Intake {
     ) -> Result<&SubmitHeader, Refused> {
         let upload = self.judge(&header, is_preparing);
         let (configuration, assembler) = upload.map_err(|reason| Refused {
-            ack: refusal(&header.job_id, reason),
+            ack: refusal(&header.job_id.0, reason),
             reason,
             upload: UploadFate::Kept,
             session: SessionFate::Stays,
@@ -199,7 +200,7 @@ impl Refused {
     /// A chunk that belongs to no upload: whatever is in progress goes on.
     fn of_stray(chunk: &Chunk<'_>, reason: SubmitRefusal) -> Self {
         Self {
-            ack: refusal(&WireJobId(chunk.job_id.clone().into_owned()), reason),
+            ack: refusal(&chunk.job_id, reason),
             reason,
             upload: UploadFate::Kept,
             session: SessionFate::Stays,
@@ -209,7 +210,7 @@ impl Refused {
     /// A chunk that ends its upload.
     fn of_upload(job_id: &WireJobId, reason: SubmitRefusal) -> Self {
         Self {
-            ack: refusal(job_id, reason),
+            ack: refusal(&job_id.0, reason),
             reason,
             upload: UploadFate::Dropped,
             session: session_fate(reason),
@@ -217,9 +218,9 @@ impl Refused {
     }
 }
 
-fn refusal(job_id: &WireJobId, reason: SubmitRefusal) -> Message {
+fn refusal(job_id: &str, reason: SubmitRefusal) -> Message {
     Message::SubmitJobAck {
-        job_id: job_id.clone(),
+        job_id: echo(job_id),
         verdict: Err(Some(reason)),
     }
 }
@@ -429,6 +430,10 @@ mod tests {
             let mut desk = Desk::default();
             desk.hear(&header(over.clone()));
             assert_eq!(reasons(&desk), [code], "{over}");
+            assert!(
+                desk.said[0].to_string().len() < 512,
+                "endless ids are not echoed"
+            );
             assert!(!desk.over && !desk.intake.is_busy());
         }
     }

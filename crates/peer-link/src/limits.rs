@@ -52,6 +52,13 @@ pub const MAX_JSON_DEPTH: usize = 1024;
 /// so an endless one would leave no room for what the frame is about. The reference sends 12.
 pub const MAX_JOB_ID: usize = 255;
 
+/// Longest nonce of a ping that is echoed, in bytes of JSON. Ours: echoes wait in memory for a peer
+/// that does not read. The reference sends a small number.
+pub const MAX_NONCE: usize = 1024;
+
+/// Longest unknown reason of a `terminate` that is passed on, in code points. Ours.
+pub const MAX_REASON: usize = 128;
+
 /// Longest `detail` of an `artifacts_end`, in code points (peer-link.md §6.1).
 pub const MAX_DETAIL: usize = 256;
 
