@@ -513,6 +513,7 @@ impl World {
             Step::Fail { of, reason } => {
                 if let Some(link) = self.ringing(of) {
                     self.dials.remove(&link);
+                    self.forget_close(link);
                     let outcome = Err(reason.into());
                     self.event(Event::Dialled { link, outcome });
                 }
@@ -565,11 +566,6 @@ impl World {
         let ringing =
             |(link, dial): (&LinkId, &Dial)| (dial.state == DialState::Ringing).then_some(*link);
         let links: Vec<LinkId> = self.dials.iter().filter_map(ringing).collect();
-        let owed = |link: &LinkId| {
-            let closed = |e: &Event| matches!(e, Event::Closed { link: l, .. } if l == link);
-            self.owed.iter().any(closed)
-        };
-        let links: Vec<LinkId> = links.into_iter().filter(|l| !owed(l)).collect();
         links.get(of % links.len().max(1)).copied()
     }
 
@@ -607,6 +603,7 @@ impl World {
             dial.state = DialState::Open;
         } else {
             self.dials.remove(&link);
+            self.forget_close(link);
         }
         if let (true, Some(pin)) = (found, asked_for) {
             // A probe that found the pinned key frees its slot when the endpoint is taken over.
@@ -632,6 +629,12 @@ impl World {
             })
         };
         self.event(Event::Dialled { link, outcome });
+    }
+
+    /// A link that ended with its answer does not end again, even if it was given up meanwhile.
+    fn forget_close(&mut self, of: LinkId) {
+        self.owed
+            .retain(|e| !matches!(e, Event::Closed { link, .. } if *link == of));
     }
 
     /// A peer ends one of its connections.

@@ -480,7 +480,7 @@ mod receiving {
         node.event(Event::Listening { port: 6055 });
         let hello = |n| Hello {
             dashboard_id: Some(id(n)),
-            pairing_key: Some("abcd-efgh-jkmn-pqrs".to_owned()),
+            pairing_key: Some("abcd-efgh-jkmn-pqrs".to_owned().into()),
             ..Hello::default()
         };
         let (link, effects) = node.knock_with(LinkIntent::PairRequest, 1, hello(1));
