@@ -26,7 +26,7 @@ pub enum Frame<'a> {
     SubmitJob(SubmitHeader),
     /// A piece of an upload (receivers) or of an artifact stream (offloaders).
     Chunk(Chunk<'a>),
-    /// To be answered with [`pong`] and this nonce.
+    /// To be answered with [`crate::Sealer::pong`] and this nonce.
     Ping(Nonce),
     /// A sign of life and nothing else.
     Pong,
