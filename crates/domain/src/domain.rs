@@ -300,3 +300,309 @@ fn still_starting() -> RequestError {
         hint: "Try again in a moment; if it stays so, read the log of kiln serve.".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+    use std::time::Duration;
+
+    use kiln_model::{
+        Availability, BuildChoice, Endpoint, Hello, JobId, Label, LinkIntent, Message, PairingKey,
+        Peer, Port, PublicKey, Timestamp,
+    };
+
+    use super::*;
+
+    const CLIENT: ClientId = ClientId(1);
+    const PIN: Pin = Pin([1; 32]);
+
+    fn endpoint() -> Endpoint {
+        "receiver.example".parse().unwrap()
+    }
+
+    fn offloader() -> Peer {
+        Peer {
+            dashboard_id: "dashboard-1".parse().unwrap(),
+            pin: PIN,
+            public_key: PublicKey([1; 32]),
+            label: Label::clipped("kitchen"),
+            label_auto: false,
+            paired_at: Timestamp(1),
+            peer_ip: None,
+            connect_back_port: None,
+            friendly_name: Default::default(),
+            ha_addon: false,
+        }
+    }
+
+    /// A node that is up, as a receiver for one offloader.
+    fn node() -> Domain {
+        let mut domain = Domain::new("0.1.0", 7);
+        let settings = Settings {
+            receiver: true,
+            ..Settings::default()
+        };
+        tell(&mut domain, Event::SettingsLoaded(settings));
+        tell(&mut domain, Event::Work(work::Event::Loaded(Vec::new())));
+        let rows = peering::Event::Loaded(vec![offloader()], Vec::new());
+        tell(&mut domain, Event::Peering(rows));
+        tell(&mut domain, Event::Peering(identity()));
+        let bound = peering::Event::Listening { port: 6055 };
+        tell(&mut domain, Event::Peering(bound));
+        domain
+    }
+
+    fn identity() -> peering::Event {
+        peering::Event::IdentityLoaded {
+            pin: Pin([200; 32]),
+            public_key: PublicKey([200; 32]),
+            dashboard_id: "own".parse().unwrap(),
+        }
+    }
+
+    fn knock(link: u64) -> Event {
+        Event::Peering(peering::Event::Knocked {
+            link: LinkId(link),
+            intent: Some(LinkIntent::PeerLink),
+            public_key: PublicKey([1; 32]),
+            pin: PIN,
+            hello: Hello {
+                dashboard_id: Some("dashboard-1".parse().unwrap()),
+                ..Hello::default()
+            },
+            source: IpAddr::from([192, 0, 2, 1]),
+        })
+    }
+
+    fn tell(domain: &mut Domain, event: Event) -> Vec<Effect> {
+        domain.handle(event, Now::default());
+        std::iter::from_fn(|| domain.poll_effect()).collect()
+    }
+
+    fn ask(domain: &mut Domain, request: Request) -> Vec<Effect> {
+        let id = RequestId(9);
+        let event = Event::Requested {
+            client: CLIENT,
+            id,
+            request,
+        };
+        tell(domain, event)
+    }
+
+    fn replies(effects: &[Effect]) -> Vec<&Reply> {
+        let reply = |effect| match effect {
+            &Effect::Reply(RequestId(9), ref reply) => Some(reply),
+            _ => None,
+        };
+        effects.iter().filter_map(reply).collect()
+    }
+
+    fn set(changes: &[(&str, &str)]) -> Request {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Request::SetSettings(changes.iter().map(owned).collect())
+    }
+
+    #[test]
+    fn settings_are_durable_and_in_use_before_they_are_confirmed() {
+        let mut domain = node();
+        let effects = ask(&mut domain, set(&[("receiver", "off")]));
+        assert!(matches!(effects.first(), Some(Effect::SaveSettings(s)) if !s.receiver));
+        let stops = |e: &Effect| matches!(e, Effect::Peering(peering::Effect::StopListening));
+        assert!(effects.iter().any(stops));
+        assert!(
+            matches!(effects.last(), Some(Effect::Reply(_, Reply::Settings(s))) if !s.receiver)
+        );
+        assert!(matches!(
+            domain.view(Now::default()).unwrap().availability,
+            Availability::Closed(_)
+        ));
+        let again = ask(&mut domain, set(&[("receiver", "off")]));
+        assert_eq!(again.len(), 1, "nothing to save");
+    }
+
+    #[test]
+    fn one_bad_setting_leaves_all_unchanged() {
+        let mut domain = node();
+        let before = domain.settings().clone();
+        let effects = ask(
+            &mut domain,
+            set(&[("receiver", "off"), ("listen_port", "x")]),
+        );
+        let [Effect::Reply(_, Reply::Refused(error))] = &effects[..] else {
+            panic!("not just refused: {effects:?}");
+        };
+        assert_eq!(error.code, ErrorCode::InvalidArgs);
+        assert_eq!(domain.settings(), &before);
+    }
+
+    //
+    #[test]
+    fn a_new_session_is_told_the_queue_status_right_after_it_was_let_in() {
+        let effects = tell(&mut node(), knock(1));
+        let answered = effects
+            .iter()
+            .position(|e| matches!(e, Effect::Peering(peering::Effect::Answer { .. })));
+        let told = effects.iter().position(|e| {
+            matches!(
+                e,
+                Effect::Work(work::Effect::Send(LinkId(1), Message::QueueStatus(_)))
+            )
+        });
+        assert!(answered.is_some() && answered < told);
+    }
+
+    #[test]
+    fn nothing_is_sent_on_a_session_after_it_ended() {
+        let mut domain = node();
+        tell(&mut domain, knock(1));
+        let gone = Request::RemovePeer(offloader().dashboard_id);
+        let effects = ask(&mut domain, gone);
+        let closed = effects
+            .iter()
+            .position(|e| matches!(e, Effect::Peering(peering::Effect::Close { .. })));
+        let sent = effects
+            .iter()
+            .rposition(|e| matches!(e, Effect::Work(work::Effect::Send(..))));
+        assert!(closed.is_some() && sent < closed);
+    }
+
+    #[test]
+    fn the_status_is_refused_until_the_identity_is_loaded() {
+        let mut domain = Domain::new("0.1.0", 7);
+        let effects = ask(&mut domain, Request::Status);
+        let [Effect::Reply(_, Reply::Refused(error))] = &effects[..] else {
+            panic!("not refused: {effects:?}");
+        };
+        assert_eq!(error.code, ErrorCode::Unavailable);
+        tell(&mut domain, Event::Peering(identity()));
+        let effects = ask(&mut domain, Request::Status);
+        assert!(matches!(&effects[..], [Effect::Reply(_, Reply::Status(_))]));
+    }
+
+    #[test]
+    fn the_window_is_shown_with_the_seconds_that_are_left() {
+        let mut domain = node();
+        ask(&mut domain, Request::OpenWindow);
+        let mut now = Now::default();
+        let shown = |domain: &Domain, now| domain.view(now).unwrap().window;
+        assert_eq!(shown(&domain, now), WindowView::Open { seconds_left: 300 });
+        now.mono = Mono(Duration::from_millis(299_001));
+        assert_eq!(shown(&domain, now), WindowView::Open { seconds_left: 1 });
+        now.mono = Mono(Duration::from_secs(300));
+        assert_eq!(shown(&domain, now), WindowView::Closed);
+    }
+
+    // Covers: O-34
+    #[test]
+    fn stopping_tells_the_peers_and_ends_the_node_once() {
+        let mut domain = node();
+        tell(&mut domain, knock(1));
+        let effects = ask(&mut domain, Request::Shutdown);
+        assert_eq!(replies(&effects), [&Reply::Done]);
+        let told = |e: &Effect| {
+            matches!(
+                e,
+                Effect::Peering(peering::Effect::Close {
+                    terminate: Some(_),
+                    ..
+                })
+            )
+        };
+        assert!(effects.iter().any(told));
+        assert!(matches!(effects.last(), Some(Effect::ShutDown)));
+        let effects = tell(&mut domain, Event::ShuttingDown);
+        assert!(effects.is_empty());
+    }
+
+    #[test]
+    fn a_headless_receiver_builds_whatever_the_setting_says() {
+        let mut domain = Domain::new("0.1.0", 7);
+        tell(&mut domain, Event::SettingsLoaded(Settings::default()));
+        tell(&mut domain, Event::Peering(identity()));
+        let armed = peering::Event::BootstrapArmed {
+            key: PairingKey::from_random(1),
+            sources: Vec::new(),
+        };
+        tell(&mut domain, Event::Peering(armed));
+        let view = domain.view(Now::default()).unwrap();
+        assert_eq!(view.availability, Availability::Open);
+        assert!(!domain.settings().receiver, "the setting itself stays");
+    }
+
+    #[test]
+    fn the_earliest_deadline_of_both_halves_counts() {
+        let mut domain = node();
+        let work = domain.work.poll_timeout();
+        assert_eq!(domain.poll_timeout(), work);
+        ask(&mut domain, Request::OpenWindow);
+        let both = [domain.peering.poll_timeout(), domain.work.poll_timeout()];
+        let earliest = both.into_iter().flatten().min();
+        assert!(earliest.is_some());
+        assert_eq!(domain.poll_timeout(), earliest);
+    }
+
+    #[test]
+    fn every_request_is_answered_once_or_waits_for_a_dial() {
+        let id = || offloader().dashboard_id;
+        let device = || "kitchen".to_owned();
+        let pair = Request::Pair {
+            endpoint: endpoint(),
+            pin: PIN,
+            pairing_key: None,
+            label: Label::default(),
+        };
+        let install = Request::Install {
+            device: device(),
+            build: BuildChoice::Auto,
+            port: Port::Ota,
+        };
+        let compile = Request::Compile {
+            device: device(),
+            build: BuildChoice::Auto,
+        };
+        let job = || JobId::from_random(1);
+        let at_once = [
+            Request::Status,
+            Request::Unpair(PIN),
+            Request::SetPairingEnabled(PIN, true),
+            Request::EditEndpoint(PIN, endpoint()),
+            Request::OpenWindow,
+            Request::CloseWindow,
+            Request::Approve(id()),
+            Request::Reject(id()),
+            Request::RemovePeer(id()),
+            Request::Devices,
+            install,
+            compile,
+            Request::Clean { device: device() },
+            Request::Jobs,
+            Request::Job(job()),
+            Request::Cancel(job()),
+            Request::BuildHere(job()),
+            Request::Environments,
+            Request::ResetEnvironment(Some(PIN)),
+            Request::Settings,
+            set(&[]),
+            Request::Shutdown,
+        ];
+        for request in at_once {
+            let mut domain = node();
+            let mut effects = ask(&mut domain, request.clone());
+            let scan = |e: &Effect| matches!(e, Effect::Work(work::Effect::ScanDevices));
+            if effects.iter().any(scan) {
+                let scanned = work::Event::DevicesScanned(Vec::new());
+                effects.extend(tell(&mut domain, Event::Work(scanned)));
+            }
+            assert_eq!(replies(&effects).len(), 1, "{request:?}");
+        }
+        for request in [Request::Preview(endpoint()), pair] {
+            let effects = ask(&mut node(), request.clone());
+            assert_eq!(replies(&effects).len(), 0, "{request:?}");
+            let dial = |e: &Effect| matches!(e, Effect::Peering(peering::Effect::Dial { .. }));
+            assert!(effects.iter().any(dial), "{request:?}");
+        }
+        let effects = ask(&mut node(), Request::RotateIdentity);
+        let stops = |e: &Effect| matches!(e, Effect::Peering(peering::Effect::StopListening));
+        assert!(replies(&effects).is_empty() && effects.iter().any(stops));
+    }
+}
