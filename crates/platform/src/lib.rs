@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod control;
+pub mod discovery;
 pub mod files;
 pub mod lock;
 pub mod net;
@@ -15,6 +16,7 @@ pub mod store;
 
 pub use clock::SystemClock;
 pub use control::{ControlError, LocalControl};
+pub use discovery::MdnsDiscovery;
 pub use lock::{EngineLock, LockError};
 pub use paths::{Paths, PathsError};
 pub use process::OsProcesses;
