@@ -33,6 +33,18 @@ impl DashboardId {
     }
 }
 
+/// Returns the mDNS host label of an installation (peer-link.md §2.1): `esphome-builder-` and the
+/// first eight characters of its id, or `esphome-builder` alone when nothing usable is left.
+pub fn host_label(id: &DashboardId) -> String {
+    let text = id.0.to_ascii_lowercase().replace('_', "-");
+    // Cut first, then trim: `_abcDEF-ghij` gives `abcdef`.
+    let suffix: String = text.chars().take(8).collect();
+    match suffix.trim_matches('-') {
+        "" => "esphome-builder".to_owned(),
+        suffix => format!("esphome-builder-{suffix}"),
+    }
+}
+
 impl fmt::Display for DashboardId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -52,5 +64,29 @@ impl FromStr for DashboardId {
         } else {
             Err(InvalidDashboardId)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_labels_are_those_of_the_vectors() {
+        let vectors = include_str!("../../../tests/vectors/mdns.json");
+        let vectors: serde_json::Value = serde_json::from_str(vectors).unwrap();
+        let mut compared = 0;
+        for row in vectors["hostnames"].as_array().unwrap() {
+            // The empty id of the vectors is none that this type can hold.
+            let Ok(id) = row["dashboard_id"].as_str().unwrap().parse() else {
+                continue;
+            };
+            assert_eq!(
+                format!("{}.local", host_label(&id)),
+                row["hostname"].as_str().unwrap()
+            );
+            compared += 1;
+        }
+        assert_eq!(compared, 6);
     }
 }

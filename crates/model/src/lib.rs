@@ -32,7 +32,7 @@ pub mod witness;
 pub use artifacts::{ArtifactsRefusal, BlobId, FirmwareOffset};
 pub use availability::{Availability, AvailabilityReason};
 pub use configuration_name::{ConfigurationName, InvalidConfigurationName, storable_component};
-pub use dashboard_id::{DashboardId, InvalidDashboardId};
+pub use dashboard_id::{DashboardId, InvalidDashboardId, host_label};
 pub use device::{Device, DeviceName, Presence};
 pub use emoji::{Emoji, PinEmoji};
 pub use endpoint::{Endpoint, InvalidEndpoint};
