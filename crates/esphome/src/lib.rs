@@ -15,6 +15,7 @@ pub mod progress;
 pub mod remap;
 pub mod sidecar;
 pub mod surroundings;
+pub mod version_output;
 
 pub use artifact_set::{ArtifactSet, Member};
 pub use command::{Invocation, KnownAddress, Launcher};

@@ -1,6 +1,7 @@
 //! [`Surroundings`]: the environment variables that ESPHome and pip are run with (builds.md §7.1).
 //!
 //! The parent's variables come in as values: nobody here reads them.
+use std::path::{Path, PathBuf};
 
 /// What a process is run for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +111,21 @@ impl Surroundings {
         found
             .map(|(_, value)| value.as_str())
             .filter(|value| !value.is_empty())
+    }
+
+    /// Returns ESPHome's data folder for the owner's own configurations in `configurations`: the
+    /// add-on's, the one that is set, or `.esphome` in it (builds.md §0).
+    pub fn own_data_dir(&self, configurations: &Path) -> PathBuf {
+        let addon = self.get("ESPHOME_IS_HA_ADDON").is_some_and(|v| {
+            ["1", "true", "yes", "on"]
+                .iter()
+                .any(|yes| v.eq_ignore_ascii_case(yes))
+        });
+        match self.get("ESPHOME_DATA_DIR") {
+            _ if addon => PathBuf::from("/data"),
+            Some(set) => configurations.join(set),
+            None => configurations.join(".esphome"),
+        }
     }
 
     /// Returns the whole environment for a purpose.
@@ -228,6 +244,23 @@ mod tests {
         assert!(keys.contains(&"PIP_INDEX_URL"));
         assert!(!keys.contains(&"AWS_SECRET_ACCESS_KEY"));
         assert!(!keys.contains(&"ESPHOME_DATA_DIR"));
+    }
+
+    #[test]
+    fn the_data_folder_is_where_esphome_itself_would_put_it() {
+        let with = |pairs: &[(&str, &str)]| {
+            let pairs = pairs
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+            Surroundings::new(pairs.collect()).own_data_dir(Path::new("/c"))
+        };
+        assert_eq!(with(&[]), Path::new("/c/.esphome"));
+        assert_eq!(with(&[("ESPHOME_DATA_DIR", "/d")]), Path::new("/d"));
+        assert_eq!(with(&[("ESPHOME_IS_HA_ADDON", "True")]), Path::new("/data"));
+        assert_eq!(
+            with(&[("ESPHOME_IS_HA_ADDON", "0")]),
+            Path::new("/c/.esphome")
+        );
     }
 
     #[test]

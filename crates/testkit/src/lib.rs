@@ -3,11 +3,13 @@
 mod clock;
 mod discovery;
 mod net;
+mod processes;
 mod store;
 mod stranger;
 
 pub use clock::SimClock;
 pub use discovery::{SimDiscovery, SimMulticast};
 pub use net::{SimHost, SimNet, Wire};
+pub use processes::{Script, ScriptedProcesses};
 pub use store::DirStore;
 pub use stranger::{Heard, Stranger};

@@ -1,0 +1,203 @@
+//! [`Interpreter`]: a Python that ESPHome runs on, found without asking the owner
+//! (builds.md §7.4, host-compile.md).
+use std::cmp::Reverse;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::programs::{Programs, RunError};
+
+/// ESPHome since 2026.7 needs at least this Python …
+const OLDEST: (u32, u32) = (3, 12);
+/// … and every ESPHome less than this.
+const TOO_NEW: (u32, u32) = (3, 15);
+
+/// Time for an interpreter to answer. A cold start from a slow disk takes seconds.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// A Python without one of these modules cannot run ESPHome or make an environment; `ensurepip` is
+/// missing where a distribution packs it apart, and needed only without uv.
+const PROBE: &str = "import sys, ssl, sqlite3, venv, lzma, bz2, ctypes\n\
+    from importlib.util import find_spec\n\
+    print('kiln', sys.version_info[0], sys.version_info[1], int(bool(find_spec('ensurepip'))))";
+
+/// A usable interpreter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Interpreter {
+    /// The program.
+    pub(crate) python: PathBuf,
+    /// It can make environments with pip by itself.
+    pub(crate) has_ensurepip: bool,
+}
+
+/// Why there is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoInterpreter {
+    /// The owner named one, and it does not do.
+    #[error("the Python that is set ({python}) cannot be used: {reason}")]
+    Unusable {
+        /// The program as set.
+        python: String,
+        /// One clause.
+        reason: String,
+    },
+    /// None was found.
+    #[error(
+        "no Python from 3.12 to 3.14 was found; install one (on Debian and Ubuntu with its -venv \
+         package), or uv from https://docs.astral.sh/uv, or name one in the setting \"python\""
+    )]
+    NotFound,
+}
+
+/// Returns the first usable interpreter: the one that is set and no other, or the newest on the
+/// search path, in the usual places, of pyenv. `uv` makes `ensurepip` unnecessary.
+pub(crate) async fn find(
+    programs: &Programs,
+    set: Option<&Path>,
+    uv: Option<&Path>,
+) -> Result<Interpreter, NoInterpreter> {
+    if let Some(python) = set {
+        return probe(programs, python, uv)
+            .await
+            .map_err(|reason| NoInterpreter::Unusable {
+                python: python.display().to_string(),
+                reason,
+            });
+    }
+    for python in candidates(programs).await {
+        match probe(programs, &python, uv).await {
+            Ok(interpreter) => return Ok(interpreter),
+            Err(reason) => tracing::debug!(python = %python.display(), %reason, "not this Python"),
+        }
+    }
+    Err(NoInterpreter::NotFound)
+}
+
+/// Starts it: pyenv's shims, for example, exist for versions that are not active.
+async fn probe(
+    programs: &Programs,
+    python: &Path,
+    uv: Option<&Path>,
+) -> Result<Interpreter, String> {
+    let answer = programs
+        .run(python, &["-c", PROBE], ANSWER, |_| async {})
+        .await;
+    let answer = answer.map_err(|error| match error {
+        RunError::Spawn(error) => error.reason,
+        RunError::TookTooLong(_) => "it does not answer".to_owned(),
+        RunError::Failed(output) => match output.lines().last() {
+            Some(line) => line.to_owned(),
+            None => "it ends with an error".to_owned(),
+        },
+    })?;
+    let words = answer.lines().find_map(|line| line.strip_prefix("kiln "));
+    let words: Vec<u32> = words
+        .unwrap_or_default()
+        .split(' ')
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    let &[major, minor, ensurepip] = words.as_slice() else {
+        return Err("it is no Python".to_owned());
+    };
+    if !(OLDEST..TOO_NEW).contains(&(major, minor)) {
+        return Err(format!(
+            "it is Python {major}.{minor}; ESPHome needs 3.12 to 3.14"
+        ));
+    }
+    let has_ensurepip = ensurepip == 1;
+    if !has_ensurepip && uv.is_none() {
+        return Err(format!(
+            "it cannot make environments; install python{major}.{minor}-venv"
+        ));
+    }
+    Ok(Interpreter {
+        python: python.to_owned(),
+        has_ensurepip,
+    })
+}
+
+/// Every file that might be one, best first. Places of other operating systems do not exist.
+async fn candidates(programs: &Programs) -> Vec<PathBuf> {
+    const NAMES: [&str; 5] = [
+        "python3.14",
+        "python3.13",
+        "python3.12",
+        "python3",
+        "python",
+    ];
+    let mut found = programs.on_path(&NAMES);
+    for folder in ["/usr/local/bin", "/opt/homebrew/bin", "/usr/bin"] {
+        found.extend(
+            NAMES
+                .iter()
+                .take(3)
+                .map(|name| Path::new(folder).join(name)),
+        );
+    }
+    let home = |tail: &str| {
+        let home = programs
+            .surroundings
+            .get("HOME")
+            .or(programs.surroundings.get("USERPROFILE"));
+        Some(Path::new(home?).join(tail))
+    };
+    let set = programs.surroundings.get("PYENV_ROOT").map(PathBuf::from);
+    let local = programs.surroundings.get("LOCALAPPDATA").map(PathBuf::from);
+    for (folder, python) in [
+        (
+            set.or_else(|| home(".pyenv")).map(|p| p.join("versions")),
+            "bin/python3",
+        ),
+        (home(".pyenv/pyenv-win/versions"), "python.exe"),
+        (
+            local.map(|local| local.join("Programs/Python")),
+            "python.exe",
+        ),
+        (
+            Some("/Library/Frameworks/Python.framework/Versions".into()),
+            "bin/python3",
+        ),
+    ] {
+        if let Some(folder) = folder {
+            found.extend(
+                versions_in(&folder)
+                    .await
+                    .iter()
+                    .map(|v| folder.join(v).join(python)),
+            );
+        }
+    }
+    let mut unique = Vec::new();
+    for place in found {
+        if place.is_file() && !unique.contains(&place) {
+            unique.push(place);
+        }
+    }
+    unique
+}
+
+/// Names such as `3.13.0`, `3.13` and `Python313` in a folder, newest first.
+async fn versions_in(folder: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    let Ok(mut entries) = tokio::fs::read_dir(folder).await else {
+        return names;
+    };
+    while let Ok(Some(entry)) = entries.next_entry().await {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let digits = name.trim_start_matches("Python");
+        if digits.starts_with("3.") || (digits.len() < name.len() && digits.starts_with('3')) {
+            names.push(name);
+        }
+    }
+    let key = |name: &String| -> Vec<u32> {
+        let digits = name
+            .trim_start_matches("Python")
+            .replacen('3', "3.", 1)
+            .replace("..", ".");
+        digits
+            .split('.')
+            .map(|part| part.parse().unwrap_or_default())
+            .collect()
+    };
+    names.sort_by_key(|name| Reverse(key(name)));
+    names
+}

@@ -1,0 +1,115 @@
+//! [`Programs`]: finding small programs and running them to their end.
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kiln_esphome::{LineSplitter, Purpose, Surroundings};
+use kiln_ports::process::{Command, Exit, Priority, SpawnError};
+use kiln_ports::{Clock, Processes};
+
+/// Output kept for an error message, in bytes (builds.md §7.4).
+const TAIL_BYTES: usize = 2000;
+
+/// Time between the polite and the final end (builds.md §11.6).
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Runs programs in the environment for installing things.
+#[derive(Clone)]
+pub(crate) struct Programs {
+    pub(crate) processes: Arc<dyn Processes>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) surroundings: Surroundings,
+    /// Working folder; exists.
+    pub(crate) folder: PathBuf,
+}
+
+/// Why a program did not do it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RunError {
+    /// Not started.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    /// Stopped after this many seconds.
+    #[error("it took longer than {0} s")]
+    TookTooLong(u64),
+    /// Ended otherwise than with 0; the text is the end of its output.
+    #[error("it failed:\n{0}")]
+    Failed(String),
+}
+
+impl Programs {
+    /// Runs a program for at most `limit`; returns the end of its output if it succeeds. Every
+    /// chunk of output goes to `say` as it comes. Dropping the future kills the program.
+    pub(crate) async fn run<Saying: Future<Output = ()>>(
+        &self,
+        program: &Path,
+        arguments: &[&str],
+        limit: Duration,
+        say: impl Fn(String) -> Saying,
+    ) -> Result<String, RunError> {
+        let deadline = self.clock.now().mono + limit;
+        let command = Command {
+            program: program.to_owned(),
+            arguments: arguments.iter().map(|&a| a.to_owned()).collect(),
+            environment: self.surroundings.environment(Purpose::Provision),
+            directory: self.folder.clone(),
+            priority: Priority::Normal,
+        };
+        let mut child = self.processes.spawn(command).await?;
+        let mut output = Tail::default();
+        let mut splitter = LineSplitter::default();
+        let mut late = self.clock.sleep_until(deadline);
+        loop {
+            tokio::select! {
+                biased;
+                block = child.read() => {
+                    let chunks = match &block {
+                        Some(block) => splitter.feed(block),
+                        None => splitter.finish().into_iter().collect(),
+                    };
+                    for chunk in chunks {
+                        output.keep(&chunk);
+                        say(chunk).await;
+                    }
+                    if block.is_none() {
+                        break;
+                    }
+                }
+                () = &mut late => {
+                    child.kill(GRACE).await;
+                    return Err(RunError::TookTooLong(limit.as_secs()));
+                }
+            }
+        }
+        match child.wait().await {
+            Exit::Code(0) => Ok(output.0),
+            Exit::Code(_) | Exit::Signal => Err(RunError::Failed(output.0.trim().to_owned())),
+        }
+    }
+
+    /// Returns every file of one of these names on the parent's search path, names first.
+    pub(crate) fn on_path(&self, names: &[&str]) -> Vec<PathBuf> {
+        let path = self.surroundings.get("PATH").unwrap_or_default();
+        let folders: Vec<PathBuf> = std::env::split_paths(path).collect();
+        let places = names.iter().flat_map(|name| {
+            let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+            folders.iter().map(move |folder| folder.join(&file))
+        });
+        places
+            .filter(|place| place.is_absolute() && place.is_file())
+            .collect()
+    }
+}
+
+/// The last output of a program.
+#[derive(Default)]
+struct Tail(String);
+
+impl Tail {
+    fn keep(&mut self, chunk: &str) {
+        self.0.push_str(chunk);
+        let surplus = self.0.len().saturating_sub(TAIL_BYTES);
+        let cut = (surplus..=self.0.len()).find(|&at| self.0.is_char_boundary(at));
+        self.0.drain(..cut.unwrap_or_default());
+    }
+}

@@ -1,0 +1,167 @@
+//! [`ScriptedProcesses`]: programs that say and do what a test wrote down.
+use std::collections::VecDeque;
+use std::future::pending;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use kiln_ports::Processes;
+use kiln_ports::process::{Child, Command, Exit, SpawnError};
+
+/// What a program does when it is started.
+#[derive(Clone, Debug)]
+pub struct Script {
+    output: VecDeque<Vec<u8>>,
+    end: End,
+}
+
+#[derive(Clone, Debug)]
+enum End {
+    Missing,
+    Exits(Exit),
+    Hangs,
+}
+
+impl Script {
+    /// There is no such program.
+    pub fn missing() -> Self {
+        Self {
+            output: VecDeque::new(),
+            end: End::Missing,
+        }
+    }
+
+    /// Ends with this code.
+    pub fn exits(code: i32) -> Self {
+        Self {
+            output: VecDeque::new(),
+            end: End::Exits(Exit::Code(code)),
+        }
+    }
+
+    /// Runs until it is killed.
+    pub fn hangs() -> Self {
+        Self {
+            output: VecDeque::new(),
+            end: End::Hangs,
+        }
+    }
+
+    /// Prints `text` as one block before it ends; may be called again.
+    pub fn says(mut self, text: &str) -> Self {
+        self.output.push_back(text.as_bytes().to_vec());
+        self
+    }
+}
+
+type Answer = dyn Fn(&Command) -> Script + Send + Sync;
+
+/// Asks a closure for every program that is started, and remembers what was started.
+pub struct ScriptedProcesses {
+    answer: Box<Answer>,
+    started: Mutex<Vec<Command>>,
+    killed: Arc<AtomicUsize>,
+}
+
+impl ScriptedProcesses {
+    /// Makes processes that behave as `answer` says. It may also do what the program would do, for
+    /// example write files.
+    pub fn new(answer: impl Fn(&Command) -> Script + Send + Sync + 'static) -> Self {
+        Self {
+            answer: Box::new(answer),
+            started: Mutex::default(),
+            killed: Arc::default(),
+        }
+    }
+
+    /// Returns everything that was started, in order.
+    pub fn started(&self) -> Vec<Command> {
+        self.started
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Returns the command lines that were started: program and arguments, joined by spaces.
+    pub fn lines(&self) -> Vec<String> {
+        let line = |c: &Command| {
+            let program = c.program.display().to_string();
+            [&[program], c.arguments.as_slice()].concat().join(" ")
+        };
+        self.started().iter().map(line).collect()
+    }
+
+    /// Returns how many programs did not end by themselves.
+    pub fn killed(&self) -> usize {
+        self.killed.load(Ordering::Relaxed)
+    }
+}
+
+#[async_trait::async_trait]
+impl Processes for ScriptedProcesses {
+    async fn spawn(&self, command: Command) -> Result<Box<dyn Child>, SpawnError> {
+        let Script { output, end } = (self.answer)(&command);
+        let program = command.program.display().to_string();
+        self.started
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(command);
+        let exit = match end {
+            End::Missing => {
+                return Err(SpawnError {
+                    program,
+                    reason: "no such file".to_owned(),
+                });
+            }
+            End::Exits(exit) => Some(exit),
+            End::Hangs => None,
+        };
+        let killed = Arc::clone(&self.killed);
+        Ok(Box::new(Scripted {
+            output,
+            exit,
+            killed,
+        }))
+    }
+}
+
+struct Scripted {
+    output: VecDeque<Vec<u8>>,
+    exit: Option<Exit>,
+    killed: Arc<AtomicUsize>,
+}
+
+#[async_trait::async_trait]
+impl Child for Scripted {
+    async fn read(&mut self) -> Option<Vec<u8>> {
+        match self.output.pop_front() {
+            Some(block) => Some(block),
+            None => {
+                self.wait().await;
+                None
+            }
+        }
+    }
+
+    async fn wait(&mut self) -> Exit {
+        match self.exit {
+            Some(exit) => exit,
+            None => pending().await,
+        }
+    }
+
+    async fn kill(&mut self, _grace: Duration) {
+        if self.exit.is_none() {
+            self.killed.fetch_add(1, Ordering::Relaxed);
+            self.exit = Some(Exit::Signal);
+        }
+    }
+}
+
+impl Drop for Scripted {
+    fn drop(&mut self) {
+        if self.exit.is_none() {
+            self.killed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
