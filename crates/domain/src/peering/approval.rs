@@ -9,12 +9,22 @@ use super::{DialAnswer, DialFailure};
 /// Wait between two attempts (peer-link.md §4.4).
 const RETRY: Duration = Duration::from_secs(2);
 
+/// How long one question waits for its answer. The connection is silent meanwhile, and what is on the
+/// way may drop it without a word (peer-link.md §11 Q16).
+const PATIENCE: Duration = Duration::from_secs(240);
+
 /// Asks by long poll, again and again, until there is a decision.
 #[derive(Debug)]
 pub(super) enum Approval {
     Ready,
-    Asking(LinkId),
-    Waiting { until: Mono },
+    /// `until` is gone when the question was taken back.
+    Asking {
+        link: LinkId,
+        until: Option<Mono>,
+    },
+    Waiting {
+        until: Mono,
+    },
 }
 
 /// What an answer means for the pairing.
@@ -31,13 +41,14 @@ impl Approval {
         matches!(self, Self::Ready)
     }
 
-    pub(super) fn asking(&mut self, link: LinkId) {
-        *self = Self::Asking(link);
+    pub(super) fn asking(&mut self, link: LinkId, now: Mono) {
+        let until = Some(now + PATIENCE);
+        *self = Self::Asking { link, until };
     }
 
     pub(super) fn link(&self) -> Option<LinkId> {
         match self {
-            Self::Asking(link) => Some(*link),
+            Self::Asking { link, .. } => Some(*link),
             Self::Ready | Self::Waiting { .. } => None,
         }
     }
@@ -69,16 +80,30 @@ impl Approval {
         }
     }
 
-    pub(super) fn handle_timeout(&mut self, now: Mono) {
-        if self.poll_timeout().is_some_and(|until| until <= now) {
-            *self = Self::Ready;
+    /// Returns the connection that is to be given up, if a question waited for too long; it is asked
+    /// again when that is gone.
+    pub(super) fn handle_timeout(&mut self, now: Mono) -> Option<LinkId> {
+        if self.poll_timeout().is_none_or(|until| now < until) {
+            return None;
+        }
+        match self {
+            Self::Ready => None,
+            Self::Asking { link, until } => {
+                *until = None;
+                Some(*link)
+            }
+            Self::Waiting { .. } => {
+                *self = Self::Ready;
+                None
+            }
         }
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Mono> {
         match self {
             Self::Waiting { until } => Some(*until),
-            Self::Ready | Self::Asking(_) => None,
+            Self::Asking { until, .. } => *until,
+            Self::Ready => None,
         }
     }
 }
@@ -92,7 +117,7 @@ mod tests {
 
     fn decide(outcome: Result<(u8, Option<ResponseKind>), DialFailure>) -> (Decision, Approval) {
         let mut approval = Approval::Ready;
-        approval.asking(LinkId(2));
+        approval.asking(LinkId(2), Mono::default());
         let outcome = outcome.map(|(k, kind)| DialAnswer {
             public_key: key(k),
             pin: pin(k),
@@ -146,8 +171,22 @@ mod tests {
             let (decision, mut approval) = decide(outcome);
             assert_eq!(decision, Decision::NotYet);
             assert_eq!(approval.poll_timeout(), Some(Mono(RETRY)));
-            approval.handle_timeout(Mono(RETRY));
+            assert_eq!(approval.handle_timeout(Mono(RETRY)), None);
             assert!(approval.wants_to_dial());
         }
+    }
+
+    #[test]
+    fn a_question_without_an_answer_is_taken_back_once_and_asked_again() {
+        let mut approval = Approval::Ready;
+        approval.asking(LinkId(2), Mono::default());
+        let before = Mono(PATIENCE - Duration::from_millis(1));
+        assert_eq!(approval.handle_timeout(before), None);
+        assert_eq!(approval.handle_timeout(Mono(PATIENCE)), Some(LinkId(2)));
+        assert_eq!(approval.handle_timeout(Mono(PATIENCE)), None);
+        let gone = Err(CloseReason::PeerHungUp.into());
+        let decision = approval.handle_dialled(gone, pin(1), Mono(PATIENCE));
+        assert_eq!(decision, Decision::NotYet);
+        assert_eq!(approval.poll_timeout(), Some(Mono(PATIENCE) + RETRY));
     }
 }

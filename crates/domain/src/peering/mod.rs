@@ -897,7 +897,7 @@ impl Peering {
             Lapse::Lapsed => self.out.push(Effect::BootstrapLapsed),
             Lapse::No => {}
         }
-        self.pairings.handle_timeout(now.mono);
+        self.pairings.handle_timeout(now.mono, &mut self.out);
         self.settle_window();
     }
 
@@ -1001,7 +1001,7 @@ impl Peering {
             connect_back_port: self.listener.bound().map(|(_, port)| port),
             sessions,
         };
-        self.pairings.settle(&dialler, &mut self.out);
+        self.pairings.settle(&dialler, now.mono, &mut self.out);
         let port = self.listener.receiving();
         self.connect_back
             .settle(&self.peers, port, now.mono, &mut self.out);

@@ -247,7 +247,7 @@ impl Pairings {
 
     /// Dials whatever is ready to and has no predecessor that is still being torn down
     /// (peer-link.md §5.3).
-    pub(super) fn settle(&mut self, dialler: &Dialler, out: &mut Out) {
+    pub(super) fn settle(&mut self, dialler: &Dialler, now: Mono, out: &mut Out) {
         for (pin, row) in &mut self.rows {
             if self.closing.values().any(|closing| closing.pin == *pin) {
                 continue;
@@ -257,7 +257,8 @@ impl Pairings {
             match &mut row.runs {
                 Runs::Approval(approval) if approval.wants_to_dial() => {
                     let purpose = Purpose::PairStatus { dashboard_id };
-                    approval.asking(out.dial(endpoint, Vec::new(), Some(*pin), purpose));
+                    let link = out.dial(endpoint, Vec::new(), Some(*pin), purpose);
+                    approval.asking(link, now);
                 }
                 Runs::Client(client)
                     if client.wants_to_dial() && dialler.sessions == Sessions::Dial =>
@@ -407,10 +408,14 @@ impl Pairings {
         }
     }
 
-    pub(super) fn handle_timeout(&mut self, now: Mono) {
+    pub(super) fn handle_timeout(&mut self, now: Mono, out: &mut Out) {
         for row in self.rows.values_mut() {
             match &mut row.runs {
-                Runs::Approval(approval) => approval.handle_timeout(now),
+                Runs::Approval(approval) => {
+                    if let Some(link) = approval.handle_timeout(now) {
+                        out.close(link, None);
+                    }
+                }
                 Runs::Client(client) => client.handle_timeout(now),
             }
         }
