@@ -1,1 +1,99 @@
 //! The command line: arguments to requests, replies to text.
+//!
+//! [`Arguments`] is what can be typed, [`run`] does every verb that a running node answers.
+//! `serve` and `import` work on the state itself and belong to the program. This is the only crate
+//! that prints.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this crate is the face"
+)]
+
+mod args;
+mod client;
+mod exit;
+mod face;
+mod node;
+mod pairing;
+mod pick;
+mod text;
+mod work;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+
+pub use args::{
+    Arguments, Colour, CompileArgs, EnvAction, IdentityAction, InstallArgs, OffloaderAction,
+    PairArgs, ReceiverAction, SecretsChoice, ServeArgs, SettingsAction, Verb, Where, WindowAction,
+};
+pub use client::{Stream, Transport};
+pub use exit::Failure;
+pub use face::{Face, Reader, Shape};
+
+use pairing::Decision;
+
+/// Does a verb that a running node answers, or that needs none. `serve` and `import` are not for
+/// here and are answered as a usage failure.
+pub async fn run(verb: Verb, transport: &impl Transport, face: &mut Face) -> ExitCode {
+    match perform(verb, transport, face).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            face.failed(&failure);
+            failure.code()
+        }
+    }
+}
+
+async fn perform(verb: Verb, transport: &impl Transport, face: &mut Face) -> Result<(), Failure> {
+    match verb {
+        Verb::Status => node::status(transport, face).await,
+        Verb::Identity { action } => node::identity(transport, face, action).await,
+        Verb::Discover => node::discover(transport, face).await,
+        Verb::Pair(wanted) => pairing::pair(transport, face, wanted).await,
+        Verb::Receivers { action } => pairing::receivers(transport, face, action).await,
+        Verb::Offloaders { action } => pairing::offloaders(transport, face, action).await,
+        Verb::Window { action } => pairing::window(transport, face, action).await,
+        Verb::Requests => pairing::requests(transport, face).await,
+        Verb::Approve { id } => pairing::decide(transport, face, &id, Decision::Approve).await,
+        Verb::Reject { id } => pairing::decide(transport, face, &id, Decision::Reject).await,
+        Verb::Devices => work::devices(transport, face).await,
+        Verb::Install(wanted) => work::install(transport, face, wanted).await,
+        Verb::Compile(wanted) => work::compile(transport, face, wanted).await,
+        Verb::Clean { devices, wait } => work::clean(transport, face, devices, wait).await,
+        Verb::Jobs => work::jobs(transport, face).await,
+        Verb::Logs { job, follow } => work::logs(transport, face, &job, follow).await,
+        Verb::Cancel { job } => work::cancel(transport, face, &job).await,
+        Verb::Env { action } => node::env(transport, face, action).await,
+        Verb::Settings { action } => node::settings(transport, face, action).await,
+        Verb::Completions { shell } => {
+            let mut command = Arguments::command();
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut command, "kiln", &mut script);
+            face.print(&String::from_utf8_lossy(&script))
+        }
+        Verb::Man => {
+            let page = manual().map_err(|e| Failure::Broken(e.to_string()))?;
+            face.print(&page)
+        }
+        Verb::Serve(_) | Verb::Import { .. } => Err(Failure::Usage(
+            "This verb does not speak to a running Kiln.".to_owned(),
+        )),
+    }
+}
+
+/// Returns the manual page, one section per verb.
+///
+/// # Errors
+/// When the page cannot be written to memory.
+pub fn manual() -> io::Result<String> {
+    let mut page = Vec::new();
+    let command = Arguments::command();
+    clap_mangen::Man::new(command.clone()).render(&mut page)?;
+    for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
+        let verb = verb.clone().name(format!("kiln-{}", verb.get_name()));
+        clap_mangen::Man::new(verb).render(&mut page)?;
+    }
+    Ok(String::from_utf8_lossy(&page).into_owned())
+}

@@ -1,0 +1,351 @@
+//! What can be typed: every verb, option and help text of `kiln`.
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use kiln_model::{Endpoint, Pin};
+
+/// The build companion for ESPHome: compile on whichever computer is free, flash from here.
+#[derive(Debug, Parser)]
+#[command(
+    name = "kiln",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true
+)]
+#[command(after_help = "\
+Exit codes: 0 done · 1 refused or failed · 2 not understood · 3 no Kiln is running · \
+4 waited too long · 130 interrupted.
+Start with `kiln serve`; then `kiln discover` and `kiln pair`.")]
+pub struct Arguments {
+    /// Print JSON instead of text, with the names of docs/CLI.md
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Keep everything of this Kiln below DIR
+    #[arg(long, global = true, value_name = "DIR", env = "KILN_HOME")]
+    pub home: Option<PathBuf>,
+    /// When to use colour
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
+    pub color: Colour,
+    /// Say less
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// What to do
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// When text is coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run Kiln: compile for paired computers, and serve the other commands
+    Serve(ServeArgs),
+    /// What this Kiln does, and why
+    Status,
+    /// The fingerprint that others compare
+    Identity {
+        /// What to do with it
+        #[command(subcommand)]
+        action: Option<IdentityAction>,
+    },
+    /// Dashboards and Kilns on the network
+    Discover,
+    /// Ask a receiver to compile for this computer
+    Pair(PairArgs),
+    /// Computers that compile for this one
+    Receivers {
+        /// What to do with one
+        #[command(subcommand)]
+        action: Option<ReceiverAction>,
+    },
+    /// Computers that this one compiles for
+    Offloaders {
+        /// What to do with one
+        #[command(subcommand)]
+        action: Option<OffloaderAction>,
+    },
+    /// Whether new offloaders may ask to be paired
+    Window {
+        /// What to do with it
+        #[command(subcommand)]
+        action: WindowAction,
+    },
+    /// Offloaders that ask to be paired
+    Requests,
+    /// Let an offloader that asks use this computer
+    Approve {
+        /// Its id, or the beginning of its pin or label
+        id: String,
+    },
+    /// Refuse an offloader that asks
+    Reject {
+        /// Its id, or the beginning of its pin or label
+        id: String,
+    },
+    /// The devices in your ESPHome folder
+    Devices,
+    /// Compile and flash devices
+    Install(InstallArgs),
+    /// Compile devices without flashing
+    Compile(CompileArgs),
+    /// Remove devices' build files, here and on connected receivers
+    Clean {
+        /// Configuration, or name of the device
+        #[arg(required = true, value_name = "DEVICE")]
+        devices: Vec<String>,
+        /// Wait until it is done
+        #[arg(long)]
+        wait: bool,
+    },
+    /// What was built, is being built and waits
+    Jobs,
+    /// What a job's tools said
+    Logs {
+        /// Job
+        job: String,
+        /// Go on until the job ends
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Stop a job
+    Cancel {
+        /// Job
+        job: String,
+    },
+    /// Installed ESPHome versions
+    Env {
+        /// What to do with them
+        #[command(subcommand)]
+        action: Option<EnvAction>,
+    },
+    /// How this Kiln behaves
+    Settings {
+        /// What to do with them
+        #[command(subcommand)]
+        action: Option<SettingsAction>,
+    },
+    /// Take over identity and pairings of a dashboard that is being retired
+    Import {
+        /// Its configuration folder
+        dir: PathBuf,
+        /// Replace what this Kiln has
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Print completions for a shell
+    Completions {
+        /// Shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    #[command(hide = true)]
+    Man,
+}
+
+/// How to serve.
+#[derive(Debug, Default, Args)]
+pub struct ServeArgs {
+    /// Compile for paired computers (remembered)
+    #[arg(long, overrides_with = "no_receiver")]
+    pub receiver: bool,
+    /// Do not compile for others (remembered)
+    #[arg(long)]
+    pub no_receiver: bool,
+    /// Address or network interface to listen on
+    #[arg(long, value_name = "HOST")]
+    pub listen_host: Option<String>,
+    /// First port to try, of ten; 0 takes any
+    #[arg(long, value_name = "PORT")]
+    pub listen_port: Option<u16>,
+    /// Folder of your ESPHome configurations
+    #[arg(long, value_name = "DIR")]
+    pub esphome_dir: Option<PathBuf>,
+    /// Accept one offloader that presents a one-time key, within 15 minutes; without KEY one is made
+    #[arg(long, value_name = "KEY", num_args = 0..=1, default_missing_value = "")]
+    pub bootstrap_key: Option<String>,
+    /// Address the one-time key may come from; may be given more than once
+    #[arg(long, value_name = "IP", requires = "bootstrap_key")]
+    pub allow_pairing_source: Vec<IpAddr>,
+    /// Where the private key is kept
+    #[arg(long, value_enum, value_name = "WHERE", env = "KILN_SECRETS")]
+    pub secrets: Option<SecretsChoice>,
+    /// Start over with a new identity; every pairing has to be made again
+    #[arg(long)]
+    pub new_identity: bool,
+}
+
+/// Where secrets are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SecretsChoice {
+    /// The system's keyring
+    Keyring,
+    /// Files that only you can read
+    File,
+}
+
+/// What to do with the identity.
+#[derive(Debug, Subcommand)]
+pub enum IdentityAction {
+    /// Make a new key; every computer has to be paired again
+    Rotate,
+}
+
+/// Whom to pair with.
+#[derive(Debug, Args)]
+pub struct PairArgs {
+    /// Where it is; the port is 6055 unless given
+    #[arg(value_name = "HOST[:PORT]")]
+    pub endpoint: Endpoint,
+    /// Its pin, compared by you: asks nothing, and refuses another key
+    #[arg(long)]
+    pub pin: Option<Pin>,
+    /// One-time key that a headless receiver shows
+    #[arg(long)]
+    pub key: Option<String>,
+    /// Your name for it
+    #[arg(long, value_name = "NAME")]
+    pub label: Option<String>,
+}
+
+/// What to do with a receiver.
+#[derive(Debug, Subcommand)]
+pub enum ReceiverAction {
+    /// List them
+    List,
+    /// Forget one
+    Forget {
+        /// Its label, host, or the beginning of its pin
+        receiver: String,
+    },
+    /// Let builds go to one
+    Enable {
+        /// Its label, host, or the beginning of its pin
+        receiver: String,
+    },
+    /// Keep builds away from one
+    Disable {
+        /// Its label, host, or the beginning of its pin
+        receiver: String,
+    },
+    /// Change where one is; it is asked for its key first
+    Endpoint {
+        /// Its label, host, or the beginning of its pin
+        receiver: String,
+        /// Where it is now
+        #[arg(value_name = "HOST[:PORT]")]
+        endpoint: Endpoint,
+    },
+}
+
+/// What to do with an offloader.
+#[derive(Debug, Subcommand)]
+pub enum OffloaderAction {
+    /// List them
+    List,
+    /// Forget one and end its session
+    Forget {
+        /// Its id, label, or the beginning of its pin
+        offloader: String,
+    },
+}
+
+/// What to do with the pairing window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum WindowAction {
+    /// Hear new requests for five minutes
+    Open,
+    /// Stop hearing them
+    Close,
+    /// Whether it is open
+    Status,
+}
+
+/// Where to build.
+#[derive(Debug, Default, Args)]
+pub struct Where {
+    /// Build on this computer
+    #[arg(long, conflicts_with = "on")]
+    pub local: bool,
+    /// Build on this receiver and no other
+    #[arg(long, value_name = "RECEIVER")]
+    pub on: Option<String>,
+}
+
+/// What to install.
+#[derive(Debug, Args)]
+pub struct InstallArgs {
+    /// Configuration, or name of the device
+    #[arg(required = true, value_name = "DEVICE")]
+    pub devices: Vec<String>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap would take the text for help")]
+    pub place: Where,
+    /// Flash over the network (OTA), to an address, or through a serial port
+    #[arg(long, value_name = "OTA|ADDRESS|PATH", default_value = "OTA")]
+    pub port: String,
+    /// Wait until it is done, showing how far it is
+    #[arg(long)]
+    pub wait: bool,
+}
+
+/// What to compile.
+#[derive(Debug, Args)]
+pub struct CompileArgs {
+    /// Configuration, or name of the device
+    #[arg(required = true, value_name = "DEVICE")]
+    pub devices: Vec<String>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap would take the text for help")]
+    pub place: Where,
+    /// Wait until it is done, showing how far it is
+    #[arg(long)]
+    pub wait: bool,
+}
+
+/// What to do with ESPHome versions.
+#[derive(Debug, Subcommand)]
+pub enum EnvAction {
+    /// List them
+    List,
+    /// Install one
+    Install {
+        /// Version, for example 2026.10.0; without it the newest
+        version: Option<String>,
+    },
+    /// Remove build files and toolchains, here or on a receiver
+    Reset {
+        /// This receiver
+        #[arg(long, value_name = "RECEIVER")]
+        on: Option<String>,
+    },
+}
+
+/// What to do with settings.
+#[derive(Debug, Subcommand)]
+pub enum SettingsAction {
+    /// Show all, or one
+    Get {
+        /// Name
+        name: Option<String>,
+    },
+    /// Change some; none is changed when one is wrong
+    Set {
+        /// For example `include_local=true`
+        #[arg(required = true, value_name = "NAME=VALUE")]
+        changes: Vec<String>,
+    },
+}

@@ -1,0 +1,50 @@
+//! [`Failure`]: why a command did not do it, with the exit code and the next step.
+use std::process::ExitCode;
+
+use kiln_model::RequestError;
+
+/// Why a command did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The node refused, or a job failed: 1.
+    Refused(RequestError),
+    /// A job that was waited for did not complete: 1. The text names it.
+    Job(String),
+    /// The arguments do not fit what there is: 2.
+    Usage(String),
+    /// No node runs: 3.
+    NoNode(String),
+    /// The node went away meanwhile, or speaks another version: 1.
+    Broken(String),
+}
+
+impl Failure {
+    /// Returns the exit code (docs/CLI.md).
+    pub fn code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Failure::Refused(_) | Failure::Job(_) | Failure::Broken(_) => 1,
+            Failure::Usage(_) => 2,
+            Failure::NoNode(_) => 3,
+        })
+    }
+
+    /// Returns the sentence and the next step; the latter may be empty.
+    pub fn words(&self) -> (&str, &str) {
+        match self {
+            Failure::Refused(error) => (&error.message, &error.hint),
+            Failure::Job(text) | Failure::Usage(text) | Failure::Broken(text) => (text, ""),
+            Failure::NoNode(text) => (text, "Start one with `kiln serve`."),
+        }
+    }
+
+    /// Returns the stable code for `--json`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Failure::Refused(error) => error.code.word(),
+            Failure::Job(_) => "job_failed",
+            Failure::Usage(_) => "usage",
+            Failure::NoNode(_) => "no_node",
+            Failure::Broken(_) => "connection_lost",
+        }
+    }
+}

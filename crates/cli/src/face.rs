@@ -1,0 +1,127 @@
+//! [`Face`]: where output goes and how: text or JSON, terminal or pipe.
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use serde_json::Value;
+
+use crate::exit::Failure;
+
+/// How output is shaped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// For people.
+    Text,
+    /// One JSON document per result.
+    Json,
+}
+
+/// Whether something that comes out is read by a person right now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// A terminal: progress may be redrawn.
+    Terminal,
+    /// A pipe or file.
+    Pipe,
+}
+
+/// The three streams of a command.
+pub struct Face {
+    /// Results.
+    pub out: Box<dyn Write + Send>,
+    /// Progress and errors.
+    pub err: Box<dyn Write + Send>,
+    /// Answers to questions.
+    pub input: Box<dyn BufRead + Send>,
+    /// Who reads `out`.
+    pub reader: Reader,
+    /// Shape of results.
+    pub shape: Shape,
+    /// Notices are left out.
+    pub quiet: bool,
+}
+
+impl Face {
+    /// Returns the streams of this process.
+    pub fn of_process(shape: Shape, quiet: bool) -> Self {
+        let reader = if io::stdout().is_terminal() {
+            Reader::Terminal
+        } else {
+            Reader::Pipe
+        };
+        Self {
+            out: Box::new(anstream::stdout()),
+            err: Box::new(anstream::stderr()),
+            input: Box::new(io::BufReader::new(io::stdin())),
+            reader,
+            shape,
+            quiet,
+        }
+    }
+
+    /// Prints a result: `json` as it is, or what `text` makes for people.
+    pub(crate) fn result(
+        &mut self,
+        json: impl FnOnce() -> Value,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        let shown = match self.shape {
+            Shape::Json => format!("{}\n", json()),
+            Shape::Text => text(),
+        };
+        self.print(&shown)
+    }
+
+    /// Prints text as it is.
+    pub(crate) fn print(&mut self, text: &str) -> Result<(), Failure> {
+        // A reader that went away (`kiln jobs | head`) ends the command quietly.
+        let written = self
+            .out
+            .write_all(text.as_bytes())
+            .and_then(|()| self.out.flush());
+        written.map_err(|e| Failure::Broken(format!("The output cannot be written: {e}.")))
+    }
+
+    /// Prints a sentence for people that is no result; left out with `--quiet` and `--json`.
+    pub(crate) fn notice(&mut self, text: &str) -> Result<(), Failure> {
+        if self.quiet || self.shape == Shape::Json {
+            return Ok(());
+        }
+        self.print(&format!("{text}\n"))
+    }
+
+    /// Asks a question that is answered with yes or no; anything but `y` or `yes` is no.
+    pub(crate) fn ask(&mut self, question: &str) -> Result<Answer, Failure> {
+        self.print(&format!("{question} [y/N] "))?;
+        let mut answer = String::new();
+        if self.input.read_line(&mut answer).is_err() {
+            return Ok(Answer::No);
+        }
+        Ok(match answer.trim().to_lowercase().as_str() {
+            "y" | "yes" => Answer::Yes,
+            _ => Answer::No,
+        })
+    }
+
+    /// Reports a failure on the error stream, in the shape of the results.
+    pub fn failed(&mut self, failure: &Failure) {
+        let (message, hint) = failure.words();
+        let text = match self.shape {
+            Shape::Json => {
+                let body = serde_json::json!({
+                    "error": { "code": failure.word(), "message": message, "hint": hint },
+                });
+                format!("{body}\n")
+            }
+            Shape::Text if hint.is_empty() => format!("kiln: {message}\n"),
+            Shape::Text => format!("kiln: {message}\n      {hint}\n"),
+        };
+        // There is nowhere left to tell that this failed.
+        let _ = self.err.write_all(text.as_bytes());
+    }
+}
+
+/// Yes or no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Yes,
+    No,
+}

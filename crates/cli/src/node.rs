@@ -1,0 +1,283 @@
+//! Verbs about this node: status, identity, discover, env, settings.
+use kiln_ipc::reply_json;
+use kiln_model::{
+    Availability, AvailabilityReason, EnvironmentState, LinkState, PinEmoji, Reply, Request, View,
+    WindowView,
+};
+use serde_json::json;
+
+use crate::args::{EnvAction, IdentityAction, SettingsAction};
+use crate::client::{Client, Transport};
+use crate::exit::Failure;
+use crate::face::Face;
+use crate::pick;
+use crate::text::{safe, size, table};
+
+/// Asks for the read model.
+pub(crate) async fn view(client: &mut Client) -> Result<Box<View>, Failure> {
+    match client.ask(Request::Status).await? {
+        Reply::Status(view) => Ok(view),
+        _ => Err(unexpected()),
+    }
+}
+
+/// An answer that does not belong to the question.
+pub(crate) fn unexpected() -> Failure {
+    Failure::Broken("The running Kiln gave an answer that does not fit.".to_owned())
+}
+
+pub(crate) async fn status(transport: &impl Transport, face: &mut Face) -> Result<(), Failure> {
+    let mut client = Client::connect(transport).await?;
+    let view = view(&mut client).await?;
+    face.result(|| kiln_ipc::view_json(&view), || status_text(&view))
+}
+
+fn status_text(view: &View) -> String {
+    let mut text = String::new();
+    let mut line = |words: String| {
+        text.push_str(&words);
+        text.push('\n');
+    };
+    line(match (view.availability, view.listening) {
+        (Availability::Open, Some(port)) => {
+            format!("Compiling for others: ready, listening on port {port}.")
+        }
+        (Availability::Open, None) => "Compiling for others: ready, but not listening.".to_owned(),
+        (Availability::Closed(AvailabilityReason::UserOff), _) => {
+            "Compiling for others: off. `kiln settings set receiver=true` switches it on."
+                .to_owned()
+        }
+        (Availability::Closed(AvailabilityReason::Ready), _) => {
+            "Compiling for others: not now.".to_owned()
+        }
+    });
+    line(match &view.identity.esphome_version {
+        Some(version) => format!("ESPHome {version} for your own builds."),
+        None => "No ESPHome is installed. `kiln env install` installs the newest.".to_owned(),
+    });
+    if let WindowView::Open { seconds_left } = view.window {
+        line(format!(
+            "New offloaders may ask for {seconds_left} more seconds."
+        ));
+    }
+    let running = view
+        .jobs
+        .iter()
+        .filter(|job| !job.status.is_final())
+        .count();
+    line(format!(
+        "{running} jobs under way, {} receivers, {} offloaders.",
+        view.pairings.len(),
+        view.peers.len()
+    ));
+    for request in &view.pending {
+        line(format!(
+            "{} asks to be paired; `kiln requests` shows its fingerprint.",
+            safe(request.label.as_str())
+        ));
+    }
+    for alert in &view.alerts {
+        line(format!(
+            "{} needs you: {}",
+            safe(alert.label.as_str()),
+            alert_text(alert.kind)
+        ));
+    }
+    for notice in &view.notices {
+        line(safe(notice));
+    }
+    text
+}
+
+pub(crate) fn alert_text(kind: kiln_model::AlertKind) -> &'static str {
+    match kind {
+        kiln_model::AlertKind::PinMismatch => {
+            "another key answers there. If that is right, forget it and pair again."
+        }
+        kiln_model::AlertKind::PeerRevoked => {
+            "it does not know this computer any more. Pair again."
+        }
+        kiln_model::AlertKind::Superseded => {
+            "another Kiln with the same identity took over. Stop that one, then pair again."
+        }
+    }
+}
+
+pub(crate) async fn identity(
+    transport: &impl Transport,
+    face: &mut Face,
+    action: Option<IdentityAction>,
+) -> Result<(), Failure> {
+    let mut client = Client::connect(transport).await?;
+    if let Some(IdentityAction::Rotate) = action {
+        client.ask(Request::RotateIdentity).await?;
+    }
+    let view = view(&mut client).await?;
+    let identity = &view.identity;
+    let json = || kiln_ipc::view_json(&view)["identity"].clone();
+    face.result(json, || {
+        format!(
+            "{}\nid            {}\nname          {}\n",
+            fingerprint(identity.pin),
+            identity.dashboard_id,
+            safe(identity.friendly_name.as_str())
+        )
+    })
+}
+
+/// Returns a pin as people compare it: seven emoji, their names, the whole hash.
+pub(crate) fn fingerprint(pin: kiln_model::Pin) -> String {
+    let emoji: PinEmoji = pin.emoji();
+    let grouped = pin.grouped();
+    let (first, second) = grouped.split_at(48);
+    format!(
+        "emoji         {emoji}\nnames         {}\nfingerprint   {}\n              {}",
+        emoji.names(),
+        first.trim_end(),
+        second
+    )
+}
+
+pub(crate) async fn discover(transport: &impl Transport, face: &mut Face) -> Result<(), Failure> {
+    let mut client = Client::connect(transport).await?;
+    let view = view(&mut client).await?;
+    let json = || kiln_ipc::view_json(&view)["discovered"].clone();
+    face.result(json, || {
+        if view.discovered.is_empty() {
+            return "Nobody was seen on the network yet. `kiln pair HOST` works with an address, too.\n"
+                .to_owned();
+        }
+        let known = |pin| view.pairings.iter().any(|p| Some(p.pairing.pin) == pin);
+        let rows: Vec<Vec<String>> = view
+            .discovered
+            .iter()
+            .map(|host| {
+                let receives = host.endpoint.as_ref().map(ToString::to_string);
+                vec![
+                    safe(host.friendly_name.as_str()),
+                    receives.unwrap_or_else(|| "does not receive".to_owned()),
+                    safe(&host.esphome_version),
+                    host.pin.map(|pin| pin.short()).unwrap_or_default(),
+                    if known(host.pin) { "paired".to_owned() } else { String::new() },
+                ]
+            })
+            .collect();
+        table(&["NAME", "ADDRESS", "ESPHOME", "PIN", ""], &rows)
+    })
+}
+
+pub(crate) async fn env(
+    transport: &impl Transport,
+    face: &mut Face,
+    action: Option<EnvAction>,
+) -> Result<(), Failure> {
+    let mut client = Client::connect(transport).await?;
+    let reply = match action {
+        None | Some(EnvAction::List) => client.ask(Request::Environments).await?,
+        Some(EnvAction::Install { version }) => {
+            let wanted = version.unwrap_or_default();
+            client.ask(Request::InstallEnvironment(wanted)).await?
+        }
+        Some(EnvAction::Reset { on }) => {
+            let pin = match on {
+                Some(wanted) => {
+                    let view = view(&mut client).await?;
+                    Some(pick::receiver(&view.pairings, &wanted)?.pairing.pin)
+                }
+                None => None,
+            };
+            client.ask(Request::ResetEnvironment(pin)).await?
+        }
+    };
+    face.result(|| reply_json(&reply), || environments_text(&reply))
+}
+
+fn environments_text(reply: &Reply) -> String {
+    let Reply::Environments(environments) = reply else {
+        return match reply {
+            Reply::Jobs(jobs) => jobs
+                .iter()
+                .map(|job| format!("Job {} does it.\n", job.id))
+                .collect(),
+            _ => "Done.\n".to_owned(),
+        };
+    };
+    if environments.is_empty() {
+        return "No ESPHome is installed. `kiln env install` installs the newest.\n".to_owned();
+    }
+    let rows: Vec<Vec<String>> = environments
+        .iter()
+        .map(|environment| {
+            let state = match &environment.state {
+                EnvironmentState::Ready => "ready".to_owned(),
+                EnvironmentState::Installing(step) => format!("installing: {}", safe(step)),
+                EnvironmentState::Broken(why) => format!("broken: {}", safe(why)),
+            };
+            vec![
+                environment.version.to_string(),
+                if environment.installed {
+                    "own builds".to_owned()
+                } else {
+                    String::new()
+                },
+                environment.size_bytes.map(size).unwrap_or_default(),
+                state,
+            ]
+        })
+        .collect();
+    table(&["VERSION", "USED FOR", "SIZE", "STATE"], &rows)
+}
+
+pub(crate) async fn settings(
+    transport: &impl Transport,
+    face: &mut Face,
+    action: Option<SettingsAction>,
+) -> Result<(), Failure> {
+    let mut client = Client::connect(transport).await?;
+    let (request, only) = match action {
+        None => (Request::Settings, None),
+        Some(SettingsAction::Get { name }) => (Request::Settings, name),
+        Some(SettingsAction::Set { changes }) => {
+            let mut pairs = Vec::new();
+            for change in changes {
+                let Some((name, value)) = change.split_once('=') else {
+                    return Err(Failure::Usage(format!(
+                        "{change:?} is no change; write it as NAME=VALUE."
+                    )));
+                };
+                pairs.push((name.trim().to_owned(), value.to_owned()));
+            }
+            (Request::SetSettings(pairs), None)
+        }
+    };
+    let mut reply = client.ask(request).await?;
+    if matches!(reply, Reply::Done) {
+        reply = client.ask(Request::Settings).await?;
+    }
+    let all = reply_json(&reply)["settings"].clone();
+    match only {
+        None => face.result(
+            || all.clone(),
+            || {
+                let rows = all.as_object().into_iter().flatten();
+                rows.map(|(name, value)| format!("{name} = {value}\n"))
+                    .collect()
+            },
+        ),
+        Some(name) => match all.get(&name) {
+            Some(value) => face.result(|| json!({ name.as_str(): value }), || format!("{value}\n")),
+            None => Err(Failure::Usage(format!("There is no setting {name:?}."))),
+        },
+    }
+}
+
+/// Returns a link's state in words.
+pub(crate) fn link_text(link: &LinkState) -> String {
+    match link {
+        LinkState::Connected => "connected".to_owned(),
+        LinkState::Connecting(error) if error.is_empty() => "connecting".to_owned(),
+        LinkState::Connecting(error) => format!("connecting ({})", safe(error)),
+        LinkState::Orphaned => "stopped, needs you".to_owned(),
+        LinkState::AwaitingApproval => "waits to be approved".to_owned(),
+    }
+}
