@@ -8,6 +8,7 @@ pub mod devices;
 mod dialer;
 mod download;
 pub mod environments;
+pub mod import;
 mod interpreter;
 mod job_log;
 mod link_task;

@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod control;
+pub mod dashboard;
 pub mod discovery;
 pub mod net;
 pub mod process;
@@ -13,6 +14,7 @@ pub mod store;
 
 pub use clock::Clock;
 pub use control::Control;
+pub use dashboard::DashboardFiles;
 pub use discovery::Discovery;
 pub use net::Net;
 pub use process::Processes;

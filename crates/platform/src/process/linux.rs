@@ -51,6 +51,20 @@ fn fits(pid: Pid, belongs: &Belongs) -> bool {
     belongs.fits(session, &environment)
 }
 
+/// Returns the command lines of other processes, arguments separated by spaces.
+pub(super) fn command_lines() -> Vec<String> {
+    let me = getpid().as_raw_nonzero().to_string();
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let line = |entry: fs::DirEntry| {
+        let bytes = fs::read(entry.path().join("cmdline")).ok()?;
+        let text = String::from_utf8_lossy(&bytes).replace('\0', " ");
+        (entry.file_name().to_str() != Some(&me)).then_some(text)
+    };
+    entries.filter_map(|e| line(e.ok()?)).collect()
+}
+
 /// Lowest CPU priority, and with it the lowest best-effort I/O priority (ioprio_set(2): it follows
 /// the nice value unless set). Where the kernel schedules sessions as groups, the nice value counts
 /// only within the session, and that of the group is set too (sched(7)).

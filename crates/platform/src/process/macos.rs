@@ -7,13 +7,7 @@ use super::os::Belongs;
 
 /// Sends a signal to every living process that belongs, and returns how many there were.
 pub(super) fn signal_all(belongs: &Belongs, signal: Signal) -> usize {
-    let listing = Command::new("/bin/ps")
-        .args(["-axwwE", "-o", "pid=,state=,command="])
-        .env_clear()
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output();
-    let listing = listing.map(|o| o.stdout).unwrap_or_default();
+    let listing = ps(["-axwwE", "-o", "pid=,state=,command="]);
     let signalled = listing.split(|b| *b == b'\n').filter(|line| {
         living(line).is_some_and(|pid| {
             pid != getpid()
@@ -30,6 +24,27 @@ fn living(line: &[u8]) -> Option<Pid> {
     let mut fields = text.split_ascii_whitespace();
     let pid = Pid::from_raw(fields.next()?.parse().ok()?)?;
     (!fields.next()?.starts_with('Z')).then_some(pid)
+}
+
+/// Returns the command lines of other processes.
+pub(super) fn command_lines() -> Vec<String> {
+    let me = format!("{} ", getpid().as_raw_nonzero());
+    let listing = ps(["-axww", "-o", "pid=,command="]);
+    let lines = listing.split(|b| *b == b'\n').map(String::from_utf8_lossy);
+    lines
+        .filter(|line| !line.trim_start().starts_with(&me))
+        .map(Into::into)
+        .collect()
+}
+
+fn ps<const N: usize>(arguments: [&str; N]) -> Vec<u8> {
+    let listing = Command::new("/bin/ps")
+        .args(arguments)
+        .env_clear()
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output();
+    listing.map(|o| o.stdout).unwrap_or_default()
 }
 
 /// Lowest CPU priority. Best effort: a tree at normal priority still builds.

@@ -73,6 +73,11 @@ impl Processes for OsProcesses {
     }
 }
 
+/// Returns the command lines of the processes that can be seen; empty if none can.
+pub(crate) fn command_lines() -> Vec<String> {
+    os::command_lines()
+}
+
 fn exit(status: std::io::Result<ExitStatus>) -> Exit {
     match status.ok().and_then(|s| s.code()) {
         Some(code) => Exit::Code(code),

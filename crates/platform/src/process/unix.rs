@@ -11,6 +11,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe::Receiver;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+pub(super) use super::table::command_lines;
 use super::table::{self, signal_all};
 use super::{AFTERMATH, BLOCK, GIVE_UP, exit};
 

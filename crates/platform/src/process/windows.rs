@@ -22,6 +22,20 @@ pub(super) async fn reap(_mark: String) -> usize {
     std::future::ready(0).await
 }
 
+/// Returns the command lines of processes, as the system's own shell lists them.
+pub(super) fn command_lines() -> Vec<String> {
+    let script = "Get-CimInstance Win32_Process | Where-Object ProcessId -ne $PID \
+        | ForEach-Object CommandLine";
+    let listing = std::process::Command::new("powershell.exe")
+        .args(["-NoProfile", "-NonInteractive", "-Command", script])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output();
+    let listing = listing.map(|o| o.stdout).unwrap_or_default();
+    let lines = String::from_utf8_lossy(&listing);
+    lines.lines().map(str::to_owned).collect()
+}
+
 /// A program and its descendants.
 pub(super) struct Running {
     job: Box<dyn ChildWrapper>,
