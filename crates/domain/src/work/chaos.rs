@@ -296,6 +296,9 @@ impl World {
         } else {
             assert!(!self.ends.contains_key(&id), "a final job lives again");
         }
+        if stored.cancel_requested && status.is_final() {
+            assert_eq!(status, JobStatus::Cancelled, "a cancel lost");
+        }
         match status {
             JobStatus::Completed => {
                 self.completed.insert(id.clone());
