@@ -7,7 +7,7 @@ use kiln_ports::Secrets;
 use kiln_ports::secrets::{SecretBytes, SecretsError};
 
 /// In which direction a key is trusted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Direction {
     /// It may send us work.
     Offloader,
@@ -29,7 +29,9 @@ pub(crate) async fn set(
     pin: Pin,
     key: PublicKey,
 ) -> Result<(), SecretsError> {
-    secrets.store(&name(direction, pin), SecretBytes::new(key.0.to_vec())).await
+    secrets
+        .store(&name(direction, pin), SecretBytes::new(key.0.to_vec()))
+        .await
 }
 
 /// Ends the trust in a key.
@@ -57,7 +59,14 @@ pub(crate) async fn trusted(
         }
     }
     for pairing in pairings {
-        if is_set(secrets, Direction::Receiver, pairing.pin, pairing.public_key).await? {
+        if is_set(
+            secrets,
+            Direction::Receiver,
+            pairing.pin,
+            pairing.public_key,
+        )
+        .await?
+        {
             kept.1.push(pairing);
         } else {
             problems.push(distrust("receiver", pairing.label.as_str(), pairing.pin));

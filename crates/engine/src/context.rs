@@ -1,18 +1,22 @@
 //! [`Context`]: what every step of a job needs of the engine.
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kiln_domain::Event;
-use kiln_model::{JobId, Settings};
+use kiln_domain::{Event, work};
+use kiln_esphome::{Invocation, Launcher, Purpose};
+use kiln_model::{EsphomeVersion, JobId, Settings};
+use kiln_ports::process::{Command, Priority};
 use kiln_ports::{Clock, Processes, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::devices::Devices;
 use crate::environments::Environments;
 use crate::links::Links;
-use crate::node::Surroundings;
+use crate::node::Site;
 use crate::outputs::Outputs;
+use crate::received::ReceivedTrees;
+use crate::roster::Roster;
 use crate::tool::Stop;
 
 /// Shared by all steps.
@@ -20,11 +24,12 @@ pub(crate) struct Context {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) processes: Arc<dyn Processes>,
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) links: Arc<Links>,
-    pub(crate) outputs: Arc<Outputs>,
-    pub(crate) environments: Arc<Environments>,
-    pub(crate) devices: Arc<Devices>,
-    pub(crate) surroundings: Surroundings,
+    pub(crate) links: Links,
+    pub(crate) outputs: Outputs,
+    pub(crate) environments: Environments,
+    pub(crate) roster: Roster,
+    pub(crate) received: ReceivedTrees,
+    pub(crate) site: Site,
     pub(crate) settings: watch::Sender<Settings>,
     pub(crate) events: mpsc::Sender<Event>,
 }
@@ -37,23 +42,70 @@ impl Context {
         }
     }
 
+    /// Tells the domain which environments there are now.
+    pub(crate) async fn tell_environments(&self) {
+        let found = self.environments.scan().await;
+        self.tell(Event::Work(work::Event::EnvironmentsChanged(found)))
+            .await;
+    }
+
     /// Returns the settings in force.
     pub(crate) fn settings(&self) -> Settings {
         self.settings.borrow().clone()
     }
+
+    /// Returns the folder of the owner's configurations.
+    pub(crate) fn esphome_dir(&self) -> PathBuf {
+        let set = self.settings.borrow().esphome_dir.clone();
+        match set.strip_prefix("~/") {
+            Some(rest) => self.site.home.join(rest),
+            None if set.is_empty() => self.site.home.join("esphome"),
+            None => PathBuf::from(set),
+        }
+    }
+
+    /// Returns how a version is started, `None` being the one for own builds; or what is missing.
+    pub(crate) fn launcher(
+        &self,
+        version: Option<&EsphomeVersion>,
+    ) -> Result<(EsphomeVersion, Launcher), String> {
+        self.environments
+            .launcher(version)
+            .ok_or_else(|| match version {
+                Some(version) => format!("ESPHome {version} is not installed"),
+                None => "No ESPHome is installed; run `kiln env install` first.".to_owned(),
+            })
+    }
+
+    /// Returns the command for an invocation: program, environment and priority.
+    pub(crate) fn command(
+        &self,
+        version: Option<&EsphomeVersion>,
+        invocation: &Invocation<'_>,
+        purpose: Purpose<'_>,
+    ) -> Result<Command, String> {
+        let (_, launcher) = self.launcher(version)?;
+        Ok(Command {
+            arguments: launcher.arguments(invocation),
+            program: launcher.program,
+            environment: self.site.surroundings.environment(purpose),
+            directory: self.site.scratch.clone(),
+            priority: match purpose {
+                Purpose::Own | Purpose::Provision => Priority::Normal,
+                Purpose::Received { .. } => Priority::Background,
+            },
+        })
+    }
 }
 
 /// The running step of each job. Owns the tasks: [`Steps::finish`] waits for all of them.
+#[derive(Default)]
 pub(crate) struct Steps {
     tasks: JoinSet<()>,
     stops: Arc<Mutex<HashMap<JobId, watch::Sender<bool>>>>,
 }
 
 impl Steps {
-    pub(crate) fn new() -> Self {
-        Self { tasks: JoinSet::new(), stops: Arc::default() }
-    }
-
     /// Starts a step of a job. A step that is still running for the same job goes on; its stop
     /// handle is replaced, since the domain never has two steps of one job at a time.
     pub(crate) fn start<F>(&mut self, job: &JobId, step: impl FnOnce(Stop) -> F)
@@ -71,7 +123,10 @@ impl Steps {
         self.tasks.spawn(async move {
             step.await;
             let mut stops = lock(&stops);
-            if stops.get(&id).is_some_and(|current| current.same_channel(&held)) {
+            if stops
+                .get(&id)
+                .is_some_and(|current| current.same_channel(&held))
+            {
                 stops.remove(&id);
             }
         });

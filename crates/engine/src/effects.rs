@@ -9,7 +9,7 @@ use kiln_ports::store::Change;
 
 use crate::anchors::{self, Direction};
 use crate::blocking::blocking;
-use crate::node::{Ended, Node};
+use crate::node::{Ended, Link, Node};
 use crate::runtime::RETRY;
 use crate::unsaved::Unsaved;
 use crate::{identity, records, steps};
@@ -21,8 +21,9 @@ impl Node {
             Effect::Reply(id, reply) => self.control.reply(id, reply),
             Effect::SaveSettings(settings) => {
                 let rows = records::settings_rows(&settings).map_err(|e| e.to_string())?;
-                self.keep(rows.into_iter().map(Change::Put).collect()).await?;
-                self.use_settings(*settings).await;
+                self.keep(rows.into_iter().map(Change::Put).collect())
+                    .await?;
+                self.use_settings(*settings);
             }
             Effect::ShutDown => self.ended = Some(Ended::Asked),
             Effect::Peering(effect) => self.perform_peering(effect).await?,
@@ -32,23 +33,41 @@ impl Node {
     }
 
     async fn perform_peering(&mut self, effect: peering::Effect) -> Result<(), String> {
-        let links = Arc::clone(&self.context.links);
+        let links = self.context.links.clone();
         match effect {
             peering::Effect::Listen => {
+                self.link = Link::Binding;
                 let settings = self.context.settings();
                 links.listen(&settings.listen_host, settings.listen_port);
             }
-            peering::Effect::StopListening => links.stop_listening(),
+            peering::Effect::StopListening => {
+                self.link = Link::Unbound;
+                links.stop_listening();
+            }
             peering::Effect::Advertise(advert) => self.advertise(advert).await,
-            peering::Effect::Answer { link, kind, reason, facts, requires_pairing_key, admit } => {
+            peering::Effect::Answer {
+                link,
+                kind,
+                reason,
+                facts,
+                requires_pairing_key,
+                admit,
+            } => {
                 links.answer(link, kind, reason, facts, requires_pairing_key, admit);
             }
-            peering::Effect::Dial { link, endpoint, skip, expect, purpose } => {
+            peering::Effect::Dial {
+                link,
+                endpoint,
+                skip,
+                expect,
+                purpose,
+            } => {
                 links.dial(link, endpoint, skip, expect, purpose);
             }
             peering::Effect::Close { link, terminate } => links.close(link, terminate),
             peering::Effect::SavePeer(peer) => {
-                self.trust(Direction::Offloader, peer.pin, peer.public_key).await?;
+                self.trust(Direction::Offloader, peer.pin, peer.public_key)
+                    .await?;
                 let row = records::peer_row(&peer).map_err(|e| e.to_string())?;
                 self.keep(vec![Change::Put(row)]).await?;
             }
@@ -57,13 +76,15 @@ impl Node {
                 self.keep(vec![delete(records::PEER, id.as_str())]).await?;
             }
             peering::Effect::SavePairing(pairing) => {
-                self.trust(Direction::Receiver, pairing.pin, pairing.public_key).await?;
+                self.trust(Direction::Receiver, pairing.pin, pairing.public_key)
+                    .await?;
                 let row = records::pairing_row(&pairing).map_err(|e| e.to_string())?;
                 self.keep(vec![Change::Put(row)]).await?;
             }
             peering::Effect::ForgetPairing(pin) => {
                 self.distrust(Direction::Receiver, pin).await?;
-                self.keep(vec![delete(records::PAIRING, &pin.to_string())]).await?;
+                self.keep(vec![delete(records::PAIRING, &pin.to_string())])
+                    .await?;
             }
             peering::Effect::RotateIdentity => self.rotate().await,
             peering::Effect::SessionUp(session) => {
@@ -99,7 +120,8 @@ impl Node {
                 context.outputs.forget(&job);
                 self.keep(vec![delete(records::JOB, job.as_str())]).await?;
                 let path = context.store.log_path(&job);
-                self.steps.start_free(async move { remove_file(&path).await });
+                self.steps
+                    .start_free(async move { remove_file(&path).await });
             }
             work::Effect::Send(link, message) => context.links.send(link, message),
             work::Effect::Note(job, text) => context.outputs.note(&job, &text).await,
@@ -107,7 +129,7 @@ impl Node {
             work::Effect::ViewChanged => {}
             work::Effect::ScanDevices => self.scan_devices(),
             work::Effect::MakeBundle(job, configuration) => {
-                let blob = self.new_blob("bundle");
+                let blob = new_blob("bundle")?;
                 self.steps.start(&job.clone(), |stop| {
                     steps::bundle(context, job, configuration, blob, stop)
                 });
@@ -115,7 +137,7 @@ impl Node {
             work::Effect::Upload(link, header, blob) => context.links.upload(link, *header, blob),
             work::Effect::StopUpload(link, wire_job) => context.links.stop_upload(link, &wire_job),
             work::Effect::Download(link, wire_job) => {
-                let blob = self.new_blob("artifacts");
+                let blob = new_blob("artifacts")?;
                 context.links.download(link, wire_job, blob);
             }
             work::Effect::Materialise(job, configuration, blob) => {
@@ -128,7 +150,12 @@ impl Node {
                     steps::flash(context, job, configuration, port, stop)
                 });
             }
-            work::Effect::Prepare { job, pin, configuration, bundle } => {
+            work::Effect::Prepare {
+                job,
+                pin,
+                configuration,
+                bundle,
+            } => {
                 self.steps.start(&job.clone(), |stop| {
                     steps::prepare(context, job, pin, configuration, bundle, stop)
                 });
@@ -137,11 +164,14 @@ impl Node {
                 context.links.submission_settled(pin, &wire_job);
             }
             work::Effect::ServeArtifacts(link, wire_job, tree) => {
-                let packed = self.new_blob("packed");
-                self.steps.start_free(steps::serve_artifacts(context, link, wire_job, tree, packed));
+                let packed = new_blob("packed")?;
+                self.steps.start_free(steps::serve_artifacts(
+                    context, link, wire_job, tree, packed,
+                ));
             }
             work::Effect::Sweep { older_than, keep } => {
-                self.steps.start_free(steps::sweep(context, older_than, keep));
+                self.steps
+                    .start_free(steps::sweep(context, older_than, keep));
             }
             work::Effect::Provision(job, version) => {
                 self.steps.start(&job.clone(), |stop| {
@@ -149,11 +179,24 @@ impl Node {
                 });
             }
             work::Effect::InstallEnvironment(version) => {
-                self.steps.start_free(steps::install_environment(context, version));
+                self.steps
+                    .start_free(steps::install_environment(context, version));
             }
-            work::Effect::Build { job, kind, tree, version, bootloader } => {
+            work::Effect::Build {
+                job,
+                kind,
+                tree,
+                version,
+                bootloader,
+            } => {
                 self.steps.start(&job.clone(), |stop| {
-                    let build = steps::Build { job, kind, tree, version, bootloader };
+                    let build = steps::Build {
+                        job,
+                        kind,
+                        tree,
+                        version,
+                        bootloader,
+                    };
                     steps::build(context, build, stop)
                 });
             }
@@ -194,14 +237,18 @@ impl Node {
         if self.anchored.contains(&(direction, pin)) {
             return Ok(());
         }
-        anchors::set(self.secrets.as_ref(), direction, pin, key).await.map_err(|e| e.to_string())?;
+        anchors::set(self.secrets.as_ref(), direction, pin, key)
+            .await
+            .map_err(|e| e.to_string())?;
         self.anchored.insert((direction, pin));
         Ok(())
     }
 
     async fn distrust(&mut self, direction: Direction, pin: Pin) -> Result<(), String> {
         self.anchored.remove(&(direction, pin));
-        anchors::remove(self.secrets.as_ref(), direction, pin).await.map_err(|e| e.to_string())
+        anchors::remove(self.secrets.as_ref(), direction, pin)
+            .await
+            .map_err(|e| e.to_string())
     }
 
     async fn advertise(&self, advert: peering::Advert) {
@@ -219,23 +266,27 @@ impl Node {
     async fn rotate(&mut self) {
         let id = self.dashboard_id.clone();
         match identity::rotate(self.secrets.as_ref(), &self.context.store, id).await {
-            Ok(identity) => self.become_identity(identity).await,
+            Ok(identity) => self.become_identity(identity),
             Err(error) => {
                 let failed = peering::Event::RotationFailed(error.to_string());
-                self.domain.handle(Event::Peering(failed), self.context.clock.now());
+                self.domain
+                    .handle(Event::Peering(failed), self.context.clock.now());
             }
         }
     }
+}
 
-    /// Names a new blob. Numbers never repeat: they start above every blob on disk.
-    fn new_blob(&mut self, kind: &str) -> BlobId {
-        self.next_blob += 1;
-        BlobId::new(kind, self.next_blob)
-    }
+/// Names a new blob at random, as those of the links are.
+fn new_blob(kind: &str) -> Result<BlobId, String> {
+    let number = getrandom::u64().map_err(|e| format!("no random numbers: {e}"))?;
+    Ok(BlobId::new(kind, number))
 }
 
 fn delete(kind: &str, key: &str) -> Change {
-    Change::Delete { kind: kind.to_owned(), key: key.to_owned() }
+    Change::Delete {
+        kind: kind.to_owned(),
+        key: key.to_owned(),
+    }
 }
 
 async fn remove_file(path: &Path) {

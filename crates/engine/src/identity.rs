@@ -11,6 +11,7 @@ use kiln_ports::secrets::{SecretBytes, SecretsError};
 use kiln_ports::store::{Change, Row, StoreError};
 use kiln_ports::{Secrets, Store};
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use crate::blocking::blocking;
 
@@ -19,11 +20,11 @@ const KEY_NAME: &str = "identity";
 
 /// Who we are.
 #[derive(Debug)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// The private key; does not print.
-    pub key: StaticKey,
+    pub(crate) key: StaticKey,
     /// Our stable id.
-    pub dashboard_id: DashboardId,
+    pub(crate) dashboard_id: DashboardId,
 }
 
 /// Why there is no identity.
@@ -58,9 +59,9 @@ pub enum IdentityError {
         /// Pin the store knows.
         known: String,
     },
-    /// The system gave no random bytes.
-    #[error("the system gives no random numbers: {0}")]
-    Random(String),
+    /// The key cannot be used, or the system gives no random numbers to make one from.
+    #[error("the key of this Kiln cannot be used: {0}")]
+    Key(String),
 }
 
 /// The stored row, next to the secret.
@@ -71,7 +72,7 @@ struct StoredIdentity {
 }
 
 /// Loads the identity, or makes it on the very first start.
-pub async fn load_or_create(
+pub(crate) async fn load_or_create(
     secrets: &dyn Secrets,
     store: &Arc<dyn Store>,
 ) -> Result<Identity, IdentityError> {
@@ -82,7 +83,9 @@ pub async fn load_or_create(
     };
     let (dashboard_id, key) = match (known, key) {
         (Some((_, pin)), None) => {
-            return Err(IdentityError::KeyGone(pin.map_or_else(String::new, |p| p.short())));
+            return Err(IdentityError::KeyGone(
+                pin.map_or_else(String::new, |p| p.short()),
+            ));
         }
         (Some((_, Some(known))), Some(key)) if key.pin() != known => {
             return Err(IdentityError::OtherKey {
@@ -96,7 +99,10 @@ pub async fn load_or_create(
         // The state directory was removed: the key is still ours.
         (None, Some(key)) => (fresh_id()?, key),
         (None, None) => {
-            let identity = Identity { key: fresh_key()?, dashboard_id: fresh_id()? };
+            let identity = Identity {
+                key: fresh_key()?,
+                dashboard_id: fresh_id()?,
+            };
             replace(secrets, store, &identity).await?;
             return Ok(identity);
         }
@@ -107,12 +113,15 @@ pub async fn load_or_create(
 }
 
 /// Makes a new key, keeping `dashboard_id` (peer-link.md §1.6).
-pub async fn rotate(
+pub(crate) async fn rotate(
     secrets: &dyn Secrets,
     store: &Arc<dyn Store>,
     dashboard_id: DashboardId,
 ) -> Result<Identity, IdentityError> {
-    let identity = Identity { key: fresh_key()?, dashboard_id };
+    let identity = Identity {
+        key: fresh_key()?,
+        dashboard_id,
+    };
     replace(secrets, store, &identity).await?;
     Ok(identity)
 }
@@ -121,7 +130,7 @@ pub async fn rotate(
 ///
 /// The row forgets its pin first, so that a crash at any point leaves a key that the next start
 /// accepts.
-pub async fn replace(
+pub(crate) async fn replace(
     secrets: &dyn Secrets,
     store: &Arc<dyn Store>,
     identity: &Identity,
@@ -129,16 +138,24 @@ pub async fn replace(
     if stored(store).await?.is_some() {
         remember(store, identity, None).await?;
     }
-    secrets.store(KEY_NAME, SecretBytes::new(identity.key.expose().to_vec())).await?;
+    secrets
+        .store(KEY_NAME, SecretBytes::new(identity.key.expose().to_vec()))
+        .await?;
     remember(store, identity, Some(identity.key.pin())).await
 }
 
 /// Deletes what is known of an identity, so that the next load makes a new one. Only on the
 /// owner's explicit word.
-pub async fn forget(secrets: &dyn Secrets, store: &Arc<dyn Store>) -> Result<(), IdentityError> {
+pub(crate) async fn forget(
+    secrets: &dyn Secrets,
+    store: &Arc<dyn Store>,
+) -> Result<(), IdentityError> {
     secrets.delete(KEY_NAME).await?;
     let store = Arc::clone(store);
-    let gone = Change::Delete { kind: ROW.0.into(), key: ROW.1.into() };
+    let gone = Change::Delete {
+        kind: ROW.0.into(),
+        key: ROW.1.into(),
+    };
     blocking(move || store.apply(&[gone])).await?;
     Ok(())
 }
@@ -151,7 +168,9 @@ async fn stored(
 ) -> Result<Option<(DashboardId, Option<Pin>)>, IdentityError> {
     let store = Arc::clone(store);
     let rows = blocking(move || store.rows(ROW.0)).await?;
-    let Some(row) = rows.into_iter().find(|row| row.key == ROW.1) else { return Ok(None) };
+    let Some(row) = rows.into_iter().find(|row| row.key == ROW.1) else {
+        return Ok(None);
+    };
     let damaged = || StoreError::Damaged("the identity row cannot be read".to_owned());
     let body: StoredIdentity = serde_json::from_str(&row.body).map_err(|_| damaged())?;
     let id = DashboardId::from_str(&body.dashboard_id).map_err(|_| damaged())?;
@@ -169,7 +188,11 @@ async fn remember(
     };
     let body = serde_json::to_string(&body)
         .map_err(|e| StoreError::Failed(format!("the identity row cannot be written: {e}")))?;
-    let row = Row { kind: ROW.0.into(), key: ROW.1.into(), body };
+    let row = Row {
+        kind: ROW.0.into(),
+        key: ROW.1.into(),
+        body,
+    };
     let store = Arc::clone(store);
     blocking(move || store.apply(&[Change::Put(row)])).await?;
     Ok(())
@@ -177,20 +200,20 @@ async fn remember(
 
 fn key_of(secret: &SecretBytes) -> Result<StaticKey, IdentityError> {
     let bytes = secret.expose();
-    let bytes: [u8; 32] = bytes.try_into().map_err(|_| IdentityError::WrongSize(bytes.len()))?;
-    Ok(StaticKey::from_bytes(bytes))
+    let mut key = Zeroizing::new([0; 32]);
+    if bytes.len() != key.len() {
+        return Err(IdentityError::WrongSize(bytes.len()));
+    }
+    key.copy_from_slice(bytes);
+    StaticKey::from_bytes(key).map_err(|e| IdentityError::Key(e.to_string()))
 }
 
 fn fresh_key() -> Result<StaticKey, IdentityError> {
-    Ok(StaticKey::from_bytes(random()?))
+    StaticKey::generate().map_err(|e| IdentityError::Key(e.to_string()))
 }
 
 fn fresh_id() -> Result<DashboardId, IdentityError> {
-    Ok(DashboardId::from_random(random()?))
-}
-
-fn random<const N: usize>() -> Result<[u8; N], IdentityError> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|e| IdentityError::Random(e.to_string()))?;
-    Ok(bytes)
+    let mut bytes = [0; 24];
+    getrandom::fill(&mut bytes).map_err(|e| IdentityError::Key(e.to_string()))?;
+    Ok(DashboardId::from_random(bytes))
 }

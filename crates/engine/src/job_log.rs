@@ -18,7 +18,7 @@ const MAX_BYTES: u64 = 64 << 20;
 const CHANGES_KEPT: usize = 1024;
 
 /// All logs.
-pub struct JobLogs {
+pub(crate) struct JobLogs {
     store: Arc<dyn Store>,
     open: Mutex<HashMap<JobId, LogFile>>,
     changes: broadcast::Sender<JobId>,
@@ -32,7 +32,7 @@ struct LogFile {
 
 impl JobLogs {
     /// Makes the set of logs of one store.
-    pub fn new(store: Arc<dyn Store>) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
         Self {
             store,
             open: Mutex::default(),
@@ -41,18 +41,18 @@ impl JobLogs {
     }
 
     /// Tells from now on which job's log grew.
-    pub fn changes(&self) -> broadcast::Receiver<JobId> {
+    pub(crate) fn changes(&self) -> broadcast::Receiver<JobId> {
         self.changes.subscribe()
     }
 
     /// Appends text as it came, terminators kept. A log that cannot be written is reported once
     /// per block and otherwise does not stop the job.
-    pub fn append(&self, job: &JobId, text: &str) {
+    pub(crate) fn append(&self, job: &JobId, text: &str) {
         self.with(job, |log| log.write(text));
     }
 
     /// Appends a notice of Kiln's own: `*** text ***` on a line of its own (builds.md §2.11).
-    pub fn note(&self, job: &JobId, text: &str) -> String {
+    pub(crate) fn note(&self, job: &JobId, text: &str) -> String {
         let mut line = format!("*** {text} ***\n");
         self.with(job, |log| {
             if !log.ends_in_terminator {
@@ -64,7 +64,7 @@ impl JobLogs {
     }
 
     /// Closes the file of a job that is final. A later append opens it again.
-    pub fn close(&self, job: &JobId) {
+    pub(crate) fn close(&self, job: &JobId) {
         self.open
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -1,28 +1,32 @@
 //! [`Node`]: one engine: starts everything in a written order, runs the loop, stops politely.
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use kiln_domain::{Domain, Event, peering, work};
-use kiln_esphome::output::Gauge;
-use kiln_model::{DashboardId, JobId, PairingKey, Pin, Settings};
+use kiln_esphome::{Progress, Surroundings};
+use kiln_model::{DashboardId, JobId, PairingKey, Pin, Presence, Settings};
+use kiln_ports::discovery::Sighting;
 use kiln_ports::secrets::SecretsError;
 use kiln_ports::store::StoreError;
 use kiln_ports::{Clock, Control, Discovery, Net, Processes, Secrets, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::anchors::Direction;
 use crate::context::{Context, Steps};
 use crate::control::ControlServer;
-use crate::devices::Devices;
+use crate::devices;
 use crate::environments::Environments;
 use crate::identity::{self, Identity, IdentityError};
 use crate::job_log::JobLogs;
 use crate::links::Links;
 use crate::outputs::Outputs;
 use crate::received::ReceivedTrees;
-use crate::records;
+use crate::roster::Roster;
+use crate::stored;
+use crate::unsaved::Unsaved;
 
 /// Events that may wait for the loop before senders have to.
 const EVENTS_WAITING: usize = 1024;
@@ -47,7 +51,7 @@ pub struct Ports {
 
 /// Folders and facts that do not change while a node runs.
 #[derive(Clone, Debug)]
-pub struct Surroundings {
+pub struct Site {
     /// Received configurations and their build trees.
     pub received: PathBuf,
     /// ESPHome environments.
@@ -61,9 +65,7 @@ pub struct Surroundings {
     /// Name of this machine.
     pub machine: String,
     /// The environment Kiln was started with, from which children get a chosen part.
-    pub environment: Vec<(String, String)>,
-    /// Interpreter named on the command line or in `KILN_PYTHON`.
-    pub python: Option<PathBuf>,
+    pub surroundings: Surroundings,
     /// Seed for ids; from the system's random numbers.
     pub seed: u64,
 }
@@ -75,8 +77,19 @@ pub struct Ready {
     pub pin: Pin,
     /// Our id.
     pub dashboard_id: DashboardId,
-    /// Address and port of the peer link, when it listens.
-    pub link: Option<String>,
+    /// Host as set and port of the peer link, when it listens.
+    pub link: Option<(String, u16)>,
+}
+
+/// State of the peer-link listener, as far as being ready goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// Not wanted, or it failed.
+    Unbound,
+    /// Asked for.
+    Binding,
+    /// At this port.
+    Bound(u16),
 }
 
 /// How a node came to its end.
@@ -116,8 +129,8 @@ pub enum IdentityChoice {
 pub struct StartOptions {
     /// Which identity.
     pub identity: IdentityChoice,
-    /// Settings that this run overrides, checked like any others.
-    pub overrides: Vec<(String, String)>,
+    /// Changes that this run makes to the settings before anything else.
+    pub adjust: fn(&mut Settings),
     /// Headless bootstrap: the one-time key and the sources it may come from.
     pub bootstrap: Option<(PairingKey, Vec<IpAddr>)>,
 }
@@ -131,14 +144,14 @@ pub struct Node {
     pub(crate) events: mpsc::Receiver<Event>,
     pub(crate) steps: Steps,
     pub(crate) control: ControlServer,
-    own_tasks: JoinSet<()>,
-    pub(crate) gauges: HashMap<JobId, Gauge>,
+    pub(crate) own_tasks: JoinSet<()>,
+    pub(crate) gauges: HashMap<JobId, Progress>,
     pub(crate) unsaved: Unsaved,
     /// Keys whose trust anchor is in the keyring.
     pub(crate) anchored: HashSet<(Direction, Pin)>,
     pub(crate) pin: Pin,
     pub(crate) dashboard_id: DashboardId,
-    pub(crate) next_blob: u64,
+    pub(crate) link: Link,
     pub(crate) ended: Option<Ended>,
     problems: Vec<String>,
 }
@@ -147,32 +160,49 @@ impl Node {
     /// Starts everything in this order: identity, trusted rows, links, domain, discovery, control.
     pub async fn start(
         ports: Ports,
-        surroundings: Surroundings,
+        site: Site,
         options: StartOptions,
     ) -> Result<Self, StartError> {
-        let Ports { clock, net, discovery, processes, secrets, store, control } = ports;
+        let Ports {
+            clock,
+            net,
+            discovery,
+            processes,
+            secrets,
+            store,
+            control,
+        } = ports;
         if options.identity == IdentityChoice::New {
             identity::forget(secrets.as_ref(), &store).await?;
         }
         let identity = identity::load_or_create(secrets.as_ref(), &store).await?;
         let (sender, events) = mpsc::channel(EVENTS_WAITING);
         let logs = Arc::new(JobLogs::new(Arc::clone(&store)));
-        let links = Arc::new(Links::new(
+        let links = Links::new(
             net,
             Arc::clone(&clock),
             Arc::clone(&discovery),
             Arc::clone(&store),
             sender.clone(),
-        ));
-        let environments = Arc::new(Environments::new(
-            surroundings.environments.clone(),
+        );
+        let environments = Environments::new(
+            site.environments.clone(),
             Arc::clone(&processes),
-            surroundings.environment.clone(),
-        ));
+            Arc::clone(&clock),
+            site.surroundings.clone(),
+        );
+        let domain = Domain::new(site.version.clone(), site.seed);
+        let control = ControlServer::start(
+            control,
+            site.version.clone(),
+            sender.clone(),
+            Arc::clone(&store),
+            Arc::clone(&logs),
+        );
         let context = Arc::new(Context {
-            outputs: Arc::new(Outputs::new(Arc::clone(&logs), Arc::clone(&links))),
-            devices: Arc::new(Devices::new(surroundings.home.clone())),
-            received: ReceivedTrees::new(surroundings.received.clone()),
+            outputs: Outputs::new(logs, links.clone()),
+            roster: Roster::default(),
+            received: ReceivedTrees::new(site.received.clone()),
             settings: watch::Sender::new(Settings::default()),
             events: sender,
             clock,
@@ -180,29 +210,25 @@ impl Node {
             store,
             links,
             environments,
-            surroundings,
+            site,
         });
-        let domain = Domain::new(context.surroundings.seed, &context.surroundings.version);
-        let control = ControlServer::start(
-            control,
-            context.surroundings.version.clone(),
-            context.events.clone(),
-            Arc::clone(&context.store),
-            logs,
-        );
         let mut node = Self {
+            pin: identity.key.pin(),
             dashboard_id: identity.dashboard_id.clone(),
             context,
             secrets,
             discovery,
             domain,
             events,
-            steps: Steps::new(),
+            steps: Steps::default(),
             control,
             own_tasks: JoinSet::new(),
             gauges: HashMap::new(),
-            next_blob: 0,
+            unsaved: Unsaved::default(),
+            anchored: HashSet::new(),
+            link: Link::Unbound,
             ended: None,
+            problems: Vec::new(),
         };
         node.load(identity, options).await?;
         Ok(node)
@@ -215,38 +241,40 @@ impl Node {
         for problem in &self.problems {
             tracing::warn!(%problem, "a stored row was skipped");
         }
-        self.next_blob = stored.last_blob;
         for blob in &stored.stray {
             self.context.store.drop_blob(blob)?;
         }
-        self.use_settings(stored.settings.clone()).await;
-        self.happened(Event::SettingsLoaded(stored.settings)).await;
-        for (key, value) in options.overrides {
-            self.override_setting(key, value).await?;
-        }
+        let mut settings = stored.settings;
+        (options.adjust)(&mut settings);
+        self.use_settings(settings.clone());
+        self.happened(Event::SettingsLoaded(settings)).await;
         for job in &stored.jobs {
             self.context.outputs.learn(job);
         }
-        self.anchored.extend(stored.peers.iter().map(|p| (Direction::Offloader, p.pin)));
-        self.anchored.extend(stored.pairings.iter().map(|p| (Direction::Receiver, p.pin)));
+        self.anchored
+            .extend(stored.peers.iter().map(|p| (Direction::Offloader, p.pin)));
+        self.anchored
+            .extend(stored.pairings.iter().map(|p| (Direction::Receiver, p.pin)));
         let loaded = peering::Event::Loaded(stored.peers, stored.pairings);
         self.happened(Event::Peering(loaded)).await;
         let environments = self.context.environments.scan().await;
-        self.happened(Event::Work(work::Event::EnvironmentsChanged(environments))).await;
-        self.happened(Event::Work(work::Event::Loaded(stored.jobs))).await;
+        self.happened(Event::Work(work::Event::EnvironmentsChanged(environments)))
+            .await;
+        self.happened(Event::Work(work::Event::Loaded(stored.jobs)))
+            .await;
         if let Some((key, sources)) = options.bootstrap {
             let armed = peering::Event::BootstrapArmed { key, sources };
             self.happened(Event::Peering(armed)).await;
         }
-        self.become_identity(identity).await;
-        self.happened_queue().await;
+        self.become_identity(identity);
+        self.perform_all().await;
         self.scan_devices();
         self.watch_network();
         Ok(())
     }
 
     /// From now on we are `identity`, towards links and domain.
-    pub(crate) async fn become_identity(&mut self, identity: Identity) {
+    pub(crate) fn become_identity(&mut self, identity: Identity) {
         let Identity { key, dashboard_id } = identity;
         let loaded = peering::Event::IdentityLoaded {
             pin: key.pin(),
@@ -256,11 +284,13 @@ impl Node {
         self.pin = key.pin();
         self.dashboard_id = dashboard_id;
         self.context.links.set_identity(key);
-        self.domain.handle(Event::Peering(loaded), self.context.clock.now());
+        self.domain
+            .handle(Event::Peering(loaded), self.context.clock.now());
     }
 
     /// Settings that the engine itself follows.
-    pub(crate) async fn use_settings(&mut self, settings: Settings) {
+    pub(crate) fn use_settings(&mut self, settings: Settings) {
+        self.context.environments.follow(&settings);
         let moved = self.context.settings().esphome_dir != settings.esphome_dir;
         self.context.settings.send_replace(settings);
         if moved {
@@ -272,9 +302,12 @@ impl Node {
     pub(crate) fn scan_devices(&mut self) {
         let context = Arc::clone(&self.context);
         self.steps.start_free(async move {
-            let found = devices::scan(&context.esphome_dir()).await;
+            let folder = context.esphome_dir();
+            let found = devices::scan(&folder, &folder.join(".esphome")).await;
             let devices = context.roster.scanned(found);
-            context.tell(Event::Work(work::Event::DevicesScanned(devices))).await;
+            context
+                .tell(Event::Work(work::Event::DevicesScanned(devices)))
+                .await;
         });
     }
 
@@ -292,24 +325,18 @@ impl Node {
     }
 
     /// Shows the view to whoever follows it, if it changed.
-    pub(crate) async fn publish(&mut self) {
-        let mut view = self.domain.view(self.context.clock.now());
+    pub(crate) fn publish(&mut self) {
+        let Some(mut view) = self.domain.view(self.context.clock.now()) else {
+            return;
+        };
         if !self.unsaved.is_empty() {
             view.notices.push(
-                "Some records cannot be written. Free some disk space; Kiln tries again.".to_owned(),
+                "Some records cannot be written. Free some disk space; Kiln tries again."
+                    .to_owned(),
             );
         }
         view.notices.extend(self.problems.iter().cloned());
         self.control.show(view);
-    }
-
-    /// Stops in this order: peers are told, programs end, tasks are awaited.
-    pub(crate) async fn stop(mut self) {
-        self.context.links.shutdown().await;
-        self.steps.finish().await;
-        self.discovery.withdraw().await;
-        self.own_tasks.shutdown().await;
-        self.control.stop().await;
     }
 
     /// Returns what is printed once when the node serves.
@@ -317,7 +344,10 @@ impl Node {
         Ready {
             pin: self.pin,
             dashboard_id: self.dashboard_id.clone(),
-            link: self.context.links.listening(),
+            link: match self.link {
+                Link::Bound(port) => Some((self.context.settings().listen_host, port)),
+                Link::Unbound | Link::Binding => None,
+            },
         }
     }
 }
@@ -328,13 +358,24 @@ fn seen(roster: &Roster, sighting: Sighting) -> Option<Event> {
         Sighting::Host(host) => Event::Peering(peering::Event::HostSeen(host)),
         Sighting::HostGone(name) => Event::Peering(peering::Event::HostGone(name)),
         Sighting::Address(host) => Event::Peering(peering::Event::AddressSeen(host)),
-        Sighting::Device { name, addresses, version, config_hash: _ } => {
+        Sighting::Device {
+            name,
+            addresses,
+            version,
+            config_hash: _,
+        } => {
             let configuration = roster.seen(&name, addresses, version)?;
-            Event::Work(work::Event::PresenceChanged(configuration, Presence::Online))
+            Event::Work(work::Event::PresenceChanged(
+                configuration,
+                Presence::Online,
+            ))
         }
         Sighting::DeviceGone(name) => {
             let configuration = roster.gone(&name)?;
-            Event::Work(work::Event::PresenceChanged(configuration, Presence::Offline))
+            Event::Work(work::Event::PresenceChanged(
+                configuration,
+                Presence::Offline,
+            ))
         }
     };
     Some(event)

@@ -13,7 +13,7 @@ use crate::links::Links;
 /// Routes text by job.
 pub(crate) struct Outputs {
     logs: Arc<JobLogs>,
-    links: Arc<Links>,
+    links: Links,
     routes: Mutex<Routes>,
 }
 
@@ -26,16 +26,25 @@ struct Routes {
 }
 
 impl Outputs {
-    pub(crate) fn new(logs: Arc<JobLogs>, links: Arc<Links>) -> Self {
-        Self { logs, links, routes: Mutex::default() }
+    pub(crate) fn new(logs: Arc<JobLogs>, links: Links) -> Self {
+        Self {
+            logs,
+            links,
+            routes: Mutex::default(),
+        }
     }
 
     /// Learns from a stored job whom its text belongs to.
     pub(crate) fn learn(&self, stored: &StoredJob) {
         let mut routes = self.routes();
         let id = &stored.job.id;
-        if let JobOrigin::Offloader { pin, wire_job_id, .. } = &stored.job.origin {
-            routes.received.insert(id.clone(), (*pin, wire_job_id.clone()));
+        if let JobOrigin::Offloader {
+            pin, wire_job_id, ..
+        } = &stored.job.origin
+        {
+            routes
+                .received
+                .insert(id.clone(), (*pin, wire_job_id.clone()));
         }
         drop(routes);
         if stored.job.status.is_final() {

@@ -84,7 +84,9 @@ impl ReceivedTrees {
 
 /// Returns the real folders inside `folder`; links are left out.
 fn folders(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
     entries
         .flatten()
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
@@ -95,7 +97,9 @@ fn folders(folder: &Path) -> Vec<PathBuf> {
 fn is_older(folder: &Path, age: Duration, now: Duration) -> bool {
     let touched = std::fs::symlink_metadata(folder).and_then(|m| m.modified());
     let Ok(touched) = touched else { return false };
-    let since_epoch = touched.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since_epoch = touched
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     now.saturating_sub(since_epoch) > age
 }
 
@@ -151,7 +155,10 @@ mod tests {
     #[test]
     fn a_tree_in_use_survives_the_sweep_however_old_it_is() {
         let (_dir, trees, pin, name) = world();
-        let keep = BuildTree::Received { pin, configuration: name.clone() };
+        let keep = BuildTree::Received {
+            pin,
+            configuration: name.clone(),
+        };
         trees.sweep(DAY, FAR_FUTURE, &[keep]);
         assert!(trees.tree(pin, &name).exists() && trees.data(pin).exists());
     }

@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use kiln_esphome::KnownAddress;
 use kiln_model::{ConfigurationName, Device, Presence};
 
 /// Both sources, joined by `esphome.name`.
@@ -42,7 +43,11 @@ impl Roster {
         let mut state = self.state();
         // Only the owner's devices are remembered, so strangers cannot fill the map.
         let configuration = state.configuration_of(name)?;
-        let seen = Seen { addresses, version, presence: Presence::Online };
+        let seen = Seen {
+            addresses,
+            version,
+            presence: Presence::Online,
+        };
         state.seen.insert(name.to_owned(), seen);
         Some(configuration)
     }
@@ -54,17 +59,16 @@ impl Roster {
         state.configuration_of(name)
     }
 
-    /// Returns every device with what is known from the network.
-    pub(crate) fn devices(&self) -> Vec<Device> {
-        self.state().joined()
-    }
-
-    /// Returns the addresses at which a configuration's device was last seen, with its mDNS name.
-    pub(crate) fn addresses(&self, configuration: &ConfigurationName) -> Option<(String, Vec<IpAddr>)> {
+    /// Returns where a configuration's device was last seen, so that ESPHome need not resolve it.
+    pub(crate) fn known_address(&self, configuration: &ConfigurationName) -> Option<KnownAddress> {
         let state = self.state();
-        let device = state.scanned.iter().find(|d| d.configuration == *configuration)?;
-        let seen = state.seen.get(&device.name)?;
-        Some((format!("{}.local", device.name), seen.addresses.clone()))
+        let device = state
+            .scanned
+            .iter()
+            .find(|d| d.configuration == *configuration)?;
+        let addresses = state.seen.get(&device.name)?.addresses.clone();
+        let host = format!("{}.local", device.name);
+        (!addresses.is_empty()).then_some(KnownAddress { host, addresses })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -74,13 +78,18 @@ impl Roster {
 
 impl State {
     fn configuration_of(&self, name: &str) -> Option<ConfigurationName> {
-        self.scanned.iter().find(|d| d.name == name).map(|d| d.configuration.clone())
+        self.scanned
+            .iter()
+            .find(|d| d.name == name)
+            .map(|d| d.configuration.clone())
     }
 
     fn joined(&self) -> Vec<Device> {
         let mut devices = self.scanned.clone();
         for device in &mut devices {
-            let Some(seen) = self.seen.get(&device.name) else { continue };
+            let Some(seen) = self.seen.get(&device.name) else {
+                continue;
+            };
             device.presence = seen.presence;
             device.deployed_version.clone_from(&seen.version);
             if let Some(address) = seen.addresses.first() {

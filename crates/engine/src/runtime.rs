@@ -7,7 +7,7 @@ use kiln_domain::{Effect, Event, peering, work};
 use kiln_model::{ErrorCode, IntentReason, Message, Reply, RequestError, ResponseKind};
 
 use crate::blocking::blocking;
-use crate::node::{Ended, Node};
+use crate::node::{Ended, Link, Node, Ready};
 use crate::unsaved::Unsaved;
 
 /// Events handled before effects are performed and other work gets a turn.
@@ -17,13 +17,24 @@ const BUDGET: usize = 64;
 pub(crate) const RETRY: Duration = Duration::from_secs(3);
 
 impl Node {
-    /// Serves until the domain or `asked` ends it.
-    pub async fn serve(mut self, asked: impl Future<Output = ()>) -> Ended {
+    /// Serves until the domain or `asked` ends it. `ready` is called once: when the peer link is
+    /// bound, cannot be bound, or is not wanted.
+    pub async fn serve(
+        mut self,
+        asked: impl Future<Output = ()>,
+        ready: impl FnOnce(Ready),
+    ) -> Ended {
         tokio::pin!(asked);
         let mut asked_once = false;
+        let mut ready = Some(ready);
         let ended = loop {
             if let Some(ended) = self.ended.take() {
                 break ended;
+            }
+            if self.link != Link::Binding
+                && let Some(ready) = ready.take()
+            {
+                ready(self.ready());
             }
             let clock = Arc::clone(&self.context.clock);
             let deadline = self.domain.poll_timeout();
@@ -58,6 +69,32 @@ impl Node {
         ended
     }
 
+    /// Stops in this order: peers are told, programs end, tasks are awaited. What happens meanwhile
+    /// still reaches the domain, so that nothing that was said is lost.
+    async fn stop(mut self) {
+        let links = self.context.links.clone();
+        let farewell = links.shutdown();
+        tokio::pin!(farewell);
+        loop {
+            tokio::select! {
+                () = &mut farewell => break,
+                event = self.events.recv() => self.take(event).await,
+            }
+        }
+        let mut steps = std::mem::take(&mut self.steps);
+        let finished = steps.finish();
+        tokio::pin!(finished);
+        loop {
+            tokio::select! {
+                () = &mut finished => break,
+                event = self.events.recv() => self.take(event).await,
+            }
+        }
+        self.discovery.withdraw().await;
+        self.own_tasks.shutdown().await;
+        self.control.stop().await;
+    }
+
     /// Handles one event and those that already wait behind it, then does what the domain wants.
     async fn take(&mut self, first: Option<Event>) {
         let mut next = first;
@@ -80,23 +117,32 @@ impl Node {
 
     /// Output of remote jobs goes to their logs; everything else to the domain.
     async fn feed(&mut self, event: Event) {
-        if let Event::Work(work::Event::Received(link, Message::JobOutput { job_id, line })) = &event
+        if let Event::Work(work::Event::Received(link, Message::JobOutput { job_id, line })) =
+            &event
         {
-            if let Some(job) = self.domain.log_of(*link, job_id) {
+            if let Some(job) = self.domain.work().log_of(*link, job_id) {
                 self.context.outputs.text(&job, line).await;
-                let progress = self.gauges.entry(job.clone()).or_default().line(line);
-                if let Some(percent) = progress {
+                let told = self.gauges.entry(job.clone()).or_default().read(line);
+                if let Some(percent) = told.percent {
                     let event = Event::Work(work::Event::Progressed(job, percent));
                     self.domain.handle(event, self.context.clock.now());
                 }
             }
             return;
         }
+        match &event {
+            Event::Peering(peering::Event::Listening { port }) => self.link = Link::Bound(*port),
+            Event::Peering(peering::Event::ListenFailed(why)) => {
+                tracing::warn!(%why, "the peer link is not bound; it is tried again");
+                self.link = Link::Unbound;
+            }
+            _ => {}
+        }
         self.domain.handle(event, self.context.clock.now());
     }
 
     /// Drains the domain. What was not saved turns the promises behind it into refusals.
-    async fn perform_all(&mut self) {
+    pub(crate) async fn perform_all(&mut self) {
         loop {
             let mut batch = VecDeque::new();
             while let Some(effect) = self.domain.poll_effect() {
@@ -116,7 +162,7 @@ impl Node {
                     broken = Some(why);
                 }
             }
-            self.publish().await;
+            self.publish();
         }
     }
 
@@ -128,10 +174,11 @@ impl Node {
             Ok(()) => self.unsaved = Unsaved::default(),
             Err(error) => {
                 tracing::warn!(%error, "records still cannot be written");
-                self.unsaved.try_again_at(self.context.clock.now().mono + RETRY);
+                self.unsaved
+                    .try_again_at(self.context.clock.now().mono + RETRY);
             }
         }
-        self.publish().await;
+        self.publish();
     }
 }
 
@@ -147,7 +194,12 @@ fn without_promise(effect: Effect, why: &str) -> Effect {
             };
             Effect::Reply(id, Reply::Refused(error))
         }
-        Effect::Peering(peering::Effect::Answer { link, facts, requires_pairing_key, .. }) => {
+        Effect::Peering(peering::Effect::Answer {
+            link,
+            facts,
+            requires_pairing_key,
+            ..
+        }) => {
             // Without a known reason the other side takes this as passing and tries again.
             Effect::Peering(peering::Effect::Answer {
                 link,
@@ -160,7 +212,10 @@ fn without_promise(effect: Effect, why: &str) -> Effect {
         }
         Effect::Work(work::Effect::Send(link, Message::SubmitJobAck { job_id, .. })) => {
             let verdict = Err(None);
-            Effect::Work(work::Effect::Send(link, Message::SubmitJobAck { job_id, verdict }))
+            Effect::Work(work::Effect::Send(
+                link,
+                Message::SubmitJobAck { job_id, verdict },
+            ))
         }
         other => other,
     }

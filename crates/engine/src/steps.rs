@@ -1,18 +1,21 @@
 //! The steps of a job that touch the disk or run programs, one function per effect of
 //! [`kiln_domain::work`]. Each ends by telling the domain what became of it.
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use kiln_archive::{ExtractError, LocalTree, MaterialiseError, PackError, PackedArtifacts};
 use kiln_domain::Event;
 use kiln_domain::work::{BuildTree, BundleFacts, Event as WorkEvent, ProcessOutcome, StepFailure};
-use kiln_esphome::command as esphome;
+use kiln_esphome::{Invocation, Purpose};
 use kiln_model::{
-    ArtifactsRefusal, BlobId, Bootloader, ConfigurationName, EsphomeVersion, JobId, JobKind, LinkId,
-    Pin, Port, WireJobId,
+    ArtifactsRefusal, BlobId, Bootloader, ConfigurationName, EsphomeVersion, JobId, JobKind,
+    LinkId, Pin, Port, WireJobId,
 };
-use kiln_ports::process::{Command, Priority};
+use kiln_ports::process::Command;
 
 use crate::context::Context;
 use crate::tool::{self, Stop, stopped};
@@ -28,33 +31,59 @@ pub(crate) async fn bundle(
     blob: BlobId,
     mut stop: Stop,
 ) {
-    let path = context.store.blob_path(&blob);
-    let yaml = context.esphome_dir().join(configuration.as_str());
-    let arguments = esphome::bundle(&yaml, &path);
-    let result = match context.command(None, arguments, &[], Priority::Normal) {
-        Err(message) => Err(StepFailure::Failed(message)),
-        Ok(command) => {
-            match tool::run(&context, &job, command, Some(BUNDLE_LIMIT), &mut stop).await {
-                ProcessOutcome::Succeeded => bundle_facts(path, blob).await,
-                ProcessOutcome::Killed => Err(StepFailure::Cancelled),
-                ProcessOutcome::Failed { message, .. } => Err(StepFailure::Failed(format!(
-                    "the configuration could not be bundled: {message}"
-                ))),
-            }
-        }
-    };
-    context.tell(Event::Work(WorkEvent::BundleMade(job, result))).await;
+    let result = make_bundle(&context, &job, &configuration, blob, &mut stop).await;
+    context
+        .tell(Event::Work(WorkEvent::BundleMade(job, result)))
+        .await;
 }
 
-async fn bundle_facts(path: PathBuf, blob: BlobId) -> Result<BundleFacts, StepFailure> {
-    let facts = on_disk_thread(move |_| kiln_archive::bundle_facts(&path), None).await;
-    match facts {
-        Ok(Ok(facts)) => {
-            Ok(BundleFacts { blob, bytes: facts.bytes, sha256: facts.sha256 })
+async fn make_bundle(
+    context: &Context,
+    job: &JobId,
+    configuration: &ConfigurationName,
+    blob: BlobId,
+    stop: &mut Stop,
+) -> Result<BundleFacts, StepFailure> {
+    let failed = |message: String| StepFailure::Failed(message);
+    // Made by us first, so that the secrets inside are only ever in a file of ours.
+    context
+        .store
+        .create_blob(&blob)
+        .map_err(|e| failed(e.to_string()))?;
+    let path = context.store.blob_path(&blob);
+    let yaml = path_text(&context.esphome_dir().join(configuration.as_str()));
+    let output = path_text(&path);
+    let invocation = Invocation::Bundle {
+        yaml: &yaml,
+        output: &output,
+    };
+    let command = context
+        .command(None, &invocation, Purpose::Own)
+        .map_err(failed)?;
+    match tool::run(context, job, command, Some(BUNDLE_LIMIT), stop).await {
+        ProcessOutcome::Succeeded => {}
+        ProcessOutcome::Killed => return Err(StepFailure::Cancelled),
+        ProcessOutcome::Failed { message, .. } => {
+            let text = format!("the configuration could not be bundled: {message}");
+            return Err(StepFailure::Failed(text));
         }
-        Ok(Err(error)) => Err(StepFailure::Failed(format!("the bundle cannot be read: {error}"))),
-        Err(message) => Err(StepFailure::Failed(message)),
     }
+    let facts = on_disk_thread(
+        move |cancelled| {
+            let bundle = std::fs::File::open(&path)?;
+            bundle.sync_all()?;
+            kiln_archive::blob_facts(&bundle, cancelled)
+        },
+        Some(stop.clone()),
+    )
+    .await
+    .map_err(failed)?
+    .map_err(|e| StepFailure::Failed(format!("the bundle cannot be read: {e}")))?;
+    Ok(BundleFacts {
+        blob,
+        bytes: facts.bytes,
+        sha256: facts.sha256,
+    })
 }
 
 /// What a build step is about.
@@ -71,43 +100,63 @@ pub(crate) async fn build(context: Arc<Context>, build: Build, mut stop: Stop) {
     let outcome = match build_command(&context, &build) {
         Ok(Some(command)) => tool::run(&context, &build.job, command, None, &mut stop).await,
         Ok(None) => reset_received(&context, &build.tree).await,
-        Err(message) => ProcessOutcome::Failed { exit_code: None, message },
+        Err(message) => ProcessOutcome::Failed {
+            exit_code: None,
+            message,
+        },
     };
-    context.tell(Event::Work(WorkEvent::ProcessEnded(build.job, outcome))).await;
+    context
+        .tell(Event::Work(WorkEvent::ProcessEnded(build.job, outcome)))
+        .await;
 }
 
 /// Returns the command, or `None` where no program is needed.
 fn build_command(context: &Context, build: &Build) -> Result<Option<Command>, String> {
-    let (yaml, data, priority) = match &build.tree {
-        BuildTree::Own(name) => {
-            (context.esphome_dir().join(name.as_str()), None, Priority::Normal)
-        }
-        BuildTree::OwnAll => (context.esphome_dir(), None, Priority::Normal),
+    let (yaml, data) = match &build.tree {
+        BuildTree::Own(name) => (context.esphome_dir().join(name.as_str()), None),
+        BuildTree::OwnAll => (context.esphome_dir(), None),
         BuildTree::Received { pin, configuration } => (
-            context.received.tree(*pin, configuration).join(configuration.as_str()),
-            Some(context.received.data(*pin)),
-            Priority::Background,
+            context
+                .received
+                .tree(*pin, configuration)
+                .join(configuration.as_str()),
+            Some(path_text(&context.received.data(*pin))),
         ),
         BuildTree::ReceivedAll(_) => return Ok(None),
     };
-    let version = build.version.clone().or_else(|| context.environments.installed());
-    let arguments = match build.kind {
-        JobKind::Compile => esphome::compile(&yaml, build.bootloader, version.as_ref()),
-        JobKind::Clean => esphome::clean(&yaml),
-        JobKind::ResetBuildEnv => esphome::clean_all(&yaml),
+    let yaml = path_text(&yaml);
+    let (version, _) = context.launcher(build.version.as_ref())?;
+    let invocation = match build.kind {
+        JobKind::Compile => Invocation::Compile {
+            yaml: &yaml,
+            bootloader: build.bootloader,
+            version: &version,
+        },
+        JobKind::Clean => Invocation::Clean { yaml: &yaml },
+        JobKind::ResetBuildEnv => Invocation::CleanAll { folder: &yaml },
         JobKind::Upload => return Err("an upload is not built".to_owned()),
     };
-    let own = data.map(|data| ("ESPHOME_DATA_DIR".to_owned(), path_text(&data)));
-    context.command(build.version.as_ref(), arguments, own.as_slice(), priority).map(Some)
+    let purpose = match &data {
+        Some(data_dir) => Purpose::Received { data_dir },
+        None => Purpose::Own,
+    };
+    context
+        .command(build.version.as_ref(), &invocation, purpose)
+        .map(Some)
 }
 
 async fn reset_received(context: &Context, tree: &BuildTree) -> ProcessOutcome {
-    let BuildTree::ReceivedAll(pin) = tree else { return ProcessOutcome::Succeeded };
+    let BuildTree::ReceivedAll(pin) = tree else {
+        return ProcessOutcome::Succeeded;
+    };
     let (trees, pin) = (context.received.clone(), *pin);
     let done = on_disk_thread(move |_| trees.reset(pin).map_err(|e| e.to_string()), None).await;
     match done.and_then(|inner| inner) {
         Ok(()) => ProcessOutcome::Succeeded,
-        Err(message) => ProcessOutcome::Failed { exit_code: None, message },
+        Err(message) => ProcessOutcome::Failed {
+            exit_code: None,
+            message,
+        },
     }
 }
 
@@ -119,17 +168,23 @@ pub(crate) async fn flash(
     port: Port,
     mut stop: Stop,
 ) {
-    let yaml = context.esphome_dir().join(configuration.as_str());
-    let addresses = match &port {
-        Port::Ota => context.devices.addresses(&configuration).await,
-        Port::Address(_) | Port::Serial(_) => Vec::new(),
+    let yaml = path_text(&context.esphome_dir().join(configuration.as_str()));
+    let known = context.roster.known_address(&configuration);
+    let invocation = Invocation::Upload {
+        yaml: &yaml,
+        port: &port,
+        known: known.as_ref(),
     };
-    let arguments = esphome::upload(&yaml, &port, &addresses);
-    let outcome = match context.command(None, arguments, &[], Priority::Normal) {
+    let outcome = match context.command(None, &invocation, Purpose::Own) {
         Ok(command) => tool::run(&context, &job, command, None, &mut stop).await,
-        Err(message) => ProcessOutcome::Failed { exit_code: None, message },
+        Err(message) => ProcessOutcome::Failed {
+            exit_code: None,
+            message,
+        },
     };
-    context.tell(Event::Work(WorkEvent::ProcessEnded(job, outcome))).await;
+    context
+        .tell(Event::Work(WorkEvent::ProcessEnded(job, outcome)))
+        .await;
 }
 
 /// Unpacks a received bundle.
@@ -142,23 +197,30 @@ pub(crate) async fn prepare(
     stop: Stop,
 ) {
     let archive = context.store.blob_path(&bundle);
-    let target = context.received.tree(pin, &configuration);
+    let parent = context.received.of(pin);
     let name = configuration.clone();
     let unpacked = on_disk_thread(
-        move |cancelled| kiln_archive::extract(&archive, &target, &name, cancelled),
+        move |cancelled| {
+            std::fs::create_dir_all(&parent)?;
+            let archive = std::fs::File::open(&archive)?;
+            let parent = Dir::open_ambient_dir(&parent, ambient_authority())?;
+            kiln_archive::extract_bundle(&archive, &parent, name.stem(), &name, cancelled)
+        },
         Some(stop),
     )
     .await;
     let result = match unpacked {
         Ok(Ok(_)) => Ok(BuildTree::Received { pin, configuration }),
-        Ok(Err(kiln_archive::BundleRefused::Cancelled)) => Err(StepFailure::Cancelled),
+        Ok(Err(ExtractError::Cancelled)) => Err(StepFailure::Cancelled),
         Ok(Err(refused)) => {
-            context.outputs.note(&job, &format!("the bundle is refused: {refused}")).await;
+            context.outputs.note(&job, &refused.to_string()).await;
             Err(StepFailure::Failed(refused.to_string()))
         }
         Err(message) => Err(StepFailure::Failed(message)),
     };
-    context.tell(Event::Work(WorkEvent::Prepared(job, result))).await;
+    context
+        .tell(Event::Work(WorkEvent::Prepared(job, result)))
+        .await;
 }
 
 /// Validates received artifacts completely, then puts them into the owner's build tree.
@@ -170,22 +232,42 @@ pub(crate) async fn materialise(
     stop: Stop,
 ) {
     let archive = context.store.blob_path(&artifacts);
-    let data = context.esphome_dir().join(".esphome");
+    let folder = context.esphome_dir().join(".esphome");
+    let platformio = context
+        .site
+        .surroundings
+        .get("PLATFORMIO_CORE_DIR")
+        .map(str::to_owned);
     let done = on_disk_thread(
-        move |cancelled| kiln_archive::materialise(&archive, &data, &configuration, cancelled),
+        move |cancelled| {
+            let archive = std::fs::File::open(&archive)?;
+            std::fs::create_dir_all(&folder)?;
+            let data = Dir::open_ambient_dir(&folder, ambient_authority())?;
+            let tree = LocalTree {
+                data: &data,
+                data_path: &path_text(&folder),
+                configuration: &configuration,
+                device: None,
+                platformio: platformio.as_deref(),
+            };
+            kiln_archive::materialise(&archive, tree, cancelled)
+        },
         Some(stop),
     )
     .await;
     let result = match done {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(kiln_archive::ArtifactsRefused::Cancelled)) => Err(StepFailure::Cancelled),
+        Ok(Err(MaterialiseError::Cancelled)) => Err(StepFailure::Cancelled),
         Ok(Err(refused)) => Err(StepFailure::Failed(refused.to_string())),
         Err(message) => Err(StepFailure::Failed(message)),
     };
-    context.tell(Event::Work(WorkEvent::Materialised(job, result))).await;
+    context
+        .tell(Event::Work(WorkEvent::Materialised(job, result)))
+        .await;
 }
 
-/// Packs the artifacts of a finished received build and streams them.
+/// Packs the artifacts of a finished received build and streams them; `ArtifactsServed` follows in
+/// every case.
 pub(crate) async fn serve_artifacts(
     context: Arc<Context>,
     link: LinkId,
@@ -193,36 +275,76 @@ pub(crate) async fn serve_artifacts(
     tree: BuildTree,
     packed: BlobId,
 ) {
-    let BuildTree::Received { pin, configuration } = tree else {
-        context.links.refuse_artifacts(
-            link,
-            &wire_job,
-            ArtifactsRefusal::BuildDirMissing,
-            "this is not a received build",
-        );
-        return;
-    };
-    let out = context.store.blob_path(&packed);
-    let data = context.received.data(pin);
-    let file = out.clone();
-    let done = on_disk_thread(
-        move |cancelled| kiln_archive::pack(&data, &configuration, &file, cancelled),
-        None,
-    )
-    .await;
-    match done {
-        Ok(Ok(facts)) => context.links.serve_artifacts(link, &wire_job, out, &facts).await,
-        Ok(Err(refused)) => {
-            context.links.refuse_artifacts(link, &wire_job, refused.word(), &refused.to_string());
+    match pack(&context, tree, &packed).await {
+        Ok(artifacts) => {
+            let path = context.store.blob_path(&packed);
+            context
+                .links
+                .serve_artifacts(link, &wire_job, path, &artifacts)
+                .await;
         }
-        Err(message) => {
-            context.links.refuse_artifacts(link, &wire_job, ArtifactsRefusal::PackFailed, &message);
+        Err((refusal, detail)) => {
+            context
+                .links
+                .refuse_artifacts(link, &wire_job, refusal, &detail);
         }
     }
     if let Err(error) = context.store.drop_blob(&packed) {
         tracing::warn!(%error, "packed artifacts could not be deleted");
     }
-    context.tell(Event::Work(WorkEvent::ArtifactsServed(link, wire_job))).await;
+    context
+        .tell(Event::Work(WorkEvent::ArtifactsServed(link, wire_job)))
+        .await;
+}
+
+async fn pack(
+    context: &Context,
+    tree: BuildTree,
+    packed: &BlobId,
+) -> Result<PackedArtifacts, (ArtifactsRefusal, String)> {
+    let failed = |why: String| (ArtifactsRefusal::PackFailed, why);
+    let BuildTree::Received { pin, configuration } = tree else {
+        return Err((
+            ArtifactsRefusal::BuildDirMissing,
+            "nothing was received".to_owned(),
+        ));
+    };
+    let file = context
+        .store
+        .create_blob(packed)
+        .map_err(|e| failed(e.to_string()))?;
+    let data_path = context.received.data(pin);
+    let done = on_disk_thread(
+        move |cancelled| {
+            let data = Dir::open_ambient_dir(&data_path, ambient_authority())
+                .map_err(|e| PackError::BuildDirMissing(e.kind().to_string()))?;
+            let data_path = path_text(&data_path);
+            let tree = kiln_archive::BuildTree {
+                data: &data,
+                data_path: &data_path,
+                configuration: &configuration,
+            };
+            kiln_archive::pack_artifacts(tree, &file, cancelled)
+        },
+        None,
+    )
+    .await;
+    match done {
+        Ok(Ok(artifacts)) => Ok(artifacts),
+        Ok(Err(error)) => Err((error.refusal(), error.detail())),
+        Err(message) => Err(failed(message)),
+    }
+}
+
+/// Deletes received trees that nobody needs any more.
+pub(crate) async fn sweep(context: Arc<Context>, older_than: u32, keep: Vec<BuildTree>) {
+    let trees = context.received.clone();
+    let now = Duration::from_micros(context.clock.now().wall.0.try_into().unwrap_or_default());
+    let age = Duration::from_secs(older_than.into());
+    let done = on_disk_thread(move |_| trees.sweep(age, now, &keep), None).await;
+    if let Err(error) = done {
+        tracing::warn!(%error, "received trees were not swept");
+    }
 }
 
 /// Makes sure that an ESPHome version is installed.
@@ -232,16 +354,31 @@ pub(crate) async fn provision(
     version: EsphomeVersion,
     mut stop: Stop,
 ) {
-    let outputs = Arc::clone(&context.outputs);
+    let told = Arc::clone(&context);
+    let id = job.clone();
     let ensured = tokio::select! {
         biased;
         () = stopped(&mut stop) => Err(StepFailure::Cancelled),
-        done = context.environments.ensure(&version, |line| {
-            let (outputs, job) = (Arc::clone(&outputs), job.clone());
-            async move { outputs.text(&job, &line).await }
-        }) => done.map(|()| version).map_err(|e| StepFailure::Provision(e.to_string())),
+        done = context.environments.ensure(&version, move |line| {
+            let (context, job) = (Arc::clone(&told), id.clone());
+            async move { context.outputs.text(&job, &line).await }
+        }) => done.map(|_| version).map_err(|e| StepFailure::Provision(e.to_string())),
     };
-    context.tell(Event::Work(WorkEvent::Provisioned(job, ensured))).await;
+    context.tell_environments().await;
+    context
+        .tell(Event::Work(WorkEvent::Provisioned(job, ensured)))
+        .await;
+}
+
+/// Makes sure that an ESPHome version is installed because the owner asked.
+pub(crate) async fn install_environment(context: Arc<Context>, version: EsphomeVersion) {
+    let done = context.environments.ensure(&version, |line| async move {
+        tracing::info!(line = line.trim_end(), "installing ESPHome");
+    });
+    if let Err(error) = done.await {
+        tracing::warn!(%version, %error, "ESPHome was not installed");
+    }
+    context.tell_environments().await;
 }
 
 /// Runs blocking work with a flag that is raised when the job is asked to stop.

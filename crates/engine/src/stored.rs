@@ -22,8 +22,6 @@ pub(crate) struct Stored {
     pub(crate) problems: Vec<String>,
     /// Blobs on disk that no job names.
     pub(crate) stray: Vec<BlobId>,
-    /// The highest number of a blob on disk.
-    pub(crate) last_blob: u64,
 }
 
 /// Reads all rows. A row that cannot be read is skipped and named; an unreadable store is an error.
@@ -34,7 +32,12 @@ pub(crate) async fn load(
     let disk = Arc::clone(store);
     let (rows, blobs) = blocking(move || {
         let mut rows = Vec::new();
-        for kind in [records::SETTING, records::PEER, records::PAIRING, records::JOB] {
+        for kind in [
+            records::SETTING,
+            records::PEER,
+            records::PAIRING,
+            records::JOB,
+        ] {
             rows.push(disk.rows(kind)?);
         }
         Ok::<_, StoreError>((rows, disk.blobs()?))
@@ -50,9 +53,19 @@ pub(crate) async fn load(
     let jobs = readable(next(), records::job, &mut problems);
     let (peers, pairings) = anchors::trusted(secrets, peers, pairings, &mut problems).await?;
     let named: HashSet<&BlobId> = jobs.iter().filter_map(|job| job.bundle.as_ref()).collect();
-    let stray = blobs.iter().filter(|blob| !named.contains(blob)).cloned().collect();
-    let last_blob = blobs.iter().filter_map(number).max().unwrap_or_default();
-    Ok(Stored { settings, peers, pairings, jobs, problems, stray, last_blob })
+    let stray = blobs
+        .iter()
+        .filter(|blob| !named.contains(blob))
+        .cloned()
+        .collect();
+    Ok(Stored {
+        settings,
+        peers,
+        pairings,
+        jobs,
+        problems,
+        stray,
+    })
 }
 
 fn readable<T>(
@@ -68,9 +81,4 @@ fn readable<T>(
         }
     }
     good
-}
-
-fn number(blob: &BlobId) -> Option<u64> {
-    let (_, digits) = blob.as_str().rsplit_once('-')?;
-    u64::from_str_radix(digits, 16).ok()
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kiln_domain::Event;
 use kiln_domain::work::{Event as WorkEvent, ProcessOutcome};
-use kiln_esphome::output::{Gauge, OutputJudge, Splitter};
+use kiln_esphome::{FailureScan, LineSplitter, Progress};
 use kiln_model::JobId;
 use kiln_ports::process::{Child, Command, Exit};
 use tokio::sync::watch;
@@ -36,7 +36,10 @@ pub(crate) async fn run(
     let mut child = match context.processes.spawn(command).await {
         Ok(child) => child,
         Err(error) => {
-            return ProcessOutcome::Failed { exit_code: None, message: error.to_string() };
+            return ProcessOutcome::Failed {
+                exit_code: None,
+                message: error.to_string(),
+            };
         }
     };
     let mut listener = Listener::new(context, job);
@@ -70,7 +73,10 @@ pub(crate) async fn run(
             finish_off(child.as_mut(), &mut listener).await;
             let seconds = limit.unwrap_or_default().as_secs();
             let message = format!("it took longer than {seconds} s and was stopped");
-            ProcessOutcome::Failed { exit_code: None, message }
+            ProcessOutcome::Failed {
+                exit_code: None,
+                message,
+            }
         }
     }
 }
@@ -94,15 +100,21 @@ async fn finish_off(child: &mut dyn Child, listener: &mut Listener<'_>) {
 struct Listener<'a> {
     context: &'a Context,
     job: &'a JobId,
-    splitter: Splitter,
-    gauge: Gauge,
-    judge: OutputJudge,
+    splitter: LineSplitter,
+    progress: Progress,
+    failures: FailureScan,
 }
 
 impl<'a> Listener<'a> {
     fn new(context: &'a Context, job: &'a JobId) -> Self {
-        let (splitter, gauge, judge) = Default::default();
-        Self { context, job, splitter, gauge, judge }
+        let (splitter, progress, failures) = Default::default();
+        Self {
+            context,
+            job,
+            splitter,
+            progress,
+            failures,
+        }
     }
 
     async fn take(&mut self, block: &[u8]) {
@@ -111,8 +123,8 @@ impl<'a> Listener<'a> {
     }
 
     async fn finish(&mut self) {
-        let chunks = self.splitter.finish();
-        self.hear(chunks).await;
+        let rest = self.splitter.finish();
+        self.hear(rest.into_iter().collect()).await;
     }
 
     async fn hear(&mut self, chunks: Vec<String>) {
@@ -121,8 +133,8 @@ impl<'a> Listener<'a> {
         }
         let mut percent = None;
         for chunk in &chunks {
-            self.judge.line(chunk);
-            percent = self.gauge.line(chunk).or(percent);
+            self.failures.read(chunk);
+            percent = self.progress.read(chunk).percent.or(percent);
         }
         self.context.outputs.text(self.job, &chunks.concat()).await;
         if let Some(percent) = percent {
@@ -132,7 +144,7 @@ impl<'a> Listener<'a> {
     }
 
     fn verdict(&self, exit: Exit) -> ProcessOutcome {
-        match (exit, self.judge.complaint()) {
+        match (exit, self.failures.found()) {
             (Exit::Code(0), None) => ProcessOutcome::Succeeded,
             (Exit::Code(0), Some(complaint)) => ProcessOutcome::Failed {
                 exit_code: Some(0),

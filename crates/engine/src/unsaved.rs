@@ -53,7 +53,11 @@ mod tests {
     use kiln_ports::store::Row;
 
     fn put(key: &str, body: &str) -> Change {
-        Change::Put(Row { kind: "job".into(), key: key.into(), body: body.into() })
+        Change::Put(Row {
+            kind: "job".into(),
+            key: key.into(),
+            body: body.into(),
+        })
     }
 
     #[test]
