@@ -176,7 +176,11 @@ impl Work {
         let before: Vec<Pin> = self.pairings.iter().map(|p| p.pin).collect();
         for pin in before.into_iter().filter(gone) {
             self.receivers.remove(pin);
-            for id in self.jobs.ids(|e| e.run().is_some_and(|r| r.pin == pin)) {
+            let leaves = |e: &Entry| {
+                let run = e.run();
+                run.is_some_and(|r| r.pin == pin && r.needs_receiver())
+            };
+            for id in self.jobs.ids(leaves) {
                 self.lost(&id, "the receiver is not paired any more", now);
             }
         }

@@ -110,7 +110,8 @@ pub struct StoredJob {
     pub attempt: Option<WireJobId>,
     /// Times a receiver was lost.
     pub losses: u8,
-    /// The outcome was told to the offloader (receiver).
+    /// Nothing more is told to the offloader (receiver): it knows the outcome, or its id means a
+    /// newer job.
     pub outcome_told: bool,
     /// The owner chose this receiver and no other.
     pub only_on: Option<Pin>,

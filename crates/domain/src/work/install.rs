@@ -993,7 +993,7 @@ mod tests {
     fn jobs_environments_and_devices_are_answered() {
         let mut shop = Shop::open();
         let job = shop.compile("kitchen", BuildChoice::Auto);
-        assert_eq!(shop.ask_jobs(&Request::Jobs), [job.clone()]);
+        assert_eq!(shop.ask_jobs(&Request::Jobs), std::slice::from_ref(&job));
         assert_eq!(shop.ask_jobs(&Request::Job(job.clone())), [job]);
         let unknown = shop.ask_in_vain(&Request::Job(JobId::from_random(1)));
         assert_eq!(unknown.code, ErrorCode::NotFound);

@@ -27,17 +27,6 @@ pub(super) struct Entry {
     pub(super) step: Step,
     /// What a cancelled job says, once somebody asked.
     pub(super) cancelled_because: String,
-    /// Whether its sender hears of it.
-    pub(super) frames: Frames,
-}
-
-/// Whether the sender of a received job hears of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Frames {
-    /// Yes.
-    Sent,
-    /// No: a newer job of the same sender has the same wire id (builds.md §4.6, trap 1).
-    Suppressed,
 }
 
 /// What exactly happens to a job right now. A restart derives it from the stored job.
@@ -82,7 +71,6 @@ impl Entry {
             stored,
             step,
             cancelled_because: "cancelled".to_owned(),
-            frames: Frames::Sent,
         }
     }
 

@@ -13,7 +13,7 @@ use super::effect::Effect;
 use super::event::{Event, ProcessOutcome};
 use super::ids::Ids;
 use super::install::Parked;
-use super::jobs::{Frames, Jobs, Step};
+use super::jobs::{Jobs, Step};
 use super::links::Links;
 use super::queue::Turn;
 use super::received::Intake;
@@ -281,10 +281,8 @@ impl Work {
     pub fn output_route(&self, job: &JobId) -> Option<(LinkId, WireJobId)> {
         let entry = self.jobs.get(job)?;
         let (pin, wire) = entry.sender()?;
-        match entry.frames {
-            Frames::Sent => Some((self.links.to_offloader(pin)?, wire.clone())),
-            Frames::Suppressed => None,
-        }
+        let link = self.links.to_offloader(pin)?;
+        (!entry.stored.outcome_told).then(|| (link, wire.clone()))
     }
 }
 

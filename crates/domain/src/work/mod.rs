@@ -1,6 +1,8 @@
 //! Jobs: what is built where, in which order, and what became of it.
 
 pub mod build_path;
+#[cfg(test)]
+mod chaos;
 mod devices;
 mod dispatch;
 mod effect;

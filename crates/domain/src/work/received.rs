@@ -15,7 +15,7 @@ use kiln_model::{
 
 use super::effect::{BuildTree, Effect};
 use super::event::StepFailure;
-use super::jobs::{Entry, Frames, Step, new_job};
+use super::jobs::{Entry, Step, new_job};
 use super::machine::{Outcome, Stage, Work};
 use crate::peering::Role;
 
@@ -150,7 +150,7 @@ impl Work {
             let text = "this receiver does not take builds now".to_owned();
             return self.finish(&id, declined(text), now);
         }
-        self.supersede_received(pin, &id, now);
+        self.supersede_received(&id, now);
     }
 
     /// Who submits on a link, and what its jobs say of their origin.
@@ -182,24 +182,29 @@ impl Work {
     }
 
     /// A newer submission for a configuration replaces the active ones of the same offloader. Its
-    /// bundle is unpacked when they are gone, because that wipes the tree they build in.
-    fn supersede_received(&mut self, pin: Pin, newer: &JobId, now: Now) {
+    /// bundle is unpacked when they are gone, because that wipes the tree they build in. What an
+    /// older job comes to is not told under a wire id that means the newer one (builds.md §4.6,
+    /// trap 1).
+    fn supersede_received(&mut self, newer: &JobId, now: Now) {
         let Some(entry) = self.jobs.get(newer) else {
             return;
         };
-        let configuration = entry.stored.job.configuration.clone();
-        let wire = entry.sender().map(|s| s.1.clone());
-        let same = |e: &Entry| {
-            e.sender().is_some_and(|s| s.0 == pin) && e.stored.job.configuration == configuration
+        let Some((pin, wire)) = entry.sender().map(|(pin, wire)| (pin, wire.clone())) else {
+            return;
         };
-        for id in self.jobs.ids(same) {
+        let configuration = entry.stored.job.configuration.clone();
+        for id in self.jobs.ids(|e| e.sender().is_some_and(|s| s.0 == pin)) {
             let Some(older) = self.jobs.get_mut(&id).filter(|_| id != *newer) else {
                 continue;
             };
-            if older.sender().map(|s| s.1) == wire.as_ref() {
-                older.frames = Frames::Suppressed;
+            if older.sender() == Some((pin, &wire)) {
+                older.stored.outcome_told = true;
+                self.save(&id);
             }
-            self.cancel(&id, "replaced by a newer job for this device", now);
+            let same = |e: &Entry| e.stored.job.configuration == configuration;
+            if self.jobs.get(&id).is_some_and(same) {
+                self.cancel(&id, "replaced by a newer job for this device", now);
+            }
         }
     }
 
@@ -390,15 +395,8 @@ impl Work {
         let (pin, job_id) = (pin, wire.clone());
         let job = &entry.stored.job;
         let is_final = job.status.is_final();
-        match entry.frames {
-            Frames::Sent => {}
-            Frames::Suppressed => {
-                if is_final {
-                    entry.stored.outcome_told = true;
-                    self.save(id);
-                }
-                return;
-            }
+        if entry.stored.outcome_told {
+            return;
         }
         let Some(link) = self.links.to_offloader(pin) else {
             return;

@@ -124,6 +124,20 @@ impl Run {
         }
     }
 
+    /// Still needs its receiver, and can leave it: a bundle in the making is not interrupted, and
+    /// firmware that is here needs nobody.
+    pub(super) fn needs_receiver(&self) -> bool {
+        match &self.phase {
+            Phase::Ready { .. }
+            | Phase::Uploading { .. }
+            | Phase::AwaitingAck { .. }
+            | Phase::Accepted { .. }
+            | Phase::Downloading { .. }
+            | Phase::DownloadAgain { .. } => true,
+            Phase::Bundling | Phase::Delivered { .. } | Phase::Materialising { .. } => false,
+        }
+    }
+
     /// An upload of this run occupies the link: only one may (peer-link.md §5.6).
     fn occupies(&self, link: LinkId) -> bool {
         match &self.phase {
@@ -256,6 +270,9 @@ impl Work {
         let Some(pin) = self.jobs.get(id).and_then(|e| e.run()).map(|r| r.pin) else {
             return;
         };
+        if self.receivers.get(pin).is_none() {
+            return self.lost(id, "the receiver is not paired any more", now);
+        }
         let link = self.links.to_receiver(pin);
         let free = link.filter(|link| !self.is_occupied(*link));
         let Some(run) = self.jobs.get_mut(id).and_then(|e| e.run_mut()) else {

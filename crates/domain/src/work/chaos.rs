@@ -1,0 +1,807 @@
+//! Anything in any order: random requests, cancels, link losses, ends, refusals, crashes and stops,
+//! held against a small reference model of what must be true whatever happens.
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use kiln_model::witness::DigestVerified;
+use kiln_model::{
+    BlobId, BuildChoice, FailureReason, JobId, JobKind, JobStatus, LinkId, Message, Mono, Now,
+    Pairing, Pin, Placement, Port, Presence, QueueStatus, Request, Settings, SubmitHeader,
+    SubmitRefusal, WireJobId,
+};
+use proptest::prelude::*;
+
+use super::fixtures::{device, failed, pairing, pin, version, wire, yaml};
+use super::{
+    BuildTree, BundleFacts, DownloadFailure, Effect, Event, ProcessOutcome, StepFailure, StoredJob,
+    Work,
+};
+use crate::peering::{Role, Session};
+use crate::{ClientId, RequestId};
+
+const DEVICES: [&str; 3] = ["kitchen", "bath", "attic"];
+const RECEIVERS: [u8; 2] = [1, 2];
+const OFFLOADERS: [u8; 2] = [8, 9];
+
+/// One thing that happens. Numbers choose among what is there, modulo its count.
+#[derive(Clone, Debug)]
+enum Action {
+    Install(usize, Choice),
+    Compile(usize, Choice),
+    Clean(usize),
+    Reset(Option<usize>),
+    Cancel(usize),
+    BuildHere(usize),
+    Ask(usize),
+    Submit(usize, usize, usize),
+    CancelSubmitted(usize, usize),
+    Fetch(usize, usize),
+    ResetByOffloader(usize),
+    /// A step that is under way ends.
+    End(usize, How),
+    /// A receiver answers a submission, or tells its end.
+    Answer(usize, Far),
+    Toggle(usize),
+    PairAnew(usize),
+    Presence(usize, bool),
+    Pass(u64),
+    Scan,
+    Crash,
+    Stop,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Choice {
+    Auto,
+    Local,
+    On(usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    Well,
+    Badly,
+    Provision,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Far {
+    Yes,
+    No,
+    Busy,
+    Completed,
+    Failed,
+    Provision,
+    Cancelled,
+}
+
+/// What a receiver said of a submission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Open,
+    Accepted,
+}
+
+/// A step the machine asked for and that has not ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Op {
+    Bundle(JobId),
+    Upload(LinkId, WireJobId),
+    Download(LinkId, WireJobId),
+    Materialise(JobId),
+    Flash(JobId),
+    Prepare(JobId),
+    Serve(LinkId, WireJobId),
+    Provision(JobId),
+    Build(JobId),
+}
+
+/// The world around the machine, and what it remembers to judge by.
+struct World {
+    work: Work,
+    now: Now,
+    settings: Settings,
+    pairings: Vec<Pairing>,
+    links: BTreeMap<LinkId, (u8, Role)>,
+    next: u64,
+    ops: Vec<Op>,
+    /// Submissions that receivers hold.
+    far: Vec<(LinkId, WireJobId, Verdict)>,
+    /// Everything kept, as a crash would leave it.
+    store: BTreeMap<JobId, StoredJob>,
+    order: Vec<JobId>,
+    /// Final states, for ever.
+    ends: BTreeMap<JobId, JobStatus>,
+    /// Jobs that were ever flashed.
+    flashed: BTreeSet<JobId>,
+    /// Jobs that ever completed.
+    completed: BTreeSet<JobId>,
+    /// Blobs that exist.
+    blobs: BTreeSet<BlobId>,
+    requests: BTreeMap<RequestId, usize>,
+    /// Wire ids of ours that were ever used.
+    wires: BTreeSet<WireJobId>,
+    /// Jobs accepted from offloaders, and ends told to them.
+    accepted: BTreeMap<(u8, WireJobId), usize>,
+    told: BTreeMap<(u8, WireJobId), usize>,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut world = Self {
+            work: Work::new(1),
+            now: Now::default(),
+            settings: Settings {
+                receiver: true,
+                ..Settings::default()
+            },
+            pairings: RECEIVERS.map(pairing).to_vec(),
+            links: BTreeMap::new(),
+            next: 100,
+            ops: Vec::new(),
+            far: Vec::new(),
+            store: BTreeMap::new(),
+            order: Vec::new(),
+            ends: BTreeMap::new(),
+            flashed: BTreeSet::new(),
+            completed: BTreeSet::new(),
+            blobs: BTreeSet::new(),
+            requests: BTreeMap::new(),
+            wires: BTreeSet::new(),
+            told: BTreeMap::new(),
+            accepted: BTreeMap::new(),
+        };
+        world.start();
+        world
+    }
+
+    /// A process starts over what is kept.
+    fn start(&mut self) {
+        self.next += 1;
+        self.work = Work::new(self.next);
+        self.now.mono = Mono::default();
+        self.ops.clear();
+        self.far.clear();
+        self.links.clear();
+        // Requests of a dead process are answered by the end of their connection.
+        self.requests.retain(|_, answers| *answers == 1);
+        let kept = self.store.values().filter_map(|s| s.bundle.clone());
+        self.blobs = kept.collect();
+        self.feed(Event::SettingsChanged(self.settings.clone()));
+        let environment = kiln_model::EnvironmentInfo {
+            version: version("2026.10.0"),
+            path: String::new(),
+            state: kiln_model::EnvironmentState::Ready,
+            size_bytes: None,
+            installed: true,
+        };
+        self.feed(Event::EnvironmentsChanged(vec![environment]));
+        self.feed(Event::DevicesScanned(DEVICES.map(device).to_vec()));
+        self.work.pairings_changed(&self.pairings, self.now);
+        let order = self.order.iter();
+        let stored = order.filter_map(|id| self.store.get(id).cloned());
+        let stored = stored.collect();
+        self.feed(Event::Loaded(stored));
+    }
+
+    fn feed(&mut self, event: Event) {
+        self.work.handle(event, self.now);
+        self.drain();
+    }
+
+    fn request(&mut self, request: &Request) {
+        self.next += 1;
+        let id = RequestId(self.next);
+        self.requests.insert(id, 0);
+        self.work.handle_request(ClientId(1), id, request, self.now);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while let Some(effect) = self.work.poll_effect() {
+            match effect {
+                crate::Effect::Reply(id, _) => *self.requests.entry(id).or_insert(9) += 1,
+                crate::Effect::Work(effect) => self.perform(effect),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::SaveJob(stored) => self.keep(*stored),
+            Effect::ForgetJob(id) => {
+                assert!(self.ends.contains_key(&id), "an active job is forgotten");
+                self.store.remove(&id);
+            }
+            Effect::Send(link, message) => self.sent(link, message),
+            Effect::MakeBundle(id, _) => self.begin(Op::Bundle(id)),
+            Effect::Upload(link, header, blob) => {
+                assert!(self.blobs.contains(&blob));
+                assert!(self.wires.insert(header.job_id.clone()), "a wire id twice");
+                let streams = |op: &Op| matches!(op, Op::Upload(l, _) if *l == link);
+                assert!(!self.ops.iter().any(streams), "two uploads on one link");
+                self.begin(Op::Upload(link, header.job_id));
+            }
+            Effect::StopUpload(link, wire) => {
+                let op = Op::Upload(link, wire.clone());
+                if self.finish_op(&op) {
+                    self.feed_later(Event::Uploaded(link, wire, Err(StepFailure::Cancelled)));
+                }
+            }
+            Effect::Download(link, wire) => self.begin(Op::Download(link, wire)),
+            Effect::Materialise(id, _, blob) => {
+                assert!(self.blobs.contains(&blob));
+                self.begin(Op::Materialise(id));
+            }
+            Effect::Flash(id, ..) => {
+                assert!(self.flashed.insert(id.clone()), "flashed twice");
+                let first = self.store.get(&id).and_then(|s| s.job.depends_on.clone());
+                if let Some(first) = first {
+                    assert!(
+                        self.completed.contains(&first),
+                        "flashed before it was built"
+                    );
+                }
+                self.begin(Op::Flash(id));
+            }
+            Effect::Prepare { job, bundle, .. } => {
+                assert!(self.blobs.contains(&bundle));
+                self.begin(Op::Prepare(job));
+            }
+            Effect::ServeArtifacts(link, wire, _) => self.begin(Op::Serve(link, wire)),
+            Effect::Provision(id, _) => self.begin(Op::Provision(id)),
+            Effect::Build { job, .. } => self.begin(Op::Build(job)),
+            Effect::DropBlob(blob) => {
+                assert!(self.blobs.remove(&blob), "a blob is dropped twice");
+            }
+            Effect::Stop(_)
+            | Effect::Note(..)
+            | Effect::JobChanged(_)
+            | Effect::ViewChanged
+            | Effect::ScanDevices
+            | Effect::SubmissionSettled(..)
+            | Effect::Sweep { .. }
+            | Effect::InstallEnvironment(_) => {}
+        }
+    }
+
+    /// Events that the shell would only deliver after the current one.
+    fn feed_later(&mut self, event: Event) {
+        self.work.handle(event, self.now);
+    }
+
+    fn begin(&mut self, op: Op) {
+        assert!(!self.ops.contains(&op), "{op:?} began twice");
+        self.ops.push(op);
+        let lane = |op: &&Op| matches!(op, Op::Build(_) | Op::Provision(_));
+        assert!(self.ops.iter().filter(lane).count() <= 1, "lane of width 1");
+    }
+
+    fn finish_op(&mut self, op: &Op) -> bool {
+        let before = self.ops.len();
+        self.ops.retain(|o| o != op);
+        self.ops.len() < before
+    }
+
+    fn keep(&mut self, stored: StoredJob) {
+        let id = stored.job.id.clone();
+        if !self.order.contains(&id) {
+            self.order.push(id.clone());
+        }
+        let status = stored.job.status;
+        if status.is_final() {
+            let end = self.ends.entry(id.clone()).or_insert(status);
+            assert_eq!(*end, status, "two final states");
+        } else {
+            assert!(!self.ends.contains_key(&id), "a final job lives again");
+        }
+        if stored.cancel_requested && status.is_final() {
+            assert_eq!(status, JobStatus::Cancelled, "a cancel lost");
+        }
+        match status {
+            JobStatus::Completed => {
+                self.completed.insert(id.clone());
+            }
+            JobStatus::Failed | JobStatus::Cancelled => {
+                assert!(stored.job.error.as_ref().is_some_and(|e| !e.is_empty()));
+            }
+            JobStatus::Queued | JobStatus::Running => {}
+        }
+        self.store.insert(id, stored);
+    }
+
+    fn sent(&mut self, link: LinkId, message: Message) {
+        let (who, role) = self.links.get(&link).expect("sent over a dead link");
+        let counts = match message {
+            Message::JobStateChanged { job_id, status, .. } if status.is_final() => {
+                self.told.entry((*who, job_id))
+            }
+            Message::SubmitJobAck {
+                job_id,
+                verdict: Ok(()),
+            }
+            | Message::ResetBuildEnvAck {
+                job_id,
+                verdict: Ok(()),
+            } => self.accepted.entry((*who, job_id)),
+            Message::ResetBuildEnv { job_id } => {
+                return self.far.push((link, job_id, Verdict::Open));
+            }
+            _ => return,
+        };
+        assert_ne!(*role, Role::Offloader, "told to a receiver");
+        *counts.or_default() += 1;
+    }
+
+    fn blob(&mut self) -> BlobId {
+        self.next += 1;
+        let blob = BlobId::new("blob", self.next);
+        self.blobs.insert(blob.clone());
+        blob
+    }
+
+    /// What must be true after every event.
+    fn judge(&self) {
+        let jobs = self.work.jobs();
+        let lane = |op: &Op| matches!(op, Op::Build(_) | Op::Provision(_));
+        let running = self.ops.iter().any(lane);
+        let QueueStatus {
+            idle,
+            running: says,
+            queue_depth,
+        } = self.work.queue_status();
+        assert_eq!(says, running, "the queue status lies");
+        assert_eq!(idle, !running && queue_depth == 0);
+        let mut servers = BTreeSet::new();
+        for job in &jobs {
+            let stored = self.store.get(&job.id);
+            let stored = stored.expect("a job that is shown is kept");
+            assert_eq!(stored.job.status, job.status, "kept and shown differ");
+            if let (JobKind::Compile, JobStatus::Running, Placement::Remote { pin, .. }) =
+                (job.kind, job.status, &job.placement)
+            {
+                assert!(servers.insert(*pin), "two compiles of ours on one receiver");
+            }
+            if job.kind == JobKind::Upload && job.status == JobStatus::Running {
+                assert!(self.flashed.contains(&job.id));
+            }
+        }
+        for (key, finals) in &self.told {
+            let accepted = self.accepted.get(key).copied().unwrap_or(0);
+            assert!(*finals <= accepted, "{key:?} ended {finals} times");
+        }
+        for answers in self.requests.values() {
+            assert!(*answers <= 1, "a request is answered twice");
+        }
+    }
+
+    fn act(&mut self, action: &Action) {
+        match action {
+            Action::Install(n, choice) => {
+                let (device, build) = (DEVICES[n % 3].to_owned(), self.choice(*choice));
+                let port = Port::Ota;
+                self.request(&Request::Install {
+                    device,
+                    build,
+                    port,
+                });
+            }
+            Action::Compile(n, choice) => {
+                let (device, build) = (DEVICES[n % 3].to_owned(), self.choice(*choice));
+                self.request(&Request::Compile { device, build });
+            }
+            Action::Clean(n) => {
+                let device = DEVICES[n % 3].to_owned();
+                self.request(&Request::Clean { device });
+            }
+            Action::Reset(on) => {
+                let pin = on.map(|n| pin(RECEIVERS[n % 2]));
+                self.request(&Request::ResetEnvironment(pin));
+            }
+            Action::Cancel(n) => {
+                if let Some(id) = self.some_job(*n) {
+                    self.request(&Request::Cancel(id));
+                }
+            }
+            Action::BuildHere(n) => {
+                if let Some(id) = self.some_job(*n) {
+                    self.request(&Request::BuildHere(id));
+                }
+            }
+            Action::Ask(n) => {
+                let device = "nobody".to_owned();
+                let unknown = Request::Clean { device };
+                let all = [
+                    Request::Devices,
+                    Request::Jobs,
+                    Request::Environments,
+                    unknown,
+                ];
+                self.request(&all[n % all.len()]);
+            }
+            Action::Submit(who, job, name) => self.submit(*who, *job, DEVICES[name % 3]),
+            Action::CancelSubmitted(who, job) => {
+                let job_id = wire(&format!("s{}", job % 4));
+                self.offloader_says(*who, Message::CancelJob { job_id });
+            }
+            Action::Fetch(who, job) => {
+                let job_id = wire(&format!("s{}", job % 4));
+                self.offloader_says(*who, Message::DownloadArtifacts { job_id });
+            }
+            Action::ResetByOffloader(who) => {
+                self.next += 1;
+                let job_id = wire(&format!("r{}", self.next));
+                self.offloader_says(*who, Message::ResetBuildEnv { job_id });
+            }
+            Action::End(n, how) => {
+                if !self.ops.is_empty() {
+                    let op = self.ops[n % self.ops.len()].clone();
+                    self.end(&op, *how);
+                }
+            }
+            Action::Answer(n, answer) => {
+                if !self.far.is_empty() {
+                    let at = n % self.far.len();
+                    self.answer(at, *answer);
+                }
+            }
+            Action::Toggle(n) => self.toggle(*n),
+            Action::PairAnew(n) => {
+                let n = RECEIVERS[n % 2];
+                let before = self.pairings.len();
+                self.pairings.retain(|p| p.pin != pin(n));
+                if self.pairings.len() == before {
+                    self.pairings.push(pairing(n));
+                }
+                self.work.pairings_changed(&self.pairings, self.now);
+                self.drain();
+            }
+            Action::Presence(n, online) => {
+                let presence = if *online {
+                    Presence::Online
+                } else {
+                    Presence::Offline
+                };
+                self.feed(Event::PresenceChanged(yaml(DEVICES[n % 3]), presence));
+            }
+            Action::Pass(seconds) => self.pass(*seconds),
+            Action::Scan => self.feed(Event::DevicesScanned(DEVICES.map(device).to_vec())),
+            Action::Crash => self.start(),
+            Action::Stop => self.stop(),
+        }
+    }
+
+    fn choice(&self, choice: Choice) -> BuildChoice {
+        match choice {
+            Choice::Auto => BuildChoice::Auto,
+            Choice::Local => BuildChoice::Local,
+            Choice::On(n) => BuildChoice::On(pin(RECEIVERS[n % 2])),
+        }
+    }
+
+    fn some_job(&self, n: usize) -> Option<JobId> {
+        let jobs = self.work.jobs();
+        jobs.get(n % jobs.len().max(1)).map(|j| j.id.clone())
+    }
+
+    fn link_of(&self, n: u8) -> Option<LinkId> {
+        let mut links = self.links.iter();
+        links.find(|(_, (who, _))| *who == n).map(|(link, _)| *link)
+    }
+
+    fn submit(&mut self, who: usize, job: usize, name: &str) {
+        let Some(link) = self.link_of(OFFLOADERS[who % 2]) else {
+            return;
+        };
+        let odd = job % 3 == 0;
+        let header = SubmitHeader {
+            job_id: wire(&format!("s{}", job % 4)),
+            configuration_filename: format!("{name}.yaml"),
+            target: if job % 5 == 0 { "clean" } else { "compile" }.to_owned(),
+            total_bundle_bytes: 5,
+            num_chunks: 1,
+            bundle_sha256: String::new(),
+            device_name: String::new(),
+            device_friendly_name: String::new(),
+            target_esphome_version: odd.then(|| version("2026.9.1")),
+            skip_bootloader: false,
+        };
+        let bundle = self.blob();
+        self.feed(Event::SubmissionArrived {
+            link,
+            header: Box::new(header),
+            configuration: yaml(name),
+            bundle,
+            verified: DigestVerified::assertion(),
+        });
+    }
+
+    fn offloader_says(&mut self, who: usize, message: Message) {
+        if let Some(link) = self.link_of(OFFLOADERS[who % 2]) {
+            self.feed(Event::Received(link, message));
+        }
+    }
+
+    fn end(&mut self, op: &Op, how: How) {
+        if !self.finish_op(op) {
+            return;
+        }
+        let well = how == How::Well;
+        let step = || match how {
+            How::Well | How::Badly => StepFailure::Failed("it went wrong".to_owned()),
+            How::Provision => StepFailure::Cancelled,
+        };
+        let process = match how {
+            How::Well => ProcessOutcome::Succeeded,
+            How::Badly => failed("it went wrong"),
+            How::Provision => ProcessOutcome::Killed,
+        };
+        let event = match op.clone() {
+            Op::Bundle(id) if well => {
+                let facts = BundleFacts {
+                    blob: self.blob(),
+                    bytes: 40_000,
+                    sha256: "00".to_owned(),
+                };
+                Event::BundleMade(id, Ok(facts))
+            }
+            Op::Bundle(id) => Event::BundleMade(id, Err(step())),
+            Op::Upload(link, wire) if well => {
+                self.far.push((link, wire.clone(), Verdict::Open));
+                Event::Uploaded(link, wire, Ok(()))
+            }
+            Op::Upload(link, wire) => Event::Uploaded(link, wire, Err(step())),
+            Op::Download(link, wire) if well => {
+                let blob = self.blob();
+                Event::Downloaded(link, wire, Ok(blob))
+            }
+            Op::Download(link, wire) => {
+                let failure = match how {
+                    How::Well | How::Badly => DownloadFailure::Stalled,
+                    How::Provision => DownloadFailure::Invalid("hash".to_owned()),
+                };
+                Event::Downloaded(link, wire, Err(failure))
+            }
+            Op::Materialise(id) if well => Event::Materialised(id, Ok(())),
+            Op::Materialise(id) => Event::Materialised(id, Err(step())),
+            Op::Prepare(id) if well => Event::Prepared(id, Ok(BuildTree::OwnAll)),
+            Op::Prepare(id) => Event::Prepared(id, Err(step())),
+            Op::Serve(link, wire) => Event::ArtifactsServed(link, wire),
+            Op::Provision(id) if well => Event::Provisioned(id, Ok(version("2026.9.1"))),
+            Op::Provision(id) => Event::Provisioned(id, Err(step())),
+            Op::Build(id) | Op::Flash(id) => Event::ProcessEnded(id, process),
+        };
+        self.feed(event);
+    }
+
+    fn answer(&mut self, at: usize, answer: Far) {
+        let (link, job_id, verdict) = self.far[at].clone();
+        let answer = match (answer, verdict) {
+            (Far::No | Far::Busy, Verdict::Accepted) => Far::Failed,
+            (answer, Verdict::Open | Verdict::Accepted) => answer,
+        };
+        let ack = |verdict| Message::SubmitJobAck {
+            job_id: job_id.clone(),
+            verdict,
+        };
+        let state = |status, failure_reason| Message::JobStateChanged {
+            job_id: job_id.clone(),
+            status,
+            error_message: String::new(),
+            failure_reason,
+        };
+        let message = match answer {
+            Far::Yes => ack(Ok(())),
+            Far::No => ack(Err(Some(SubmitRefusal::HashMismatch))),
+            Far::Busy => ack(Err(Some(SubmitRefusal::DuplicateSubmit))),
+            Far::Completed => state(JobStatus::Completed, None),
+            Far::Failed => state(JobStatus::Failed, None),
+            Far::Provision => state(JobStatus::Failed, Some(FailureReason::Provision)),
+            Far::Cancelled => state(JobStatus::Cancelled, None),
+        };
+        match answer {
+            Far::Yes => self.far[at].2 = Verdict::Accepted,
+            _ => drop(self.far.remove(at)),
+        }
+        self.feed(Event::Received(link, message));
+    }
+
+    fn toggle(&mut self, n: usize) {
+        match n % 7 {
+            0 => self.settings.remote_builds = !self.settings.remote_builds,
+            1 => self.settings.include_local = !self.settings.include_local,
+            2 => self.settings.receiver = !self.settings.receiver,
+            n => {
+                let who = [RECEIVERS, OFFLOADERS].concat()[n - 3];
+                return self.toggle_link(who);
+            }
+        }
+        self.feed(Event::SettingsChanged(self.settings.clone()));
+    }
+
+    fn toggle_link(&mut self, who: u8) {
+        if let Some(link) = self.link_of(who) {
+            return self.hang_up(link, who);
+        }
+        self.next += 1;
+        let link = LinkId(self.next);
+        let role = if RECEIVERS.contains(&who) {
+            Role::Offloader
+        } else {
+            Role::Receiver {
+                dashboard_id: format!("d{who}").parse().unwrap(),
+                label: kiln_model::Label::default(),
+            }
+        };
+        self.links.insert(link, (who, role.clone()));
+        let pin: Pin = pin(who);
+        self.work.session_up(&Session { link, pin, role }, self.now);
+        self.drain();
+    }
+
+    fn hang_up(&mut self, link: LinkId, who: u8) {
+        self.links.remove(&link);
+        self.far.retain(|(l, ..)| *l != link);
+        self.work.session_down(link, pin(who), self.now);
+        self.drain();
+        // The transfers of the link notice a little later.
+        for op in self.ops.clone() {
+            let event = match op.clone() {
+                Op::Upload(l, wire) if l == link => {
+                    Event::Uploaded(l, wire, Err(StepFailure::LinkLost))
+                }
+                Op::Download(l, wire) if l == link => {
+                    Event::Downloaded(l, wire, Err(DownloadFailure::LinkLost))
+                }
+                Op::Serve(l, wire) if l == link => Event::ArtifactsServed(l, wire),
+                _ => continue,
+            };
+            self.finish_op(&op);
+            self.feed(event);
+        }
+    }
+
+    fn pass(&mut self, seconds: u64) {
+        let end = self.now.mono + Duration::from_secs(seconds);
+        let mut wakes = 0;
+        while let Some((at, _)) = self.work.poll_timeout()
+            && at <= end
+        {
+            wakes += 1;
+            assert!(wakes < 10_000, "a deadline that is never met");
+            self.now.mono = at.max(self.now.mono);
+            self.work.handle_timeout(self.now);
+            self.drain();
+        }
+        self.now.mono = end;
+    }
+
+    /// The node stops gracefully: processes are killed, links closed, and it starts again.
+    fn stop(&mut self) {
+        let ends = self.ends.len();
+        let cancels = self.store.values().filter(|s| s.cancel_requested).count();
+        self.feed(Event::ShuttingDown);
+        for op in self.ops.clone() {
+            match op {
+                Op::Build(_) | Op::Flash(_) | Op::Bundle(_) | Op::Prepare(_) | Op::Provision(_) => {
+                    self.end(&op, How::Provision);
+                }
+                _ => {}
+            }
+        }
+        for (link, (who, _)) in self.links.clone() {
+            self.hang_up(link, who);
+        }
+        if cancels == 0 {
+            assert_eq!(self.ends.len(), ends, "stopping ended a job");
+        }
+        self.start();
+    }
+
+    /// Everything goes well from now on: every job comes to its end, nothing is left behind.
+    fn settle(&mut self) {
+        self.settings.receiver = true;
+        self.settings.remote_builds = true;
+        self.feed(Event::SettingsChanged(self.settings.clone()));
+        for who in [RECEIVERS, OFFLOADERS].concat() {
+            if self.link_of(who).is_none() {
+                self.toggle_link(who);
+            }
+        }
+        for _ in 0..2000 {
+            for name in DEVICES {
+                self.feed(Event::PresenceChanged(yaml(name), Presence::Online));
+            }
+            if let Some(op) = self.ops.first().cloned() {
+                self.end(&op, How::Well);
+            } else if !self.far.is_empty() {
+                self.answer(0, Far::Yes);
+                self.answer(0, Far::Completed);
+            } else {
+                self.pass(40);
+            }
+            self.judge();
+            let active = self.work.jobs().iter().any(|j| !j.status.is_final());
+            if !active && self.ops.is_empty() && self.far.is_empty() {
+                break;
+            }
+        }
+        self.feed(Event::DevicesScanned(DEVICES.map(device).to_vec()));
+        for job in self.work.jobs() {
+            assert!(job.status.is_final(), "stuck: {job:?}");
+        }
+        for (id, answers) in &self.requests {
+            assert_eq!(*answers, 1, "{id:?} is not answered");
+        }
+        let leaked: Vec<_> = self.blobs.iter().collect();
+        assert!(leaked.is_empty(), "blobs left behind: {leaked:?}");
+        for (key, accepted) in &self.accepted {
+            let told = self.told.get(key).copied().unwrap_or(0);
+            assert!(
+                (1..=*accepted).contains(&told),
+                "{key:?}: {told} of {accepted}"
+            );
+        }
+    }
+}
+
+fn choices() -> impl Strategy<Value = Choice> {
+    prop_oneof![
+        4 => Just(Choice::Auto),
+        1 => Just(Choice::Local),
+        1 => (0..2usize).prop_map(Choice::On),
+    ]
+}
+
+fn actions() -> impl Strategy<Value = Action> {
+    let n = || 0..12usize;
+    let how = prop_oneof![4 => Just(How::Well), 1 => Just(How::Badly), 1 => Just(How::Provision)];
+    let far = prop_oneof![
+        6 => Just(Far::Yes),
+        4 => Just(Far::Completed),
+        1 => Just(Far::No),
+        1 => Just(Far::Busy),
+        1 => Just(Far::Failed),
+        1 => Just(Far::Provision),
+        1 => Just(Far::Cancelled),
+    ];
+    prop_oneof![
+        6 => (n(), choices()).prop_map(|(n, c)| Action::Install(n, c)),
+        2 => (n(), choices()).prop_map(|(n, c)| Action::Compile(n, c)),
+        1 => n().prop_map(Action::Clean),
+        1 => proptest::option::of(n()).prop_map(Action::Reset),
+        3 => n().prop_map(Action::Cancel),
+        1 => n().prop_map(Action::BuildHere),
+        1 => n().prop_map(Action::Ask),
+        5 => (n(), n(), n()).prop_map(|(a, b, c)| Action::Submit(a, b, c)),
+        2 => (n(), n()).prop_map(|(a, b)| Action::CancelSubmitted(a, b)),
+        2 => (n(), n()).prop_map(|(a, b)| Action::Fetch(a, b)),
+        1 => n().prop_map(Action::ResetByOffloader),
+        20 => (n(), how).prop_map(|(n, h)| Action::End(n, h)),
+        10 => (n(), far).prop_map(|(n, f)| Action::Answer(n, f)),
+        8 => n().prop_map(Action::Toggle),
+        1 => n().prop_map(Action::PairAnew),
+        2 => (n(), any::<bool>()).prop_map(|(n, b)| Action::Presence(n, b)),
+        3 => (0..100u64).prop_map(Action::Pass),
+        1 => Just(Action::Scan),
+        1 => Just(Action::Crash),
+        1 => Just(Action::Stop),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+    // Covers: M21, M23, M24, M28, M36, M51, M61, R-40, O-21, O-24
+    #[test]
+    fn whatever_happens_every_job_ends_once_and_nothing_is_done_twice(
+        actions in proptest::collection::vec(actions(), 1..120)
+    ) {
+        let mut world = World::new();
+        for action in &actions {
+            world.act(action);
+            world.judge();
+        }
+        world.settle();
+    }
+}
