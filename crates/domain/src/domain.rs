@@ -193,14 +193,16 @@ impl Domain {
         }
     }
 
-    /// Tells both halves. A receiver without a face receives whatever the settings say.
+    /// Tells both halves. A receiver without a face receives whatever the settings say. Jobs hear of
+    /// it first: what a receiver that is switched off hands back is told before its sessions end.
     fn tell_settings(&mut self, now: Now) {
         let mut settings = self.settings.clone();
-        let event = peering::Event::SettingsChanged(settings.clone());
-        self.peering.handle(event, now);
         settings.receiver |= self.peering.is_headless();
         let event = work::Event::SettingsChanged(settings);
         self.work.handle(event, now);
+        self.collect_work();
+        let event = peering::Event::SettingsChanged(self.settings.clone());
+        self.peering.handle(event, now);
     }
 
     /// Jobs hear of it first, so that the end of the sessions ends none of them as cancelled.

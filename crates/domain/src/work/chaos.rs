@@ -494,11 +494,16 @@ impl World {
         let Some(link) = self.link_of(OFFLOADERS[who % 2]) else {
             return;
         };
-        let odd = job % 3 == 0;
+        let odd = job.is_multiple_of(3);
         let header = SubmitHeader {
             job_id: wire(&format!("s{}", job % 4)),
             configuration_filename: format!("{name}.yaml"),
-            target: if job % 5 == 0 { "clean" } else { "compile" }.to_owned(),
+            target: if job.is_multiple_of(5) {
+                "clean"
+            } else {
+                "compile"
+            }
+            .to_owned(),
             total_bundle_bytes: 5,
             num_chunks: 1,
             bundle_sha256: String::new(),
