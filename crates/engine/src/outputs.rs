@@ -38,13 +38,18 @@ impl Outputs {
     pub(crate) fn learn(&self, stored: &StoredJob) {
         let mut routes = self.routes();
         let id = &stored.job.id;
-        if let JobOrigin::Offloader {
-            pin, wire_job_id, ..
-        } = &stored.job.origin
-        {
-            routes
-                .received
-                .insert(id.clone(), (*pin, wire_job_id.clone()));
+        match &stored.job.origin {
+            // Its end was told, or its wire id means a newer job: nothing more is said under it.
+            JobOrigin::Offloader { .. } if stored.outcome_told => {
+                routes.received.remove(id);
+            }
+            JobOrigin::Offloader {
+                pin, wire_job_id, ..
+            } => {
+                let route = (*pin, wire_job_id.clone());
+                routes.received.insert(id.clone(), route);
+            }
+            JobOrigin::Owner => {}
         }
         drop(routes);
         if stored.job.status.is_final() {
