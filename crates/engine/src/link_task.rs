@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kiln_domain::work;
-use kiln_model::{CloseReason, LinkId, Message, Pin, ResetRefusal, TerminateReason};
+use kiln_model::{CloseReason, LinkId, Message, Pin, TerminateReason, WireJobId};
 use kiln_peer_link::limits::MAX_OFFLOADER_CIPHERTEXT;
 use kiln_peer_link::{
     Beat, Chunk, Error, Fed, Frame, FrameFault, Heartbeat, Intake, Misbehaviour, Opener, Refused,
@@ -103,7 +103,7 @@ struct Task {
     outbox: Outbox,
     reports: Reports,
     intake: Intake,
-    bundle: Option<BlobWriter>,
+    bundle: Option<(WireJobId, BlobWriter)>,
     download: Option<Download>,
     shared: Arc<Shared>,
 }
@@ -175,9 +175,12 @@ impl Task {
             Frame::SubmitJob(header) => {
                 let preparing = |id: &_| self.shared.is_preparing(self.pin, id);
                 match self.intake.header(header, preparing) {
-                    Ok(_) => {
-                        let store = Arc::clone(&self.shared.store);
-                        self.bundle = Some(BlobWriter::fresh(store, "bundle"));
+                    Ok(header) => {
+                        let job_id = header.job_id.clone();
+                        let blob = BlobWriter::fresh(Arc::clone(&self.shared.store), "bundle");
+                        self.bundle = Some((job_id.clone(), blob));
+                        self.tell(work::Event::SubmissionStarted(self.link, job_id))
+                            .await;
                         Ok(())
                     }
                     Err(refused) => self.refused(refused).await,
@@ -211,12 +214,6 @@ impl Task {
 
     async fn message(&mut self, message: Message) -> Result<(), Over> {
         match message {
-            Message::ResetBuildEnv { job_id } if self.intake.is_busy() => {
-                let verdict = Err(Some(ResetRefusal::Busy));
-                return Ok(self
-                    .outbox
-                    .reply(Message::ResetBuildEnvAck { job_id, verdict })?);
-            }
             Message::ArtifactsStart {
                 job_id,
                 total_bytes,
@@ -267,11 +264,11 @@ impl Task {
             Fed::Write(bytes) => (bytes, None),
             Fed::Complete(bytes, submission) => (bytes, Some(submission)),
         };
-        if let Some(bundle) = &mut self.bundle {
+        if let Some((_, bundle)) = &mut self.bundle {
             bundle.write(&bytes).await;
         }
         if let Some(submission) = complete
-            && let Some(bundle) = self.bundle.take()
+            && let Some((_, bundle)) = self.bundle.take()
         {
             self.shared.prepare(self.pin, &submission.header.job_id);
             self.reports
@@ -282,10 +279,12 @@ impl Task {
     }
 
     async fn refused(&mut self, refused: Refused) -> Result<(), Over> {
-        match (refused.upload, self.bundle.take()) {
-            (UploadFate::Dropped, Some(bundle)) => bundle.discard().await,
-            (UploadFate::Kept, bundle) => self.bundle = bundle,
-            (UploadFate::Dropped, None) => {}
+        if refused.upload == UploadFate::Dropped
+            && let Some((job_id, bundle)) = self.bundle.take()
+        {
+            bundle.discard().await;
+            self.tell(work::Event::SubmissionDropped(self.link, job_id))
+                .await;
         }
         self.outbox.reply(refused.ack)?;
         match refused.session {
@@ -420,7 +419,7 @@ impl Task {
 
     /// Gives up what was under way.
     async fn settle(mut self) {
-        if let Some(bundle) = self.bundle.take() {
+        if let Some((_, bundle)) = self.bundle.take() {
             bundle.discard().await;
         }
         if let Some(download) = self.download.take() {

@@ -185,6 +185,7 @@ pub(crate) async fn run(
         sealer,
         desk,
         stream: None,
+        unflushed: false,
         reports,
     };
     let stop = tokio::select! {
@@ -204,6 +205,7 @@ struct Task {
     sealer: Sealer,
     desk: Desk,
     stream: Option<Stream>,
+    unflushed: bool,
     reports: Reports,
 }
 
@@ -236,46 +238,37 @@ impl Task {
     }
 
     async fn send_all(&mut self) -> Result<Infallible, Stop> {
-        let mut unflushed = false;
         loop {
             tokio::select! {
                 biased;
                 Some(urgent) = self.desk.urgent.recv() => {
                     self.urgent(urgent).await?;
-                    unflushed = false;
                 }
                 Some(frame) = self.desk.jobs.recv() => {
                     self.job_frame(frame).await?;
-                    unflushed = true;
                 }
                 Some(upload) = self.desk.bulk.recv(), if self.stream.is_none() => {
                     let (frame, stream) = Stream::begin(upload, &mut self.sealer)?;
                     self.stream = Some(stream);
-                    self.writer.feed(frame).await?;
-                    unflushed = true;
+                    self.feed(frame).await?;
                 }
                 next = next(&mut self.stream, self.link, &mut self.sealer) => {
                     match next? {
                         Next::Frame(frame) => {
-                            self.writer.feed(frame).await?;
-                            unflushed = true;
+                            self.feed(frame).await?;
                         }
                         Next::End(frame, event) => {
                             self.stream = None;
-                            match frame {
-                                Some(frame) => self.writer.send(frame).await?,
-                                None => self.writer.flush().await?,
+                            if let Some(frame) = frame {
+                                self.feed(frame).await?;
                             }
-                            unflushed = false;
-                            event.map(|event| self.reports.note(event));
+                            self.flush().await?;
+                            self.reports.note(event);
                         }
                     }
                 }
                 // Polled last: nothing else is ready to join what was fed.
-                () = std::future::ready(()), if unflushed => {
-                    self.writer.flush().await?;
-                    unflushed = false;
-                }
+                () = std::future::ready(()), if self.unflushed => self.flush().await?,
             }
         }
     }
@@ -296,7 +289,7 @@ impl Task {
                 if let Some(stream) = self.stream.take_if(|s| s.is_bundle_of(&job_id)) {
                     let refused = StepFailure::Failed("The receiver refused the bundle.".into());
                     let event = stream.cut(self.link, refused);
-                    event.map(|event| self.reports.note(event));
+                    self.reports.note(event);
                 }
                 return Ok(());
             }
@@ -309,10 +302,21 @@ impl Task {
                 return Err(Stop::Ended);
             }
         };
-        match self.fitting(sealed)? {
-            Some(frame) => Ok(self.writer.send(frame).await?),
-            None => Ok(()),
+        if let Some(frame) = self.fitting(sealed)? {
+            self.feed(frame).await?;
+            self.flush().await?;
         }
+        Ok(())
+    }
+
+    async fn feed(&mut self, frame: Vec<u8>) -> Result<(), NetError> {
+        self.unflushed = true;
+        self.writer.feed(frame).await
+    }
+
+    async fn flush(&mut self) -> Result<(), NetError> {
+        self.unflushed = false;
+        self.writer.flush().await
     }
 
     async fn job_frame(&mut self, frame: JobFrame) -> Result<(), Stop> {
@@ -320,7 +324,7 @@ impl Task {
             JobFrame::State(message) => {
                 let sealed = self.sealer.message(&message);
                 if let Some(frame) = self.fitting(sealed)? {
-                    self.writer.feed(frame).await?;
+                    self.feed(frame).await?;
                 }
             }
             JobFrame::Output {
@@ -337,7 +341,7 @@ impl Task {
                         };
                         let sealed = self.sealer.message(&output);
                         if let Some(frame) = self.fitting(sealed)? {
-                            self.writer.feed(frame).await?;
+                            self.feed(frame).await?;
                         }
                     }
                 }
@@ -365,10 +369,10 @@ impl Task {
             .stream
             .take()
             .and_then(|s| s.cut(link, StepFailure::LinkLost));
-        cut.map(|event| self.reports.note(event));
+        self.reports.note(cut);
         self.desk.bulk.close();
         while let Some(upload) = self.desk.bulk.recv().await {
-            upload.link_lost(link).map(|event| self.reports.note(event));
+            self.reports.note(upload.link_lost(link));
         }
     }
 }

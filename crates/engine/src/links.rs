@@ -156,8 +156,10 @@ impl Links {
     pub fn upload(&self, link: LinkId, header: SubmitHeader, bundle: BlobId) {
         let path = self.0.store.blob_path(&bundle);
         let header = Box::new(header);
-        if let Err(upload) = self.0.stream(link, Upload::Bundle { header, path }) {
-            upload.link_lost(link).map(|event| self.0.emit_later(event));
+        if let Err(upload) = self.0.stream(link, Upload::Bundle { header, path })
+            && let Some(lost) = upload.link_lost(link)
+        {
+            self.0.emit_later(lost);
         }
     }
 

@@ -52,10 +52,12 @@ impl Reports {
         self.put(report, room.ok());
     }
 
-    /// Puts in one of the few things the writer has to say. It never waits: the domain may wait
+    /// Puts in one of the few things the writer has to say, if it has. It never waits: the domain may wait
     /// for the writer to send output.
-    pub(crate) fn note(&self, event: work::Event) {
-        self.put(Report::Event(Box::new(event)), None);
+    pub(crate) fn note(&self, event: Option<work::Event>) {
+        if let Some(event) = event {
+            self.put(Report::Event(Box::new(event)), None);
+        }
     }
 
     fn put(&self, report: Report, room: Option<OwnedSemaphorePermit>) {
@@ -95,6 +97,8 @@ pub(crate) async fn run(
                     Err(error) => {
                         tracing::warn!(%link, %error, "a bundle could not be stored");
                         shared.submission_lost(pin, &header.job_id);
+                        let dropped = work::Event::SubmissionDropped(link, header.job_id.clone());
+                        shared.emit(dropped).await;
                         lament(&outbox, header.job_id, &error);
                     }
                 }
