@@ -231,6 +231,16 @@ impl Client {
         }
     }
 
+    /// Returns whether the receiver does not answer as it should where it is stored: the last attempt
+    /// failed, or was the last one.
+    pub(super) fn is_lost(&self) -> bool {
+        match self.state {
+            State::Waiting { .. } => self.backoff > FIRST_WAIT,
+            State::Orphaned => true,
+            State::Ready | State::Dialling(_) | State::Open(_) => false,
+        }
+    }
+
     pub(super) fn is_orphaned(&self) -> bool {
         matches!(self.state, State::Orphaned)
     }

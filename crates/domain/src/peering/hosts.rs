@@ -2,7 +2,7 @@
 use std::net::IpAddr;
 
 use indexmap::IndexMap;
-use kiln_model::{DashboardId, DiscoveredHost, Pin, host_label};
+use kiln_model::{DashboardId, DiscoveredHost, Endpoint, Pairing, Pin, host_label};
 
 /// Most hosts listed; more than any home has.
 const CAPACITY: usize = 256;
@@ -13,53 +13,83 @@ pub(super) struct Hosts {
     seen: IndexMap<String, DiscoveredHost>,
 }
 
-/// What is announced about ourselves.
-pub(super) struct Own<'a> {
-    pub(super) dashboard_id: &'a DashboardId,
-    pub(super) pin: Pin,
-    pub(super) port: u16,
+/// How we are seen by others.
+pub(super) struct Own {
+    host_name: String,
+    pin: Pin,
+    port: u16,
 }
 
-/// Whether a host is another one.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Seen {
-    Other,
-    Ourselves,
+/// Whether a host may displace another when the list is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// It names a receiver that we are paired with.
+    Paired,
+    Stranger,
 }
 
 impl Hosts {
-    /// Lists a host, unless it is ourselves or the list is full.
-    pub(super) fn seen(&mut self, host: DiscoveredHost, own: Option<&Own<'_>>) -> Seen {
-        if own.is_some_and(|own| own.is(&host)) {
-            self.seen.shift_remove(&host.name);
-            return Seen::Ourselves;
+    /// Lists a host. A full list takes no more strangers; one of them makes room for what names a
+    /// receiver of ours.
+    pub(super) fn seen(&mut self, host: DiscoveredHost, claim: impl Fn(Pin) -> Claim) {
+        let of = |host: &DiscoveredHost| host.pin.map_or(Claim::Stranger, &claim);
+        if self.seen.len() >= CAPACITY && !self.seen.contains_key(&host.name) {
+            let stranger = |seen: &DiscoveredHost| of(seen) == Claim::Stranger;
+            let room = self.seen.values().position(stranger);
+            match room.filter(|_| of(&host) == Claim::Paired) {
+                Some(index) => self.seen.shift_remove_index(index),
+                None => return,
+            };
         }
-        if self.seen.len() < CAPACITY || self.seen.contains_key(&host.name) {
-            self.seen.insert(host.name.clone(), host);
-        }
-        Seen::Other
+        self.seen.insert(host.name.clone(), host);
     }
 
     pub(super) fn gone(&mut self, name: &str) {
         self.seen.shift_remove(name);
     }
 
-    /// Forgets entries that turn out to be ourselves, because our identity or port is known now.
-    pub(super) fn settle(&mut self, own: &Own<'_>) {
+    /// Leaves out what turns out to be ourselves.
+    pub(super) fn settle(&mut self, own: &Own) {
         self.seen.retain(|_, host| !own.is(host));
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &DiscoveredHost> {
         self.seen.values()
     }
+
+    /// Returns where a receiver claims to be, when that is not where it is stored (peer-link.md §2.7,
+    /// checks 1 to 3). Claims that lead to this machine are none: nothing on the network may make us
+    /// dial ourselves.
+    pub(super) fn elsewhere(&self, pairing: &Pairing) -> Vec<Endpoint> {
+        let claims = self
+            .seen
+            .values()
+            .filter(|host| host.pin == Some(pairing.pin) && !only_loopback(&host.addresses));
+        let mut places: Vec<Endpoint> = claims
+            .filter_map(|host| host.endpoint.as_ref())
+            .filter(|place| !place.same_place(&pairing.endpoint))
+            .filter(|place| place.ip().is_none_or(|ip| !only_loopback(&[ip])))
+            .map(Endpoint::normalised)
+            .collect();
+        places.dedup();
+        places
+    }
 }
 
-impl Own<'_> {
+impl Own {
+    pub(super) fn new(id: &DashboardId, pin: Pin, port: u16) -> Self {
+        Self {
+            host_name: format!("{}.local", host_label(id)),
+            pin,
+            port,
+        }
+    }
+
     /// Recognises ourselves by SRV target and port, also after a conflict gave us another instance
     /// name (peer-link.md §2.5), and by our pin.
     fn is(&self, host: &DiscoveredHost) -> bool {
-        let place = bare(&host.hostname) == format!("{}.local", host_label(self.dashboard_id));
-        (place && host.port == self.port) || host.pin == Some(self.pin)
+        let place = host.port == self.port && bare(&host.hostname) == self.host_name;
+        place || host.pin == Some(self.pin)
     }
 }
 
@@ -67,9 +97,8 @@ fn bare(host: &str) -> String {
     host.trim_end_matches('.').to_lowercase()
 }
 
-/// Returns whether every address leads back to this machine; nothing on the network may make us dial
-/// those.
-pub(super) fn only_loopback(addresses: &[IpAddr]) -> bool {
+/// Returns whether every address leads back to this machine.
+fn only_loopback(addresses: &[IpAddr]) -> bool {
     let inward = |ip: &IpAddr| {
         let ip = ip.to_canonical();
         ip.is_loopback() || ip.is_unspecified()
@@ -81,7 +110,7 @@ pub(super) fn only_loopback(addresses: &[IpAddr]) -> bool {
 mod tests {
     use kiln_model::FriendlyName;
 
-    use super::super::fixtures::{id, ip, pin};
+    use super::super::fixtures::{endpoint, id, ip, pairing, pin};
     use super::*;
 
     fn host(name: &str, hostname: &str, port: u16) -> DiscoveredHost {
@@ -99,41 +128,59 @@ mod tests {
         }
     }
 
+    fn strangers(_: Pin) -> Claim {
+        Claim::Stranger
+    }
+
     // Covers: B-34
     #[test]
     fn our_own_advertisement_is_recognised_after_a_rename_by_target_and_port() {
         let mut hosts = Hosts::default();
-        let own_id = id(7);
-        let own = Own {
-            dashboard_id: &own_id,
-            pin: pin(200),
-            port: 6055,
-        };
         let target = "ESPHome-Builder-dashboar.local.";
-        let renamed = host("esphome-builder-dashboar-2", target, 6055);
-        assert_eq!(hosts.seen(renamed, Some(&own)), Seen::Ourselves);
-        let neighbour = host("esphome-builder-dashboar", target, 6052);
-        assert_eq!(hosts.seen(neighbour, Some(&own)), Seen::Other);
+        hosts.seen(host("esphome-builder-dashboar-2", target, 6055), strangers);
+        hosts.seen(host("neighbour", target, 6052), strangers);
         let mut reflected = host("x", "x.local.", 1);
         reflected.pin = Some(pin(200));
-        assert_eq!(hosts.seen(reflected, Some(&own)), Seen::Ourselves);
-        assert_eq!(hosts.iter().count(), 1);
+        hosts.seen(reflected, strangers);
+        hosts.settle(&Own::new(&id(7), pin(200), 6055));
+        let left: Vec<_> = hosts.iter().map(|h| h.name.as_str()).collect();
+        assert_eq!(left, ["neighbour"]);
     }
 
     #[test]
-    fn the_list_ends_at_256_hosts_and_still_follows_those_in_it() {
+    fn the_list_ends_at_256_hosts_and_a_stranger_makes_room_for_a_paired_receiver() {
         let mut hosts = Hosts::default();
         for n in 0..300 {
-            hosts.seen(host(&n.to_string(), "h.local.", 1), None);
+            hosts.seen(host(&n.to_string(), "h.local.", 1), strangers);
         }
         assert_eq!(hosts.iter().count(), 256);
-        hosts.seen(host("255", "moved.local.", 1), None);
-        assert_eq!(
-            hosts.iter().last().map(|h| h.hostname.as_str()),
-            Some("moved.local.")
-        );
+        let mut ours = host("ours", "ours.local.", 1);
+        ours.pin = Some(pin(1));
+        hosts.seen(ours, |_| Claim::Paired);
+        assert_eq!(hosts.iter().count(), 256);
+        assert!(hosts.iter().any(|h| h.name == "ours"));
+        hosts.seen(host("255", "moved.local.", 1), strangers);
+        assert!(hosts.iter().any(|h| h.hostname == "moved.local."));
         hosts.gone("255");
         assert_eq!(hosts.iter().count(), 255);
+    }
+
+    #[test]
+    fn a_receiver_is_elsewhere_only_where_it_can_be_and_is_not_stored() {
+        let mut hosts = Hosts::default();
+        let mut claim = |name: &str, n: u8, place: &str, address: &str| {
+            let mut host = host(name, "h.local.", 1);
+            host.pin = Some(pin(n));
+            host.endpoint = Some(endpoint(place));
+            host.addresses = vec![ip(address)];
+            hosts.seen(host, strangers);
+        };
+        claim("stored", 1, "1.example.", "192.0.2.1");
+        claim("moved", 1, "new.local.", "192.0.2.1");
+        claim("another", 2, "other.local", "192.0.2.1");
+        claim("inward", 1, "in.local", "127.0.0.1");
+        claim("literal", 1, "127.0.0.1", "192.0.2.1");
+        assert_eq!(hosts.elsewhere(&pairing(1)), [endpoint("new.local")]);
     }
 
     #[test]

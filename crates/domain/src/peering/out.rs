@@ -86,4 +86,10 @@ impl Out {
         z ^= z >> 31;
         low + (high - low) * ((z >> 11) as f64 / (1_u64 << 53) as f64)
     }
+
+    /// Returns one of `choices` by chance; `None` if there is none.
+    pub(super) fn pick<T>(&mut self, mut choices: Vec<T>) -> Option<T> {
+        let index = self.jitter(0.0, choices.len() as f64) as usize;
+        (index < choices.len()).then(|| choices.swap_remove(index))
+    }
 }

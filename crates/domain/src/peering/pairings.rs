@@ -119,6 +119,16 @@ impl Pairings {
         }
     }
 
+    /// Returns receivers that do not answer as they should where they are stored.
+    pub(super) fn lost(&self) -> Vec<Pin> {
+        let lost = |row: &&Row| match &row.runs {
+            Runs::Client(client) => client.is_lost(),
+            Runs::Approval(_) => false,
+        };
+        let rows = self.rows.values().filter(lost);
+        rows.map(|row| row.pairing.pin).collect()
+    }
+
     pub(super) fn revision(&self, pin: Pin) -> Option<u64> {
         self.rows.get(&pin).map(|row| row.revision)
     }

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use kiln_model::witness::Approved;
 use kiln_model::{
-    CloseReason, DashboardId, DiscoveredHost, FriendlyName, Hello, IntentReason, IntentResponse,
-    Label, LinkId, LinkIntent, Mono, Now, Pairing, Peer, PeerFacts, Pin, Reply, Request,
-    ResponseKind, Settings, Timestamp,
+    CloseReason, DashboardId, DiscoveredHost, Endpoint, FriendlyName, Hello, IntentReason,
+    IntentResponse, Label, LinkId, LinkIntent, Mono, Now, Pairing, PairingStatus, Peer, PeerFacts,
+    Pin, Reply, Request, ResponseKind, Settings, Timestamp,
 };
 use proptest::prelude::*;
 use proptest::sample::select;

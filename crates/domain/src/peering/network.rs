@@ -1,0 +1,276 @@
+//! What peers and the network do to [`Peering`]: knocks, answers to our dials, ends, sightings.
+use kiln_model::witness::Approved;
+use kiln_model::{
+    CloseReason, DashboardId, DiscoveredHost, ErrorCode, IntentReason, Label, LinkId, Now,
+    PeerFacts, Pin, Reply, ResponseKind, TerminateReason,
+};
+
+use super::admission::{Doorman, Knock, Verdict};
+use super::asking;
+use super::connect_back::{self, Call};
+use super::endpoint::{Found, Probe, WantedBy};
+use super::hosts::Claim;
+use super::listener::Serves;
+use super::pairings::Reach;
+use super::pending::Waiter;
+use super::{DialAnswer, DialFailure, Effect, Life, Peering, Role, Session};
+use crate::RequestId;
+
+impl Peering {
+    pub(super) fn listen_failed(&mut self, error: String, now: Now) {
+        if self.bootstrap.until().is_some() {
+            self.bootstrap.disarm();
+            self.out.push(Effect::BootstrapFailed(error.clone()));
+        }
+        self.listener.handle_failed(error, now.mono);
+    }
+
+    pub(super) fn doorman<T>(&mut self, ask: impl FnOnce(&mut Doorman<'_>) -> T) -> Option<T> {
+        let identity = self.identity.as_ref()?;
+        let serves = match self.listener.bound() {
+            Some((serves, _)) => serves,
+            None => Serves::ConnectBackOnly,
+        };
+        let mut doorman = Doorman {
+            serves,
+            own: identity.pin,
+            hearing: self.hearing,
+            peers: &mut self.peers,
+            pending: &mut self.pending,
+            bootstrap: &mut self.bootstrap,
+            out: &mut self.out,
+        };
+        Some(ask(&mut doorman))
+    }
+
+    pub(super) fn knocked(&mut self, knock: Knock, now: Now) {
+        // What knocks at a door that is not there, or is on its way out, is not answered.
+        if self.listener.bound().is_none() || self.life != Life::Running {
+            self.out.close(knock.link, None);
+            return;
+        }
+        match self.doorman(|doorman| doorman.decide(&knock, now.wall)) {
+            Some(Verdict::ConnectBack) => self.called(knock, now),
+            Some(Verdict::Admit {
+                approved,
+                dashboard_id,
+                label,
+            }) => self.admit(knock.link, approved, dashboard_id, label, now),
+            Some(verdict) => self.say(knock.link, knock.pin, verdict),
+            None => self.out.close(knock.link, None),
+        }
+    }
+
+    /// Starts a session; an older one of the same offloader ends after the new one is installed.
+    pub(super) fn admit(
+        &mut self,
+        link: LinkId,
+        approved: Approved,
+        dashboard_id: DashboardId,
+        label: Label,
+        now: Now,
+    ) {
+        let pin = approved.pin();
+        self.answer(link, ResponseKind::Ok, None, false, Some(approved));
+        if let Some(old) = self.peers.open(dashboard_id.clone(), link) {
+            self.out.push(Effect::SessionDown { link: old, pin });
+            self.out.close(old, Some(TerminateReason::Superseded));
+        }
+        self.connect_back
+            .session_opened(dashboard_id.clone(), now.mono, &mut self.out);
+        let role = Role::Receiver {
+            dashboard_id,
+            label,
+        };
+        self.out
+            .push(Effect::SessionUp(Session { link, pin, role }));
+    }
+
+    pub(super) fn say(&mut self, link: LinkId, pin: Pin, verdict: Verdict) {
+        match verdict {
+            Verdict::Say(kind, reason) => self.answer(link, kind, reason, false, None),
+            Verdict::Previewed {
+                requires_pairing_key,
+            } => self.answer(link, ResponseKind::Ok, None, requires_pairing_key, None),
+            Verdict::Wait(dashboard_id) => {
+                let waiter = Waiter { dashboard_id, pin };
+                if let Some(crowded_out) = self.pending.wait(link, waiter) {
+                    self.out.close(crowded_out, None);
+                }
+            }
+            // Made for sessions and calls only, and dealt with where they are.
+            Verdict::Admit { .. } | Verdict::ConnectBack => self.out.close(link, None),
+        }
+    }
+
+    pub(super) fn answer(
+        &mut self,
+        link: LinkId,
+        kind: ResponseKind,
+        reason: Option<IntentReason>,
+        requires_pairing_key: bool,
+        admit: Option<Approved>,
+    ) {
+        let facts = PeerFacts {
+            friendly_name: self.own_name(),
+            ..self.facts.clone()
+        };
+        self.out.push(Effect::Answer {
+            link,
+            kind,
+            reason,
+            facts,
+            requires_pairing_key,
+            admit,
+        });
+    }
+
+    /// A receiver tells us where it is; answered when a probe has asked there.
+    pub(super) fn called(&mut self, knock: Knock, now: Now) {
+        let call = Call {
+            link: knock.link,
+            pin: knock.pin,
+            port: knock.hello.peer_link_port,
+            source: knock.source,
+        };
+        let judged = connect_back::judge(&call, &self.pairings, &mut self.probes, now.mono);
+        match (judged, self.pairings.revision(call.pin)) {
+            (Ok(endpoint), Some(revision)) => {
+                let probe = Probe {
+                    pin: call.pin,
+                    endpoint,
+                    revision,
+                    wanted_by: WantedBy::Receiver(call.link),
+                };
+                self.probes.start(probe, &mut self.out);
+            }
+            (Ok(_), None) => self.refuse_call(call.link, IntentReason::NoApprovedPeer),
+            (Err(reason), _) => self.refuse_call(call.link, reason),
+        }
+    }
+
+    pub(super) fn refuse_call(&mut self, link: LinkId, reason: IntentReason) {
+        self.answer(link, ResponseKind::Rejected, Some(reason), false, None);
+    }
+
+    pub(super) fn dialled(
+        &mut self,
+        link: LinkId,
+        outcome: Result<DialAnswer, DialFailure>,
+        now: Now,
+    ) {
+        let Some(own) = self.identity.as_ref().map(|identity| identity.pin) else {
+            return;
+        };
+        let out = &mut self.out;
+        if self.asking.owns(link) {
+            if let Some(granted) = self.asking.handle_dialled(link, outcome, own, out) {
+                self.pairings.store(granted, now, out);
+            }
+        } else if self.probes.owns(link) {
+            if let Some((probe, found)) = self.probes.handle_dialled(link, outcome) {
+                self.probed(probe, found);
+            }
+        } else if self.connect_back.owns(link) {
+            self.connect_back
+                .handle_dialled(link, outcome, now.mono, out);
+        } else {
+            // A link that nobody knows was given up before its answer came.
+            let _ = self.pairings.handle_dialled(link, outcome, own, now, out);
+        }
+    }
+
+    pub(super) fn probed(&mut self, probe: Probe, found: Found) {
+        let same = self.pairings.revision(probe.pin) == Some(probe.revision);
+        let reach = self.pairings.reach(probe.pin);
+        let good = found == Found::ThePinned;
+        match probe.wanted_by {
+            WantedBy::Discovery => {
+                if good && same && reach != Reach::NotApproved {
+                    self.rebind(&probe);
+                }
+            }
+            WantedBy::Receiver(link) => {
+                if !good {
+                    self.refuse_call(link, IntentReason::ProbeFailed);
+                } else if !same || reach == Reach::NotApproved {
+                    self.refuse_call(link, IntentReason::NoApprovedPeer);
+                } else if reach == Reach::Connected {
+                    self.refuse_call(link, IntentReason::AlreadyConnected);
+                } else {
+                    self.rebind(&probe);
+                    self.answer(link, ResponseKind::Ok, None, false, None);
+                }
+            }
+            WantedBy::Person(id) => self.edited(id, &probe, found, same, reach),
+        }
+    }
+
+    pub(super) fn edited(
+        &mut self,
+        id: RequestId,
+        probe: &Probe,
+        found: Found,
+        same: bool,
+        reach: Reach,
+    ) {
+        match found {
+            Found::Another => self.out.refuse(
+                id,
+                ErrorCode::PreconditionFailed,
+                "Another key answers there; the stored host and port stay.",
+                "If the receiver changed its key, pair again.",
+            ),
+            Found::Nobody(reason) => asking::unreachable_peer(id, &reason, &mut self.out),
+            Found::ThePinned if !same => self.out.refuse(
+                id,
+                ErrorCode::NotFound,
+                "The pairing was removed or replaced meanwhile.",
+                "Look at it again with: kiln receivers list",
+            ),
+            Found::ThePinned if reach == Reach::NotApproved => self.out.refuse(
+                id,
+                ErrorCode::PreconditionFailed,
+                "The pairing is not approved any more.",
+                "Look at it again with: kiln receivers list",
+            ),
+            Found::ThePinned => {
+                self.rebind(probe);
+                self.out.reply(id, Reply::Done);
+            }
+        }
+    }
+
+    pub(super) fn rebind(&mut self, probe: &Probe) {
+        let endpoint = probe.endpoint.normalised();
+        self.pairings.move_to(probe.pin, endpoint, &mut self.out);
+        self.probes.release(probe.pin);
+    }
+
+    pub(super) fn closed(&mut self, link: LinkId, reason: &CloseReason, now: Now) {
+        if self.asking.owns(link) || self.probes.owns(link) || self.connect_back.owns(link) {
+            self.dialled(link, Err(reason.clone().into()), now);
+            return;
+        }
+        if let Some((id, pin)) = self.peers.closed(link) {
+            self.out.push(Effect::SessionDown { link, pin });
+            self.connect_back.session_closed(id, now.mono);
+            return;
+        }
+        self.pending.handle_closed(link);
+        self.probes.handle_knock_closed(link);
+        let ended = self
+            .pairings
+            .handle_closed(link, reason, now, &mut self.out);
+        // Links that nobody knows any more were closed by us.
+        let _ = ended;
+    }
+
+    pub(super) fn host_seen(&mut self, host: DiscoveredHost) {
+        let pairings = &self.pairings;
+        self.hosts.seen(host, |pin| match pairings.reach(pin) {
+            Reach::NotApproved => Claim::Stranger,
+            Reach::NotConnected | Reach::Connected => Claim::Paired,
+        });
+    }
+}
