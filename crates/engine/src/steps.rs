@@ -212,10 +212,7 @@ pub(crate) async fn prepare(
     let result = match unpacked {
         Ok(Ok(_)) => Ok(BuildTree::Received { pin, configuration }),
         Ok(Err(ExtractError::Cancelled)) => Err(StepFailure::Cancelled),
-        Ok(Err(refused)) => {
-            context.outputs.note(&job, &refused.to_string()).await;
-            Err(StepFailure::Failed(refused.to_string()))
-        }
+        Ok(Err(refused)) => Err(StepFailure::Failed(refused.to_string())),
         Err(message) => Err(StepFailure::Failed(message)),
     };
     context

@@ -119,6 +119,8 @@ struct World {
     /// Blobs that exist.
     blobs: BTreeSet<BlobId>,
     requests: BTreeMap<RequestId, usize>,
+    /// Links that the machine ends; they are gone a little later.
+    ending: Vec<LinkId>,
     /// Wire ids of ours that were ever used.
     wires: BTreeSet<WireJobId>,
     /// Jobs accepted from offloaders, and ends told to them.
@@ -147,6 +149,7 @@ impl World {
             completed: BTreeSet::new(),
             blobs: BTreeSet::new(),
             requests: BTreeMap::new(),
+            ending: Vec::new(),
             wires: BTreeSet::new(),
             told: BTreeMap::new(),
             accepted: BTreeMap::new(),
@@ -328,6 +331,7 @@ impl World {
             Message::ResetBuildEnv { job_id } => {
                 return self.far.push((link, job_id, Verdict::Open));
             }
+            Message::Terminate(_) => return self.ending.push(link),
             _ => return,
         };
         assert_ne!(*role, Role::Offloader, "told to a receiver");
@@ -342,7 +346,12 @@ impl World {
     }
 
     /// What must be true after every event.
-    fn judge(&self) {
+    fn judge(&mut self) {
+        for link in std::mem::take(&mut self.ending) {
+            if let Some((who, _)) = self.links.get(&link) {
+                self.hang_up(link, *who);
+            }
+        }
         let jobs = self.work.jobs();
         let lane = |op: &Op| matches!(op, Op::Build(_) | Op::Provision(_));
         let running = self.ops.iter().any(lane);
@@ -728,6 +737,11 @@ impl World {
             }
             self.judge();
             let active = self.work.jobs().iter().any(|j| !j.status.is_final());
+            for who in RECEIVERS {
+                if self.link_of(who).is_none() {
+                    self.toggle_link(who);
+                }
+            }
             if !active && self.ops.is_empty() && self.far.is_empty() {
                 break;
             }

@@ -605,6 +605,7 @@ impl Shop {
                 Ok(()) => format!("reset ack {job_id}"),
                 Err(reason) => format!("reset refused {job_id} {reason:?}"),
             },
+            Message::Terminate(reason) => format!("terminate {}", reason.word()),
             other => panic!("{other:?}"),
         }
     }

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use kiln_model::{
     ArtifactsRefusal, BlobId, Bootloader, FailureReason, JobId, JobKind, JobStatus, LinkId,
-    Message, Mono, Now, Pin, Placement, SubmitHeader, SubmitRefusal, Target, WireJobId,
+    Message, Mono, Now, Pin, Placement, SubmitHeader, SubmitRefusal, Target, TerminateReason,
+    WireJobId,
 };
 
 use super::dispatch::RECONNECT_GRACE;
@@ -424,8 +425,10 @@ impl Work {
                 }
                 let name = self.receiver_name(pin);
                 if word == Some(SubmitRefusal::DuplicateSubmit.word()) {
-                    // An upload of a dead session blocks that peer until it notices
-                    // (peer-link.md §11, Q3).
+                    // An upload of an earlier session blocks that peer until this one ends too
+                    // (peer-link.md §11, Q3). Peering dials again.
+                    let reason = TerminateReason::ClientStopped;
+                    self.send(link, Message::Terminate(reason));
                     let why = format!("{name} still waits for an upload of an earlier connection");
                     return self.lost(&id, &why, now);
                 }
@@ -1374,14 +1377,24 @@ mod tests {
     }
 
     #[test]
-    fn a_duplicate_submit_is_a_loss_not_a_failure() {
+    fn a_receiver_that_clings_to_an_old_upload_is_left_and_dialled_again() {
         let (mut shop, compile, _, link) = started();
         shop.bundled(&compile);
+        shop.lines();
+        let w1 = shop.wire(1);
+        shop.happens(Event::Uploaded(link, w1.clone(), Ok(())));
         let message = Message::SubmitJobAck {
-            job_id: shop.wire(1),
+            job_id: w1,
             verdict: Err(Some(SubmitRefusal::DuplicateSubmit)),
         };
         shop.says(link, message);
-        assert_ne!(shop.status(&compile), JobStatus::Failed);
+        assert_eq!(
+            shop.acts(),
+            ["link-1 terminate client_stopped", "bundle j1 kitchen.yaml"]
+        );
+        shop.hang_up(1, link);
+        shop.connect(1, 9);
+        shop.bundled(&compile);
+        assert_eq!(shop.acts(), ["upload link-9 w2 compile kitchen.yaml"]);
     }
 }
