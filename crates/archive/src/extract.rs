@@ -11,6 +11,7 @@ use cap_std::fs::{Dir, Permissions};
 use kiln_model::{ConfigurationName, storable_component};
 
 use crate::fault::ArchiveFault;
+use crate::folder_lock::FolderLock;
 use crate::manifest::{MANIFEST, MAX_MANIFEST, Manifest, ManifestFault};
 use crate::member_name::{MemberName, folded};
 use crate::members::{Limits, MemberKind, Members, ReadFault};
@@ -93,7 +94,7 @@ impl From<ReadFault> for ExtractError {
 
 /// Unpacks `tarball` (from its start) as the folder `leaf` of `parent`, replacing an earlier tree of that name.
 ///
-/// `parent` belongs to one offloader and is used by one call at a time. `announced` is the
+/// `parent` belongs to one offloader; calls for it wait for each other. `announced` is the
 /// configuration that the submit header named; it must be what the manifest names and a file of
 /// the archive. Folders `.esphome`, `.pioenvs` and `.pio` of an earlier tree survive and members
 /// of those names are ignored. Every file gets the permissions of `tarball` (0600 in the store)
@@ -114,6 +115,9 @@ pub fn extract_bundle(
         let refusal = format!("{leaf:?} cannot be a folder name");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, refusal).into());
     }
+    let Some(_lock) = FolderLock::hold(parent, cancel)? else {
+        return Err(ExtractError::Cancelled);
+    };
     finish_interrupted(parent)?;
     let permissions = Permissions::from_std(tarball.metadata()?.permissions());
     let staging = real_folder(parent, STAGING)?;
@@ -126,7 +130,8 @@ pub fn extract_bundle(
 }
 
 /// Cleans up after a crash: half-unpacked trees go, an interrupted replacement is completed or
-/// taken back. Every [`extract_bundle`] begins with it; the node calls it at start as well.
+/// taken back. Every [`extract_bundle`] begins with it; the node calls it at start as well, before
+/// any of them.
 ///
 /// # Errors
 /// When the folder cannot be read or changed.

@@ -7,6 +7,7 @@
 mod blob_facts;
 mod extract;
 mod fault;
+mod folder_lock;
 mod gzip;
 mod image;
 mod manifest;

@@ -27,6 +27,7 @@ use kiln_esphome::{ArtifactSet, Sidecar, remap};
 use kiln_model::{ConfigurationName, DeviceName, storable_component};
 
 use crate::fault::ArchiveFault;
+use crate::folder_lock::FolderLock;
 use crate::image::{HEAD, WrongImage, check_image};
 use crate::member_name::shown;
 use crate::members::{Limits, MemberKind, Members, ReadFault};
@@ -165,7 +166,7 @@ impl From<ArtifactSetError> for ArtifactsRefused {
 /// Puts a received build in place (builds.md §9.1 to §9.3), after which `esphome upload` flashes it
 /// as if it had been built here.
 ///
-/// One call per data directory at a time. Blocks on the disk, streams, and looks at `cancel` until
+/// Calls for one data directory wait for each other. Blocks on the disk, streams, and looks at `cancel` until
 /// everything is checked; the change itself consists of renames only and is not interrupted.
 /// Repeating it after a crash is safe.
 ///
@@ -177,6 +178,9 @@ pub fn materialise(
     tree: LocalTree<'_>,
     cancel: &AtomicBool,
 ) -> Result<Materialised, MaterialiseError> {
+    let Some(_lock) = FolderLock::hold(tree.data, cancel)? else {
+        return Err(MaterialiseError::Cancelled);
+    };
     remove_any(tree.data, STAGING)?;
     let done = check_and_place(tarball, tree, cancel);
     // A rest that cannot be deleted is met again by the next call.

@@ -183,6 +183,26 @@ fn a_refused_bundle_leaves_the_earlier_tree_usable() {
 }
 
 #[test]
+fn bundles_of_one_offloader_may_arrive_at_the_same_time() {
+    let place = tempfile::tempdir().unwrap();
+    let packed = bundle().file("big", &[7; 300_000]).gz();
+    std::thread::scope(|scope| {
+        for at in 0..16 {
+            let (place, packed) = (place.path(), &packed);
+            scope.spawn(move || {
+                let announced = "kitchen.yaml".parse().unwrap();
+                let tarball = support::tarball(packed);
+                let leaf = format!("device{}", at % 8);
+                let go = AtomicBool::new(false);
+                extract_bundle(&tarball, &open(place), &leaf, &announced, &go).unwrap();
+            });
+        }
+    });
+    // Eight folders of four files.
+    assert_eq!(snapshot(place.path()).len(), 8 * 5);
+}
+
+#[test]
 fn a_cancelled_bundle_changes_nothing() {
     let place = tempfile::tempdir().unwrap();
     let announced = "kitchen.yaml".parse().unwrap();
