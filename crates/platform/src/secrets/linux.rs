@@ -2,25 +2,28 @@
 //! no thread behind. Never asks it to unlock: a window of the keyring in the middle of a start
 //! would block for minutes, and a node without a screen for ever.
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use kiln_ports::secrets::{SecretBytes, SecretsError};
 use secret_service::{EncryptionType, Error, Item, SecretService};
 use tokio::sync::Mutex;
+use zbus::DBusError as _;
 
 /// How the secret is labelled for programs that look at the keyring.
 const CONTENT_TYPE: &str = "application/octet-stream";
 
-/// The connection to the Secret Service, made when first needed and again after a failure.
+/// The Secret Service and a connection to it: made when first needed, dropped by any failure (also
+/// by a call that is given up in the middle), made again by the next call.
 pub(super) struct Keyring {
     instance: String,
-    service: Mutex<Option<Arc<SecretService<'static>>>>,
+    service: Mutex<Option<SecretService<'static>>>,
 }
 
-/// What a search found.
-enum Found<'a> {
-    Item(Item<'a>),
-    Nothing,
+/// What to do with an entry.
+#[derive(Clone, Copy)]
+enum Order<'a> {
+    Load,
+    Store(&'a SecretBytes),
+    Delete,
 }
 
 impl Keyring {
@@ -32,48 +35,65 @@ impl Keyring {
     }
 
     pub(super) async fn load(&self, name: &str) -> Result<Option<SecretBytes>, SecretsError> {
-        let service = self.service().await?;
-        let result = async {
-            match self.find(&service, name).await? {
-                Found::Item(item) => Ok(Some(SecretBytes::new(item.get_secret().await?))),
-                Found::Nothing => Ok(None),
-            }
-        };
-        self.settled(result.await).await
+        self.run(name, Order::Load).await
     }
 
     pub(super) async fn store(&self, name: &str, secret: SecretBytes) -> Result<(), SecretsError> {
-        let service = self.service().await?;
-        let result = async {
-            if let Found::Item(item) = self.find(&service, name).await? {
-                return item.set_secret(secret.expose(), CONTENT_TYPE).await;
-            }
-            let label = format!("{} {name}", self.instance);
-            service
-                .get_default_collection()
-                .await?
-                .create_item(
-                    &label,
-                    self.attributes(name),
-                    secret.expose(),
-                    true,
-                    CONTENT_TYPE,
-                )
-                .await
-                .map(|_| ())
-        };
-        self.settled(result.await).await
+        self.run(name, Order::Store(&secret)).await.map(drop)
     }
 
     pub(super) async fn delete(&self, name: &str) -> Result<(), SecretsError> {
-        let service = self.service().await?;
-        let result = async {
-            match self.find(&service, name).await? {
-                Found::Item(item) => item.delete().await,
-                Found::Nothing => Ok(()),
+        self.run(name, Order::Delete).await.map(drop)
+    }
+
+    /// Follows an order. A service that was restarted has forgotten our session: what fails on an
+    /// old connection is tried once more on a new one.
+    async fn run(&self, name: &str, order: Order<'_>) -> Result<Option<SecretBytes>, SecretsError> {
+        let mut slot = self.service.lock().await;
+        if let Some(service) = slot.take() {
+            match self.follow(&service, name, order).await {
+                Ok(answer) => {
+                    *slot = Some(service);
+                    return Ok(answer);
+                }
+                Err(error @ (Error::Locked | Error::Prompt)) => return Err(explain(error)),
+                Err(_) => {}
             }
-        };
-        self.settled(result.await).await
+        }
+        let connected = SecretService::connect(EncryptionType::Dh).await;
+        let service = connected.map_err(explain)?;
+        let answer = self.follow(&service, name, order).await;
+        let answer = answer.map_err(explain)?;
+        *slot = Some(service);
+        Ok(answer)
+    }
+
+    async fn follow(
+        &self,
+        service: &SecretService<'static>,
+        name: &str,
+        order: Order<'_>,
+    ) -> Result<Option<SecretBytes>, Error> {
+        let found = self.find(service, name).await?;
+        match (order, found) {
+            (Order::Load, Some(item)) => {
+                return Ok(Some(SecretBytes::new(item.get_secret().await?)));
+            }
+            (Order::Store(secret), Some(item)) => {
+                item.set_secret(secret.expose(), CONTENT_TYPE).await?;
+            }
+            (Order::Store(secret), None) => {
+                let label = format!("{} {name}", self.instance);
+                let collection = service.get_default_collection().await?;
+                let attributes = self.attributes(name);
+                collection
+                    .create_item(&label, attributes, secret.expose(), true, CONTENT_TYPE)
+                    .await?;
+            }
+            (Order::Delete, Some(item)) => item.delete().await?,
+            (Order::Load | Order::Delete, None) => {}
+        }
+        Ok(None)
     }
 
     /// Finds the entry of this name. While the default collection is locked nothing is an answer,
@@ -82,62 +102,47 @@ impl Keyring {
         &self,
         service: &'a SecretService<'static>,
         name: &str,
-    ) -> Result<Found<'a>, Error> {
+    ) -> Result<Option<Item<'a>>, Error> {
         let found = service.search_items(self.attributes(name)).await?;
         if let Some(item) = found.unlocked.into_iter().next() {
-            return Ok(Found::Item(item));
+            return Ok(Some(item));
         }
         if !found.locked.is_empty() || service.get_default_collection().await?.is_locked().await? {
             return Err(Error::Locked);
         }
-        Ok(Found::Nothing)
+        Ok(None)
     }
 
     /// The attributes that the `keyring` family of libraries uses, so that its tools find them.
     fn attributes<'a>(&'a self, name: &'a str) -> HashMap<&'a str, &'a str> {
         HashMap::from([("service", self.instance.as_str()), ("username", name)])
     }
-
-    async fn service(&self) -> Result<Arc<SecretService<'static>>, SecretsError> {
-        let mut slot = self.service.lock().await;
-        if let Some(service) = &*slot {
-            return Ok(service.clone());
-        }
-        let connected = SecretService::connect(EncryptionType::Dh).await;
-        let service = Arc::new(connected.map_err(explain)?);
-        *slot = Some(service.clone());
-        Ok(service)
-    }
-
-    /// Passes a result on; after a failure the next call connects anew, because the service may
-    /// have been restarted and have forgotten our session.
-    async fn settled<T>(&self, result: Result<T, Error>) -> Result<T, SecretsError> {
-        match result {
-            Ok(value) => Ok(value),
-            Err(error) => {
-                *self.service.lock().await = None;
-                Err(explain(error))
-            }
-        }
-    }
 }
 
 /// Puts an error of the service into our words.
 fn explain(error: Error) -> SecretsError {
-    match error {
+    use zbus::Error::{Address, Connection, InputOutput, MethodError};
+    match &error {
         Error::Locked => SecretsError::Locked,
         Error::Prompt => SecretsError::Denied,
         // `NoResult`: a service without a default collection has no place for a secret.
         Error::Unavailable | Error::NoResult => SecretsError::Absent,
-        other => {
-            let text = other.to_string();
-            if text.contains("org.freedesktop.Secret.Error.IsLocked") {
-                SecretsError::Locked
-            } else if text.contains("AccessDenied") {
-                SecretsError::Denied
-            } else {
-                SecretsError::Failed(text)
-            }
-        }
+        Error::Zbus(Address(_) | Connection(..) | InputOutput(_)) => SecretsError::Absent,
+        Error::Zbus(MethodError(name, ..)) => by_name(name.as_str(), &error),
+        Error::ZbusFdo(fdo) => by_name(fdo.name().as_str(), &error),
+        _ => SecretsError::Failed(error.to_string()),
+    }
+}
+
+/// The same for an error that came over the bus.
+fn by_name(name: &str, error: &Error) -> SecretsError {
+    match name {
+        "org.freedesktop.Secret.Error.IsLocked" => SecretsError::Locked,
+        "org.freedesktop.DBus.Error.AccessDenied" => SecretsError::Denied,
+        "org.freedesktop.DBus.Error.ServiceUnknown"
+        | "org.freedesktop.DBus.Error.NameHasNoOwner"
+        | "org.freedesktop.DBus.Error.Disconnected"
+        | "org.freedesktop.DBus.Error.NoReply" => SecretsError::Absent,
+        _ => SecretsError::Failed(error.to_string()),
     }
 }

@@ -1,0 +1,36 @@
+//! Drives one adapter of the platform in a process of its own, which a test can kill, and in an
+//! environment of its own, which a test can shape. Lines in, lines out.
+mod keyring;
+mod processes;
+mod store;
+
+use std::io::{BufRead as _, Write as _};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["keyring", instance, patience_ms] => keyring::run(instance, patience_ms).await,
+        ["store", dir] => store::run(dir.as_ref()),
+        ["processes", instance, script] => processes::run(instance, script).await,
+        _ => std::process::exit(2),
+    }
+}
+
+/// Says one line; it has left the process when this returns.
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
+        std::process::exit(1);
+    }
+}
+
+/// Waits for the next line of orders; `None` when there are no more.
+fn order() -> Option<String> {
+    let mut line = String::new();
+    match std::io::stdin().lock().read_line(&mut line) {
+        Ok(0) | Err(_) => None,
+        Ok(_) => Some(line.trim_end().to_owned()),
+    }
+}
