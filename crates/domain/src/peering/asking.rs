@@ -2,6 +2,7 @@
 //! (peer-link.md §4.3, offloader's side).
 use std::collections::BTreeMap;
 
+use kiln_model::witness::PinConfirmed;
 use kiln_model::{
     CloseReason, DashboardId, Endpoint, ErrorCode, FriendlyName, Label, LinkId, PairingStatus,
     PeerFacts, Pin, PresentedKey, PublicKey, Reply, ResponseKind,
@@ -28,7 +29,7 @@ enum Ask {
 #[derive(Clone, Debug)]
 pub(super) struct Wish {
     pub(super) endpoint: Endpoint,
-    pub(super) pin: Pin,
+    pub(super) pin: PinConfirmed,
     /// The person's name for it; empty: its own.
     pub(super) label: Label,
 }
@@ -71,7 +72,7 @@ impl Asking {
             friendly_name: who.friendly_name,
             pairing_key,
         };
-        let expect = Some(wish.pin);
+        let expect = Some(wish.pin.pin());
         let link = out.dial(wish.endpoint.clone(), Vec::new(), expect, purpose);
         self.dials.insert(link, Ask::Pair(id, wish));
     }
@@ -135,13 +136,13 @@ fn paired(
     out: &mut Out,
 ) -> Option<Granted> {
     let answer = match outcome {
-        Ok(answer) if answer.pin == wish.pin => answer,
+        Ok(answer) if answer.pin == wish.pin.pin() => answer,
         Ok(answer) => {
-            pin_changed(id, wish.pin, Some(answer.pin), out);
+            pin_changed(id, wish.pin.pin(), Some(answer.pin), out);
             return None;
         }
         Err(failure) if failure.reason == CloseReason::PinMismatch => {
-            pin_changed(id, wish.pin, failure.observed, out);
+            pin_changed(id, wish.pin.pin(), failure.observed, out);
             return None;
         }
         Err(failure) => {
@@ -282,7 +283,7 @@ mod tests {
             What::Pair => {
                 let wish = Wish {
                     endpoint: endpoint("r.example"),
-                    pin: pin(1),
+                    pin: PinConfirmed::assertion(pin(1)),
                     label: Label::default(),
                 };
                 let who = Introduction {

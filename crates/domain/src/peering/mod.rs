@@ -30,6 +30,7 @@ mod settling;
 mod stories;
 mod window;
 
+use kiln_model::witness::PinConfirmed;
 use kiln_model::{
     Alert, DashboardId, DiscoveredHost, ErrorCode, FriendlyName, IdentityView, Label, LinkState,
     Mono, Now, Pairing, Peer, PeerFacts, PeerView, PendingPeer, Pin, Reply, Request, Settings,
@@ -239,7 +240,8 @@ impl Peering {
             } => {
                 let wish = Wish {
                     endpoint: endpoint.clone(),
-                    pin: *pin,
+                    // The request names the pin only because a person compared it, or typed it.
+                    pin: PinConfirmed::assertion(*pin),
                     label: label.clone(),
                 };
                 self.pair(id, wish, pairing_key.as_deref());

@@ -137,7 +137,7 @@ impl Pairings {
     /// owner and the receiver said before; records of other pins at the same place go.
     pub(super) fn store(&mut self, granted: Granted, now: Now, out: &mut Out) {
         let Granted { wish, .. } = &granted;
-        let elsewhere = |pin: Pin| pin != wish.pin;
+        let elsewhere = |pin: Pin| pin != wish.pin.pin();
         let replaced: Vec<Pin> = self
             .rows
             .values()
@@ -151,9 +151,14 @@ impl Pairings {
         self.alerts
             .retain(|pin, alert| elsewhere(*pin) && !alert.endpoint.same_place(&wish.endpoint));
 
-        let previous = self.rows.get(&wish.pin).map(|row| row.pairing.clone());
-        let revision = self.revision(wish.pin).map_or(0, |revision| revision + 1);
-        self.tear_down(wish.pin, TerminateReason::ClientStopped, out);
+        let previous = self
+            .rows
+            .get(&wish.pin.pin())
+            .map(|row| row.pairing.clone());
+        let revision = self
+            .revision(wish.pin.pin())
+            .map_or(0, |revision| revision + 1);
+        self.tear_down(wish.pin.pin(), TerminateReason::ClientStopped, out);
         let pairing = make(granted, previous.as_ref(), now);
         match (pairing.status, previous.map(|p| p.status)) {
             (PairingStatus::Approved, _) => {
@@ -501,7 +506,7 @@ fn make(granted: Granted, previous: Option<&Pairing>, now: Now) -> Pairing {
         facts,
     } = granted;
     let mut pairing = Pairing {
-        pin: wish.pin,
+        pin: wish.pin.pin(),
         public_key,
         endpoint: wish.endpoint,
         label: wish.label,

@@ -111,7 +111,7 @@ impl Peering {
             Some("pairing_key must be at most 64 characters")
         } else if !typed_key.is_none_or(is_printable) {
             Some("pairing_key must contain only printable characters")
-        } else if wish.pin == identity.pin {
+        } else if wish.pin.pin() == identity.pin {
             Some("This is the pin of this computer.")
         } else {
             None
