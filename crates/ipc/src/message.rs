@@ -58,6 +58,15 @@ pub enum Follow {
         #[serde(default)]
         offset: u64,
     },
+    /// The log of a job as it is now; ends at once.
+    LogNow {
+        /// Which job.
+        #[serde(with = "form")]
+        job: JobId,
+        /// First byte wanted.
+        #[serde(default)]
+        offset: u64,
+    },
 }
 
 /// A line from the node to a face.
@@ -333,7 +342,11 @@ mod tests {
             job: samples::job_id(),
             offset: 7,
         };
-        let follows = [Follow::View, Follow::Jobs, log];
+        let now = Follow::LogNow {
+            job: samples::job_id(),
+            offset: 0,
+        };
+        let follows = [Follow::View, Follow::Jobs, log, now];
         let lines = samples::requests()
             .into_iter()
             .map(|request| ClientMessage::Request { id: 1, request })

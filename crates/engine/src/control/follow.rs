@@ -26,6 +26,7 @@ pub(super) async fn follow(
         Follow::View => view(&desk, &out).await,
         Follow::Jobs => jobs(&desk, &out).await,
         Follow::Log { job, offset } => log(&desk, &out, job, offset).await,
+        Follow::LogNow { job, offset } => log_now(&desk, &out, &job, offset).await,
     };
 }
 
@@ -113,6 +114,11 @@ async fn log(desk: &Desk, out: &Out, job: JobId, mut offset: u64) -> Result<(), 
             }
         }
     }
+}
+
+async fn log_now(desk: &Desk, out: &Out, job: &JobId, offset: u64) -> Result<(), Gone> {
+    send_rest(desk, out, job, offset).await?;
+    out.event(Event::End).await
 }
 
 /// A job that is not known any more says nothing more either.
