@@ -21,13 +21,14 @@ use crate::tree::{
 
 /// What a bundle may hold.
 ///
-/// Bytes as in builds.md §5.2 and §6.3. Members: the 100,000 of builds.md §6.3, because a bundle
+/// Bytes as in builds.md §5.2 and §6.3, ratio as in trust.md §1.7. Members: the 100,000 of builds.md §6.3, because a bundle
 /// carries whole local component libraries; what a flood of members may cost is bounded by the
 /// memory of names (4 MiB), by 4 MiB of extension headers, and by counting implied folders too.
 const BUNDLE_LIMITS: Limits = Limits {
     packed: 128 * 1024 * 1024,
     files: 524_288_000,
     members: 100_000,
+    ratio: 200,
 };
 
 /// Folders of an earlier build that survive and win over the archive (builds.md §6.3).

@@ -18,7 +18,7 @@ pub enum ArchiveFault {
         /// The limit that was passed, in bytes.
         limit: u64,
     },
-    /// Unpacks to more than 200 times its own size.
+    /// Unpacks to many times its own size (bundles: more than 200 times).
     #[error("the archive unpacks to suspiciously much more than it holds")]
     Inflates,
     /// More files and folders than allowed.

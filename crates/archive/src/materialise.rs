@@ -35,11 +35,13 @@ use crate::tree::{
     Walk, create_fresh, is_absent, is_real_folder, open_plain, real_folder, remove_any, split_leaf,
 };
 
-/// What an artifact archive may hold (builds.md §9.1). Real ones have at most thirty members.
+/// What an artifact archive may hold (builds.md §9.1). Real ones have at most thirty members. An
+/// image may be one long run of 0xff, which deflate shrinks a thousandfold.
 const ARTIFACT_LIMITS: Limits = Limits {
     packed: MAX_ARTIFACT_BYTES,
     files: MAX_ARTIFACT_BYTES,
     members: 256,
+    ratio: 2_000,
 };
 
 /// Largest `build_info.json`, in bytes; real ones have about 200.

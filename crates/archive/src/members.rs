@@ -21,8 +21,6 @@ const MAX_MEMBER_HEADERS: u64 = 64 * 1024;
 const MAX_EXTENSION_HEADERS: u64 = 4 * 1024 * 1024;
 /// Zero blocks behind the end of the archive; tar pads to 10 KiB, some writers to more.
 const MAX_PADDING: u64 = 1024 * 1024;
-/// Most times its packed size that an archive may unpack to, once past [`RATIO_FREE`].
-const MAX_RATIO: u64 = 200;
 /// Bytes that may be produced before the ratio counts.
 const RATIO_FREE: u64 = 16 * 1024 * 1024;
 
@@ -35,6 +33,8 @@ pub(crate) struct Limits {
     pub(crate) files: u64,
     /// Files and folders together, folders that paths imply included.
     pub(crate) members: usize,
+    /// Most times its packed size that an archive may unpack to, once past [`RATIO_FREE`].
+    pub(crate) ratio: u64,
 }
 
 /// Why reading stopped.
@@ -334,7 +334,7 @@ impl<'a, R: Read> Members<'a, R> {
         let got = self.gzip.read(buffer).map_err(refusal_or_io)?;
         self.produced = self.produced.saturating_add(got as u64);
         let packed = self.gzip.get_ref().get_ref().bytes;
-        if self.produced > RATIO_FREE && self.produced > packed.saturating_mul(MAX_RATIO) {
+        if self.produced > RATIO_FREE && self.produced > packed.saturating_mul(self.limits.ratio) {
             return Err(ArchiveFault::Inflates.into());
         }
         Ok(got)

@@ -137,6 +137,21 @@ fn files_are_never_executable_wherever_they_came_from() {
 }
 
 #[test]
+fn an_image_that_is_mostly_padding_travels() {
+    let receiver = tempfile::tempdir().unwrap();
+    let kind = kind("ESP32");
+    kind.write(receiver.path());
+    let mut image = kind.image();
+    image.resize(24 << 20, 0xff);
+    put(receiver.path(), "build/kitchen/build/kitchen.bin", &image);
+    let archive = tempfile::tempfile().unwrap();
+    let done = pack(receiver.path(), &archive).unwrap();
+    assert!(done.facts.bytes < 400_000, "{}", done.facts.bytes);
+    let owner = tempfile::tempdir().unwrap();
+    place(&archive, owner.path()).unwrap();
+}
+
+#[test]
 fn images_that_libretiny_lists_travel_along() {
     let receiver = tempfile::tempdir().unwrap();
     let kind = kind("BK72XX");

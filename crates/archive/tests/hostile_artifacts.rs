@@ -453,15 +453,6 @@ fn hostile_archives(all: &mut Collection) {
             .raw(header(b"build/kitchen.bin", b'0', size), b"");
         all.add("oversize", format!("firmware of {size}"), tar);
     }
-    let zeros = vec![0; 40 << 20];
-    let bomb = Parts::of(kind_of("ESP32"))
-        .without("firmware.ota.bin")
-        .tar();
-    all.add(
-        "oversize",
-        "40 MiB of zeros",
-        bomb.file("build/firmware.ota.bin", &zeros),
-    );
     let packed = good().gz();
     for part in 0..12 {
         let cut = packed[..packed.len() * part / 12].to_vec();
