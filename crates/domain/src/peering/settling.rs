@@ -79,7 +79,7 @@ impl Peering {
             Step::Nothing => {}
             Step::Bind => self.out.push(Effect::Listen),
             Step::Unbind => {
-                self.empty_the_house();
+                self.empty_the_house(now);
                 self.out.push(Effect::StopListening);
             }
         }
@@ -92,13 +92,14 @@ impl Peering {
     }
 
     /// Ends everything that came in through the listener, before it goes.
-    pub(super) fn empty_the_house(&mut self) {
+    pub(super) fn empty_the_house(&mut self, now: Now) {
         let reason = TerminateReason::ServerShuttingDown;
         for (id, link) in self.peers.take_sessions() {
             if let Some(pin) = self.peers.get(&id).map(|peer| peer.pin) {
                 self.out.push(Effect::SessionDown { link, pin });
             }
             self.out.close(link, Some(reason));
+            self.connect_back.session_closed(id, now.mono);
         }
         let mut waiting = self.pending.take_waiters();
         waiting.extend(self.probes.take_waiters());

@@ -469,6 +469,33 @@ mod receiving {
         assert!(node.peering.connect_back.owns(called));
     }
 
+    //
+    #[test]
+    fn an_offloader_whose_session_we_ended_is_not_called_for_300_seconds() {
+        let mut node = Node::receiver(vec![peer(1)]);
+        let hello = Hello {
+            dashboard_id: Some(id(1)),
+            connect_back_port: Some(7000),
+            ..Hello::default()
+        };
+        let (session, _) = node.knock_with(LinkIntent::PeerLink, 1, hello);
+        node.pass(1000);
+        let settings = |receiver| {
+            Event::SettingsChanged(Settings {
+                receiver,
+                ..Settings::default()
+            })
+        };
+        node.event(settings(false));
+        node.event(Event::ListenerClosed);
+        node.closed(session, CloseReason::PeerHungUp);
+        node.event(settings(true));
+        node.event(Event::Listening { port: 6056 });
+        let calls: usize = (0..9).map(|_| dials(&node.pass(30))).sum();
+        assert_eq!(calls, 0);
+        assert_eq!(dials(&node.pass(30)), 1);
+    }
+
     //
     #[test]
     fn a_headless_receiver_listens_unset_admits_by_key_once_and_closes_its_window() {
