@@ -28,6 +28,8 @@ mod reference;
 mod settling;
 #[cfg(test)]
 mod stories;
+#[cfg(test)]
+mod two_nodes;
 mod window;
 
 use kiln_model::witness::PinConfirmed;
