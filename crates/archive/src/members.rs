@@ -428,3 +428,118 @@ impl<R: Read> Read for Counted<R> {
         Ok(got)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        packed: 1 << 20,
+        files: 1000,
+        members: 10,
+        ratio: 200,
+    };
+
+    fn packed(files: &[(&str, usize)]) -> Vec<u8> {
+        let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::best()));
+        for (name, size) in files {
+            let mut header = Header::new_ustar();
+            header.set_size(*size as u64);
+            header.set_mode(0o644);
+            let zeros = vec![0; *size];
+            tar.append_data(&mut header, name, zeros.as_slice())
+                .unwrap();
+        }
+        tar.into_inner().unwrap().finish().unwrap()
+    }
+
+    /// Reads to the end and returns the names, or why not.
+    fn read(archive: &[u8], limits: Limits) -> Result<Vec<String>, ArchiveFault> {
+        let go = AtomicBool::new(false);
+        let mut members = Members::new(archive, limits, &go);
+        let mut names = Vec::new();
+        loop {
+            match members.next() {
+                Ok(Some(member)) => names.push(member.name.as_str().to_owned()),
+                Ok(None) => return Ok(names),
+                Err(ReadFault::Refused(fault)) => return Err(fault),
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn limits_are_reached_and_not_passed() {
+        let archive = packed(&[("a", 600), ("b", 400)]);
+        assert_eq!(read(&archive, LIMITS).unwrap(), ["a", "b"]);
+        let one_more = packed(&[("a", 600), ("b", 401)]);
+        let too_large = ArchiveFault::TooLarge { limit: 1000 };
+        assert_eq!(read(&one_more, LIMITS), Err(too_large));
+
+        let exactly = archive.len() as u64;
+        let with = |packed| Limits { packed, ..LIMITS };
+        assert!(read(&archive, with(exactly)).is_ok());
+        let limit = exactly - 1;
+        let too_large = ArchiveFault::TooLarge { limit };
+        assert_eq!(read(&archive, with(limit)), Err(too_large));
+
+        let nested = packed(&[("a/b/c/d/e/f/g/h/i", 1)]);
+        assert!(read(&nested, LIMITS).is_ok());
+        let nested = packed(&[("a/b/c/d/e/f/g/h/i/j", 1), ("k", 1)]);
+        let too_many = ArchiveFault::TooManyMembers { limit: 10 };
+        assert_eq!(read(&nested, LIMITS), Err(too_many));
+    }
+
+    #[test]
+    fn shrinking_far_is_suspicious_only_past_sixteen_mebibytes() {
+        let limits = Limits {
+            files: 1 << 30,
+            ..LIMITS
+        };
+        assert!(read(&packed(&[("a", 15 << 20)]), limits).is_ok());
+        let bomb = packed(&[("a", 17 << 20)]);
+        assert_eq!(read(&bomb, limits), Err(ArchiveFault::Inflates));
+    }
+
+    #[test]
+    fn content_is_read_up_to_a_limit_that_is_checked_before() {
+        let archive = packed(&[("a", 600)]);
+        let go = AtomicBool::new(false);
+        for (limit, fits) in [(600, true), (599, false)] {
+            let mut members = Members::new(archive.as_slice(), LIMITS, &go);
+            members.next().unwrap().unwrap();
+            assert_eq!(members.read_whole(limit).is_ok(), fits);
+        }
+    }
+
+    #[test]
+    fn a_cancelled_reader_stops_in_the_middle() {
+        let archive = packed(&[("a", 600), ("b", 1)]);
+        let flag = AtomicBool::new(false);
+        let mut members = Members::new(archive.as_slice(), LIMITS, &flag);
+        members.next().unwrap().unwrap();
+        flag.store(true, Ordering::Relaxed);
+        assert!(matches!(members.next(), Err(ReadFault::Cancelled)));
+    }
+
+    #[test]
+    fn a_failing_disk_is_not_the_senders_fault() {
+        struct Failing;
+        impl Read for Failing {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::PermissionDenied.into())
+            }
+        }
+        let go = AtomicBool::new(false);
+        let failed = Members::new(Failing, LIMITS, &go).next();
+        assert!(matches!(failed, Err(ReadFault::Io(_))));
+        let mut empty = GzEncoder::new(Vec::new(), Compression::fast());
+        empty.write_all(&[0; 1024]).unwrap();
+        assert_eq!(read(&empty.finish().unwrap(), LIMITS).unwrap().len(), 0);
+    }
+}
