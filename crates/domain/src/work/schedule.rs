@@ -891,8 +891,11 @@ mod tests {
     fn a_pending_pairing_is_not_picked_and_not_intended() {
         let pending = with(good("a", 1), |r| r.status = PairingStatus::Pending);
         for &policy in VersionPolicy::ALL {
-            assert_eq!(submit(policy, &[pending.clone()]), Path::Local);
-            assert_eq!(dispatch(policy, &[pending.clone()]), Target::Local);
+            assert_eq!(submit(policy, std::slice::from_ref(&pending)), Path::Local);
+            assert_eq!(
+                dispatch(policy, std::slice::from_ref(&pending)),
+                Target::Local
+            );
         }
     }
 
@@ -901,8 +904,11 @@ mod tests {
     fn a_disabled_pairing_is_not_picked_and_not_intended() {
         let disabled = with(good("a", 1), |r| r.enabled = false);
         for &policy in VersionPolicy::ALL {
-            assert_eq!(submit(policy, &[disabled.clone()]), Path::Local);
-            assert_eq!(dispatch(policy, &[disabled.clone()]), Target::Local);
+            assert_eq!(submit(policy, std::slice::from_ref(&disabled)), Path::Local);
+            assert_eq!(
+                dispatch(policy, std::slice::from_ref(&disabled)),
+                Target::Local
+            );
         }
     }
 
@@ -1026,7 +1032,7 @@ mod tests {
                 VersionPolicy::Exact,
                 VersionPolicy::ExactRequired,
             ] {
-                let mut snapshot = snapshot(policy, &[able.clone()]);
+                let mut snapshot = snapshot(policy, std::slice::from_ref(&able));
                 snapshot.conditions.esphome_version = EsphomeVersion::parse(version);
                 let picked = pick_build_path(&snapshot).outcome == Path::Remote(able.pin);
                 assert_eq!(picked, fits, "{version} {policy:?}");
@@ -1080,7 +1086,7 @@ mod tests {
         use VersionPolicy::{Any, Exact, ExactRequired};
         assert_eq!(say(Any, &[good("a", 1)]), "receiver A: idle");
         assert_eq!(
-            say(Any, &[off.clone()]),
+            say(Any, std::slice::from_ref(&off)),
             "no receiver is paired and switched on"
         );
         assert_eq!(
