@@ -2,7 +2,9 @@
 use std::collections::BTreeMap;
 
 use kiln_ipc::{Event, Follow, job_json, reply_json};
-use kiln_model::{BuildChoice, Job, JobId, JobStatus, Placement, Presence, Reply, Request};
+use kiln_model::{
+    BuildChoice, ErrorCode, Job, JobId, JobStatus, Placement, Presence, Reply, Request,
+};
 use serde_json::{Value, json};
 
 use crate::args::{CompileArgs, InstallArgs, Where};
@@ -138,7 +140,8 @@ async fn build_choice(client: &mut Client, place: &Where) -> Result<BuildChoice,
     }
 }
 
-/// Asks for one device after another. One that is refused does not stop the others.
+/// Asks for one device after another. One that is refused does not stop the others, unless the
+/// reason is that no receiver fits: that is true of all of them (builds.md §2.6).
 async fn start(
     mut client: Client,
     face: &mut Face,
@@ -152,8 +155,12 @@ async fn start(
             Ok(Reply::Jobs(made)) => jobs.extend(made),
             Ok(_) => return Err(unexpected()),
             Err(failure) => {
+                let ends_batch = ends_batch(&failure);
                 if let Some(earlier) = refused.replace(failure) {
                     face.failed(&earlier);
+                }
+                if ends_batch {
+                    break;
                 }
             }
         }
@@ -168,6 +175,13 @@ async fn start(
         (Some(failure), _) => Err(failure),
         (None, Some(lost)) => Err(Failure::Job(lost_text(lost))),
         (None, None) => Ok(()),
+    }
+}
+
+fn ends_batch(failure: &Failure) -> bool {
+    match failure {
+        Failure::Refused(error) => error.code == ErrorCode::NoCompatiblePeer,
+        Failure::Job(_) | Failure::Usage(_) | Failure::NoNode(_) | Failure::Broken(_) => false,
     }
 }
 
@@ -396,4 +410,26 @@ pub(crate) async fn cancel(
 fn job_id(text: &str) -> Result<JobId, Failure> {
     text.parse()
         .map_err(|e| Failure::Usage(format!("{text:?} is no job: {e}.")))
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_model::RequestError;
+
+    use super::*;
+
+    // Covers: M35
+    #[test]
+    fn only_a_missing_receiver_ends_a_batch() {
+        for code in ErrorCode::ALL {
+            let error = RequestError {
+                code: *code,
+                message: String::new(),
+                hint: String::new(),
+            };
+            let ends = ends_batch(&Failure::Refused(error));
+            assert_eq!(ends, *code == ErrorCode::NoCompatiblePeer, "{code:?}");
+        }
+        assert!(!ends_batch(&Failure::Job("failed".to_owned())));
+    }
 }

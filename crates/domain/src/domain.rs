@@ -422,6 +422,7 @@ mod tests {
         assert_eq!(again.len(), 1, "nothing to save");
     }
 
+    // Covers: M104
     #[test]
     fn one_bad_setting_leaves_all_unchanged() {
         let mut domain = node();

@@ -588,7 +588,7 @@ mod offloading {
         effects.iter().filter(save).count()
     }
 
-    // Covers: O-05
+    // Covers: O-05, M106
     #[test]
     fn a_pending_pairing_is_not_kept_on_disk_and_an_approved_one_is() {
         let mut node = Node::with(false, Vec::new(), Vec::new());
@@ -647,7 +647,7 @@ mod offloading {
         assert_eq!(told, Some(None), "omitted when none is bound");
     }
 
-    // Covers: O-06
+    // Covers: O-06, M107
     #[test]
     fn pairing_again_keeps_enabled_and_removes_another_pin_at_the_same_place() {
         let mut disabled = pairing(1);

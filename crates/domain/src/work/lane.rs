@@ -38,6 +38,21 @@ impl Work {
         let foreign = wanted.filter(|v| Some(v) != own.as_ref());
         let kind = entry.stored.job.kind;
         match (foreign, kind) {
+            (Some(version), JobKind::Compile) if !version.is_pinnable() => {
+                entry.step = Step::Building;
+                self.announce(&id);
+                let error = format!(
+                    "cannot provision esphome version '{version}' (not a PyPI release or pre-release)"
+                );
+                let reason = Some(FailureReason::Provision);
+                let outcome = Outcome::Failed {
+                    error,
+                    exit_code: None,
+                    reason,
+                };
+                self.finish(&id, outcome, now);
+                self.start_compile(now);
+            }
             (Some(version), JobKind::Compile) => {
                 entry.step = Step::Provisioning;
                 self.announce(&id);
@@ -522,6 +537,47 @@ mod tests {
         let no = StepFailure::Provision("no such release".to_owned());
         shop.happens(Event::Provisioned(job.clone(), Err(no)));
         assert_eq!(shop.acts(), ["link-2 b failed [provision] no such release"]);
+    }
+
+    // Covers: M78, R-42
+    #[test]
+    fn a_version_that_cannot_be_installed_is_not_tried_and_the_next_job_starts() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        let running = shop.submit_queued(link, "x", "attic");
+        let wanted = EsphomeVersion::parse("2026.10.0-dev");
+        let job = shop.submit_with(link, "v", "kitchen", |h| h.target_esphome_version = wanted);
+        shop.prepared(&job);
+        shop.submit_queued(link, "y", "bath");
+        shop.lines();
+        shop.succeeds(&running);
+        assert_eq!(
+            shop.acts(),
+            [
+                "link-2 x completed",
+                "link-2 v running",
+                "link-2 v failed [provision] cannot provision esphome version '2026.10.0-dev' \
+                 (not a PyPI release or pre-release)",
+                "link-2 y running",
+                "build j3 compile 2 bath.yaml"
+            ]
+        );
+    }
+
+    // Covers: R-43
+    #[test]
+    fn a_sender_that_wants_no_bootloader_gets_none() {
+        for skip in [false, true] {
+            let mut shop = Shop::open();
+            let link = shop.offloader(2);
+            let job = shop.submit_with(link, "a", "kitchen", |h| h.skip_bootloader = skip);
+            shop.prepared(&job);
+            let suffix = if skip { " app only" } else { "" };
+            assert_eq!(
+                shop.lines_of("build"),
+                [format!("build j1 compile 2 kitchen.yaml{suffix}")]
+            );
+        }
     }
 
     #[test]
