@@ -1,5 +1,6 @@
 //! What survives `kill -9`: promised rows, and no process of a build.
 #![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test cannot go on")]
 use std::process::Command;
 
 use kiln_platform::{OsProcesses, SqliteStore};
