@@ -138,9 +138,7 @@ pub(crate) async fn replace(
     if stored(store).await?.is_some() {
         remember(store, identity, None).await?;
     }
-    secrets
-        .store(KEY_NAME, SecretBytes::new(identity.key.expose().to_vec()))
-        .await?;
+    keep_key(secrets, &identity.key).await?;
     remember(store, identity, Some(identity.key.pin())).await
 }
 
@@ -161,9 +159,10 @@ pub(crate) async fn forget(
 }
 
 /// Kind and key of the row.
-const ROW: (&str, &str) = ("meta", "identity");
+pub(crate) const ROW: (&str, &str) = ("meta", "identity");
 
-async fn stored(
+/// Returns the public facts that the store knows; no pin where a rotation was cut short.
+pub(crate) async fn stored(
     store: &Arc<dyn Store>,
 ) -> Result<Option<(DashboardId, Option<Pin>)>, IdentityError> {
     let store = Arc::clone(store);
@@ -182,20 +181,31 @@ async fn remember(
     identity: &Identity,
     pin: Option<Pin>,
 ) -> Result<(), IdentityError> {
+    let row = row(&identity.dashboard_id, pin)?;
+    let store = Arc::clone(store);
+    blocking(move || store.apply(&[Change::Put(row)])).await?;
+    Ok(())
+}
+
+/// Makes the row of an identity, for a change that includes more.
+pub(crate) fn row(dashboard_id: &DashboardId, pin: Option<Pin>) -> Result<Row, StoreError> {
     let body = StoredIdentity {
-        dashboard_id: identity.dashboard_id.to_string(),
+        dashboard_id: dashboard_id.to_string(),
         pin_sha256: pin.map_or_else(String::new, |pin| pin.to_string()),
     };
     let body = serde_json::to_string(&body)
         .map_err(|e| StoreError::Failed(format!("the identity row cannot be written: {e}")))?;
-    let row = Row {
+    Ok(Row {
         kind: ROW.0.into(),
         key: ROW.1.into(),
         body,
-    };
-    let store = Arc::clone(store);
-    blocking(move || store.apply(&[Change::Put(row)])).await?;
-    Ok(())
+    })
+}
+
+/// Puts a key into the keyring.
+pub(crate) async fn keep_key(secrets: &dyn Secrets, key: &StaticKey) -> Result<(), SecretsError> {
+    let secret = SecretBytes::new(key.expose().to_vec());
+    secrets.store(KEY_NAME, secret).await
 }
 
 fn key_of(secret: &SecretBytes) -> Result<StaticKey, IdentityError> {

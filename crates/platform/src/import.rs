@@ -176,6 +176,27 @@ mod tests {
         assert!(error.to_string().contains("(process 4711)"), "{error}");
     }
 
+    // Covers: B-07
+    #[test]
+    fn reading_changes_nothing_in_the_folder() {
+        let dir = dashboard();
+        let state = || {
+            let entries = fs::read_dir(dir.path()).unwrap().map(Result::unwrap);
+            let files = entries.filter(|e| e.file_type().unwrap().is_file());
+            let mut all: Vec<_> = files
+                .map(|e| {
+                    let modified = e.metadata().unwrap().modified().unwrap();
+                    (e.file_name(), modified, fs::read(e.path()).unwrap())
+                })
+                .collect();
+            all.sort();
+            all
+        };
+        let before = state();
+        drop(RetiredDashboard::open(dir.path(), None).unwrap());
+        assert_eq!(state(), before);
+    }
+
     #[test]
     fn the_lock_is_found_where_the_data_lies() {
         let dir = dashboard();

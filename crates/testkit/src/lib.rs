@@ -4,6 +4,7 @@ mod clock;
 mod discovery;
 mod net;
 mod processes;
+mod secrets;
 mod store;
 mod stranger;
 
@@ -11,5 +12,6 @@ pub use clock::SimClock;
 pub use discovery::{SimDiscovery, SimMulticast};
 pub use net::{SimHost, SimNet, Wire};
 pub use processes::{Script, ScriptedProcesses};
+pub use secrets::MemorySecrets;
 pub use store::DirStore;
 pub use stranger::{Heard, Stranger};

@@ -1,0 +1,90 @@
+//! [`MemorySecrets`]: a keyring in memory that fails when told to.
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use kiln_ports::Secrets;
+use kiln_ports::secrets::{SecretBytes, SecretsError};
+
+/// A keyring that lives as long as the test.
+#[derive(Debug, Default)]
+pub struct MemorySecrets(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    entries: HashMap<String, Vec<u8>>,
+    /// Calls that still work, and what the others are told.
+    failure: Option<(usize, SecretsError)>,
+}
+
+impl MemorySecrets {
+    /// Lets this many changes through and refuses all calls after them.
+    pub fn fail_after(&self, changes: usize, error: SecretsError) {
+        self.inner().failure = Some((changes, error));
+    }
+
+    /// Answers again.
+    pub fn heal(&self) {
+        self.inner().failure = None;
+    }
+
+    /// Returns an entry as it is, whatever was told to fail.
+    pub fn get(&self, name: &str) -> Option<Vec<u8>> {
+        self.inner().entries.get(name).cloned()
+    }
+
+    /// Puts an entry, whatever was told to fail.
+    pub fn put(&self, name: &str, bytes: &[u8]) {
+        self.inner().entries.insert(name.to_owned(), bytes.to_vec());
+    }
+
+    /// Forgets everything, as a keyring that was made anew.
+    pub fn empty(&self) {
+        self.inner().entries.clear();
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn look(&self) -> Result<(), SecretsError> {
+        match &self.failure {
+            Some((0, error)) => Err(error.clone()),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn change(&mut self) -> Result<(), SecretsError> {
+        self.look()?;
+        if let Some((left, _)) = &mut self.failure {
+            *left -= 1;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl Secrets for MemorySecrets {
+    async fn load(&self, name: &str) -> Result<Option<SecretBytes>, SecretsError> {
+        let inner = self.inner();
+        inner.look()?;
+        Ok(inner.entries.get(name).cloned().map(SecretBytes::new))
+    }
+
+    async fn store(&self, name: &str, secret: SecretBytes) -> Result<(), SecretsError> {
+        let mut inner = self.inner();
+        inner.change()?;
+        inner
+            .entries
+            .insert(name.to_owned(), secret.expose().to_vec());
+        Ok(())
+    }
+
+    async fn delete(&self, name: &str) -> Result<(), SecretsError> {
+        let mut inner = self.inner();
+        inner.change()?;
+        inner.entries.remove(name);
+        Ok(())
+    }
+}
