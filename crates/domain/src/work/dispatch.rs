@@ -44,12 +44,15 @@ impl Work {
         if self.grace.is_some() {
             return;
         }
+        self.refresh_conditions();
         for id in self.jobs.ids(|e| matches!(e.step, Step::Pool(_))) {
-            self.refresh_conditions();
             let (verdict, reason) = self.judge(&id, now);
             match verdict {
                 Verdict::Remote(pin) => self.start_run(&id, pin, &reason, now),
-                Verdict::Local => self.go_local(&id, format!("this computer: {reason}")),
+                Verdict::Local => {
+                    self.go_local(&id, format!("this computer: {reason}"));
+                    self.refresh_conditions();
+                }
                 Verdict::Wait => {
                     self.drop_spent_patience(&id, now);
                     self.explain(&id, reason);
@@ -336,6 +339,18 @@ mod tests {
         );
         shop.pass(1);
         assert_eq!(shop.acts(), ["build j1 compile own kitchen.yaml"]);
+    }
+
+    #[test]
+    fn a_receiver_can_be_chosen_before_it_has_connected_after_a_start() {
+        let mut shop = Shop::new();
+        shop.pair(pairing(1));
+        shop.start(Vec::new());
+        shop.compile("kitchen", BuildChoice::On(pin(1)));
+        shop.pass(30);
+        assert!(shop.acts().is_empty());
+        shop.connect(1, 1);
+        assert_eq!(shop.acts(), ["bundle j1 kitchen.yaml"]);
     }
 
     #[test]

@@ -259,7 +259,7 @@ impl Work {
                 ErrorCode::PreconditionFailed,
                 "`kiln receivers enable PIN` switches it on.",
             ),
-            Standing::LinkClosed => refuse(
+            Standing::LinkClosed if self.grace.is_none() => refuse(
                 ErrorCode::Unavailable,
                 "Is it on and in the same network? `kiln receivers` shows what keeps it away.",
             ),
@@ -267,7 +267,8 @@ impl Work {
                 ErrorCode::NoCompatiblePeer,
                 "Allow other versions with `kiln settings set version_policy any`.",
             ),
-            Standing::BusyWithOurs
+            Standing::LinkClosed
+            | Standing::BusyWithOurs
             | Standing::Idle
             | Standing::BusyWithOthers
             | Standing::QueueUnknown => Ok(Plan {

@@ -19,7 +19,7 @@ impl Work {
             let offloader = entry.sender().map(|s| s.0);
             let may_start = match offloader {
                 None => !self.own_tree_in_use(id, &entry.stored.job.configuration),
-                Some(_) => open,
+                Some(pin) => open && !self.intake.is_serving(pin, &entry.stored.job.configuration),
             };
             if matches!(entry.step, Step::Lane) && may_start {
                 waiting.push(Waiting { id, offloader });
@@ -562,6 +562,29 @@ mod tests {
                 "build j3 compile 2 bath.yaml"
             ]
         );
+    }
+
+    #[test]
+    fn a_tree_that_is_being_packed_is_not_built_in() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        let first = shop.submit_queued(link, "a", "kitchen");
+        shop.succeeds(&first);
+        let job_id = wire("a");
+        shop.says(link, kiln_model::Message::DownloadArtifacts { job_id });
+        shop.lines();
+        shop.submit_queued(link, "b", "kitchen");
+        shop.submit_queued(link, "c", "bath");
+        assert_eq!(
+            shop.lines_of("build"),
+            ["build j3 compile 2 bath.yaml"],
+            "others pass"
+        );
+        let third = shop.work.jobs().remove(0).id;
+        shop.succeeds(&third);
+        assert!(shop.lines_of("build").is_empty());
+        shop.happens(Event::ArtifactsServed(link, wire("a")));
+        assert_eq!(shop.lines_of("build"), ["build j2 compile 2 kitchen.yaml"]);
     }
 
     //

@@ -64,6 +64,17 @@ impl Intake {
         self.serving.remove(&link);
     }
 
+    /// Artifacts of this tree are being packed or sent: a build would change them meanwhile.
+    pub(super) fn is_serving(&self, pin: Pin, configuration: &str) -> bool {
+        self.serving.values().any(|s| match &s.tree {
+            BuildTree::Received {
+                pin: of,
+                configuration: name,
+            } => *of == pin && name.as_str() == configuration,
+            BuildTree::Own(_) | BuildTree::OwnAll | BuildTree::ReceivedAll(_) => false,
+        })
+    }
+
     fn is_quiet(&self) -> bool {
         self.arriving.is_empty() && self.serving.is_empty()
     }
