@@ -54,6 +54,8 @@ pub enum Colour {
 pub enum Verb {
     /// Run Kiln: compile for paired computers, and serve the other commands
     Serve(ServeArgs),
+    /// Stop the Kiln that runs
+    Stop,
     /// What this Kiln does, and why
     Status,
     /// The fingerprint that others compare
@@ -88,12 +90,15 @@ pub enum Verb {
     Requests,
     /// Let an offloader that asks use this computer
     Approve {
-        /// Its id, or the beginning of its pin or label
+        /// Its id, its label, or the first 8 or more digits of its pin
         id: String,
+        /// Its whole pin, compared by you: refuses another key
+        #[arg(long)]
+        pin: Option<Pin>,
     },
     /// Refuse an offloader that asks
     Reject {
-        /// Its id, or the beginning of its pin or label
+        /// Its id, its label, or the first 8 or more digits of its pin
         id: String,
     },
     /// The devices in your ESPHome folder
@@ -107,15 +112,15 @@ pub enum Verb {
         /// Configuration, or name of the device
         #[arg(required = true, value_name = "DEVICE")]
         devices: Vec<String>,
-        /// Wait until it is done
-        #[arg(long)]
-        wait: bool,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "clap would take the text for help")]
+        wait: Wait,
     },
     /// What was built, is being built and waits
     Jobs,
     /// What a job's tools said
     Logs {
-        /// Job
+        /// Its id, or the first digits of it
         job: String,
         /// Go on until the job ends
         #[arg(short, long)]
@@ -123,7 +128,12 @@ pub enum Verb {
     },
     /// Stop a job
     Cancel {
-        /// Job
+        /// Its id, or the first digits of it
+        job: String,
+    },
+    /// Build on this computer what waits for a receiver, or runs on one
+    BuildHere {
+        /// Its id, or the first digits of it
         job: String,
     },
     /// Installed ESPHome versions
@@ -201,7 +211,11 @@ pub enum SecretsChoice {
 #[derive(Debug, Subcommand)]
 pub enum IdentityAction {
     /// Make a new key; every computer has to be paired again
-    Rotate,
+    Rotate {
+        /// Do not ask, also on a terminal
+        #[arg(short, long)]
+        yes: bool,
+    },
 }
 
 /// Whom to pair with.
@@ -219,6 +233,20 @@ pub struct PairArgs {
     /// Your name for it
     #[arg(long, value_name = "NAME")]
     pub label: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap would take the text for help")]
+    pub wait: Wait,
+}
+
+/// Whether to wait, and how long.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct Wait {
+    /// Wait until it is done, showing how far it is
+    #[arg(long)]
+    pub wait: bool,
+    /// Stop waiting after this long; what was begun goes on
+    #[arg(long, value_name = "SECONDS", requires = "wait")]
+    pub timeout: Option<u64>,
 }
 
 /// What to do with a receiver.
@@ -228,22 +256,22 @@ pub enum ReceiverAction {
     List,
     /// Forget one
     Forget {
-        /// Its label, host, or the beginning of its pin
+        /// Its label, its host, or the first 8 or more digits of its pin
         receiver: String,
     },
     /// Let builds go to one
     Enable {
-        /// Its label, host, or the beginning of its pin
+        /// Its label, its host, or the first 8 or more digits of its pin
         receiver: String,
     },
     /// Keep builds away from one
     Disable {
-        /// Its label, host, or the beginning of its pin
+        /// Its label, its host, or the first 8 or more digits of its pin
         receiver: String,
     },
     /// Change where one is; it is asked for its key first
     Endpoint {
-        /// Its label, host, or the beginning of its pin
+        /// Its label, its host, or the first 8 or more digits of its pin
         receiver: String,
         /// Where it is now
         #[arg(value_name = "HOST[:PORT]")]
@@ -258,7 +286,7 @@ pub enum OffloaderAction {
     List,
     /// Forget one and end its session
     Forget {
-        /// Its id, label, or the beginning of its pin
+        /// Its id, its label, or the first 8 or more digits of its pin
         offloader: String,
     },
 }
@@ -297,9 +325,9 @@ pub struct InstallArgs {
     /// Flash over the network (OTA), to an address, or through a serial port
     #[arg(long, value_name = "OTA|ADDRESS|PATH", default_value = "OTA")]
     pub port: String,
-    /// Wait until it is done, showing how far it is
-    #[arg(long)]
-    pub wait: bool,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap would take the text for help")]
+    pub wait: Wait,
 }
 
 /// What to compile.
@@ -311,9 +339,9 @@ pub struct CompileArgs {
     #[command(flatten)]
     #[allow(missing_docs, reason = "clap would take the text for help")]
     pub place: Where,
-    /// Wait until it is done, showing how far it is
-    #[arg(long)]
-    pub wait: bool,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap would take the text for help")]
+    pub wait: Wait,
 }
 
 /// What to do with ESPHome versions.
@@ -342,10 +370,10 @@ pub enum SettingsAction {
         /// Name
         name: Option<String>,
     },
-    /// Change some; none is changed when one is wrong
+    /// Change one (NAME VALUE) or some (NAME=VALUE …); none is changed when one is wrong
     Set {
         /// For example `include_local=true`
-        #[arg(required = true, value_name = "NAME=VALUE")]
+        #[arg(required = true, value_name = "NAME=VALUE", allow_hyphen_values = true)]
         changes: Vec<String>,
     },
 }

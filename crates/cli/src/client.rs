@@ -19,7 +19,8 @@ pub trait Transport {
     /// Connects to the node of this state directory.
     ///
     /// # Errors
-    /// When no node runs, or it cannot be reached.
+    /// [`io::ErrorKind::NotFound`] or [`io::ErrorKind::ConnectionRefused`] when no node runs, any
+    /// other kind when it cannot be reached.
     fn connect(&self) -> impl Future<Output = io::Result<Box<dyn Stream>>>;
 }
 
@@ -36,7 +37,12 @@ impl Client {
         let stream = transport
             .connect()
             .await
-            .map_err(|e| Failure::NoNode(format!("No Kiln is running here ({e}).")))?;
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                    Failure::NoNode("No Kiln is running here.".to_owned())
+                }
+                _ => Failure::Broken(format!("The running Kiln cannot be reached: {error}.")),
+            })?;
         let mut client = Self {
             stream,
             lines: Lines::new(MAX_ANSWER),
@@ -94,6 +100,11 @@ impl Client {
         })
         .await?;
         Ok(self.next)
+    }
+
+    /// Ends a follow. Events that are on their way may still come.
+    pub(crate) async fn unfollow(&mut self, id: u64) -> Result<(), Failure> {
+        self.say(&ClientMessage::Unfollow { id }).await
     }
 
     /// Waits for the next event of anything that is followed.

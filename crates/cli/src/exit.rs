@@ -1,4 +1,5 @@
 //! [`Failure`]: why a command did not do it, with the exit code and the next step.
+use std::borrow::Cow;
 use std::process::ExitCode;
 
 use kiln_model::RequestError;
@@ -12,6 +13,8 @@ pub enum Failure {
     Job(String),
     /// The arguments do not fit what there is: 2.
     Usage(String),
+    /// What was waited for did not happen in time, in seconds: 4.
+    TimedOut(u64),
     /// No node runs: 3.
     NoNode(String),
     /// The node went away meanwhile, or speaks another version: 1.
@@ -25,15 +28,22 @@ impl Failure {
             Failure::Refused(_) | Failure::Job(_) | Failure::Broken(_) => 1,
             Failure::Usage(_) => 2,
             Failure::NoNode(_) => 3,
+            Failure::TimedOut(_) => 4,
         })
     }
 
     /// Returns the sentence and the next step; the latter may be empty.
-    pub fn words(&self) -> (&str, &str) {
+    pub fn words(&self) -> (Cow<'_, str>, &str) {
         match self {
-            Failure::Refused(error) => (&error.message, &error.hint),
-            Failure::Job(text) | Failure::Usage(text) | Failure::Broken(text) => (text, ""),
-            Failure::NoNode(text) => (text, "Start one with `kiln serve`."),
+            Failure::Refused(error) => (Cow::from(&error.message), &error.hint),
+            Failure::Job(text) | Failure::Usage(text) | Failure::Broken(text) => {
+                (Cow::from(text), "")
+            }
+            Failure::NoNode(text) => (Cow::from(text), "Start one with `kiln serve`."),
+            Failure::TimedOut(seconds) => (
+                Cow::from(format!("It was not done within {seconds} s; it goes on.")),
+                "Look with `kiln jobs` or `kiln receivers`.",
+            ),
         }
     }
 
@@ -44,6 +54,7 @@ impl Failure {
             Failure::Job(_) => "job_failed",
             Failure::Usage(_) => "usage",
             Failure::NoNode(_) => "no_node",
+            Failure::TimedOut(_) => "timed_out",
             Failure::Broken(_) => "connection_lost",
         }
     }

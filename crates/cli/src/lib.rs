@@ -13,6 +13,7 @@ mod args;
 mod client;
 mod exit;
 mod face;
+mod log_filter;
 mod node;
 mod pairing;
 mod pick;
@@ -26,7 +27,8 @@ use clap::CommandFactory;
 
 pub use args::{
     Arguments, Colour, CompileArgs, EnvAction, IdentityAction, InstallArgs, OffloaderAction,
-    PairArgs, ReceiverAction, SecretsChoice, ServeArgs, SettingsAction, Verb, Where, WindowAction,
+    PairArgs, ReceiverAction, SecretsChoice, ServeArgs, SettingsAction, Verb, Wait, Where,
+    WindowAction,
 };
 pub use client::{Stream, Transport};
 pub use exit::Failure;
@@ -48,6 +50,7 @@ pub async fn run(verb: Verb, transport: &impl Transport, face: &mut Face) -> Exi
 
 async fn perform(verb: Verb, transport: &impl Transport, face: &mut Face) -> Result<(), Failure> {
     match verb {
+        Verb::Stop => node::stop(transport, face).await,
         Verb::Status => node::status(transport, face).await,
         Verb::Identity { action } => node::identity(transport, face, action).await,
         Verb::Discover => node::discover(transport, face).await,
@@ -56,7 +59,9 @@ async fn perform(verb: Verb, transport: &impl Transport, face: &mut Face) -> Res
         Verb::Offloaders { action } => pairing::offloaders(transport, face, action).await,
         Verb::Window { action } => pairing::window(transport, face, action).await,
         Verb::Requests => pairing::requests(transport, face).await,
-        Verb::Approve { id } => pairing::decide(transport, face, &id, Decision::Approve).await,
+        Verb::Approve { id, pin } => {
+            pairing::decide(transport, face, &id, Decision::Approve(pin)).await
+        }
         Verb::Reject { id } => pairing::decide(transport, face, &id, Decision::Reject).await,
         Verb::Devices => work::devices(transport, face).await,
         Verb::Install(wanted) => work::install(transport, face, wanted).await,
@@ -65,6 +70,7 @@ async fn perform(verb: Verb, transport: &impl Transport, face: &mut Face) -> Res
         Verb::Jobs => work::jobs(transport, face).await,
         Verb::Logs { job, follow } => work::logs(transport, face, &job, follow).await,
         Verb::Cancel { job } => work::cancel(transport, face, &job).await,
+        Verb::BuildHere { job } => work::build_here(transport, face, &job).await,
         Verb::Env { action } => node::env(transport, face, action).await,
         Verb::Settings { action } => node::settings(transport, face, action).await,
         Verb::Completions { shell } => {

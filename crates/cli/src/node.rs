@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::args::{EnvAction, IdentityAction, SettingsAction};
 use crate::client::{Client, Transport};
 use crate::exit::Failure;
-use crate::face::Face;
+use crate::face::{Answer, Face, Reader, Shape};
 use crate::pick;
 use crate::text::{safe, size, table};
 
@@ -109,7 +109,12 @@ pub(crate) async fn identity(
     action: Option<IdentityAction>,
 ) -> Result<(), Failure> {
     let mut client = Client::connect(transport).await?;
-    if let Some(IdentityAction::Rotate) = action {
+    if let Some(IdentityAction::Rotate { yes }) = action {
+        let asks = !yes && face.reader == Reader::Terminal && face.shape == Shape::Text;
+        let question = "Make a new key? Every computer has to be paired again.";
+        if asks && face.ask(question)? == Answer::No {
+            return Err(Failure::Job("The key was not changed.".to_owned()));
+        }
         client.ask(Request::RotateIdentity).await?;
     }
     let view = view(&mut client).await?;
@@ -135,6 +140,19 @@ pub(crate) fn fingerprint(pin: kiln_model::Pin) -> String {
         emoji.names(),
         first.trim_end(),
         second
+    )
+}
+
+pub(crate) async fn stop(transport: &impl Transport, face: &mut Face) -> Result<(), Failure> {
+    let mut client = Client::connect(transport).await?;
+    match client.ask(Request::Shutdown).await {
+        // It may be gone before its answer is.
+        Ok(_) | Err(Failure::Broken(_)) => {}
+        Err(failure) => return Err(failure),
+    }
+    face.result(
+        || reply_json(&Reply::Done),
+        || "Kiln stops; running work is not lost.\n".to_owned(),
     )
 }
 
@@ -238,16 +256,7 @@ pub(crate) async fn settings(
         None => (Request::Settings, None),
         Some(SettingsAction::Get { name }) => (Request::Settings, name),
         Some(SettingsAction::Set { changes }) => {
-            let mut pairs = Vec::new();
-            for change in changes {
-                let Some((name, value)) = change.split_once('=') else {
-                    return Err(Failure::Usage(format!(
-                        "{change:?} is no change; write it as NAME=VALUE."
-                    )));
-                };
-                pairs.push((name.trim().to_owned(), value.to_owned()));
-            }
-            (Request::SetSettings(pairs), None)
+            (Request::SetSettings(setting_pairs(&changes)?), None)
         }
     };
     let mut reply = client.ask(request).await?;
@@ -269,6 +278,22 @@ pub(crate) async fn settings(
             None => Err(Failure::Usage(format!("There is no setting {name:?}."))),
         },
     }
+}
+
+/// Reads `NAME VALUE`, or any number of `NAME=VALUE`.
+fn setting_pairs(changes: &[String]) -> Result<Vec<(String, String)>, Failure> {
+    if let [name, value] = changes
+        && !name.contains('=')
+    {
+        return Ok(vec![(name.clone(), value.clone())]);
+    }
+    let pair = |change: &String| match change.split_once('=') {
+        Some((name, value)) => Ok((name.trim().to_owned(), value.to_owned())),
+        None => Err(Failure::Usage(format!(
+            "{change:?} is no change; write it as NAME=VALUE."
+        ))),
+    };
+    changes.iter().map(pair).collect()
 }
 
 /// Returns a link's state in words.

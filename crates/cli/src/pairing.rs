@@ -1,6 +1,8 @@
 //! Verbs about other computers: pair, receivers, offloaders, window, requests, approve, reject.
-use kiln_ipc::{reply_json, view_json};
-use kiln_model::{ErrorCode, Label, Pin, Reply, Request, RequestError, View, WindowView};
+use kiln_ipc::{Event, Follow, reply_json, view_json};
+use kiln_model::{
+    ErrorCode, Label, PairingStatus, Pin, Reply, Request, RequestError, View, WindowView,
+};
 use serde_json::json;
 
 use crate::args::{OffloaderAction, PairArgs, ReceiverAction, WindowAction};
@@ -10,12 +12,14 @@ use crate::face::{Answer, Face, Shape};
 use crate::node::{fingerprint, link_text, unexpected, view};
 use crate::pick;
 use crate::text::{safe, table, when};
+use crate::work::within;
 
 pub(crate) async fn pair(
     transport: &impl Transport,
     face: &mut Face,
     wanted: PairArgs,
 ) -> Result<(), Failure> {
+    let waits = wanted.wait;
     let mut client = Client::connect(transport).await?;
     let preview = client
         .ask(Request::Preview(wanted.endpoint.clone()))
@@ -34,7 +38,7 @@ pub(crate) async fn pair(
             "That receiver wants the one-time key it shows; give it with --key.".to_owned(),
         ));
     }
-    let reply = client
+    let mut reply = client
         .ask(Request::Pair {
             endpoint: wanted.endpoint,
             pin,
@@ -42,6 +46,11 @@ pub(crate) async fn pair(
             label: Label::clipped(&wanted.label.unwrap_or_default()),
         })
         .await?;
+    if reply == Reply::PairingPending && waits.wait {
+        face.notice("Asked. Its owner has to approve this computer now.")?;
+        within(waits.timeout, decision(&mut client, pin)).await?;
+        reply = Reply::Paired;
+    }
     face.result(
         || reply_json(&reply),
         || match reply {
@@ -51,6 +60,31 @@ pub(crate) async fn pair(
             _ => "Paired.\n".to_owned(),
         },
     )
+}
+
+/// Waits until the receiver's admin has decided.
+async fn decision(client: &mut Client, pin: Pin) -> Result<(), Failure> {
+    let follow = client.follow(Follow::View).await?;
+    loop {
+        let (id, Event::View { view }) = client.event().await? else {
+            continue;
+        };
+        if id != follow {
+            continue;
+        }
+        let pairing = view.pairings.iter().find(|p| p.pairing.pin == pin);
+        match pairing.map(|p| p.pairing.status) {
+            Some(PairingStatus::Pending) => {}
+            Some(PairingStatus::Approved) => return client.unfollow(follow).await,
+            None => {
+                return Err(Failure::Refused(RequestError {
+                    code: ErrorCode::PreconditionFailed,
+                    message: "The owner of the receiver declined.".to_owned(),
+                    hint: "Ask there, then pair again.".to_owned(),
+                }));
+            }
+        }
+    }
 }
 
 /// With `--pin` the key has to be that one; otherwise a person compares, and no is the default.
@@ -270,7 +304,8 @@ pub(crate) async fn requests(transport: &impl Transport, face: &mut Face) -> Res
 /// Which way a request is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
-    Approve,
+    /// With the pin that a person compared, if one was given.
+    Approve(Option<Pin>),
     Reject,
 }
 
@@ -282,9 +317,17 @@ pub(crate) async fn decide(
 ) -> Result<(), Failure> {
     let mut client = Client::connect(transport).await?;
     let view = view(&mut client).await?;
-    let id = pick::request(&view.pending, wanted)?.dashboard_id.clone();
+    let pending = pick::request(&view.pending, wanted)?;
+    let id = pending.dashboard_id.clone();
     let request = match decision {
-        Decision::Approve => Request::Approve(id),
+        Decision::Approve(Some(pin)) if pin != pending.pin => {
+            return Err(Failure::Refused(RequestError {
+                code: ErrorCode::PreconditionFailed,
+                message: format!("It asks with another key: {}.", pending.pin),
+                hint: "Compare it with the pin that its own screen shows.".to_owned(),
+            }));
+        }
+        Decision::Approve(_) => Request::Approve(id),
         Decision::Reject => Request::Reject(id),
     };
     done(&mut client, face, request).await

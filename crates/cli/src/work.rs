@@ -1,16 +1,19 @@
 //! Verbs about work: devices, install, compile, clean, jobs, logs, cancel.
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use kiln_ipc::{Event, Follow, job_json, reply_json};
 use kiln_model::{
     BuildChoice, ErrorCode, Job, JobId, JobStatus, Placement, Presence, Reply, Request,
+    RequestError,
 };
 use serde_json::{Value, json};
 
-use crate::args::{CompileArgs, InstallArgs, Where};
+use crate::args::{CompileArgs, InstallArgs, Wait, Where};
 use crate::client::{Client, Transport};
 use crate::exit::Failure;
 use crate::face::{Face, Reader, Shape};
+use crate::log_filter::LogFilter;
 use crate::node::{unexpected, view};
 use crate::pick;
 use crate::text::{duration, safe, table, when};
@@ -63,21 +66,17 @@ pub(crate) async fn devices(transport: &impl Transport, face: &mut Face) -> Resu
     )
 }
 
-/// Whether a command returns at once or when its jobs are final.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Patience {
-    Leave,
-    Wait,
-}
-
-impl From<bool> for Patience {
-    fn from(wait: bool) -> Self {
-        if wait {
-            Patience::Wait
-        } else {
-            Patience::Leave
-        }
-    }
+/// Bounds a wait, if it is to be bounded.
+pub(crate) async fn within<T>(
+    seconds: Option<u64>,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let Some(seconds) = seconds else {
+        return work.await;
+    };
+    tokio::time::timeout(Duration::from_secs(seconds), work)
+        .await
+        .unwrap_or(Err(Failure::TimedOut(seconds)))
 }
 
 pub(crate) async fn install(
@@ -93,7 +92,7 @@ pub(crate) async fn install(
         build: build.clone(),
         port: port.clone(),
     };
-    start(client, face, wanted.devices, request, wanted.wait.into()).await
+    start(client, face, wanted.devices, request, wanted.wait).await
 }
 
 pub(crate) async fn compile(
@@ -107,14 +106,14 @@ pub(crate) async fn compile(
         device,
         build: build.clone(),
     };
-    start(client, face, wanted.devices, request, wanted.wait.into()).await
+    start(client, face, wanted.devices, request, wanted.wait).await
 }
 
 pub(crate) async fn clean(
     transport: &impl Transport,
     face: &mut Face,
     devices: Vec<String>,
-    wait: bool,
+    wait: Wait,
 ) -> Result<(), Failure> {
     let client = Client::connect(transport).await?;
     start(
@@ -122,7 +121,7 @@ pub(crate) async fn clean(
         face,
         devices,
         |device| Request::Clean { device },
-        wait.into(),
+        wait,
     )
     .await
 }
@@ -147,7 +146,7 @@ async fn start(
     face: &mut Face,
     devices: Vec<String>,
     request: impl Fn(String) -> Request,
-    patience: Patience,
+    wait: Wait,
 ) -> Result<(), Failure> {
     let (mut jobs, mut refused) = (Vec::new(), None);
     for device in devices {
@@ -165,8 +164,8 @@ async fn start(
             }
         }
     }
-    if patience == Patience::Wait && !jobs.is_empty() {
-        jobs = wait_for(&mut client, face, jobs).await?;
+    if wait.wait && !jobs.is_empty() {
+        jobs = within(wait.timeout, wait_for(&mut client, face, jobs)).await?;
     }
     if !jobs.is_empty() || refused.is_none() {
         face.result(|| jobs_json(&jobs), || started_text(&jobs))?;
@@ -181,7 +180,11 @@ async fn start(
 fn ends_batch(failure: &Failure) -> bool {
     match failure {
         Failure::Refused(error) => error.code == ErrorCode::NoCompatiblePeer,
-        Failure::Job(_) | Failure::Usage(_) | Failure::NoNode(_) | Failure::Broken(_) => false,
+        Failure::Job(_)
+        | Failure::Usage(_)
+        | Failure::TimedOut(_)
+        | Failure::NoNode(_)
+        | Failure::Broken(_) => false,
     }
 }
 
@@ -249,14 +252,14 @@ async fn wait_for(
         started.iter().map(|j| (j.id.clone(), j.clone())).collect();
     client.follow(Follow::Jobs).await?;
     let shows_log = face.shape == Shape::Text && !face.quiet;
-    let mut logs: BTreeMap<u64, JobId> = BTreeMap::new();
+    let mut logs: BTreeMap<u64, LogFilter> = BTreeMap::new();
     if shows_log {
         for job in &started {
             let follow = Follow::Log {
                 job: job.id.clone(),
                 offset: 0,
             };
-            logs.insert(client.follow(follow).await?, job.id.clone());
+            logs.insert(client.follow(follow).await?, LogFilter::default());
         }
     }
     while jobs.values().any(|job| !job.status.is_final()) || !logs.is_empty() {
@@ -273,8 +276,8 @@ async fn wait_for(
                 }
             }
             Event::Log { text, .. } => {
-                if logs.contains_key(&id) {
-                    show_log(face, &text)?;
+                if let Some(filter) = logs.get_mut(&id) {
+                    show_log(face, filter, &text)?;
                 }
             }
             Event::End => {
@@ -289,10 +292,10 @@ async fn wait_for(
         .collect())
 }
 
-/// Prints log text: as it is on a terminal, without redrawn lines in a pipe.
-fn show_log(face: &mut Face, text: &str) -> Result<(), Failure> {
+/// Prints log text: on a terminal with its colours and redrawn lines, in a pipe line by line.
+fn show_log(face: &mut Face, filter: &mut LogFilter, text: &str) -> Result<(), Failure> {
     // ESPHome writes escape sequences as four characters when its output is a pipe.
-    let text = text.replace("\\033", "\u{1b}");
+    let text = filter.pass(&text.replace("\\033", "\u{1b}"));
     match face.reader {
         Reader::Terminal => face.print(&text),
         Reader::Pipe => face.print(&text.replace("\r\n", "\n").replace('\r', "\n")),
@@ -352,47 +355,27 @@ pub(crate) async fn logs(
     wanted: &str,
     follow: bool,
 ) -> Result<(), Failure> {
-    let job = job_id(wanted)?;
     let mut client = Client::connect(transport).await?;
-    let known = client.ask(Request::Job(job.clone())).await?;
-    let Reply::Jobs(known) = known else {
-        return Err(unexpected());
+    let job = job_id(&mut client, wanted).await?;
+    let log = if follow {
+        Follow::Log { job, offset: 0 }
+    } else {
+        Follow::LogNow { job, offset: 0 }
     };
-    let is_final = known.first().is_none_or(|job| job.status.is_final());
-    client.follow(Follow::Log { job, offset: 0 }).await?;
-    if !follow && !is_final {
-        return so_far(&mut client, face).await;
-    }
+    client.follow(log).await?;
+    let mut filter = LogFilter::default();
     loop {
         match client.event().await?.1 {
-            Event::Log { text, offset, next } => print_log(face, &text, offset, next)?,
+            Event::Log { text, offset, next } => match face.shape {
+                Shape::Json => {
+                    let piece = json!({ "offset": offset, "text": text, "next": next });
+                    face.print(&format!("{piece}\n"))?;
+                }
+                Shape::Text => show_log(face, &mut filter, &text)?,
+            },
             Event::End => return Ok(()),
             Event::View { .. } | Event::Job { .. } => {}
         }
-    }
-}
-
-/// Prints what a running job has said up to now: until the answer to a later question arrives,
-/// which the node gives after what it has.
-async fn so_far(client: &mut Client, face: &mut Face) -> Result<(), Failure> {
-    let view = client.follow(Follow::View).await?;
-    loop {
-        match client.event().await? {
-            (_, Event::Log { text, offset, next }) => print_log(face, &text, offset, next)?,
-            (id, Event::View { .. }) if id == view => return Ok(()),
-            (_, Event::End) => return Ok(()),
-            (_, Event::View { .. } | Event::Job { .. }) => {}
-        }
-    }
-}
-
-fn print_log(face: &mut Face, text: &str, offset: u64, next: u64) -> Result<(), Failure> {
-    match face.shape {
-        Shape::Json => face.print(&format!(
-            "{}\n",
-            json!({ "offset": offset, "text": text, "next": next })
-        )),
-        Shape::Text => show_log(face, text),
     }
 }
 
@@ -401,15 +384,45 @@ pub(crate) async fn cancel(
     face: &mut Face,
     wanted: &str,
 ) -> Result<(), Failure> {
-    let job = job_id(wanted)?;
     let mut client = Client::connect(transport).await?;
+    let job = job_id(&mut client, wanted).await?;
     let reply = client.ask(Request::Cancel(job)).await?;
     face.result(|| reply_json(&reply), || "Asked to stop.\n".to_owned())
 }
 
-fn job_id(text: &str) -> Result<JobId, Failure> {
-    text.parse()
-        .map_err(|e| Failure::Usage(format!("{text:?} is no job: {e}.")))
+pub(crate) async fn build_here(
+    transport: &impl Transport,
+    face: &mut Face,
+    wanted: &str,
+) -> Result<(), Failure> {
+    let mut client = Client::connect(transport).await?;
+    let job = job_id(&mut client, wanted).await?;
+    match client.ask(Request::BuildHere(job)).await? {
+        Reply::Jobs(jobs) => face.result(|| jobs_json(&jobs), || started_text(&jobs)),
+        reply => face.result(|| reply_json(&reply), || "It is built here.\n".to_owned()),
+    }
+}
+
+/// Finds the job whose id begins so.
+async fn job_id(client: &mut Client, text: &str) -> Result<JobId, Failure> {
+    let Reply::Jobs(jobs) = client.ask(Request::Jobs).await? else {
+        return Err(unexpected());
+    };
+    let wanted = text.to_ascii_lowercase();
+    let mut fitting = jobs
+        .iter()
+        .filter(|job| job.id.as_str().starts_with(&wanted));
+    match (fitting.next(), fitting.next()) {
+        (Some(job), None) if !wanted.is_empty() => Ok(job.id.clone()),
+        (Some(_), _) => Err(Failure::Usage(format!(
+            "More than one job begins with {text:?}; give more of its digits."
+        ))),
+        (None, _) => Err(Failure::Refused(RequestError {
+            code: ErrorCode::NotFound,
+            message: format!("There is no job {text:?}."),
+            hint: "See them with `kiln jobs`.".to_owned(),
+        })),
+    }
 }
 
 #[cfg(test)]
