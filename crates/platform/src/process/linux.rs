@@ -8,8 +8,8 @@ use rustix::process::{
 
 use super::os::Belongs;
 
-/// Sends a signal to every living process that belongs, and returns how many there were.
-pub(super) fn signal_all(belongs: &Belongs, signal: Signal) -> usize {
+/// Returns how many living processes belong, after sending each of them a signal if there is one.
+pub(super) fn signal_all(belongs: &Belongs, signal: Option<Signal>) -> usize {
     let Ok(entries) = fs::read_dir("/proc") else {
         return 0;
     };
@@ -22,10 +22,13 @@ pub(super) fn signal_all(belongs: &Belongs, signal: Signal) -> usize {
 
 /// The process is held before it is looked at, so that its number cannot pass to another one in
 /// between.
-fn signal_one(pid: Pid, belongs: &Belongs, signal: Signal) -> bool {
+fn signal_one(pid: Pid, belongs: &Belongs, signal: Option<Signal>) -> bool {
     if !fits(pid, belongs) {
         return false;
     }
+    let Some(signal) = signal else {
+        return true;
+    };
     let Ok(held) = pidfd_open(pid, PidfdFlags::empty()) else {
         return false;
     };

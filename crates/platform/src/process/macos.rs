@@ -5,14 +5,14 @@ use rustix::process::{Pid, Signal, getpid, getsid, kill_process, setpriority_pro
 
 use super::os::Belongs;
 
-/// Sends a signal to every living process that belongs, and returns how many there were.
-pub(super) fn signal_all(belongs: &Belongs, signal: Signal) -> usize {
+/// Returns how many living processes belong, after sending each of them a signal if there is one.
+pub(super) fn signal_all(belongs: &Belongs, signal: Option<Signal>) -> usize {
     let listing = ps(["-axwwE", "-o", "pid=,state=,command="]);
     let signalled = listing.split(|b| *b == b'\n').filter(|line| {
         living(line).is_some_and(|pid| {
             pid != getpid()
                 && belongs.fits(getsid(Some(pid)).ok(), line)
-                && kill_process(pid, signal).is_ok()
+                && signal.is_none_or(|signal| kill_process(pid, signal).is_ok())
         })
     });
     signalled.count()

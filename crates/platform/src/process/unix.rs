@@ -35,9 +35,9 @@ impl Belongs {
 
     /// Kills until nothing is left, and returns how many processes there were at first.
     async fn kill(&self) -> usize {
-        let first = signal_all(self, Signal::KILL);
+        let first = signal_all(self, Some(Signal::KILL));
         let ended = async {
-            while signal_all(self, Signal::KILL) > 0 {
+            while signal_all(self, Some(Signal::KILL)) > 0 {
                 sleep(LOOK).await
             }
         };
@@ -121,9 +121,10 @@ impl Child for Running {
     }
 
     async fn kill(&mut self, grace: Duration) {
-        // Signal 0 is not needed to look: asking again harms nobody who is about to end.
+        // Asked once: a second request would interrupt whoever is cleaning up.
+        signal_all(&self.tree, Some(Signal::TERM));
         let ended = async {
-            while signal_all(&self.tree, Signal::TERM) > 0 {
+            while signal_all(&self.tree, None) > 0 {
                 sleep(LOOK).await
             }
         };
@@ -141,7 +142,7 @@ impl Drop for Running {
     /// runtime.
     fn drop(&mut self) {
         if self.killed.is_none() {
-            while signal_all(&self.tree, Signal::KILL) > 0 {
+            while signal_all(&self.tree, Some(Signal::KILL)) > 0 {
                 std::thread::yield_now();
             }
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kiln_ports::store::StoreError;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, ToSql};
 
 use super::{from_io, from_sqlite};
 use crate::files;
@@ -63,14 +63,19 @@ fn create(path: &Path) -> Result<(), StoreError> {
         }
     }
     // Made empty here first, so that it has its mode before SQLite writes to it.
-    files::atomic_write(&new, b"").map_err(from_io)?;
+    let file = files::create_private(&new).map_err(from_io)?;
     let mut connection = connect(&new)?;
-    connection
-        .pragma_update(None, "application_id", APPLICATION_ID)
-        .map_err(from_sqlite)?;
-    connection
-        .pragma_update(None, "journal_mode", "wal")
-        .map_err(from_sqlite)?;
+    // Synced once, when it is whole.
+    let pragmas: [(&str, &dyn ToSql); 3] = [
+        ("synchronous", &"off"),
+        ("application_id", &APPLICATION_ID),
+        ("journal_mode", &"wal"),
+    ];
+    for (name, value) in pragmas {
+        connection
+            .pragma_update(None, name, value)
+            .map_err(from_sqlite)?;
+    }
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
         .map_err(from_sqlite)?;
@@ -78,6 +83,7 @@ fn create(path: &Path) -> Result<(), StoreError> {
     connection
         .close()
         .map_err(|(_, error)| from_sqlite(error))?;
+    file.sync_all().map_err(from_io)?;
     fs::rename(&new, path).map_err(from_io)?;
     match path.parent() {
         Some(dir) => files::sync_dir(dir).map_err(from_io),

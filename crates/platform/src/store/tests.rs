@@ -161,6 +161,31 @@ fn a_start_that_was_cut_short_is_started_over() {
     assert!(!dir.path().join("kiln.db.new").exists());
 }
 
+#[test]
+fn a_full_disk_is_told_and_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).unwrap();
+    store.apply(&[put("job", "a", "1")]).unwrap();
+    let pages = |limit: i64| {
+        let connection = store.connection();
+        connection
+            .pragma_update_and_check(None, "max_page_count", limit, |_| Ok(()))
+            .unwrap();
+    };
+    // SQLite refuses like this when the disk does.
+    pages(1);
+    let big = put("job", "b", &"x".repeat(1_000_000));
+    let error = store
+        .apply(&[put("job", "a", "2"), big.clone()])
+        .unwrap_err();
+    assert_eq!(error, StoreError::Full);
+    assert_eq!(store.rows("job").unwrap()[0].body, "1");
+    assert_eq!(keys(&store, "job"), ["a"]);
+    pages(1_000_000);
+    store.apply(&[big]).unwrap();
+    assert_eq!(keys(&store, "job"), ["a", "b"]);
+}
+
 #[cfg(unix)]
 #[test]
 fn nobody_else_can_read_the_database_its_journal_or_a_blob() {
