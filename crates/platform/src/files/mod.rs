@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-pub(crate) use os::check_private_dir;
+pub(crate) use os::{check_private_dir, check_private_file};
 pub use os::{create_private_dir, sync_dir};
 
 /// Replaces `path` by a file of these bytes, readable by its owner only (0600). Whole and durable

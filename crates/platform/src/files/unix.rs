@@ -25,6 +25,15 @@ pub(super) fn private_mode(options: &mut OpenOptions) -> &mut OpenOptions {
     options.mode(0o600)
 }
 
+/// Returns what is wrong if others could read or write this file.
+pub(crate) fn check_private_file(path: &Path) -> io::Result<Option<String>> {
+    let mode = fs::metadata(path)?.mode() & 0o777;
+    Ok((mode & 0o077 != 0).then(|| {
+        let path = path.display();
+        format!("others may read {path} (mode {mode:03o}); run: chmod 600 {path}")
+    }))
+}
+
 /// Returns what is wrong if others could write in this folder, or if it is not ours.
 pub(crate) fn check_private_dir(path: &Path) -> io::Result<Option<String>> {
     let meta = fs::metadata(path)?;

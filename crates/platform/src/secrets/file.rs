@@ -47,10 +47,14 @@ impl FileSecrets {
 #[async_trait::async_trait]
 impl Secrets for FileSecrets {
     async fn load(&self, name: &str) -> Result<Option<SecretBytes>, SecretsError> {
-        self.run(name, |_, path| match fs::read(path) {
-            Ok(bytes) => Ok(Some(SecretBytes::new(bytes))),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(e),
+        self.run(name, |_, path| {
+            match files::check_private_file(path) {
+                Ok(None) => {}
+                Ok(Some(problem)) => return Err(io::Error::other(problem)),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(e) => return Err(e),
+            }
+            Ok(Some(SecretBytes::new(fs::read(path)?)))
         })
         .await
     }
@@ -115,6 +119,18 @@ mod tests {
         let mode = |p: &Path| fs::metadata(p).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&secrets.dir), 0o700);
         assert_eq!(mode(&secrets.path("a")), 0o600);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_secret_that_others_can_read_is_refused_with_the_cure() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let secrets = FileSecrets::new(dir.path());
+        secrets.store("a", bytes("one")).await.unwrap();
+        fs::set_permissions(secrets.path("a"), fs::Permissions::from_mode(0o644)).unwrap();
+        let error = secrets.load("a").await.unwrap_err();
+        assert!(error.to_string().contains("chmod 600"), "{error}");
     }
 
     // Covers: B-01
