@@ -82,12 +82,10 @@ async fn probe(
         .run(python, &["-c", PROBE], ANSWER, |_| async {})
         .await;
     let answer = answer.map_err(|error| match error {
+        RunError::Folder(reason) => reason,
         RunError::Spawn(error) => error.reason,
         RunError::TookTooLong(_) => "it does not answer".to_owned(),
-        RunError::Failed(output) => match output.lines().last() {
-            Some(line) => line.to_owned(),
-            None => "it ends with an error".to_owned(),
-        },
+        RunError::Failed(last_line) => last_line,
     })?;
     let words = answer.lines().find_map(|line| line.strip_prefix("kiln "));
     let words: Vec<u32> = words
@@ -200,4 +198,133 @@ async fn versions_in(folder: &Path) -> Vec<String> {
     };
     names.sort_by_key(|name| Reverse(key(name)));
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use kiln_esphome::Surroundings;
+    use kiln_ports::process::Command;
+    use kiln_testkit::{Script, ScriptedProcesses, SimClock};
+
+    use super::*;
+
+    /// A home with interpreters; those elsewhere on the machine of the test do not answer.
+    struct Home {
+        folder: tempfile::TempDir,
+        programs: Programs,
+    }
+
+    impl Home {
+        /// `pythons` are places below the home and what each answers.
+        fn with(pythons: &[(&'static str, &'static str)]) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let root = folder.path().to_owned();
+            for (place, _) in pythons {
+                let place = root.join(place);
+                std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+                std::fs::write(place, "").unwrap();
+            }
+            let answers = pythons.to_vec();
+            let answer = move |command: &Command| {
+                let answer = answers
+                    .iter()
+                    .find(|(p, _)| root.join(p) == command.program);
+                match answer {
+                    Some((_, "")) => Script::exits(127).says("pyenv: command not found\n"),
+                    Some((_, answer)) => Script::exits(0).says(answer),
+                    None => Script::missing(),
+                }
+            };
+            let home = folder.path().display().to_string();
+            let pairs = [("HOME", home.clone()), ("PATH", format!("{home}/bin"))];
+            let pairs = pairs.map(|(key, value)| (key.to_owned(), value)).to_vec();
+            let programs = Programs {
+                processes: Arc::new(ScriptedProcesses::new(answer)),
+                clock: Arc::new(SimClock::new()),
+                surroundings: Surroundings::new(pairs),
+                folder: folder.path().to_owned(),
+            };
+            Self { folder, programs }
+        }
+
+        /// The place that is found, below the home.
+        async fn found(&self) -> Result<String, NoInterpreter> {
+            let found = find(&self.programs, None, None).await?.python;
+            let below = found.strip_prefix(self.folder.path()).unwrap();
+            Ok(below.display().to_string())
+        }
+    }
+
+    #[tokio::test]
+    async fn the_newest_python_that_answers_is_found_behind_shims_that_do_not() {
+        let home = Home::with(&[
+            ("bin/python3.14", ""),
+            ("bin/python3", "kiln 3 11 1\n"),
+            (".pyenv/versions/3.9.18/bin/python3", "kiln 3 9 1\n"),
+            (".pyenv/versions/3.12.1/bin/python3", "kiln 3 12 1\n"),
+            (".pyenv/versions/3.13.0/bin/python3", "kiln 3 13 1\n"),
+            (".pyenv/versions/3.15.0a1/bin/python3", "kiln 3 15 1\n"),
+        ]);
+        assert_eq!(
+            home.found().await.as_deref(),
+            Ok(".pyenv/versions/3.13.0/bin/python3")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_python_without_ensurepip_does_only_with_uv() {
+        let home = Home::with(&[("bin/python3.13", "kiln 3 13 0\n")]);
+        assert_eq!(home.found().await, Err(NoInterpreter::NotFound));
+        let with_uv = find(&home.programs, None, Some(Path::new("/bin/uv")))
+            .await
+            .unwrap();
+        assert!(!with_uv.has_ensurepip);
+        let set = home.folder.path().join("bin/python3.13");
+        let error = find(&home.programs, Some(&set), None)
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(error.ends_with("install python3.13-venv"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn nothing_usable_is_an_error_that_says_what_to_install() {
+        let home = Home::with(&[("bin/python3", "Hello\n")]);
+        let error = home.found().await.unwrap_err().to_string();
+        assert!(
+            error.contains("install one") && error.contains("uv"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn version_folders_are_sorted_by_meaning() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [
+            "3.9.1",
+            "3.13.0",
+            "3.12.10",
+            "3.12.9",
+            "Python313",
+            "Python39",
+            "2.7",
+            "x",
+        ] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        let names = versions_in(folder.path()).await;
+        let minors: Vec<&str> = names
+            .iter()
+            .map(String::as_str)
+            .filter(|n| n.contains('.'))
+            .collect();
+        assert_eq!(minors, ["3.13.0", "3.12.10", "3.12.9", "3.9.1"]);
+        assert_eq!(names.len(), 6);
+        assert!(
+            names.iter().position(|n| n == "Python313")
+                < names.iter().position(|n| n == "Python39")
+        );
+    }
 }

@@ -3,11 +3,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kiln_esphome::{LineSplitter, Purpose, Surroundings};
+use kiln_esphome::{LineSplitter, Purpose, Surroundings, ansi};
 use kiln_ports::process::{Command, Exit, Priority, SpawnError};
 use kiln_ports::{Clock, Processes};
 
-/// Output kept for an error message, in bytes (builds.md §7.4).
+/// Output kept of a program, in bytes (builds.md §7.4).
 const TAIL_BYTES: usize = 2000;
 
 /// Time between the polite and the final end (builds.md §11.6).
@@ -19,21 +19,24 @@ pub(crate) struct Programs {
     pub(crate) processes: Arc<dyn Processes>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) surroundings: Surroundings,
-    /// Working folder; exists.
+    /// Working folder; made when it is needed.
     pub(crate) folder: PathBuf,
 }
 
 /// Why a program did not do it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RunError {
+    /// The working folder cannot be made.
+    #[error("{0}")]
+    Folder(String),
     /// Not started.
     #[error(transparent)]
     Spawn(#[from] SpawnError),
     /// Stopped after this many seconds.
     #[error("it took longer than {0} s")]
     TookTooLong(u64),
-    /// Ended otherwise than with 0; the text is the end of its output.
-    #[error("it failed:\n{0}")]
+    /// Ended otherwise than with 0; the text is the last line of its output.
+    #[error("{0}")]
     Failed(String),
 }
 
@@ -55,6 +58,9 @@ impl Programs {
             directory: self.folder.clone(),
             priority: Priority::Normal,
         };
+        tokio::fs::create_dir_all(&self.folder)
+            .await
+            .map_err(|error| RunError::Folder(format!("{}: {error}", self.folder.display())))?;
         let mut child = self.processes.spawn(command).await?;
         let mut output = Tail::default();
         let mut splitter = LineSplitter::default();
@@ -83,7 +89,7 @@ impl Programs {
         }
         match child.wait().await {
             Exit::Code(0) => Ok(output.0),
-            Exit::Code(_) | Exit::Signal => Err(RunError::Failed(output.0.trim().to_owned())),
+            Exit::Code(_) | Exit::Signal => Err(RunError::Failed(output.last_line())),
         }
     }
 
@@ -106,6 +112,14 @@ impl Programs {
 struct Tail(String);
 
 impl Tail {
+    /// The last line that says something, without escapes.
+    fn last_line(&self) -> String {
+        let text = ansi::plain(&self.0);
+        let last = text.lines().map(str::trim).rfind(|line| !line.is_empty());
+        last.unwrap_or("it ended with an error and said nothing")
+            .to_owned()
+    }
+
     fn keep(&mut self, chunk: &str) {
         self.0.push_str(chunk);
         let surplus = self.0.len().saturating_sub(TAIL_BYTES);

@@ -56,7 +56,8 @@ impl Script {
 
 type Answer = dyn Fn(&Command) -> Script + Send + Sync;
 
-/// Asks a closure for every program that is started, and remembers what was started.
+/// Asks a closure for every program that is started, and remembers what was started. Like the
+/// real ones it starts nothing in a folder that does not exist.
 pub struct ScriptedProcesses {
     answer: Box<Answer>,
     started: Mutex<Vec<Command>>,
@@ -100,8 +101,12 @@ impl ScriptedProcesses {
 #[async_trait::async_trait]
 impl Processes for ScriptedProcesses {
     async fn spawn(&self, command: Command) -> Result<Box<dyn Child>, SpawnError> {
-        let Script { output, end } = (self.answer)(&command);
         let program = command.program.display().to_string();
+        if !command.directory.is_dir() {
+            let reason = format!("{} is no folder", command.directory.display());
+            return Err(SpawnError { program, reason });
+        }
+        let Script { output, end } = (self.answer)(&command);
         self.started
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
