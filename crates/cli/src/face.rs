@@ -3,6 +3,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 use serde_json::Value;
 
+use crate::args::Colour;
 use crate::exit::Failure;
 
 /// How output is shaped.
@@ -41,7 +42,13 @@ pub struct Face {
 
 impl Face {
     /// Returns the streams of this process.
-    pub fn of_process(shape: Shape, quiet: bool) -> Self {
+    pub fn of_process(shape: Shape, quiet: bool, colour: Colour) -> Self {
+        let choice = match colour {
+            Colour::Auto => anstream::ColorChoice::Auto,
+            Colour::Always => anstream::ColorChoice::Always,
+            Colour::Never => anstream::ColorChoice::Never,
+        };
+        choice.write_global();
         let reader = if io::stdout().is_terminal() {
             Reader::Terminal
         } else {
@@ -99,6 +106,13 @@ impl Face {
             "y" | "yes" => Answer::Yes,
             _ => Answer::No,
         })
+    }
+
+    /// Prints what the program itself has to say, for example that it serves. Nobody listening is
+    /// no failure.
+    pub fn say(&mut self, text: &str) {
+        // Nothing depends on a reader.
+        let _ = self.print(text);
     }
 
     /// Reports a failure on the error stream, in the shape of the results.

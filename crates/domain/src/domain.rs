@@ -520,7 +520,13 @@ mod tests {
     #[test]
     fn a_headless_receiver_builds_whatever_the_setting_says() {
         let mut domain = Domain::new("0.1.0", 7);
-        tell(&mut domain, Event::SettingsLoaded(Settings::default()));
+        tell(
+            &mut domain,
+            Event::SettingsLoaded(Settings {
+                receiver: false,
+                ..Settings::default()
+            }),
+        );
         tell(&mut domain, Event::Peering(identity()));
         let armed = peering::Event::BootstrapArmed {
             key: PairingKey::from_random(1),

@@ -24,6 +24,7 @@ impl Node {
                 self.keep(rows.into_iter().map(Change::Put).collect())
                     .await?;
                 self.use_settings(*settings);
+                self.tell_facts();
             }
             Effect::ShutDown => self.ended = Some(Ended::Asked),
             Effect::Peering(effect) => self.perform_peering(effect).await?,

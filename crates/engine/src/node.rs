@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use kiln_domain::{Domain, Event, peering, work};
 use kiln_esphome::{Progress, Surroundings};
-use kiln_model::{DashboardId, JobId, PairingKey, Pin, Presence, Settings};
+use kiln_model::{
+    Capabilities, DashboardId, FriendlyName, JobId, PairingKey, PeerFacts, Pin, Presence, Settings,
+};
 use kiln_ports::discovery::Sighting;
 use kiln_ports::secrets::SecretsError;
 use kiln_ports::store::StoreError;
@@ -125,12 +127,11 @@ pub enum IdentityChoice {
 }
 
 /// What a start is asked to do beside serving.
-#[derive(Debug)]
 pub struct StartOptions {
     /// Which identity.
     pub identity: IdentityChoice,
     /// Changes that this run makes to the settings before anything else.
-    pub adjust: fn(&mut Settings),
+    pub adjust: Box<dyn FnOnce(&mut Settings) + Send>,
     /// Headless bootstrap: the one-time key and the sources it may come from.
     pub bootstrap: Option<(PairingKey, Vec<IpAddr>)>,
 }
@@ -153,6 +154,7 @@ pub struct Node {
     pub(crate) dashboard_id: DashboardId,
     pub(crate) link: Link,
     pub(crate) ended: Option<Ended>,
+    facts: Option<PeerFacts>,
     problems: Vec<String>,
 }
 
@@ -228,6 +230,7 @@ impl Node {
             anchored: HashSet::new(),
             link: Link::Unbound,
             ended: None,
+            facts: None,
             problems: Vec::new(),
         };
         node.load(identity, options).await?;
@@ -260,6 +263,7 @@ impl Node {
         let environments = self.context.environments.scan().await;
         self.happened(Event::Work(work::Event::EnvironmentsChanged(environments)))
             .await;
+        self.tell_facts();
         self.happened(Event::Work(work::Event::Loaded(stored.jobs)))
             .await;
         if let Some((key, sources)) = options.bootstrap {
@@ -269,6 +273,7 @@ impl Node {
         self.become_identity(identity);
         self.perform_all().await;
         self.scan_devices();
+        self.tidy_environments();
         self.watch_network();
         Ok(())
     }
@@ -298,6 +303,35 @@ impl Node {
         }
     }
 
+    /// Tells the domain what we announce of ourselves, if it changed.
+    pub(crate) fn tell_facts(&mut self) {
+        let set = self.context.settings().friendly_name;
+        let name = if set.is_empty() {
+            &self.context.site.machine
+        } else {
+            &set
+        };
+        let facts = PeerFacts {
+            esphome_version: self
+                .context
+                .environments
+                .launcher(None)
+                .map(|(version, _)| version),
+            friendly_name: FriendlyName::clipped(name),
+            ha_addon: false,
+            capabilities: Capabilities {
+                auto_provision: true,
+                reset_build_env: true,
+                kiln: true,
+            },
+        };
+        if self.facts.as_ref() != Some(&facts) {
+            self.facts = Some(facts.clone());
+            let changed = Event::Peering(peering::Event::FactsChanged(facts));
+            self.domain.handle(changed, self.context.clock.now());
+        }
+    }
+
     /// Reads the owner's devices in the background; the domain hears of them.
     pub(crate) fn scan_devices(&mut self) {
         let context = Arc::clone(&self.context);
@@ -307,6 +341,17 @@ impl Node {
             let devices = context.roster.scanned(found);
             context
                 .tell(Event::Work(work::Event::DevicesScanned(devices)))
+                .await;
+        });
+    }
+
+    /// Looks after the environments in the background; the domain hears of them.
+    fn tidy_environments(&mut self) {
+        let context = Arc::clone(&self.context);
+        self.own_tasks.spawn(async move {
+            let found = context.environments.tidy().await;
+            context
+                .tell(Event::Work(work::Event::EnvironmentsChanged(found)))
                 .await;
         });
     }

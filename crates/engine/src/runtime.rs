@@ -138,7 +138,11 @@ impl Node {
             }
             _ => {}
         }
+        let environments = matches!(event, Event::Work(work::Event::EnvironmentsChanged(_)));
         self.domain.handle(event, self.context.clock.now());
+        if environments {
+            self.tell_facts();
+        }
     }
 
     /// Drains the domain. What was not saved turns the promises behind it into refusals.

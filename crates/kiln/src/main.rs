@@ -1,2 +1,33 @@
-//! The program `kiln`.
-fn main() {}
+//! The program `kiln`: `serve` runs a node, every other verb asks the one that runs.
+use std::process::ExitCode;
+
+use clap::Parser;
+use kiln_cli::{Arguments, Face, Shape};
+
+mod import;
+mod log;
+mod secrets;
+mod serve;
+mod transport;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let shape = if arguments.json {
+        Shape::Json
+    } else {
+        Shape::Text
+    };
+    let mut face = Face::of_process(shape, arguments.quiet, arguments.color);
+    match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime.block_on(transport::run(arguments, &mut face)),
+        Err(error) => {
+            face.failed(&kiln_cli::Failure::Broken(format!(
+                "Kiln cannot start: {error}."
+            )));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -46,7 +46,8 @@ words! {
 /// The owner's settings; every field has a default (builds.md §10).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Compile for paired offloaders. Off until the owner switches it on: nothing listens unasked.
+    /// Compile for paired offloaders. On, since a node is started to do that; whom it hears is
+    /// decided by the pairing window and by approval.
     pub receiver: bool,
     /// Use paired receivers for own installs.
     pub remote_builds: bool,
@@ -73,7 +74,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            receiver: false,
+            receiver: true,
             remote_builds: true,
             version_policy: VersionPolicy::Any,
             include_local: false,

@@ -301,7 +301,10 @@ mod receiving {
         assert_eq!(announced.receiver, Some((pin(OWN), 6056)));
         assert_eq!(announced.port, 6056);
 
-        let effects = node.event(Event::SettingsChanged(Settings::default()));
+        let effects = node.event(Event::SettingsChanged(Settings {
+            receiver: false,
+            ..Settings::default()
+        }));
         assert!(position(&effects, |e| matches!(e, Effect::StopListening)).is_some());
         assert_eq!(advert(&effects).unwrap().receiver, None);
         assert!(node.event(Event::ListenerClosed).is_empty());
@@ -357,7 +360,10 @@ mod receiving {
     #[test]
     fn switching_the_receiver_off_closes_the_window_and_ends_what_came_in() {
         let (mut node, link) = asked();
-        let effects = node.event(Event::SettingsChanged(Settings::default()));
+        let effects = node.event(Event::SettingsChanged(Settings {
+            receiver: false,
+            ..Settings::default()
+        }));
         let told = said(&effects, link).or(ended(&effects, link).map(|_| {
             let unsaid = ResponseKind::Rejected;
             (unsaid, None)

@@ -298,6 +298,16 @@ async fn system_resolve(name: &str) -> Vec<IpAddr> {
     }
 }
 
+/// Returns an address of this machine at which others on its network reach it: the first IPv4 one
+/// that would be announced, else the first at all; `None` without a network.
+pub fn reachable_address() -> Option<IpAddr> {
+    let all = own_addresses();
+    all.iter()
+        .copied()
+        .find(IpAddr::is_ipv4)
+        .or_else(|| all.first().copied())
+}
+
 fn own_addresses() -> Vec<IpAddr> {
     let all = if_addrs::get_if_addrs().unwrap_or_default();
     interfaces::announced(all.iter().map(|i| (i.name.as_str(), i.ip())))

@@ -1,0 +1,41 @@
+//! Kiln's own log: to stderr for whoever watches, and to a file per day, of which seven are kept.
+use std::path::Path;
+
+use tracing_appender::rolling::{InitError, RollingFileAppender, Rotation};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
+
+/// Days of log files that are kept.
+const DAYS: usize = 7;
+
+/// Starts logging. Secrets are in types that do not print, so no level shows them.
+pub(crate) fn start(folder: &Path, verbose: u8) -> Result<(), InitError> {
+    let file = RollingFileAppender::builder()
+        .rotation(Rotation::DAILY)
+        .filename_prefix("kiln")
+        .filename_suffix("log")
+        .max_log_files(DAYS)
+        .build(folder)?;
+    let shown = match verbose {
+        0 => "warn",
+        1 => "info",
+        2 => "kiln=debug,info",
+        _ => "trace",
+    };
+    let to_file = fmt::layer()
+        .json()
+        .with_writer(file)
+        .with_filter(EnvFilter::new("info"));
+    let to_person = fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .without_time()
+        .with_filter(EnvFilter::new(shown));
+    // A second start in one process is a test's doing; the first one stays.
+    let _ = tracing_subscriber::registry()
+        .with(to_file)
+        .with(to_person)
+        .try_init();
+    Ok(())
+}

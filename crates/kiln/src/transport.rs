@@ -1,0 +1,44 @@
+//! Hands a verb to whoever does it: the node of this state directory, or this process itself.
+use std::io;
+use std::process::ExitCode;
+
+use kiln_cli::{Arguments, Face, Failure, Stream, Transport, Verb};
+use kiln_platform::Paths;
+
+use crate::{import, serve};
+
+/// Does what was asked.
+pub(crate) async fn run(arguments: Arguments, face: &mut Face) -> ExitCode {
+    let home = arguments.home.clone().map(Into::into);
+    let paths = match Paths::find(home) {
+        Ok(paths) => paths,
+        Err(error) => return fail(face, error.to_string()),
+    };
+    let done = match arguments.verb {
+        Verb::Serve(wanted) => serve::serve(&paths, wanted, arguments.verbose, face).await,
+        Verb::Import { dir, replace } => import::import(&paths, &dir, replace, face).await,
+        verb => return kiln_cli::run(verb, &ToNode(&paths), face).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => fail(face, message),
+    }
+}
+
+fn fail(face: &mut Face, message: String) -> ExitCode {
+    let failure = Failure::Broken(message);
+    face.failed(&failure);
+    failure.code()
+}
+
+/// The control channel of one state directory.
+struct ToNode<'a>(&'a Paths);
+
+impl Transport for ToNode<'_> {
+    async fn connect(&self) -> io::Result<Box<dyn Stream>> {
+        let stream = kiln_platform::control::connect(&self.0.runtime).await;
+        stream
+            .map(|stream| Box::new(stream) as Box<dyn Stream>)
+            .map_err(io::Error::other)
+    }
+}
