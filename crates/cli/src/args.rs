@@ -7,12 +7,7 @@ use kiln_model::{Endpoint, Pin};
 
 /// The build companion for ESPHome: compile on whichever computer is free, flash from here.
 #[derive(Debug, Parser)]
-#[command(
-    name = "kiln",
-    version,
-    propagate_version = true,
-    disable_help_subcommand = true
-)]
+#[command(name = "kiln", version, disable_help_subcommand = true)]
 #[command(after_help = "\
 Exit codes: 0 done · 1 refused or failed · 2 not understood · 3 no Kiln is running · \
 4 waited too long · 130 interrupted.
@@ -22,7 +17,13 @@ pub struct Arguments {
     #[arg(long, global = true)]
     pub json: bool,
     /// Keep everything of this Kiln below DIR
-    #[arg(long, global = true, value_name = "DIR", env = "KILN_HOME")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "KILN_HOME",
+        hide_env_values = true
+    )]
     pub home: Option<PathBuf>,
     /// When to use colour
     #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
@@ -191,7 +192,13 @@ pub struct ServeArgs {
     #[arg(long, value_name = "IP", requires = "bootstrap_key")]
     pub allow_pairing_source: Vec<IpAddr>,
     /// Where the private key is kept
-    #[arg(long, value_enum, value_name = "WHERE", env = "KILN_SECRETS")]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHERE",
+        env = "KILN_SECRETS",
+        hide_env_values = true
+    )]
     pub secrets: Option<SecretsChoice>,
     /// Start over with a new identity; every pairing has to be made again
     #[arg(long)]

@@ -92,12 +92,21 @@ impl Face {
         if self.quiet || self.shape == Shape::Json {
             return Ok(());
         }
-        self.print(&format!("{text}\n"))
+        self.talk(&format!("{text}\n"))
+    }
+
+    /// Says something to the person in front: on the error stream, so that results stay clean.
+    pub(crate) fn talk(&mut self, text: &str) -> Result<(), Failure> {
+        let said = self
+            .err
+            .write_all(text.as_bytes())
+            .and_then(|()| self.err.flush());
+        said.map_err(|e| Failure::Broken(format!("Nothing can be said: {e}.")))
     }
 
     /// Asks a question that is answered with yes or no; anything but `y` or `yes` is no.
     pub(crate) fn ask(&mut self, question: &str) -> Result<Answer, Failure> {
-        self.print(&format!("{question} [y/N] "))?;
+        self.talk(&format!("{question} [y/N] "))?;
         let mut answer = String::new();
         if self.input.read_line(&mut answer).is_err() {
             return Ok(Answer::No);

@@ -112,7 +112,7 @@ async fn confirm(
         )));
     }
     let own = view(client).await?.identity.pin;
-    face.print(&format!(
+    face.talk(&format!(
         "{} at {} answers with\n\n{}\n\nIts own screen has to show the same. It will be shown this \
          computer's:\n\n{}\n\n",
         safe(name),

@@ -16,7 +16,6 @@ pub(crate) fn receiver<'a>(
         pin: view.pairing.pin,
         names: vec![
             view.pairing.label.to_string(),
-            view.pairing.friendly_name.to_string(),
             view.pairing
                 .endpoint
                 .host()
@@ -24,6 +23,7 @@ pub(crate) fn receiver<'a>(
                 .to_owned(),
             view.pairing.endpoint.to_string(),
         ],
+        machine: view.pairing.friendly_name.to_string(),
     })
 }
 
@@ -35,6 +35,7 @@ pub(crate) fn offloader<'a>(
     one("offloader", wanted, offloaders, |view| Named {
         pin: view.peer.pin,
         names: names(&view.peer.dashboard_id, view.peer.label.as_str()),
+        machine: view.peer.friendly_name.to_string(),
     })
 }
 
@@ -46,12 +47,15 @@ pub(crate) fn request<'a>(
     one("request", wanted, requests, |pending| Named {
         pin: pending.pin,
         names: names(&pending.dashboard_id, pending.label.as_str()),
+        machine: pending.friendly_name.to_string(),
     })
 }
 
 struct Named {
     pin: Pin,
     names: Vec<String>,
+    /// What the machine calls itself: counts only when nothing else fits, as it is not ours.
+    machine: String,
 }
 
 fn names(id: &DashboardId, label: &str) -> Vec<String> {
@@ -64,15 +68,16 @@ fn one<'a, T>(
     all: &'a [T],
     named: impl Fn(&T) -> Named,
 ) -> Result<&'a T, Failure> {
+    let same = |name: &String| name.to_lowercase() == wanted.to_lowercase();
     let fits = |item: &&T| {
-        let Named { pin, names } = named(item);
+        let Named { pin, names, .. } = named(item);
         let by_pin = wanted.len() >= PIN_DIGITS && pin.to_string().starts_with(wanted);
-        by_pin
-            || names
-                .iter()
-                .any(|name| name.to_lowercase() == wanted.to_lowercase())
+        by_pin || names.iter().any(same)
     };
-    let found: Vec<&T> = all.iter().filter(fits).collect();
+    let mut found: Vec<&T> = all.iter().filter(fits).collect();
+    if found.is_empty() {
+        found.extend(all.iter().filter(|item| same(&named(item).machine)));
+    }
     match found.as_slice() {
         [only] => Ok(only),
         [] => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kiln_ipc::{Event, Follow, job_json, reply_json};
 use kiln_model::{
-    BuildChoice, ErrorCode, Job, JobId, JobStatus, Placement, Presence, Reply, Request,
+    BuildChoice, ErrorCode, Job, JobId, JobKind, JobStatus, Placement, Presence, Reply, Request,
     RequestError,
 };
 use serde_json::{Value, json};
@@ -231,6 +231,10 @@ fn job_line(job: &Job) -> String {
 }
 
 fn place_text(job: &Job) -> Option<String> {
+    if job.kind == JobKind::Upload {
+        // Flashing is always done from here, wherever the build was.
+        return Some("from here".to_owned());
+    }
     match &job.placement {
         Placement::Local => Some("here".to_owned()),
         Placement::RemotePending => None,

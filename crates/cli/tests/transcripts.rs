@@ -1,0 +1,646 @@
+//! Transcripts of commands against a node in memory: what people and programs see.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod harness;
+
+use expect_test::{Expect, expect};
+use harness::{
+    OWN, Script, TOWER, Transcript, asking, job, kiln, on_terminal, receiver, reply, status, view,
+};
+use serde_json::{Value, json};
+
+fn shows(transcript: &Transcript, expected: Expect) {
+    expected.assert_eq(&transcript.text);
+}
+
+fn previewed() -> Value {
+    json!({
+        "reply": "previewed", "pin_sha256": TOWER, "requires_pairing_key": false,
+        "friendly_name": "tower\u{1b}[2J",
+    })
+}
+
+#[tokio::test]
+async fn without_a_node_every_verb_says_how_to_start_one() {
+    let told = kiln("status", "", Script::absent()).await;
+    shows(
+        &told,
+        expect![[r#"
+        exit 3
+        --- out
+        --- err
+        kiln: No Kiln is running here.
+              Start one with `kiln serve`.
+    "#]],
+    );
+    let told = kiln("--json jobs", "", Script::absent()).await;
+    shows(
+        &told,
+        expect![[r#"
+        exit 3
+        --- out
+        --- err
+        {"error":{"code":"no_node","hint":"Start one with `kiln serve`.","message":"No Kiln is running here."}}
+    "#]],
+    );
+}
+
+#[tokio::test]
+async fn a_node_of_another_contract_is_not_asked_anything() {
+    let told = kiln("status", "", Script::of_protocol(2)).await;
+    shows(
+        &told,
+        expect![[r#"
+        exit 1
+        --- out
+        --- err
+        kiln: The running Kiln 9.9.9 speaks another language (2); restart it.
+    "#]],
+    );
+    assert!(told.heard.is_empty());
+}
+
+#[tokio::test]
+async fn a_node_that_goes_away_is_an_error() {
+    let told = kiln("devices", "", Script::new().on_all("devices", vec![])).await;
+    shows(
+        &told,
+        expect![[r#"
+        exit 1
+        --- out
+        --- err
+        kiln: The running Kiln went away.
+    "#]],
+    );
+}
+
+#[tokio::test]
+async fn status_says_what_matters_and_escapes_what_others_wrote() {
+    let changes = json!({
+        "requests": [asking("Lap\u{202e}top")],
+        "window": {"state": "open", "seconds_left": 42},
+        "jobs": [job("0123456789ab", "compile", "running")],
+        "notices": ["The keyring is locked. Unlock it."],
+        "alerts": [{
+            "pin_sha256": TOWER, "label": "Tower", "endpoint": "tower:6055",
+            "kind": "pin_mismatch", "observed_pin_sha256": OWN, "since": 1.0,
+        }],
+    });
+    let told = kiln("status", "", Script::new().on("status", status(changes))).await;
+    shows(
+        &told,
+        expect![[r#"
+        exit 0
+        --- out
+        Compiling for others: ready, listening on port 6055.
+        ESPHome 2026.10.0 for your own builds.
+        New offloaders may ask for 42 more seconds.
+        1 jobs under way, 0 receivers, 0 offloaders.
+        Lap\u{202e}top asks to be paired; `kiln requests` shows its fingerprint.
+        Tower needs you: another key answers there. If that is right, forget it and pair again.
+        The keyring is locked. Unlock it.
+        --- err
+    "#]],
+    );
+}
+
+#[tokio::test]
+async fn the_identity_is_shown_in_every_form_that_is_compared() {
+    let told = kiln(
+        "identity",
+        "",
+        Script::new().on("status", status(json!({}))),
+    )
+    .await;
+    shows(
+        &told,
+        expect![[r#"
+        exit 0
+        --- out
+        emoji         📕 📕 🎅 📌 🎧 🔨 🦋
+        names         Book, Book, Santa, Pin, Headphones, Hammer, Butterfly
+        fingerprint   aa a8 ff f7 03 b5 0b 22 97 f4 f6 e1 35 08 f7 24
+                      20 d9 6f d0 1e bb 84 cb 07 44 49 ca ae f6 40 41
+        id            own-id
+        name          desk
+        --- err
+    "#]],
+    );
+    let told = kiln(
+        "identity --json",
+        "",
+        Script::new().on("status", status(json!({}))),
+    )
+    .await;
+    let object: Value = serde_json::from_str(&told.out).unwrap();
+    assert_eq!(object["pin_sha256"], OWN);
+    assert_eq!(object["dashboard_id"], "own-id");
+}
+
+#[tokio::test]
+async fn a_new_key_is_made_on_a_terminal_only_after_a_yes() {
+    let told = on_terminal("identity rotate", "\n", Script::new()).await;
+    shows(
+        &told,
+        expect![[r#"
+            exit 1
+            --- out
+            --- err
+            Make a new key? Every computer has to be paired again. [y/N] kiln: The key was not changed.
+        "#]],
+    );
+    let script = Script::new()
+        .on("rotate_identity", reply("done"))
+        .on("status", status(json!({})));
+    on_terminal("identity rotate --yes", "", script).await;
+}
+
+#[tokio::test]
+async fn pairing_shows_both_keys_whole_and_does_nothing_without_a_yes() {
+    for answer in ["\n", "n\n", "", "yess\n"] {
+        let script = Script::new()
+            .on("preview", previewed())
+            .on("status", status(json!({})));
+        let told = kiln("pair tower.local", answer, script).await;
+        if answer == "\n" {
+            shows(
+                &told,
+                expect![[r#"
+                    exit 1
+                    --- out
+                    --- err
+                    tower\u{1b}[2J at tower.local:6055 answers with
+
+                    emoji         🔑 🐼 🌳 ❤️ 🔒 🌷 🎺
+                    names         Key, Panda, Tree, Heart, Lock, Flower, Trumpet
+                    fingerprint   bc 84 1d b8 fe a3 ef d8 45 55 a7 f8 ee b9 25 03
+                                  3c 90 c9 d5 03 4b 1a 4c 48 a6 c8 7d e3 c0 eb de
+
+                    Its own screen has to show the same. It will be shown this computer's:
+
+                    emoji         📕 📕 🎅 📌 🎧 🔨 🦋
+                    names         Book, Book, Santa, Pin, Headphones, Hammer, Butterfly
+                    fingerprint   aa a8 ff f7 03 b5 0b 22 97 f4 f6 e1 35 08 f7 24
+                                  20 d9 6f d0 1e bb 84 cb 07 44 49 ca ae f6 40 41
+
+                    Are emoji and fingerprint the same on the other screen? [y/N] kiln: Not paired: the fingerprints were not confirmed.
+                "#]],
+            );
+        }
+        assert!(told.text.starts_with("exit 1"), "{answer:?}");
+        assert_eq!(told.heard.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_confirmed_pairing_asks_with_the_key_that_was_shown() {
+    let script = Script::new()
+        .on("preview", previewed())
+        .on("status", status(json!({})))
+        .on("pair", reply("pairing_pending"));
+    let told = kiln("pair tower.local:7000 --label Tower", "y\n", script).await;
+    assert!(told.text.starts_with("exit 0"), "{}", told.text);
+    let expected = json!({
+        "request": "pair", "endpoint": "tower.local:7000", "pin_sha256": TOWER, "label": "Tower",
+    });
+    assert_eq!(told.heard[2], expected);
+}
+
+#[tokio::test]
+async fn a_given_pin_asks_nothing_and_refuses_another_key() {
+    let script = Script::new()
+        .on("preview", previewed())
+        .on("pair", reply("paired"));
+    let told = kiln(&format!("pair tower --pin {TOWER}"), "", script).await;
+    shows(
+        &told,
+        expect![[r#"
+        exit 0
+        --- out
+        Paired.
+        --- err
+    "#]],
+    );
+    let script = Script::new().on("preview", previewed());
+    let told = kiln(&format!("pair tower --pin {OWN}"), "y\n", script).await;
+    shows(
+        &told,
+        expect![[r#"
+        exit 1
+        --- out
+        --- err
+        kiln: tower:6055 answers with another key: bc841db8fea3efd84555a7f8eeb925033c90c9d5034b1a4c48a6c87de3c0ebde.
+              Compare it with the pin that its own screen shows.
+    "#]],
+    );
+}
+
+#[tokio::test]
+async fn a_receiver_without_a_screen_wants_its_key() {
+    let mut headless = previewed();
+    headless["requires_pairing_key"] = json!(true);
+    let script = Script::new().on("preview", headless.clone());
+    let told = kiln(&format!("pair tower --pin {TOWER}"), "", script).await;
+    shows(
+        &told,
+        expect![[r#"
+        exit 2
+        --- out
+        --- err
+        kiln: That receiver wants the one-time key it shows; give it with --key.
+    "#]],
+    );
+    let script = Script::new()
+        .on("preview", headless)
+        .on("pair", reply("paired"));
+    let line = format!("pair tower --pin {TOWER} --key ABCD-EFGH-JKMN-PQRS");
+    let told = kiln(&line, "", script).await;
+    assert_eq!(told.heard[1]["pairing_key"], "ABCD-EFGH-JKMN-PQRS");
+}
+
+#[tokio::test]
+async fn pairing_can_wait_for_the_decision() {
+    let event = |receivers: Value| {
+        let view = view(json!({ "receivers": receivers }));
+        json!({"event": "view", "view": view})
+    };
+    let mut pending = receiver("Tower", TOWER, "tower:6055");
+    pending["status"] = json!("pending");
+    pending["link"] = json!("awaiting_approval");
+    let approved = receiver("Tower", TOWER, "tower:6055");
+    let script = |last: Value| {
+        Script::new()
+            .on("preview", previewed())
+            .on("pair", reply("pairing_pending"))
+            .on_all("view", vec![event(json!([pending])), event(last)])
+    };
+    let line = format!("pair tower --wait --pin {TOWER}");
+    let told = kiln(&line, "", script(json!([approved]))).await;
+    shows(
+        &told,
+        expect![[r#"
+            exit 0
+            --- out
+            Paired.
+            --- err
+            Asked. Its owner has to approve this computer now.
+        "#]],
+    );
+    let told = kiln(&line, "", script(json!([]))).await;
+    shows(
+        &told,
+        expect![[r#"
+            exit 1
+            --- out
+            --- err
+            Asked. Its owner has to approve this computer now.
+            kiln: The owner of the receiver declined.
+                  Ask there, then pair again.
+        "#]],
+    );
+}
+
+#[tokio::test]
+async fn receivers_are_listed_with_hostile_names_made_visible() {
+    let receivers = json!([
+        receiver("To\u{1b}]0;x\u{7}wer", TOWER, "tower.local:6055"),
+        receiver("Attic", OWN, "[fd00::1]:6056"),
+    ]);
+    let script = Script::new().on("status", status(json!({ "receivers": receivers })));
+    let told = kiln("receivers", "", script).await;
+    shows(
+        &told,
+        expect![[r#"
+        exit 0
+        --- out
+        LABEL                 ADDRESS           ESPHOME    PIN       LINK       STATE
+        To\u{1b}]0;x\u{7}wer  tower.local:6055  2026.10.0  bc841db8  connected  busy, 2 waiting
+        Attic                 [fd00::1]:6056    2026.10.0  aaa8fff7  connected  busy, 2 waiting
+        --- err
+    "#]],
+    );
+}
+
+#[tokio::test]
+async fn a_receiver_is_found_by_label_host_or_eight_digits_of_its_pin() {
+    let receivers = json!([
+        receiver("Tower", TOWER, "tower.local.:6055"),
+        receiver("Attic", OWN, "192.0.2.9:6055"),
+    ]);
+    let all = || Script::new().on("status", status(json!({ "receivers": receivers })));
+    for name in ["Tower", "tOWER", "tower.local", "bc841db8", TOWER] {
+        let script = all().on("set_pairing_enabled", reply("done"));
+        let told = kiln(&format!("receivers disable {name}"), "", script).await;
+        let expected =
+            json!({"request": "set_pairing_enabled", "pin_sha256": TOWER, "enabled": false});
+        assert_eq!(told.heard.last(), Some(&expected), "{name}");
+    }
+    // Seven digits are too few; a machine's own name counts, but not when it names two.
+    let attics = json!([
+        receiver("One", TOWER, "192.0.2.8:6055"),
+        receiver("Two", OWN, "192.0.2.9:6055"),
+    ]);
+    for (name, receivers) in [
+        ("bc841db", &receivers),
+        ("cellar", &receivers),
+        ("tower", &attics),
+    ] {
+        let script = Script::new().on("status", status(json!({ "receivers": receivers })));
+        let told = kiln(&format!("receivers forget {name}"), "", script).await;
+        assert!(told.text.starts_with("exit 2"), "{}", told.text);
+        assert_eq!(told.heard.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_offloader_that_asks_is_shown_and_approved_under_its_key_alone() {
+    let asks = || Script::new().on("status", status(json!({"requests": [asking("Laptop")]})));
+    shows(
+        &kiln("requests", "", asks()).await,
+        expect![[r#"
+        exit 0
+        --- out
+        Laptop from 192.0.2.7
+        emoji         🔑 🐼 🌳 ❤️ 🔒 🌷 🎺
+        names         Key, Panda, Tree, Heart, Lock, Flower, Trumpet
+        fingerprint   bc 84 1d b8 fe a3 ef d8 45 55 a7 f8 ee b9 25 03
+                      3c 90 c9 d5 03 4b 1a 4c 48 a6 c8 7d e3 c0 eb de
+        id            abc
+
+        Approve only if the other screen shows the same fingerprint: its builds run with your rights on this computer.
+        --- err
+    "#]],
+    );
+    let script = asks().on("approve", reply("done"));
+    let told = kiln(&format!("approve Laptop --pin {TOWER}"), "", script).await;
+    assert_eq!(
+        told.heard[1],
+        json!({"request": "approve", "dashboard_id": "abc"})
+    );
+    let told = kiln(&format!("approve abc --pin {OWN}"), "", asks()).await;
+    shows(
+        &told,
+        expect![[r#"
+        exit 1
+        --- out
+        --- err
+        kiln: It asks with another key: bc841db8fea3efd84555a7f8eeb925033c90c9d5034b1a4c48a6c87de3c0ebde.
+              Compare it with the pin that its own screen shows.
+    "#]],
+    );
+}
+
+#[tokio::test]
+async fn an_install_that_is_waited_for_shows_its_log_and_its_end() {
+    let (compile, flash) = ("0123456789ab", "ba9876543210");
+    let event = |job: Value| json!({"event": "job", "job": job});
+    let log = |text: &str| {
+        vec![
+            json!({"event": "log", "offset": 0, "text": text, "next": 9}),
+            json!({"event": "end"}),
+        ]
+    };
+    let script = |end: &str| {
+        let made = [
+            job(compile, "compile", "queued"),
+            job(flash, "upload", "queued"),
+        ];
+        Script::new()
+            .on("install", json!({"reply": "jobs", "jobs": made}))
+            .on_all(
+                "jobs",
+                vec![
+                    event(job(compile, "compile", "running")),
+                    event(job(compile, "compile", "completed")),
+                    event(job(flash, "upload", end)),
+                ],
+            )
+            .on_all("log", log("INFO Compiling\u{1b}[2J\r\n"))
+            .on_all("log", log("\u{1b}[32mINFO Flashed\u{1b}[0m\n"))
+    };
+    let told = kiln("install kitchen --local --wait", "", script("completed")).await;
+    shows(
+        &told,
+        expect![[r#"
+            exit 0
+            --- out
+            INFO Compiling
+            ␛[32mINFO Flashed␛[0m
+            0123456789ab  compile kitchen.yaml: completed after 2.5 s, on Tower (receiver Tower: idle)
+            ba9876543210  upload kitchen.yaml: completed after 2.5 s, from here (receiver Tower: idle)
+            --- err
+            0123456789ab  compile kitchen.yaml: running, on Tower (receiver Tower: idle)
+        "#]],
+    );
+    let expected =
+        json!({"request": "install", "device": "kitchen", "build": "local", "port": "ota"});
+    assert_eq!(told.heard[0], expected);
+    let told = kiln("install kitchen --wait", "", script("failed")).await;
+    shows(
+        &told,
+        expect![[r#"
+            exit 1
+            --- out
+            INFO Compiling
+            ␛[32mINFO Flashed␛[0m
+            0123456789ab  compile kitchen.yaml: completed after 2.5 s, on Tower (receiver Tower: idle)
+            ba9876543210  upload kitchen.yaml: failed after 2.5 s, from here: The compiler failed.
+            --- err
+            0123456789ab  compile kitchen.yaml: running, on Tower (receiver Tower: idle)
+            kiln: upload kitchen.yaml failed: The compiler failed. (`kiln logs ba9876543210`)
+        "#]],
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_with_a_limit_ends_and_says_that_the_work_goes_on() {
+    let made = json!({"reply": "jobs", "jobs": [job("0123456789ab", "compile", "queued")]});
+    let running = json!({"event": "job", "job": job("0123456789ab", "compile", "running")});
+    let script = Script::new().on("compile", made).on("jobs", running);
+    let told = kiln("--json compile kitchen --wait --timeout 60", "", script).await;
+    shows(
+        &told,
+        expect![[r#"
+        exit 4
+        --- out
+        --- err
+        {"error":{"code":"timed_out","hint":"Look with `kiln jobs` or `kiln receivers`.","message":"It was not done within 60 s; it goes on."}}
+    "#]],
+    );
+}
+
+#[tokio::test]
+async fn one_refused_device_does_not_stop_the_others() {
+    let refused = json!({
+        "reply": "refused", "code": "not_found", "message": "There is no device bath.",
+        "hint": "See them with `kiln devices`.",
+    });
+    let made = json!({"reply": "jobs", "jobs": [job("0123456789ab", "compile", "queued")]});
+    let script = Script::new().on("compile", refused).on("compile", made);
+    shows(
+        &kiln("compile bath kitchen", "", script).await,
+        expect![[r#"
+            exit 1
+            --- out
+            0123456789ab  compile kitchen.yaml: queued, on Tower (receiver Tower: idle)
+            --- err
+            kiln: There is no device bath.
+                  See them with `kiln devices`.
+        "#]],
+    );
+}
+
+#[tokio::test]
+async fn a_log_is_shown_as_text_that_cannot_drive_the_terminal() {
+    let jobs = || json!({"reply": "jobs", "jobs": [job("0123456789ab", "compile", "running")]});
+    let script = |name| {
+        let text = "one\u{1b}[31m red\u{1b}[0m\u{1b}]0;title\u{7}\r\ntwo\u{8}\n";
+        Script::new().on("jobs", jobs()).on_all(
+            name,
+            vec![
+                json!({"event": "log", "offset": 0, "text": text, "next": 40}),
+                json!({"event": "end"}),
+            ],
+        )
+    };
+    let told = kiln("logs 0123", "", script("log_now")).await;
+    assert_eq!(told.out, "one\u{1b}[31m red\u{1b}[0m\ntwo\n");
+    assert_eq!(told.heard[1]["job"], "0123456789ab");
+    let told = kiln("logs -f 0123456789ab", "", script("log")).await;
+    assert!(told.text.starts_with("exit 0"));
+    let told = kiln("cancel ff", "", Script::new().on("jobs", jobs())).await;
+    shows(
+        &told,
+        expect![[r#"
+        exit 1
+        --- out
+        --- err
+        kiln: There is no job "ff".
+              See them with `kiln jobs`.
+    "#]],
+    );
+}
+
+#[tokio::test]
+async fn settings_are_changed_by_name_and_value_or_by_pairs() {
+    let answer = || {
+        json!({"reply": "settings", "settings": {
+            "receiver": true, "remote_builds": true, "version_policy": "any",
+            "include_local": false, "esphome_dir": "", "python": "", "esphome_version": "",
+            "listen_host": "0.0.0.0", "listen_port": 6055, "cleanup_ttl_seconds": 86400,
+            "friendly_name": "",
+        }})
+    };
+    for line in ["settings set receiver on", "settings set receiver=on"] {
+        let told = kiln(line, "", Script::new().on("set_settings", answer())).await;
+        assert_eq!(told.heard[0]["settings"], json!([["receiver", "on"]]));
+    }
+    let told = kiln("settings", "", Script::new().on("settings", answer())).await;
+    shows(
+        &told,
+        expect![[r#"
+        exit 0
+        --- out
+        cleanup_ttl_seconds = 86400
+        esphome_dir = ""
+        esphome_version = ""
+        friendly_name = ""
+        include_local = false
+        listen_host = "0.0.0.0"
+        listen_port = 6055
+        python = ""
+        receiver = true
+        remote_builds = true
+        version_policy = "any"
+        --- err
+    "#]],
+    );
+    let told = kiln("settings set receiver", "", Script::new()).await;
+    assert!(told.text.starts_with("exit 2"));
+}
+
+#[tokio::test]
+async fn a_stopped_node_may_be_gone_before_it_answers() {
+    let told = kiln("stop", "", Script::new().on_all("shutdown", vec![])).await;
+    shows(
+        &told,
+        expect![[r#"
+        exit 0
+        --- out
+        Kiln stops; running work is not lost.
+        --- err
+    "#]],
+    );
+}
+
+#[test]
+fn the_grammar_is_sound_in_every_corner() {
+    <kiln_cli::Arguments as clap::CommandFactory>::command().debug_assert();
+}
+
+#[test]
+fn help_reads_like_a_product() {
+    let mut command = <kiln_cli::Arguments as clap::CommandFactory>::command().term_width(100);
+    expect![[r#"
+        The build companion for ESPHome: compile on whichever computer is free, flash from here
+
+        Usage: kiln [OPTIONS] <COMMAND>
+
+        Commands:
+          serve        Run Kiln: compile for paired computers, and serve the other commands
+          stop         Stop the Kiln that runs
+          status       What this Kiln does, and why
+          identity     The fingerprint that others compare
+          discover     Dashboards and Kilns on the network
+          pair         Ask a receiver to compile for this computer
+          receivers    Computers that compile for this one
+          offloaders   Computers that this one compiles for
+          window       Whether new offloaders may ask to be paired
+          requests     Offloaders that ask to be paired
+          approve      Let an offloader that asks use this computer
+          reject       Refuse an offloader that asks
+          devices      The devices in your ESPHome folder
+          install      Compile and flash devices
+          compile      Compile devices without flashing
+          clean        Remove devices' build files, here and on connected receivers
+          jobs         What was built, is being built and waits
+          logs         What a job's tools said
+          cancel       Stop a job
+          build-here   Build on this computer what waits for a receiver, or runs on one
+          env          Installed ESPHome versions
+          settings     How this Kiln behaves
+          import       Take over identity and pairings of a dashboard that is being retired
+          completions  Print completions for a shell
+
+        Options:
+              --json          Print JSON instead of text, with the names of docs/CLI.md
+              --home <DIR>    Keep everything of this Kiln below DIR [env: KILN_HOME]
+              --color <WHEN>  When to use colour [default: auto] [possible values: auto, always, never]
+          -q, --quiet         Say less
+          -v, --verbose...    Say more
+          -h, --help          Print help (see more with '--help')
+          -V, --version       Print version
+
+        Exit codes: 0 done · 1 refused or failed · 2 not understood · 3 no Kiln is running · 4 waited too
+        long · 130 interrupted.
+        Start with `kiln serve`; then `kiln discover` and `kiln pair`.
+    "#]].assert_eq(&command.render_help().to_string());
+}
+
+#[test]
+fn every_shell_gets_its_completions_and_the_manual_names_every_verb() {
+    let manual = kiln_cli::manual().unwrap();
+    let mut command = <kiln_cli::Arguments as clap::CommandFactory>::command();
+    for shell in <clap_complete::Shell as clap::ValueEnum>::value_variants() {
+        let mut script = Vec::new();
+        clap_complete::generate(*shell, &mut command, "kiln", &mut script);
+        assert!(
+            String::from_utf8(script).unwrap().contains("build-here"),
+            "{shell}"
+        );
+    }
+    for verb in command.get_subcommands().filter(|v| !v.is_hide_set()) {
+        let name = verb.get_name().replace('-', "\\-");
+        assert!(manual.contains(&name), "{name}");
+    }
+}
