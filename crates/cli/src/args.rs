@@ -359,7 +359,8 @@ pub enum EnvAction {
     /// Install one
     Install {
         /// Version, for example 2026.10.0; without it the newest
-        version: Option<String>,
+        #[arg(value_name = "VERSION")]
+        wanted: Option<String>,
     },
     /// Remove build files and toolchains, here or on a receiver
     Reset {

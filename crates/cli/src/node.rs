@@ -192,8 +192,8 @@ pub(crate) async fn env(
     let mut client = Client::connect(transport).await?;
     let reply = match action {
         None | Some(EnvAction::List) => client.ask(Request::Environments).await?,
-        Some(EnvAction::Install { version }) => {
-            let wanted = version.unwrap_or_default();
+        Some(EnvAction::Install { wanted }) => {
+            let wanted = wanted.unwrap_or_default();
             client.ask(Request::InstallEnvironment(wanted)).await?
         }
         Some(EnvAction::Reset { on }) => {
