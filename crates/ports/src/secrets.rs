@@ -35,16 +35,19 @@ pub enum SecretsError {
     #[error("the keyring is locked; unlock it and try again")]
     Locked,
     /// The person or the system refused.
-    #[error("the keyring refused access")]
+    #[error("the keyring refused access; allow Kiln to use its entries and try again")]
     Denied,
     /// There is no keyring on this system or session.
     #[error("there is no keyring; start one, or choose the 0600 file with secrets = \"file\"")]
     Absent,
     /// It did not answer in time.
-    #[error("the keyring did not answer within {0} s")]
+    #[error(
+        "the keyring did not answer within {0} s; see whether it waits for an answer of yours, and \
+         try again"
+    )]
     Slow(u64),
-    /// Anything else, in the keyring's words.
-    #[error("the keyring failed: {0}")]
+    /// Anything else, in the words of the keyring or of the system that keeps the file.
+    #[error("secrets cannot be read or kept: {0}")]
     Failed(String),
 }
 
