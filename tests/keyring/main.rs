@@ -70,6 +70,15 @@ fn an_absent_keyring_is_told_and_used_as_soon_as_it_is_there() {
 }
 
 #[test]
+fn a_session_that_denies_the_keyring_is_told() {
+    let bus = Bus::that_denies();
+    let _keyring = SecretService::empty(&bus);
+    let mut kiln = bus.probe("kiln", PATIENT);
+    assert_eq!(kiln.ask("load key"), "Denied");
+    assert_eq!(kiln.ask("store key one"), "Denied");
+}
+
+#[test]
 fn a_session_without_a_bus_has_no_keyring() {
     let bus = Bus::start();
     let mut kiln = bus.probe_on("unix:path=/no/such/bus", "kiln", PATIENT);

@@ -24,6 +24,15 @@ pub(crate) struct Bus {
 
 impl Bus {
     pub(crate) fn start() -> Self {
+        Self::with_rules("")
+    }
+
+    /// One that keeps clients from the keyring, as a sandbox does.
+    pub(crate) fn that_denies() -> Self {
+        Self::with_rules(r#"<deny send_destination="org.freedesktop.secrets"/>"#)
+    }
+
+    fn with_rules(rules: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         for name in ["run", "data"] {
             let dir = home.path().join(name);
@@ -40,7 +49,7 @@ impl Bus {
                 "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
                 <busconfig><type>session</type><listen>{listen}</listen>
                 <policy context="default"><allow send_destination="*"/>
-                <allow receive_sender="*"/><allow own="*"/></policy>
+                <allow receive_sender="*"/><allow own="*"/>{rules}</policy>
                 </busconfig>"#
             ),
         )

@@ -227,3 +227,114 @@ fn fresh_id() -> Result<DashboardId, IdentityError> {
     getrandom::fill(&mut bytes).map_err(|e| IdentityError::Key(e.to_string()))?;
     Ok(DashboardId::from_random(bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use kiln_testkit::{DirStore, MemorySecrets};
+
+    use super::*;
+
+    fn world() -> (MemorySecrets, Arc<dyn Store>) {
+        (MemorySecrets::default(), Arc::new(DirStore::new()))
+    }
+
+    async fn start(
+        secrets: &MemorySecrets,
+        store: &Arc<dyn Store>,
+    ) -> Result<(Pin, DashboardId), IdentityError> {
+        let identity = load_or_create(secrets, store).await?;
+        Ok((identity.key.pin(), identity.dashboard_id))
+    }
+
+    // Covers: B-01
+    #[tokio::test]
+    async fn an_identity_is_made_once() {
+        let (secrets, store) = world();
+        let first = start(&secrets, &store).await.unwrap();
+        assert_eq!(start(&secrets, &store).await.unwrap(), first);
+        assert_eq!(secrets.get(KEY_NAME).unwrap().len(), 32);
+    }
+
+    #[tokio::test]
+    async fn a_keyring_that_fails_is_an_error_and_never_a_new_identity() {
+        let (secrets, store) = world();
+        let first = start(&secrets, &store).await.unwrap();
+        for failure in [
+            SecretsError::Locked,
+            SecretsError::Denied,
+            SecretsError::Absent,
+            SecretsError::Slow(10),
+            SecretsError::Failed("odd".to_owned()),
+        ] {
+            secrets.fail_after(0, failure.clone());
+            let error = start(&secrets, &store).await.unwrap_err();
+            assert_eq!(error.to_string(), failure.to_string());
+            secrets.heal();
+            assert_eq!(start(&secrets, &store).await.unwrap(), first);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_first_start_without_a_keyring_leaves_nothing_behind() {
+        let (secrets, store) = world();
+        secrets.fail_after(0, SecretsError::Locked);
+        start(&secrets, &store).await.unwrap_err();
+        assert_eq!(store.rows(ROW.0).unwrap(), []);
+        secrets.heal();
+        start(&secrets, &store).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_emptied_keyring_is_told_and_stays_empty() {
+        let (secrets, store) = world();
+        let (pin, _) = start(&secrets, &store).await.unwrap();
+        let key = secrets.get(KEY_NAME).unwrap();
+        secrets.empty();
+        let error = start(&secrets, &store).await.unwrap_err();
+        assert!(error.to_string().contains(&pin.short()), "{error}");
+        assert_eq!(secrets.get(KEY_NAME), None);
+        secrets.put(KEY_NAME, &key);
+        assert_eq!(start(&secrets, &store).await.unwrap().0, pin);
+    }
+
+    // Covers: B-01
+    #[tokio::test]
+    async fn a_key_of_another_size_or_another_key_is_told_and_left_alone() {
+        let (secrets, store) = world();
+        start(&secrets, &store).await.unwrap();
+        for odd in [&[][..], &[7; 31], &[7; 33], &[7; 32]] {
+            secrets.put(KEY_NAME, odd);
+            let error = start(&secrets, &store).await.unwrap_err();
+            let expected = match odd.len() {
+                32 => matches!(error, IdentityError::OtherKey { .. }),
+                size => matches!(error, IdentityError::WrongSize(found) if found == size),
+            };
+            assert!(expected, "{error}");
+            assert_eq!(secrets.get(KEY_NAME).unwrap(), odd);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_removed_state_folder_costs_the_id_and_not_the_key() {
+        let (secrets, store) = world();
+        let (pin, id) = start(&secrets, &store).await.unwrap();
+        let fresh: Arc<dyn Store> = Arc::new(DirStore::new());
+        let (again, other) = start(&secrets, &fresh).await.unwrap();
+        assert_eq!(again, pin);
+        assert_ne!(other, id);
+    }
+
+    #[tokio::test]
+    async fn a_rotation_that_the_keyring_refuses_changes_nothing() {
+        let (secrets, store) = world();
+        let first = start(&secrets, &store).await.unwrap();
+        secrets.fail_after(0, SecretsError::Denied);
+        let rotated = rotate(&secrets, &store, first.1.clone()).await;
+        assert!(rotated.is_err());
+        secrets.heal();
+        assert_eq!(start(&secrets, &store).await.unwrap(), first);
+        let rotated = rotate(&secrets, &store, first.1.clone()).await.unwrap();
+        let (pin, id) = start(&secrets, &store).await.unwrap();
+        assert_eq!((pin, id), (rotated.key.pin(), first.1));
+    }
+}
