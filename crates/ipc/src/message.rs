@@ -482,4 +482,39 @@ mod tests {
         let reply = Reply::Devices(many);
         assert!(encode_server(&ServerMessage::Reply { id: 1, reply }).is_ok());
     }
+
+    /// Adds every member name in `value`.
+    fn names(value: &Value, into: &mut std::collections::BTreeSet<String>) {
+        match value {
+            Value::Object(members) => members.iter().for_each(|(name, value)| {
+                into.insert(name.clone());
+                names(value, into);
+            }),
+            Value::Array(items) => items.iter().for_each(|item| names(item, into)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+
+    #[test]
+    fn the_documents_name_every_member_request_and_reply() {
+        const DOCS: &str = include_str!("../../../docs/CLI.md");
+        let (mut members, mut words) = (std::collections::BTreeSet::new(), Vec::new());
+        for request in samples::requests() {
+            let value = serde_json::to_value(Put(&request)).unwrap();
+            names(&value, &mut members);
+            words.push(value["request"].as_str().unwrap().to_owned());
+        }
+        for reply in samples::replies() {
+            let value = crate::reply_json(&reply);
+            names(&value, &mut members);
+            words.push(value["reply"].as_str().unwrap().to_owned());
+        }
+        assert!(members.len() > 80 && words.len() > 30);
+        for name in members.iter().chain(&words) {
+            assert!(
+                DOCS.contains(&format!("`{name}`")),
+                "{name} is not documented"
+            );
+        }
+    }
 }
