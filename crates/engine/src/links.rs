@@ -310,7 +310,13 @@ impl Shared {
             commands,
             outbox: outbox.clone(),
         };
-        lock(&self.links).insert(link, handle);
+        // Either this sees that the node stops, or the node that stops sees the link.
+        let mut links = lock(&self.links);
+        if *self.closing.borrow() {
+            handle.command(Command::ShutDown);
+        }
+        links.insert(link, handle);
+        drop(links);
         Ends {
             inbox,
             outbox,

@@ -263,3 +263,18 @@ async fn an_approval_of_another_key_opens_no_session() {
     assert_eq!(watched(stranger.hears()).await, Heard::Closed(Some(1000)));
     assert_eq!(receiver.closed().await.0, link);
 }
+
+#[tokio::test]
+async fn a_stopping_node_keeps_nobody_waiting_at_the_door() {
+    let world = World::new();
+    let mut receiver = world.listening(1).await;
+    let net = world.net.host(ip(9));
+    let mut silent = dialled(&net).await.unwrap();
+    let intent = r#"{"intent":"pair_status"}"#;
+    let mut waiting = Stranger::ask(&net, at(1), &secret(9), intent, ID).await;
+    receiver.knock().await;
+    watched(receiver.links.shutdown()).await;
+    assert_eq!(watched(waiting.hears()).await, Heard::Closed(Some(1001)));
+    let end = watched(silent.reader.next()).await;
+    assert!(matches!(end, Ok(Incoming::Closed(Some(1001)))));
+}
