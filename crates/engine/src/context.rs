@@ -64,6 +64,11 @@ impl Context {
         }
     }
 
+    /// Returns ESPHome's data folder for those configurations.
+    pub(crate) fn own_data_dir(&self) -> PathBuf {
+        self.site.surroundings.own_data_dir(&self.esphome_dir())
+    }
+
     /// Returns how a version is started, `None` being the one for own builds; or what is missing.
     pub(crate) fn launcher(
         &self,

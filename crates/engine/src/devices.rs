@@ -10,7 +10,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use kiln_esphome::outline::MAX_YAML_BYTES;
 use kiln_esphome::sidecar::MAX_SIDECAR_BYTES;
 use kiln_esphome::{Outline, Sidecar};
-use kiln_model::{ConfigurationName, Device, Presence, Timestamp};
+use kiln_model::{ConfigurationName, Device, DeviceName, Presence, Timestamp};
 
 /// Reads the devices in `configurations`, whose ESPHome data folder is `data`; sorted by file
 /// name. Empty if there is no such folder.
@@ -21,6 +21,13 @@ pub async fn scan(configurations: &Path, data: &Path) -> Vec<Device> {
         tracing::error!(%error, "the devices were not read");
         Vec::new()
     })
+}
+
+/// Returns the device name that a configuration plainly gives itself; `None` if it comes from a
+/// package or an expression. Blocks on the disk.
+pub(crate) fn name_of(folder: &Path, configuration: &ConfigurationName) -> Option<DeviceName> {
+    let text = read_limited(&folder.join(configuration.as_str()), MAX_YAML_BYTES).ok()?;
+    DeviceName::parse(&Outline::of(&String::from_utf8(text).ok()?).name?)
 }
 
 fn read_all(configurations: &Path, data: &Path) -> Vec<Device> {

@@ -580,7 +580,13 @@ impl Drop for Unfinished<'_> {
                     known.verified = true;
                 }
             }
-            Some(Err(_)) | None => {
+            // Shown until the next start, so that the owner sees why.
+            Some(Err(reason)) => {
+                if let Some(known) = state.known.get_mut(self.version) {
+                    known.state = EnvironmentState::Broken(reason);
+                }
+            }
+            None => {
                 state.known.remove(self.version);
             }
         }
@@ -939,7 +945,9 @@ mod tests {
         );
         assert!(error.ends_with("No matching distribution"), "{error}");
         assert!(!machine.environment("2026.10.0").exists());
-        assert_eq!(machine.states(), []);
+        let shown = EnvironmentState::Broken(error);
+        assert_eq!(machine.states(), [("2026.10.0".to_owned(), shown)]);
+        assert_eq!(machine.environments.launcher(None), None);
     }
 
     // Covers: M78

@@ -131,13 +131,7 @@ async fn candidates(programs: &Programs) -> Vec<PathBuf> {
                 .map(|name| Path::new(folder).join(name)),
         );
     }
-    let home = |tail: &str| {
-        let home = programs
-            .surroundings
-            .get("HOME")
-            .or(programs.surroundings.get("USERPROFILE"));
-        Some(Path::new(home?).join(tail))
-    };
+    let home = |tail: &str| Some(Path::new(programs.surroundings.home()?).join(tail));
     let set = programs.surroundings.get("PYENV_ROOT").map(PathBuf::from);
     let local = programs.surroundings.get("LOCALAPPDATA").map(PathBuf::from);
     for (folder, python) in [

@@ -336,8 +336,7 @@ impl Node {
     pub(crate) fn scan_devices(&mut self) {
         let context = Arc::clone(&self.context);
         self.steps.start_free(async move {
-            let folder = context.esphome_dir();
-            let found = devices::scan(&folder, &folder.join(".esphome")).await;
+            let found = devices::scan(&context.esphome_dir(), &context.own_data_dir()).await;
             let devices = context.roster.scanned(found);
             context
                 .tell(Event::Work(work::Event::DevicesScanned(devices)))

@@ -18,6 +18,7 @@ use kiln_model::{
 use kiln_ports::process::Command;
 
 use crate::context::Context;
+use crate::devices;
 use crate::tool::{self, Stop, stopped};
 
 /// Longest time for `esphome bundle` (builds.md §6.1).
@@ -229,22 +230,23 @@ pub(crate) async fn materialise(
     stop: Stop,
 ) {
     let archive = context.store.blob_path(&artifacts);
-    let folder = context.esphome_dir().join(".esphome");
+    let (configurations, folder) = (context.esphome_dir(), context.own_data_dir());
     let platformio = context
         .site
         .surroundings
-        .get("PLATFORMIO_CORE_DIR")
-        .map(str::to_owned);
+        .platformio_dir()
+        .map(|folder| path_text(&folder));
     let done = on_disk_thread(
         move |cancelled| {
             let archive = std::fs::File::open(&archive)?;
             std::fs::create_dir_all(&folder)?;
             let data = Dir::open_ambient_dir(&folder, ambient_authority())?;
+            let device = devices::name_of(&configurations, &configuration);
             let tree = LocalTree {
                 data: &data,
                 data_path: &path_text(&folder),
                 configuration: &configuration,
-                device: None,
+                device: device.as_ref(),
                 platformio: platformio.as_deref(),
             };
             kiln_archive::materialise(&archive, tree, cancelled)

@@ -128,6 +128,19 @@ impl Surroundings {
         }
     }
 
+    /// Returns PlatformIO's folder: the one that is set, or `.platformio` in the home.
+    pub fn platformio_dir(&self) -> Option<PathBuf> {
+        let in_home = || Some(Path::new(self.home()?).join(".platformio"));
+        self.get("PLATFORMIO_CORE_DIR")
+            .map(PathBuf::from)
+            .or_else(in_home)
+    }
+
+    /// Returns the user's home folder.
+    pub fn home(&self) -> Option<&str> {
+        self.get("HOME").or_else(|| self.get("USERPROFILE"))
+    }
+
     /// Returns the whole environment for a purpose.
     pub fn environment(&self, purpose: Purpose<'_>) -> Vec<(String, String)> {
         let known = |list: &[&str], key: &str| list.iter().any(|k| k.eq_ignore_ascii_case(key));
@@ -261,6 +274,17 @@ mod tests {
             with(&[("ESPHOME_IS_HA_ADDON", "0")]),
             Path::new("/c/.esphome")
         );
+    }
+
+    #[test]
+    fn platformio_is_in_the_home_unless_it_is_set() {
+        let folder = |key: &str, value: &str| {
+            Surroundings::new(vec![(key.to_owned(), value.to_owned())]).platformio_dir()
+        };
+        assert_eq!(folder("HOME", "/h"), Some("/h/.platformio".into()));
+        assert_eq!(folder("USERPROFILE", "/u"), Some("/u/.platformio".into()));
+        assert_eq!(folder("PLATFORMIO_CORE_DIR", "/p"), Some("/p".into()));
+        assert_eq!(folder("X", "y"), None);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The lanes of this machine at work: compiles one at a time, flashes beside them, and what their
 //! processes come to. [`super::queue`] says who is next.
-use kiln_model::{Availability, EsphomeVersion, FailureReason, JobId, JobKind, Now};
+use kiln_model::{
+    Availability, EnvironmentState, EsphomeVersion, FailureReason, JobId, JobKind, Now,
+};
 
 use super::effect::{BuildTree, Effect};
 use super::event::{ProcessOutcome, StepFailure};
@@ -61,7 +63,10 @@ impl Work {
             (Some(version), JobKind::Clean) => {
                 entry.step = Step::Building;
                 self.announce(&id);
-                let there = self.environments.iter().any(|e| e.version == version);
+                let there = self
+                    .environments
+                    .iter()
+                    .any(|e| e.version == version && e.state == EnvironmentState::Ready);
                 if !there {
                     self.note(
                         &id,
