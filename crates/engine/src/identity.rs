@@ -255,6 +255,22 @@ mod tests {
         assert_eq!(secrets.get(KEY_NAME).unwrap().len(), 32);
     }
 
+    // Covers: B-05
+    #[tokio::test]
+    async fn an_id_of_32_characters_survives_restarts_and_rotations() {
+        let (secrets, store) = world();
+        let (pin, id) = start(&secrets, &store).await.unwrap();
+        let safe = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        assert!(
+            id.as_str().len() == 32 && id.as_str().bytes().all(safe),
+            "{id}"
+        );
+        rotate(&secrets, &store, id.clone()).await.unwrap();
+        let (rotated, same) = start(&secrets, &store).await.unwrap();
+        assert_ne!(rotated, pin);
+        assert_eq!(same, id);
+    }
+
     #[tokio::test]
     async fn a_keyring_that_fails_is_an_error_and_never_a_new_identity() {
         let (secrets, store) = world();

@@ -683,18 +683,22 @@ mod tests {
 
     #[test]
     fn members_of_a_newer_kiln_are_ignored_and_a_newer_shape_is_refused() {
-        let original = receiver_row(r#"{"v":1,"value":true,"since":"2030"}"#);
-        assert!(settings(&[original]).0.receiver);
-        let newer = receiver_row(r#"{"v":2,"value":true}"#);
-        let (read, bad) = settings(&[newer]);
-        assert!(!read.receiver);
+        let row = |body: &str| Row {
+            kind: SETTING.into(),
+            key: SettingKey::ListenPort.word().into(),
+            body: body.into(),
+        };
+        let (read, bad) = settings(&[row(r#"{"v":1,"value":7000,"since":"2030"}"#)]);
+        assert_eq!((read.listen_port, bad.len()), (7000, 0));
+        let (read, bad) = settings(&[row(r#"{"v":2,"value":7000}"#)]);
+        assert_eq!(read.listen_port, Settings::default().listen_port);
         assert_eq!(bad[0].reason, "a newer Kiln wrote it (shape 2)");
     }
 
     #[test]
     fn a_setting_that_cannot_be_read_costs_only_itself() {
         let mut rows = settings_rows(&Settings {
-            receiver: true,
+            cleanup_ttl_seconds: 4_000,
             ..Settings::default()
         })
         .unwrap();
@@ -704,18 +708,9 @@ mod tests {
             .unwrap();
         port.body = r#"{"v":1,"value":"many"}"#.into();
         let (read, bad) = settings(&rows);
-        assert!(read.receiver);
-        assert_eq!(read.listen_port, 6055);
+        assert_eq!(read.cleanup_ttl_seconds, 4_000);
+        assert_eq!(read.listen_port, Settings::default().listen_port);
         assert_eq!(bad.len(), 1);
-    }
-
-    /// A row of the setting `receiver`.
-    fn receiver_row(body: &str) -> Row {
-        Row {
-            kind: SETTING.into(),
-            key: SettingKey::Receiver.word().into(),
-            body: body.into(),
-        }
     }
 
     fn version() -> impl Strategy<Value = EsphomeVersion> {

@@ -71,6 +71,7 @@ impl FromStr for DashboardId {
 mod tests {
     use super::*;
 
+    // Covers: B-30
     #[test]
     fn host_labels_are_those_of_the_vectors() {
         let vectors = include_str!("../../../tests/vectors/mdns.json");

@@ -303,6 +303,7 @@ mod tests {
         assert!(matches!(end, Ok(Incoming::Closed(None))));
     }
 
+    //
     #[tokio::test]
     async fn requests_that_are_no_upgrade_get_their_status_and_no_connection() {
         let (mut listener, address) = listener().await;

@@ -109,7 +109,7 @@ impl Legacy {
     /// of configurations stays.
     pub fn adjust(&self, settings: &mut Settings) {
         let from = &self.switches;
-        settings.receiver |= from.receiver;
+        settings.receiver = from.receiver;
         settings.cleanup_ttl_seconds = from
             .cleanup_ttl_seconds
             .unwrap_or(settings.cleanup_ttl_seconds);

@@ -1,4 +1,5 @@
 //! Strangers at the door: the listener, the handshake as responder, one-shots.
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kiln_domain::peering::{Event, Purpose};
@@ -44,6 +45,26 @@ async fn a_preview_is_answered_with_six_members_and_closed_with_1000() {
     }
     assert_eq!(stranger.hears().await, Heard::Closed(Some(1000)));
     assert_eq!(receiver.closed().await.0, link);
+}
+
+// Covers: B-10
+#[tokio::test]
+async fn every_noise_message_is_one_message_without_prefix_or_padding() {
+    let world = World::new();
+    let mut receiver = world.listening(1).await;
+    let lengths = Arc::new(Mutex::new(Vec::new()));
+    let seen = lengths.clone();
+    let note = move |_, _, message: &mut Vec<u8>| seen.lock().unwrap().push(message.len());
+    world.net.tamper(note);
+    let mut offloader = world.host(2);
+    offloader.dial(LinkId(2), ip(1), None, Purpose::Preview);
+    let (link, _) = receiver.knock().await;
+    let msg1 = 32 + r#"{"intent":"preview"}"#.len();
+    assert_eq!(*lengths.lock().unwrap(), [msg1, 32 + 48 + 16, 48 + 16]);
+    receiver.answer(link, ResponseKind::Ok, None);
+    offloader.dialled().await.1.unwrap();
+    let answer = r#"{"intent_response":"ok","esphome_version":"2026.10.0","auto_provision_supported":true,"reset_build_env_supported":true,"friendly_name":"buildbox","ha_addon":false,"kiln":true}"#;
+    assert_eq!(lengths.lock().unwrap()[3..], [answer.len() + 16]);
 }
 
 // Covers: R-05

@@ -46,6 +46,7 @@ pub(super) fn is_routable(address: IpAddr) -> bool {
 mod tests {
     use super::*;
 
+    // Covers: B-32
     #[test]
     fn container_and_loopback_interfaces_are_left_out() {
         for inside in [
@@ -77,6 +78,7 @@ mod tests {
         }
     }
 
+    // Covers: B-32
     #[test]
     fn addresses_keep_their_order_once_and_without_local_ones() {
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();

@@ -268,6 +268,7 @@ mod tests {
         }
     }
 
+    // Covers: B-30
     #[test]
     fn our_txt_is_the_vectors_byte_for_byte_without_the_add_on_flag() {
         for index in [0, 1] {
@@ -301,6 +302,7 @@ mod tests {
         assert_eq!(txt_of(&announcement).len(), 2);
     }
 
+    // Covers: B-33
     #[test]
     fn odd_txt_values_are_read_as_absent() {
         let with = |key: &str, value: &[u8]| {

@@ -56,6 +56,7 @@ fn alive(pid: &str) -> bool {
     !state.is_empty() && !state.starts_with('Z')
 }
 
+// Covers: M74
 #[tokio::test]
 async fn both_outputs_come_in_order_and_the_exit_code_is_told() {
     let mut child = processes()
@@ -66,6 +67,7 @@ async fn both_outputs_come_in_order_and_the_exit_code_is_told() {
     assert_eq!(child.wait().await, Exit::Code(7));
 }
 
+// Covers: M74
 #[tokio::test]
 async fn nothing_is_inherited_but_what_was_asked_for() {
     let mut command = shell("/usr/bin/env; cat");
