@@ -70,6 +70,7 @@ async fn both_outputs_come_in_order_and_the_exit_code_is_told() {
 // Covers: M74
 #[tokio::test]
 async fn nothing_is_inherited_but_what_was_asked_for() {
+    // `cat` ends at once: stdin is null.
     let mut command = shell("/usr/bin/env; cat");
     command.environment.push(("WANTED".into(), "yes".into()));
     let mut child = processes().spawn(command).await.unwrap();
