@@ -1,6 +1,4 @@
 //! macOS: the login keychain.
-use std::sync::Arc;
-
 use apple_native_keyring_store::keychain::Store;
 use keyring_core::Error;
 use kiln_ports::secrets::{SecretBytes, SecretsError};

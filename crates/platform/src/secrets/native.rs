@@ -1,7 +1,7 @@
 //! Keyrings with calls that block (Keychain, Credential Manager), on a thread that may.
 use std::sync::Arc;
 
-use keyring_core::api::{CredentialStore, CredentialStoreApi as _};
+use keyring_core::api::CredentialStore;
 use keyring_core::{Entry, Error};
 use kiln_ports::secrets::{SecretBytes, SecretsError};
 use tokio::sync::Semaphore;

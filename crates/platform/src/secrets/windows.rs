@@ -1,6 +1,4 @@
 //! Windows: the Credential Manager.
-use std::sync::Arc;
-
 use keyring_core::Error;
 use kiln_ports::secrets::{SecretBytes, SecretsError};
 use windows_native_keyring_store::Store;
