@@ -150,13 +150,7 @@ pub enum Verb {
         action: Option<SettingsAction>,
     },
     /// Take over identity and pairings of a dashboard that is being retired
-    Import {
-        /// Its configuration folder
-        dir: PathBuf,
-        /// Replace what this Kiln has
-        #[arg(long)]
-        replace: bool,
-    },
+    Import(ImportArgs),
     /// Print completions for a shell
     Completions {
         /// Shell
@@ -203,6 +197,33 @@ pub struct ServeArgs {
     /// Start over with a new identity; every pairing has to be made again
     #[arg(long)]
     pub new_identity: bool,
+}
+
+/// What to take over.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// Its configuration folder
+    pub dir: PathBuf,
+    /// Where it keeps its data, if not in .esphome there
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "ESPHOME_DATA_DIR",
+        hide_env_values = true
+    )]
+    pub data: Option<PathBuf>,
+    /// Give up the pairings of this Kiln
+    #[arg(long)]
+    pub replace: bool,
+    /// Where the private key is kept
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHERE",
+        env = "KILN_SECRETS",
+        hide_env_values = true
+    )]
+    pub secrets: Option<SecretsChoice>,
 }
 
 /// Where secrets are kept.

@@ -26,9 +26,9 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 
 pub use args::{
-    Arguments, Colour, CompileArgs, EnvAction, IdentityAction, InstallArgs, OffloaderAction,
-    PairArgs, ReceiverAction, SecretsChoice, ServeArgs, SettingsAction, Verb, Wait, Where,
-    WindowAction,
+    Arguments, Colour, CompileArgs, EnvAction, IdentityAction, ImportArgs, InstallArgs,
+    OffloaderAction, PairArgs, ReceiverAction, SecretsChoice, ServeArgs, SettingsAction, Verb,
+    Wait, Where, WindowAction,
 };
 pub use client::{Stream, Transport};
 pub use exit::Failure;
@@ -83,7 +83,7 @@ async fn perform(verb: Verb, transport: &impl Transport, face: &mut Face) -> Res
             let page = manual().map_err(|e| Failure::Broken(e.to_string()))?;
             face.print(&page)
         }
-        Verb::Serve(_) | Verb::Import { .. } => Err(Failure::Usage(
+        Verb::Serve(_) | Verb::Import(_) => Err(Failure::Usage(
             "This verb does not speak to a running Kiln.".to_owned(),
         )),
     }

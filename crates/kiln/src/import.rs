@@ -1,18 +1,84 @@
 //! `kiln import`: takes over identity and pairings of a dashboard that is being retired.
-use std::path::Path;
+use std::sync::Arc;
 
-use kiln_cli::Face;
-use kiln_platform::Paths;
+use kiln_cli::{Face, ImportArgs, Shape};
+use kiln_engine::import::{Existing, Legacy, TakenOver, take_over};
+use kiln_platform::{EngineLock, Paths, RetiredDashboard, SqliteStore};
+use kiln_ports::Store;
+use serde_json::json;
+
+use crate::secrets;
 
 /// Takes over a dashboard.
 ///
 /// # Errors
 /// One sentence with the next step; nothing is changed then.
 pub(crate) async fn import(
-    _paths: &Paths,
-    _dir: &Path,
-    _replace: bool,
-    _face: &mut Face,
+    paths: &Paths,
+    wanted: ImportArgs,
+    face: &mut Face,
 ) -> Result<(), String> {
-    Err("Importing is not finished yet.".to_owned())
+    let taken = take(paths, &wanted).await?;
+    let shown = match face.shape {
+        Shape::Json => as_json(&taken),
+        Shape::Text => as_text(&taken),
+    };
+    face.say(&shown);
+    Ok(())
+}
+
+async fn take(paths: &Paths, wanted: &ImportArgs) -> Result<TakenOver, String> {
+    paths.prepare().map_err(sentence)?;
+    let _lock = EngineLock::acquire(&paths.state).map_err(sentence)?;
+    let retired = RetiredDashboard::open(&wanted.dir, wanted.data.as_deref()).map_err(sentence)?;
+    let legacy = Legacy::read(&retired.files).map_err(sentence)?;
+    let secrets = secrets::open(paths, wanted.secrets)?;
+    let store = SqliteStore::open(&paths.state, &paths.job_logs()).map_err(sentence)?;
+    let store: Arc<dyn Store> = Arc::new(store);
+    let existing = if wanted.replace {
+        Existing::Replace
+    } else {
+        Existing::Keep
+    };
+    let taken = take_over(legacy, existing, &*secrets, &store).await;
+    taken.map_err(sentence)
+}
+
+fn as_json(taken: &TakenOver) -> String {
+    let event = json!({
+        "event": "imported",
+        "pin_sha256": taken.pin.to_string(),
+        "dashboard_id": taken.dashboard_id.as_str(),
+        "offloaders": taken.peers,
+        "receivers": taken.pairings,
+        "notices": taken.notices,
+    });
+    format!("{event}\n")
+}
+
+fn as_text(taken: &TakenOver) -> String {
+    let mut text: String = taken.notices.iter().map(|n| format!("{n}\n")).collect();
+    text += &format!(
+        "Kiln is this dashboard now: {} and {} taken over.\nFingerprint {} ({})\n\
+         Do not start the dashboard again. Start Kiln with `kiln serve`.\n",
+        counted(taken.peers, "offloader"),
+        counted(taken.pairings, "receiver"),
+        taken.pin.grouped(),
+        taken.pin.emoji(),
+    );
+    text
+}
+
+fn counted(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
+fn sentence(error: impl std::error::Error) -> String {
+    let text = error.to_string();
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) => format!("{}{}.", first.to_uppercase(), letters.as_str()),
+        None => text,
+    }
 }

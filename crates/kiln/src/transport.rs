@@ -16,7 +16,7 @@ pub(crate) async fn run(arguments: Arguments, face: &mut Face) -> ExitCode {
     };
     let done = match arguments.verb {
         Verb::Serve(wanted) => serve::serve(&paths, wanted, arguments.verbose, face).await,
-        Verb::Import { dir, replace } => import::import(&paths, &dir, replace, face).await,
+        Verb::Import(wanted) => import::import(&paths, wanted, face).await,
         verb => return kiln_cli::run(verb, &ToNode(&paths), face).await,
     };
     match done {
