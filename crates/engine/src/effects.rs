@@ -125,7 +125,7 @@ impl Node {
                     .start_free(async move { remove_file(&path).await });
             }
             work::Effect::Send(link, message) => context.links.send(link, message),
-            work::Effect::Note(job, text) => context.outputs.note(&job, &text).await,
+            work::Effect::Note(job, text) => context.outputs.note(&job, &text),
             work::Effect::JobChanged(job) => self.control.job_changed(&job),
             work::Effect::ViewChanged => {}
             work::Effect::ScanDevices => self.scan_devices(),

@@ -53,7 +53,8 @@ pub(crate) async fn run(
     let telling = reports::run(Arc::clone(&shared), link, pin, outbox.clone(), queue);
     let telling = tokio::spawn(telling);
     let (give_up, given_up) = oneshot::channel();
-    let writing = link_writer::run(link, writer, sealer, desk, reports.clone(), given_up);
+    let clock = Arc::clone(&shared.clock);
+    let writing = link_writer::run(link, writer, sealer, desk, reports.clone(), clock, given_up);
     let mut writing = tokio::spawn(writing);
 
     let heartbeat = Heartbeat::new(shared.clock.now().mono);

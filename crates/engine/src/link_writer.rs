@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kiln_domain::work::StepFailure;
 use kiln_model::{LinkId, Message, TerminateReason, WireJobId};
+use kiln_peer_link::limits::SILENCE;
 use kiln_peer_link::{Error, Misuse, Nonce, Sealer, split_output};
+use kiln_ports::Clock;
 use kiln_ports::net::{NetError, Writer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -61,7 +63,7 @@ enum JobFrame {
     Output {
         job_id: WireJobId,
         text: String,
-        _room: OwnedSemaphorePermit,
+        _room: Option<OwnedSemaphorePermit>,
     },
 }
 
@@ -146,13 +148,20 @@ impl Outbox {
             .min(OUTPUT_BYTES);
         let room = Arc::clone(&self.room).acquire_many_owned(bytes).await;
         // The semaphore is never closed.
-        if let Ok(room) = room {
-            let _ = self.jobs.send(JobFrame::Output {
-                job_id,
-                text,
-                _room: room,
-            });
-        }
+        self.put_output(job_id, text, room.ok());
+    }
+
+    /// Puts in a sentence of our own about a job, whether there is room or not.
+    pub(crate) fn note(&self, job_id: WireJobId, text: String) {
+        self.put_output(job_id, text, None);
+    }
+
+    fn put_output(&self, job_id: WireJobId, text: String, room: Option<OwnedSemaphorePermit>) {
+        let _ = self.jobs.send(JobFrame::Output {
+            job_id,
+            text,
+            _room: room,
+        });
     }
 
     /// Puts in bulk; gives it back if the link has ended.
@@ -177,6 +186,7 @@ pub(crate) async fn run(
     sealer: Sealer,
     desk: Desk,
     reports: Reports,
+    clock: Arc<dyn Clock>,
     give_up: oneshot::Receiver<()>,
 ) {
     let mut task = Task {
@@ -187,6 +197,7 @@ pub(crate) async fn run(
         stream: None,
         unflushed: false,
         reports,
+        clock,
     };
     let stop = tokio::select! {
         stop = task.serve() => stop,
@@ -207,6 +218,7 @@ struct Task {
     stream: Option<Stream>,
     unflushed: bool,
     reports: Reports,
+    clock: Arc<dyn Clock>,
 }
 
 /// Why the task stops.
@@ -296,7 +308,8 @@ impl Task {
             Urgent::End(terminate) => {
                 if let Some(reason) = terminate {
                     let frame = self.sealer.message(&Message::Terminate(reason))?;
-                    self.writer.send(frame).await?;
+                    self.feed(frame).await?;
+                    self.flush().await?;
                 }
                 self.writer.close(CLOSE, "").await;
                 return Err(Stop::Ended);
@@ -311,12 +324,12 @@ impl Task {
 
     async fn feed(&mut self, frame: Vec<u8>) -> Result<(), NetError> {
         self.unflushed = true;
-        self.writer.feed(frame).await
+        in_time(self.clock.as_ref(), self.writer.feed(frame)).await
     }
 
     async fn flush(&mut self) -> Result<(), NetError> {
         self.unflushed = false;
-        self.writer.flush().await
+        in_time(self.clock.as_ref(), self.writer.flush()).await
     }
 
     async fn job_frame(&mut self, frame: JobFrame) -> Result<(), Stop> {
@@ -374,6 +387,20 @@ impl Task {
         while let Some(upload) = self.desk.bulk.recv().await {
             self.reports.note(upload.link_lost(link));
         }
+    }
+}
+
+/// Bounds the time in which the other side has to take something, so that one which only talks
+/// holds up nobody who waits for its output to leave.
+async fn in_time(
+    clock: &dyn Clock,
+    taken: impl Future<Output = Result<(), NetError>>,
+) -> Result<(), NetError> {
+    let patience = clock.now().mono + SILENCE;
+    tokio::select! {
+        biased;
+        outcome = taken => outcome,
+        () = clock.sleep_until(patience) => Err(NetError::TimedOut(SILENCE)),
     }
 }
 

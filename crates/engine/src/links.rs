@@ -143,11 +143,19 @@ impl Links {
     }
 
     /// Sends output of a job, terminators kept, one frame per line; returns when there is room for
-    /// more. A link that is gone has room for everything.
+    /// more. A link that is gone has room for everything, and one that takes nothing for 90 s is
+    /// ended.
     pub async fn output(&self, link: LinkId, job_id: &WireJobId, text: &str) {
         let outbox = self.0.outbox(link);
         if let Some(outbox) = outbox {
             outbox.output(job_id.clone(), text.to_owned()).await;
+        }
+    }
+
+    /// Sends a sentence of our own as output of a job, without waiting for room.
+    pub fn note(&self, link: LinkId, job_id: &WireJobId, text: &str) {
+        if let Some(outbox) = self.0.outbox(link) {
+            outbox.note(job_id.clone(), text.to_owned());
         }
     }
 

@@ -82,23 +82,27 @@ impl Outputs {
         self.pass_on(job, text).await;
     }
 
-    /// Keeps a notice of Kiln's own and passes it on.
-    pub(crate) async fn note(&self, job: &JobId, text: &str) {
+    /// Keeps a notice of Kiln's own and passes it on, without waiting for a slow offloader.
+    pub(crate) fn note(&self, job: &JobId, text: &str) {
         let line = self.logs.note(job, text);
-        self.pass_on(job, &line).await;
+        if let Some((link, wire)) = self.listener(job) {
+            self.links.note(link, &wire, &line);
+        }
     }
 
     /// Without a session the text only goes to the log: the build goes on.
     async fn pass_on(&self, job: &JobId, text: &str) {
-        let target = {
-            let routes = self.routes();
-            routes.received.get(job).and_then(|(pin, wire)| {
-                routes.offloaders.get(pin).map(|link| (*link, wire.clone()))
-            })
-        };
-        if let Some((link, wire)) = target {
+        if let Some((link, wire)) = self.listener(job) {
             self.links.output(link, &wire, text).await;
         }
+    }
+
+    /// Returns who hears of a job at once, if somebody does.
+    fn listener(&self, job: &JobId) -> Option<(LinkId, WireJobId)> {
+        let routes = self.routes();
+        let (pin, wire) = routes.received.get(job)?;
+        let link = routes.offloaders.get(pin)?;
+        Some((*link, wire.clone()))
     }
 
     fn routes(&self) -> MutexGuard<'_, Routes> {

@@ -1,4 +1,6 @@
 //! Output and states of jobs on their way to the offloader.
+use std::time::Duration;
+
 use kiln_domain::work::Event;
 use kiln_model::{JobStatus, Message};
 use kiln_testkit::Heard;
@@ -101,4 +103,35 @@ async fn output_for_a_link_that_is_gone_does_not_hold_up_the_build() {
     watched(writing).await.unwrap();
     receiver.closed().await;
     watched(receiver.links.output(link, &job("j1"), &block)).await;
+}
+
+#[tokio::test]
+async fn an_offloader_that_talks_and_never_reads_does_not_hold_up_a_build_for_ever() {
+    let world = World::new();
+    let (mut receiver, link, mut stranger) = world.receiver().await;
+    let block = "x".repeat(900_000);
+    let writing = tokio::spawn({
+        let links = receiver.links.clone();
+        async move {
+            for _ in 0..20 {
+                links.output(link, &job("j1"), &block).await;
+            }
+        }
+    });
+    settle().await;
+    receiver
+        .links
+        .note(link, &job("j1"), "*** a note waits for nobody ***\n");
+    assert!(!writing.is_finished());
+    for nonce in 0..4 {
+        stranger
+            .says(&json!({"type": "ping", "nonce": nonce}))
+            .await;
+        settle().await;
+        world.clock.advance(Duration::from_secs(30));
+        settle().await;
+    }
+    watched(writing).await.unwrap();
+    world.clock.advance(Duration::from_secs(30));
+    assert_eq!(receiver.closed().await.0, link);
 }
