@@ -46,7 +46,7 @@ fn receiver(number: u32, of: u32) -> Receiver {
         esphome_version: EsphomeVersion::parse("2026.10.1"),
         auto_provision: false,
         link: Link::Open,
-        queue: Some(QueueStatus::of(number % 3 != 0, 0)),
+        queue: Some(QueueStatus::of(!number.is_multiple_of(3), 0)),
         ours_in_flight: false,
     }
 }
