@@ -39,8 +39,8 @@ const FETCHED_PYTHON: &str = "3.13";
 pub struct Environments {
     programs: Programs,
     state: Mutex<State>,
-    /// One per version that was ever asked for, so that it is installed once.
-    installing: Mutex<BTreeMap<EsphomeVersion, Arc<tokio::sync::Mutex<()>>>>,
+    /// One per version, so that it is installed once.
+    turns: Mutex<BTreeMap<EsphomeVersion, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 #[derive(Default)]
@@ -127,7 +127,7 @@ impl Environments {
                 folder,
             },
             state: Mutex::default(),
-            installing: Mutex::default(),
+            turns: Mutex::default(),
         }
     }
 
@@ -172,18 +172,18 @@ impl Environments {
         self.list()
     }
 
-    /// Tidies up once after the start: looks for an ESPHome of the owner, deletes environments that
-    /// are older than the one for own builds (MUST 81), asks the others whether they work, and
-    /// repairs the one for own builds. Takes seconds.
+    /// Tidies up once after the start: looks for an ESPHome of the owner, deletes interrupted
+    /// installations and environments that are older than the one for own builds (MUST 81), asks
+    /// the others whether they work, and repairs the one for own builds. Takes seconds; installing
+    /// and building may go on meanwhile.
     pub async fn tidy(&self) -> Vec<EnvironmentInfo> {
         self.scan().await;
         self.adopt().await;
         self.sweep().await;
-        for (version, known) in self.ours() {
-            if !known.verified && known.state == EnvironmentState::Ready {
-                let answer = self.ask(&known.launcher, &version).await;
-                self.judge(&version, answer);
-            }
+        for (version, _) in self.ours() {
+            let turn = self.turn(&version);
+            let _turn = turn.lock().await;
+            self.works(&version).await;
         }
         let own = self.wanted_for_own();
         if let Some(version) = own.filter(|version| self.is_broken(version)) {
@@ -228,13 +228,7 @@ impl Environments {
         version: &EsphomeVersion,
         say: impl Fn(String) -> Saying,
     ) -> Result<(), ProvisionError> {
-        let turn = {
-            let mut installing = self
-                .installing
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(installing.entry(version.clone()).or_default())
-        };
+        let turn = self.turn(version);
         let _turn = turn.lock().await;
         if self.works(version).await {
             return Ok(());
@@ -418,22 +412,36 @@ impl Environments {
         }
     }
 
-    /// Deletes our environments that are older than the one for own builds. Nothing is deleted
-    /// unless that one is ready and pinnable, so the last environment never goes.
+    /// Deletes what is not needed, unless somebody uses it or has used it in this process. The
+    /// version for own builds stays; while it is not ready and pinnable, nothing counts as older,
+    /// so the last environment never goes.
     async fn sweep(&self) {
-        let Some((own, _)) = self.launcher(None) else {
-            return;
-        };
-        if !own.is_pinnable() {
-            return;
-        }
+        let own = self.launcher(None).map(|(version, _)| version);
+        let own = own.filter(EsphomeVersion::is_pinnable);
+        let wanted = self.wanted_for_own();
         for (version, _) in self.ours() {
-            if version.order_key() < own.order_key() {
-                tracing::info!(%version, "deleting an environment older than our own");
+            let turn = self.turn(&version);
+            let Ok(_turn) = turn.try_lock() else { continue };
+            let known = self.state().known.get(&version).cloned();
+            let Some(known) = known.filter(|known| !known.verified) else {
+                continue;
+            };
+            let older = own
+                .as_ref()
+                .is_some_and(|own| version.order_key() < own.order_key());
+            let interrupted = known.state != EnvironmentState::Ready;
+            if older || (interrupted && wanted.as_ref() != Some(&version)) {
+                tracing::info!(%version, interrupted, "deleting an environment");
                 self.delete(&version).await;
                 self.state().known.remove(&version);
             }
         }
+    }
+
+    /// Returns what is held while a version is installed, checked or deleted.
+    fn turn(&self, version: &EsphomeVersion) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(turns.entry(version.clone()).or_default())
     }
 
     /// Remembers the outcome of a health check.
@@ -1006,11 +1014,29 @@ mod tests {
             esphome_version,
             ..Settings::default()
         });
+        disk::create_dir_all(machine.environment("2026.12.0")).unwrap();
         let infos = machine.environments.tidy().await;
         assert_eq!(machine.states(), [ready("2026.10.0"), ready("2026.11.0")]);
+        assert!(
+            !machine.environment("2026.12.0").exists(),
+            "an interrupted installation"
+        );
         assert!(!machine.environment("2026.9.1").exists());
         let own: Vec<bool> = infos.iter().map(|info| info.installed).collect();
         assert_eq!(own, [true, false]);
+    }
+
+    #[tokio::test]
+    async fn an_older_environment_that_a_job_uses_already_is_not_deleted_under_it() {
+        let (world, machine) = Machine::with_python();
+        for text in ["2026.9.1", "2026.10.0"] {
+            machine.ensure(text).await.unwrap();
+        }
+        let machine = machine.restarted(&world);
+        machine.environments.scan().await;
+        machine.ensure("2026.9.1").await.unwrap();
+        machine.environments.tidy().await;
+        assert_eq!(machine.states(), [ready("2026.9.1"), ready("2026.10.0")]);
     }
 
     // Covers: M81
