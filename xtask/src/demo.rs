@@ -23,7 +23,10 @@ struct Options {
 
 /// Runs the demo.
 pub fn demo(arguments: &[String]) -> Outcome {
-    let mut options = Options { keep: false, with_dashboard: false };
+    let mut options = Options {
+        keep: false,
+        with_dashboard: false,
+    };
     for argument in arguments {
         match argument.as_str() {
             "--keep" => options.keep = true,
@@ -63,9 +66,17 @@ fn two_kilns_story(stage: &mut Stage, times: &mut Times) -> Outcome {
     say("starting two Kilns, each with a state of its own");
     stage.write_device(1)?;
     let config = stage.config().display().to_string();
-    stage.serve("offloader", &[])?;
-    stage.kiln("offloader", &["settings", "set", &format!("esphome_dir={config}")])?;
-    let link = stage.serve("receiver", &["--receiver", "--listen-host", "127.0.0.1", "--listen-port", "0"])?;
+    stage.serve("offloader", &["--no-receiver", "--esphome-dir", &config])?;
+    let link = stage.serve(
+        "receiver",
+        &[
+            "--receiver",
+            "--listen-host",
+            "127.0.0.1",
+            "--listen-port",
+            "0",
+        ],
+    )?;
     times.lap("start two Kilns");
 
     say(&format!("making the ESPHome {ESPHOME} environment"));
@@ -74,7 +85,10 @@ fn two_kilns_story(stage: &mut Stage, times: &mut Times) -> Outcome {
     times.lap("ESPHome environment");
 
     say("building the device's first firmware here, and starting the device");
-    stage.kiln("offloader", &["compile", "demo-device", "--local", "--wait"])?;
+    stage.kiln(
+        "offloader",
+        &["compile", "demo-device", "--local", "--wait"],
+    )?;
     times.lap("first compile, local");
     stage.start_device()?;
     times.lap("start the device");
@@ -84,10 +98,19 @@ fn two_kilns_story(stage: &mut Stage, times: &mut Times) -> Outcome {
     stage.kiln("receiver", &["identity"])?;
     println!("-- offloader");
     stage.kiln("offloader", &["identity"])?;
-    let pin = stage.json("receiver", &["identity"])?["pin_sha256"].as_str().unwrap_or_default().to_owned();
+    let pin = stage.json("receiver", &["identity"])?["pin_sha256"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     stage.kiln("receiver", &["window", "open"])?;
-    stage.kiln("offloader", &["pair", &link, "--pin", &pin, "--label", "Receiver"])?;
-    let id = stage.json("offloader", &["identity"])?["dashboard_id"].as_str().unwrap_or_default().to_owned();
+    stage.kiln(
+        "offloader",
+        &["pair", &link, "--pin", &pin, "--label", "Receiver"],
+    )?;
+    let id = stage.json("offloader", &["identity"])?["dashboard_id"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     stage.kiln("receiver", &["requests"])?;
     stage.kiln("receiver", &["approve", &id])?;
     stage.wait_for("the session between the two", |stage| {
@@ -98,9 +121,10 @@ fn two_kilns_story(stage: &mut Stage, times: &mut Times) -> Outcome {
 
     say("changing the device's configuration, then `kiln install`");
     stage.write_device(2)?;
-    let port = format!("127.0.0.1:{}", stage.ota_port);
-    let _ = port;
-    stage.kiln("offloader", &["install", "demo-device", "--port", "127.0.0.1", "--wait"])?;
+    stage.kiln(
+        "offloader",
+        &["install", "demo-device", "--port", "127.0.0.1", "--wait"],
+    )?;
     times.lap("install: bundle, remote compile, artifacts, flash");
     let jobs = stage.json("offloader", &["jobs"])?;
     if !jobs.to_string().contains("\"remote\"") {
@@ -165,7 +189,7 @@ impl Stage {
         let mut command = Command::new(&self.kiln);
         command
             .env("KILN_HOME", self.folder.join(home))
-            .env("KILN_CACHE_DIR", target().join("demo-cache"))
+            .env("KILN_ENVIRONMENTS", environments())
             .env("KILN_SECRETS", "file")
             .env("KILN_PYTHON", &self.python);
         command
@@ -177,13 +201,20 @@ impl Stage {
         let ready = self.folder.join(format!("{home}.ready"));
         let mut command = self.command(home);
         command.args(["serve", "--json"]).args(options);
-        command.stdout(file(&ready)?).stderr(file(&log)?).stdin(Stdio::null());
-        let child = command.spawn().map_err(|e| format!("kiln did not start: {e}"))?;
+        command
+            .stdout(file(&ready)?)
+            .stderr(file(&log)?)
+            .stdin(Stdio::null());
+        let child = command
+            .spawn()
+            .map_err(|e| format!("kiln did not start: {e}"))?;
         self.children.push((home.to_owned(), child));
         let mut link = String::new();
         self.wait_for(&format!("the {home} to serve"), |_| {
             let text = fs::read_to_string(&ready).unwrap_or_default();
-            let Some(line) = text.lines().next() else { return Ok(false) };
+            let Some(line) = text.lines().next() else {
+                return Ok(false);
+            };
             let said: Value = serde_json::from_str(line).map_err(|e| e.to_string())?;
             link = said["link"].as_str().unwrap_or_default().to_owned();
             Ok(true)
@@ -204,7 +235,9 @@ impl Stage {
 
     /// Starts the program that was built: a device with native API and OTA.
     fn start_device(&mut self) -> Outcome {
-        let built = self.config().join(".esphome/build/demo-device/.pioenvs/demo-device/program");
+        let built = self
+            .config()
+            .join(".esphome/build/demo-device/.pioenvs/demo-device/program");
         let folder = self.folder.join("device");
         let program = folder.join("demo-device");
         fs::copy(&built, &program).map_err(|e| format!("{}: {e}", built.display()))?;
@@ -222,29 +255,36 @@ impl Stage {
         self.device_reports(1)
     }
 
-    /// Waits until the device's own log tells this revision of its name.
+    /// Asks the device over its native API until it reports this revision of its name.
     fn device_reports(&self, revision: u32) -> Outcome {
-        let log = self.folder.join("device.log");
         let name = format!("Demo Device v{revision}");
-        self.wait_for(&format!("the device to report {name}"), |_| {
-            Ok(fs::read_to_string(&log).unwrap_or_default().contains(&name))
+        let mut said = String::new();
+        self.wait_for(&format!("the device to report {name}"), |stage| {
+            let asked = Command::new(stage.environment_python())
+                .arg(root().join("tests/rig/device.py"))
+                .arg(stage.api_port.to_string())
+                .stderr(Stdio::null())
+                .output()
+                .map_err(|e| format!("the device could not be asked: {e}"))?;
+            said = String::from_utf8_lossy(&asked.stdout).trim().to_owned();
+            Ok(said.contains(&name))
         })?;
-        let text = fs::read_to_string(&log).unwrap_or_default();
-        for line in text.lines().filter(|l| l.contains("compiled on") || l.contains(&name)) {
-            println!("device: {line}");
-        }
+        println!("device: {said}");
         Ok(())
     }
 
-    fn wait_for(
-        &self,
-        what: &str,
-        mut done: impl FnMut(&Self) -> Outcome<bool>,
-    ) -> Outcome {
+    fn environment_python(&self) -> PathBuf {
+        environments().join(format!("esphome-{ESPHOME}/bin/python"))
+    }
+
+    fn wait_for(&self, what: &str, mut done: impl FnMut(&Self) -> Outcome<bool>) -> Outcome {
         let begun = Instant::now();
         while !done(self)? {
             if begun.elapsed() > PATIENCE {
-                return Err(format!("waited too long for {what}; see {}", self.folder.display()));
+                return Err(format!(
+                    "waited too long for {what}; see {}",
+                    self.folder.display()
+                ));
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -270,7 +310,8 @@ impl Drop for Stage {
             let pid = child.id().to_string();
             let _ = Command::new("kill").arg(&pid).status();
             let begun = Instant::now();
-            while begun.elapsed() < Duration::from_secs(10) && matches!(child.try_wait(), Ok(None)) {
+            while begun.elapsed() < Duration::from_secs(10) && matches!(child.try_wait(), Ok(None))
+            {
                 std::thread::sleep(Duration::from_millis(50));
             }
             let _ = child.kill();
@@ -287,7 +328,10 @@ struct Times {
 
 impl Times {
     fn new() -> Self {
-        Self { begun: Instant::now(), laps: Vec::new() }
+        Self {
+            begun: Instant::now(),
+            laps: Vec::new(),
+        }
     }
 
     fn lap(&mut self, name: &str) {
@@ -302,9 +346,17 @@ impl Times {
     }
 }
 
+/// Where the demo's ESPHome is kept between runs.
+fn environments() -> PathBuf {
+    target().join("demo-environments")
+}
+
 fn free_port() -> Outcome<u16> {
     let listener = TcpListener::bind("127.0.0.1:0").map_err(|e| e.to_string())?;
-    listener.local_addr().map(|a| a.port()).map_err(|e| e.to_string())
+    listener
+        .local_addr()
+        .map(|a| a.port())
+        .map_err(|e| e.to_string())
 }
 
 fn file(path: &Path) -> Outcome<File> {

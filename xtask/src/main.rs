@@ -2,6 +2,7 @@
 //!
 //! Every verb does its own set-up, says what it is about to install, and ends with a summary.
 mod check;
+mod demo;
 mod packages;
 mod python;
 mod run;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         None => ("help", &[][..]),
     };
     let outcome = match verb {
+        "demo" => demo::demo(rest),
         "test" => test::test(rest),
         "check" => check::check(),
         "help" | "--help" | "-h" => {

@@ -379,9 +379,9 @@ pub enum EnvAction {
     List,
     /// Install one
     Install {
-        /// Version, for example 2026.10.0; without it the newest
+        /// Version, for example 2026.10.0
         #[arg(value_name = "VERSION")]
-        wanted: Option<String>,
+        wanted: String,
     },
     /// Remove build files and toolchains, here or on a receiver
     Reset {

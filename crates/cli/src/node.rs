@@ -53,7 +53,7 @@ fn status_text(view: &View) -> String {
     });
     line(match &view.identity.esphome_version {
         Some(version) => format!("ESPHome {version} for your own builds."),
-        None => "No ESPHome is installed. `kiln env install` installs the newest.".to_owned(),
+        None => "No ESPHome is installed. `kiln env install VERSION` installs it.".to_owned(),
     });
     if let WindowView::Open { seconds_left } = view.window {
         line(format!(
@@ -193,8 +193,10 @@ pub(crate) async fn env(
     let reply = match action {
         None | Some(EnvAction::List) => client.ask(Request::Environments).await?,
         Some(EnvAction::Install { wanted }) => {
-            let wanted = wanted.unwrap_or_default();
-            client.ask(Request::InstallEnvironment(wanted)).await?
+            client
+                .ask(Request::InstallEnvironment(wanted.clone()))
+                .await?;
+            installed(&mut client, face, &wanted).await?
         }
         Some(EnvAction::Reset { on }) => {
             let pin = match on {
@@ -210,6 +212,52 @@ pub(crate) async fn env(
     face.result(|| reply_json(&reply), || environments_text(&reply))
 }
 
+/// Time between two looks at an installation.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(200);
+
+/// Looks that an installation may take to show up at all: 60 s.
+const LOOKS_TO_BEGIN: u32 = 300;
+
+/// Waits until a version is installed, saying each step once.
+async fn installed(client: &mut Client, face: &mut Face, wanted: &str) -> Result<Reply, Failure> {
+    let (mut said, mut unseen) = (String::new(), 0);
+    loop {
+        let reply = client.ask(Request::Environments).await?;
+        let Reply::Environments(all) = &reply else {
+            return Err(unexpected());
+        };
+        let state = all
+            .iter()
+            .find(|e| e.version.as_str() == wanted)
+            .map(|e| &e.state);
+        match state {
+            Some(EnvironmentState::Ready) => return Ok(reply),
+            Some(EnvironmentState::Broken(why)) if unseen == 0 && said.is_empty() => {
+                // What was broken before is repaired now; it shows up as being installed next.
+                said.clone_from(why);
+            }
+            Some(EnvironmentState::Broken(why)) if *why != said => {
+                return Err(Failure::Job(format!(
+                    "ESPHome {wanted} was not installed: {}",
+                    safe(why)
+                )));
+            }
+            Some(EnvironmentState::Installing(step)) if *step != said => {
+                face.notice(&format!("ESPHome {wanted}: {}", safe(step)))?;
+                said.clone_from(step);
+            }
+            Some(EnvironmentState::Installing(_)) => {}
+            Some(EnvironmentState::Broken(_)) | None => unseen += 1,
+        }
+        if unseen > LOOKS_TO_BEGIN {
+            return Err(Failure::Job(format!(
+                "ESPHome {wanted} was not installed; Kiln's own log says why."
+            )));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
 fn environments_text(reply: &Reply) -> String {
     let Reply::Environments(environments) = reply else {
         return match reply {
@@ -221,7 +269,7 @@ fn environments_text(reply: &Reply) -> String {
         };
     };
     if environments.is_empty() {
-        return "No ESPHome is installed. `kiln env install` installs the newest.\n".to_owned();
+        return "No ESPHome is installed. `kiln env install VERSION` installs it.\n".to_owned();
     }
     let rows: Vec<Vec<String>> = environments
         .iter()

@@ -18,7 +18,11 @@ impl Node {
     /// Does one thing. An error means that a record or anchor was not kept.
     pub(crate) async fn perform(&mut self, effect: Effect) -> Result<(), String> {
         match effect {
-            Effect::Reply(id, reply) => self.control.reply(id, reply),
+            Effect::Reply(id, reply) => {
+                // Who asks next already sees what this answer is about.
+                self.publish();
+                self.control.reply(id, reply);
+            }
             Effect::SaveSettings(settings) => {
                 let rows = records::settings_rows(&settings).map_err(|e| e.to_string())?;
                 self.keep(rows.into_iter().map(Change::Put).collect())

@@ -230,6 +230,8 @@ impl Environments {
     ) -> Result<(), ProvisionError> {
         let turn = self.turn(version);
         let _turn = turn.lock().await;
+        // Another Kiln that shares the folder may have made it meanwhile.
+        self.scan().await;
         if self.works(version).await {
             return Ok(());
         }

@@ -24,6 +24,9 @@ use crate::tool::{self, Stop, stopped};
 /// Longest time for `esphome bundle` (builds.md §6.1).
 const BUNDLE_LIMIT: Duration = Duration::from_secs(300);
 
+/// How often the owner is told how far an installation is.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// Makes the bundle of one of the owner's configurations.
 pub(crate) async fn bundle(
     context: Arc<Context>,
@@ -369,12 +372,24 @@ pub(crate) async fn provision(
         .await;
 }
 
-/// Makes sure that an ESPHome version is installed because the owner asked.
+/// Makes sure that an ESPHome version is installed because the owner asked. How far it is, and why
+/// it failed, is told with the environments.
 pub(crate) async fn install_environment(context: Arc<Context>, version: EsphomeVersion) {
-    let done = context.environments.ensure(&version, |line| async move {
+    let ensured = context.environments.ensure(&version, |line| async move {
         tracing::info!(line = line.trim_end(), "installing ESPHome");
     });
-    if let Err(error) = done.await {
+    tokio::pin!(ensured);
+    let done = loop {
+        let look = context.clock.now().mono + LOOK;
+        tokio::select! {
+            done = &mut ensured => break done,
+            () = context.clock.sleep_until(look) => {
+                let now = context.environments.list();
+                context.tell(Event::Work(WorkEvent::EnvironmentsChanged(now))).await;
+            }
+        }
+    };
+    if let Err(error) = done {
         tracing::warn!(%version, %error, "ESPHome was not installed");
     }
     context.tell_environments().await;
