@@ -63,15 +63,11 @@ pub(crate) async fn run(shared: Arc<Shared>, order: Order, mut ends: Ends) {
             shared.emit(Event::Closed { link, reason }).await;
         }
         Opened::Over(mut connection) => {
-            connection.writer.close(CLOSE, "").await;
-            drop(connection);
             shared.forget(link);
-            shared
-                .emit(Event::Dialled {
-                    link,
-                    outcome: Ok(answer),
-                })
-                .await;
+            let outcome = Ok(answer);
+            shared.emit(Event::Dialled { link, outcome }).await;
+            // Nobody has to wait for the other side's half of the close.
+            connection.writer.close(CLOSE, "").await;
         }
     }
 }
