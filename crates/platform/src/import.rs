@@ -134,7 +134,8 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, RetireError> {
 fn has_configurations(dir: &Path) -> bool {
     let yaml = |entry: io::Result<fs::DirEntry>| {
         let name = entry.ok()?.file_name().to_str()?.to_ascii_lowercase();
-        Some(name.ends_with(".yaml") || name.ends_with(".yml"))
+        let yaml = name.ends_with(".yaml") || name.ends_with(".yml");
+        Some(yaml && name.trim_end_matches(".yaml") != "secrets")
     };
     fs::read_dir(dir).is_ok_and(|mut entries| entries.any(|e| yaml(e) == Some(true)))
 }

@@ -50,7 +50,7 @@ pub struct TakenOver {
 pub enum ImportError {
     /// This Kiln is paired already.
     #[error(
-        "this Kiln has {0} pairings of its own, which would be lost; forget them first, or add \
+        "this Kiln has pairings of its own ({0}), which would be lost; forget them first, or add \
          --replace"
     )]
     Paired(usize),
