@@ -61,6 +61,10 @@ pub const TEST: &[Need] = &[
         package: "gnome-keyring",
     },
     Need {
+        shows: "secret-tool",
+        package: "libsecret-tools",
+    },
+    Need {
         shows: "gdbus",
         package: "libglib2.0-bin",
     },

@@ -8,27 +8,29 @@
 use std::fs::{self, Permissions};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use kiln_tests::probe::Probe;
 use tempfile::TempDir;
 
 const PASSWORD: &[u8] = b"open sesame";
 
-pub(crate) struct Bus {
+/// A bus for one test. Dropping it ends it.
+#[derive(Debug)]
+pub struct Bus {
     home: TempDir,
     address: String,
     daemon: Child,
 }
 
 impl Bus {
-    pub(crate) fn start() -> Self {
+    /// Starts one that everybody may use.
+    pub fn start() -> Self {
         Self::with_rules("")
     }
 
     /// One that keeps clients from the keyring, as a sandbox does.
-    pub(crate) fn that_denies() -> Self {
+    pub fn that_denies() -> Self {
         Self::with_rules(r#"<deny send_destination="org.freedesktop.secrets"/>"#)
     }
 
@@ -73,16 +75,16 @@ impl Bus {
         }
     }
 
-    pub(crate) fn probe(&self, instance: &str, patience_ms: u32) -> Probe {
-        self.probe_on(&self.address, instance, patience_ms)
+    /// Returns a command that meets this bus and these folders.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        self.surround(&mut command);
+        command
     }
 
-    pub(crate) fn probe_on(&self, address: &str, instance: &str, patience_ms: u32) -> Probe {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_probe"));
-        command.args(["keyring", instance, &patience_ms.to_string()]);
-        self.surround(&mut command);
-        command.env("DBUS_SESSION_BUS_ADDRESS", address);
-        Probe::start(command)
+    /// Returns a folder that goes with the bus.
+    pub fn home(&self) -> &Path {
+        self.home.path()
     }
 
     fn surround(&self, command: &mut Command) {
@@ -116,20 +118,22 @@ impl Drop for Bus {
     }
 }
 
-pub(crate) struct SecretService(Child);
+/// A gnome-keyring. Dropping it ends it and keeps what it stored.
+#[derive(Debug)]
+pub struct SecretService(Child);
 
 const LOGIN: &str = "/org/freedesktop/secrets/collection/login";
 
 impl SecretService {
     /// Starts one whose only collection is open.
-    pub(crate) fn unlocked(bus: &Bus) -> Self {
+    pub fn unlocked(bus: &Bus) -> Self {
         let service = Self::start(bus, &["--unlock"]);
         assert_eq!(Self::locked(bus), "(<false>,)\n");
         service
     }
 
     /// Starts one without any lasting collection.
-    pub(crate) fn empty(bus: &Bus) -> Self {
+    pub fn empty(bus: &Bus) -> Self {
         Self::start(bus, &[])
     }
 
@@ -173,7 +177,8 @@ impl SecretService {
         ])
     }
 
-    pub(crate) fn lock(&self, bus: &Bus) {
+    /// Locks its only collection.
+    pub fn lock(&self, bus: &Bus) {
         let lock = "org.freedesktop.Secret.Service.Lock";
         let root = "/org/freedesktop/secrets";
         let which = format!("['{LOGIN}']");
@@ -192,24 +197,25 @@ impl SecretService {
     }
 
     /// Ends it and starts another one that is open.
-    pub(crate) fn restarted(self, bus: &Bus) -> Self {
+    pub fn restarted(self, bus: &Bus) -> Self {
         drop(self);
         Self::unlocked(bus)
     }
 
     /// Ends it, removes everything it kept, and starts another one that is open.
-    pub(crate) fn emptied(self, bus: &Bus) -> Self {
+    pub fn emptied(self, bus: &Bus) -> Self {
         drop(self);
         fs::remove_dir_all(bus.keyrings()).unwrap();
         Self::unlocked(bus)
     }
 
     /// Stops it in the middle of whatever it does.
-    pub(crate) fn freeze(&self) {
+    pub fn freeze(&self) {
         self.signal("-STOP");
     }
 
-    pub(crate) fn thaw(&self) {
+    /// Lets it go on.
+    pub fn thaw(&self) {
         self.signal("-CONT");
     }
 
