@@ -425,4 +425,60 @@ mod tests {
         let refused = TcpNet.dial("localhost", &[address], STEP, 1024).await;
         assert_eq!(refused.err().unwrap(), NetError::TimedOut(STEP));
     }
+
+    /// Upgrades from a source address of its own; Linux has all of 127.0.0.0/8.
+    #[cfg(target_os = "linux")]
+    async fn stock_client_from(source: [u8; 4], to: SocketAddr) -> TcpStream {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from((source, 0))).unwrap();
+        let tcp = socket.connect(to).await.unwrap();
+        let url = format!("ws://{to}/remote-build/peer-link");
+        let upgraded = tokio_tungstenite::client_async(url, tcp).await.unwrap();
+        upgraded.0.into_inner()
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_flood_of_mute_strangers_neither_piles_up_nor_hurts_a_known_peer() {
+        let (mut listener, address) = listener().await;
+        let (accepted, mut connections) = tokio::sync::mpsc::unbounded_channel();
+        let accepting = async move {
+            loop {
+                accepted.send(listener.accept().await).unwrap();
+            }
+        };
+        let story = async {
+            let mut peer = stock_client_from([127, 0, 0, 1], address).await;
+            let mut known = connections.recv().await.unwrap();
+            known.reader.authenticated();
+            let (mut strangers, mut held) = (Vec::new(), Vec::new());
+            for n in 0..400u16 {
+                let source = [127, 0, 1, (n / 8) as u8];
+                strangers.push(stock_client_from(source, address).await);
+                held.push(connections.recv().await.unwrap());
+            }
+            // The known address gets in again although every open slot is taken.
+            let _again = stock_client_from([127, 0, 0, 1], address).await;
+            let mut again = connections.recv().await.unwrap();
+            for stranger in strangers.iter_mut().take(400 - 48) {
+                let mut end = Vec::new();
+                // Ended by the listener, whichever way the system says so.
+                let _ = stranger.read_to_end(&mut end).await;
+            }
+            let frame = [0x82, 0x81, 0, 0, 0, 0, b'x'];
+            peer.write_all(&frame).await.unwrap();
+            assert_eq!(binary(known.reader.next().await), b"x");
+            for stranger in strangers.iter_mut().skip(400 - 48) {
+                stranger.write_all(&frame).await.unwrap();
+            }
+            for connection in held.iter_mut().skip(400 - 48) {
+                assert_eq!(binary(connection.reader.next().await), b"x");
+            }
+            again.writer.send(b"y".to_vec()).await.unwrap();
+        };
+        tokio::select! {
+            () = accepting => {}
+            () = story => {}
+        }
+    }
 }
