@@ -36,9 +36,7 @@ struct ToNode<'a>(&'a Paths);
 
 impl Transport for ToNode<'_> {
     async fn connect(&self) -> io::Result<Box<dyn Stream>> {
-        let stream = kiln_platform::control::connect(&self.0.runtime).await;
-        stream
-            .map(|stream| Box::new(stream) as Box<dyn Stream>)
-            .map_err(io::Error::other)
+        let stream = kiln_platform::control::connect(&self.0.runtime).await?;
+        Ok(Box::new(stream))
     }
 }

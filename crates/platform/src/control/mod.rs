@@ -26,6 +26,18 @@ pub enum ControlError {
     Io(#[from] io::Error),
 }
 
+impl From<ControlError> for io::Error {
+    /// That nobody is home keeps its kind, [`io::ErrorKind::NotFound`]: faces tell people to start
+    /// a node then, and nothing else.
+    fn from(error: ControlError) -> Self {
+        match error {
+            ControlError::NobodyHome => io::Error::new(io::ErrorKind::NotFound, error),
+            ControlError::Io(error) => error,
+            ControlError::InUse | ControlError::NotPrivate(_) => io::Error::other(error),
+        }
+    }
+}
+
 /// Returns a short name for a folder: FNV-1a of its path, which every build computes alike.
 fn short_name(folder: &std::path::Path) -> String {
     let hash = folder

@@ -154,10 +154,9 @@ mod tests {
         connect(&runtime).await.unwrap();
         drop(alive);
         assert!(!runtime.join(NAME).exists());
-        assert!(matches!(
-            connect(&runtime).await,
-            Err(ControlError::NobodyHome)
-        ));
+        let nobody = connect(&runtime).await.err().unwrap();
+        assert!(matches!(nobody, ControlError::NobodyHome));
+        assert_eq!(std::io::Error::from(nobody).kind(), ErrorKind::NotFound);
     }
 
     #[tokio::test]

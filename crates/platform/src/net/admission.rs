@@ -60,6 +60,11 @@ impl Ticket {
         table.half_open.remove(&self.number);
         table.remember(self.source, Instant::now());
     }
+
+    /// Returns whether nobody authenticated on this connection so far.
+    pub(super) fn is_half_open(&self) -> bool {
+        self.admission.table().half_open.contains_key(&self.number)
+    }
 }
 
 impl Drop for Ticket {

@@ -26,8 +26,10 @@ const HIGH_WATER: usize = 256 * 1024;
 /// Slices given to the system in one write.
 const SLICES: usize = 32;
 
-/// Longest wait for the other side's half of a close.
+/// Longest wait for the other side's half of a close; a stranger gets less, as it holds a place
+/// among the half-open connections.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
+const CLOSE_WAIT_HALF_OPEN: Duration = Duration::from_millis(500);
 
 const OVERSIZE: u16 = 1009;
 const PROTOCOL_ERROR: u16 = 1002;
@@ -186,7 +188,13 @@ impl Writer for WireWriter {
             }
             Ok::<(), NetError>(())
         };
-        let _ = tokio::time::timeout(CLOSE_WAIT, goodbye).await;
+        let half_open = wire.ticket.as_ref().is_some_and(Ticket::is_half_open);
+        let patience = if half_open {
+            CLOSE_WAIT_HALF_OPEN
+        } else {
+            CLOSE_WAIT
+        };
+        let _ = tokio::time::timeout(patience, goodbye).await;
         wire.closed.store(true, Ordering::Relaxed);
         let _ = socket2::SockRef::from(&*wire.tcp).shutdown(std::net::Shutdown::Both);
     }
