@@ -49,6 +49,7 @@ struct State {
     latency: Duration,
     next_port: u16,
     tamper: Option<Tamper>,
+    text_from: Option<IpAddr>,
     dials: Vec<SocketAddr>,
 }
 
@@ -100,6 +101,11 @@ impl SimNet {
     /// Passes every message through `tamper` from now on.
     pub fn tamper(&self, tamper: impl FnMut(IpAddr, IpAddr, &mut Vec<u8>) + Send + 'static) {
         self.lock().tamper = Some(Box::new(tamper));
+    }
+
+    /// Makes the next message from this host arrive as a text message.
+    pub fn garble_into_text(&self, from: IpAddr) {
+        self.lock().text_from = Some(from);
     }
 
     /// Returns every address that was tried so far, in order.
@@ -365,7 +371,11 @@ impl Writer for SimWriter {
             if let Some(tamper) = &mut self.net.lock().tamper {
                 tamper(self.from, self.to, &mut message);
             }
-            let parcel = (self.due(), Incoming::Binary(message));
+            let incoming = match self.net.lock().text_from.take_if(|from| *from == self.from) {
+                Some(_) => Incoming::Text,
+                None => Incoming::Binary(message),
+            };
+            let parcel = (self.due(), incoming);
             let mut dead = self.dead.subscribe();
             tokio::select! {
                 sent = self.outbox.send(parcel) => sent.map_err(|_| reset())?,

@@ -99,6 +99,22 @@ impl Stranger {
         (Self::over(connection, noise), intent, hello)
     }
 
+    /// Answers msg1 with this key and returns what the initiator does then: it sends msg3
+    /// ([`Heard::Bytes`]) or closes.
+    pub async fn shows_key(mut connection: Connection, secret: &[u8; 32]) -> Heard {
+        connection.reader.limit(LIMIT);
+        let mut noise = state(secret, |b| b.build_responder());
+        let msg1 = binary(&mut connection).await;
+        read(&mut noise, &msg1);
+        let msg2 = write(&mut noise, b"");
+        connection.writer.send(msg2).await.expect("msg2 leaves");
+        match connection.reader.next().await {
+            Ok(Incoming::Binary(msg3)) => Heard::Bytes(msg3),
+            Ok(Incoming::Closed(code)) => Heard::Closed(code),
+            other => panic!("the connection did something odd: {other:?}"),
+        }
+    }
+
     fn over(connection: Connection, noise: HandshakeState) -> Self {
         let noise = noise.into_transport_mode().expect("the handshake is done");
         Self {

@@ -10,6 +10,7 @@
 mod dials;
 mod downloads;
 mod knocks;
+mod offloader;
 mod output;
 mod sessions;
 mod uploads;
