@@ -93,10 +93,6 @@ fn adjust(settings: &mut Settings, wanted: &ServeArgs) {
 }
 
 /// Reads the environment, once.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the composition root reads the environment"
-)]
 fn site(paths: &Paths) -> Result<Site, String> {
     let environments = std::env::var_os("KILN_ENVIRONMENTS").map(PathBuf::from);
     let scratch = paths.cache.join("scratch");
