@@ -8,7 +8,7 @@
 //! and never changed.
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kiln_esphome::version_output::{names_version, version_of};
@@ -17,6 +17,7 @@ use kiln_model::{EnvironmentInfo, EnvironmentState, EsphomeVersion, Settings};
 use kiln_ports::{Clock, Processes};
 use serde::{Deserialize, Serialize};
 use tokio::fs;
+use tokio::sync::watch;
 
 use crate::interpreter::{self, Interpreter, NoInterpreter};
 use crate::programs::{Programs, RunError};
@@ -38,7 +39,7 @@ const FETCHED_PYTHON: &str = "3.13";
 /// All environments of one Kiln.
 pub struct Environments {
     programs: Programs,
-    state: Mutex<State>,
+    state: watch::Sender<State>,
     /// One per version, so that it is installed once.
     turns: Mutex<BTreeMap<EsphomeVersion, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -48,6 +49,20 @@ struct State {
     known: BTreeMap<EsphomeVersion, Known>,
     own: Own,
     python: Option<PathBuf>,
+}
+
+/// Tells that the list may have changed: an installation reached its next step or ended, or a
+/// check found something out.
+pub struct Changes(watch::Receiver<State>);
+
+impl Changes {
+    /// Waits for the next change; several at once count as one. Cancel safe. Never returns when
+    /// the environments are gone.
+    pub async fn next(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// Which environment the owner's own builds use.
@@ -126,7 +141,7 @@ impl Environments {
                 surroundings,
                 folder,
             },
-            state: Mutex::default(),
+            state: watch::Sender::default(),
             turns: Mutex::default(),
         }
     }
@@ -134,11 +149,8 @@ impl Environments {
     /// Follows the settings `python` and `esphome_version`. The latter may also be the path of an
     /// installed `esphome` program.
     pub fn follow(&self, settings: &Settings) {
-        let mut state = self.state();
-        state.python = Some(settings.python.trim())
-            .filter(|s| !s.is_empty())
-            .map(PathBuf::from);
-        state.own = match settings.esphome_version.trim() {
+        let python = Some(settings.python.trim()).filter(|python| !python.is_empty());
+        let own = match settings.esphome_version.trim() {
             "" => Own::Newest,
             text => match EsphomeVersion::parse(text) {
                 Some(version) => Own::Version(version),
@@ -146,6 +158,10 @@ impl Environments {
                 None => Own::Nothing,
             },
         };
+        self.state.send_modify(|state| {
+            state.python = python.map(PathBuf::from);
+            state.own = own;
+        });
     }
 
     /// Reads the folder, without starting anything.
@@ -160,13 +176,20 @@ impl Environments {
                 ),
             };
             let launcher = Launcher::module(&python_in(&folder));
-            self.state().known.entry(version).or_insert(Known {
+            let found = Known {
                 launcher,
                 place: folder,
                 state,
                 size_bytes,
                 origin: Origin::Ours,
                 verified: false,
+            };
+            self.state.send_if_modified(|state| {
+                let new = !state.known.contains_key(&version);
+                if new {
+                    state.known.insert(version, found);
+                }
+                new
             });
         }
         self.list()
@@ -193,6 +216,11 @@ impl Environments {
             }
         }
         self.list()
+    }
+
+    /// Returns what tells that [`Environments::list`] may have changed.
+    pub fn changes(&self) -> Changes {
+        Changes(self.state.subscribe())
     }
 
     /// Returns what is known, in order of version, without looking again.
@@ -395,23 +423,21 @@ impl Environments {
             }
         };
         let Some(version) = version else { return };
-        let mut state = self.state();
-        let chosen = state.own == Own::Program(place.clone());
-        let ours = state
-            .known
-            .get(&version)
-            .is_some_and(|k| k.state == EnvironmentState::Ready);
-        if chosen || !ours {
-            let known = Known {
-                launcher,
-                place,
-                state: EnvironmentState::Ready,
-                size_bytes: None,
-                origin: Origin::Adopted,
-                verified: true,
-            };
-            state.known.insert(version, known);
-        }
+        self.state.send_modify(|state| {
+            let chosen = state.own == Own::Program(place.clone());
+            let known = state.known.get(&version);
+            if chosen || known.is_none_or(|known| known.state != EnvironmentState::Ready) {
+                let adopted = Known {
+                    launcher,
+                    place,
+                    state: EnvironmentState::Ready,
+                    size_bytes: None,
+                    origin: Origin::Adopted,
+                    verified: true,
+                };
+                state.known.insert(version, adopted);
+            }
+        });
     }
 
     /// Deletes what is not needed, unless somebody uses it or has used it in this process. The
@@ -435,7 +461,9 @@ impl Environments {
             if older || (interrupted && wanted.as_ref() != Some(&version)) {
                 tracing::info!(%version, interrupted, "deleting an environment");
                 self.delete(&version).await;
-                self.state().known.remove(&version);
+                self.state.send_modify(|state| {
+                    state.known.remove(&version);
+                });
             }
         }
     }
@@ -448,16 +476,17 @@ impl Environments {
 
     /// Remembers the outcome of a health check.
     fn judge(&self, version: &EsphomeVersion, answer: Result<(), String>) -> bool {
-        let mut state = self.state();
-        let Some(known) = state.known.get_mut(version) else {
-            return false;
-        };
-        known.verified = answer.is_ok();
-        known.state = match answer {
-            Ok(()) => EnvironmentState::Ready,
-            Err(problem) => EnvironmentState::Broken(problem),
-        };
-        known.verified
+        let works = answer.is_ok();
+        self.state.send_modify(|state| {
+            if let Some(known) = state.known.get_mut(version) {
+                known.verified = works;
+                known.state = match answer {
+                    Ok(()) => EnvironmentState::Ready,
+                    Err(problem) => EnvironmentState::Broken(problem),
+                };
+            }
+        });
+        works
     }
 
     fn note_installing(&self, version: &EsphomeVersion, step: &str) {
@@ -470,7 +499,9 @@ impl Environments {
             origin: Origin::Ours,
             verified: false,
         };
-        self.state().known.insert(version.clone(), known);
+        self.state.send_modify(|state| {
+            state.known.insert(version.clone(), known);
+        });
     }
 
     /// Our environments.
@@ -539,8 +570,8 @@ impl Environments {
         self.programs.folder.join(format!("esphome-{version}"))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> watch::Ref<'_, State> {
+        self.state.borrow()
     }
 }
 
@@ -581,25 +612,24 @@ struct Unfinished<'a> {
 
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
-        let mut state = self.environments.state();
-        match self.outcome.take() {
-            Some(Ok(size)) => {
-                if let Some(known) = state.known.get_mut(self.version) {
+        let outcome = self.outcome.take();
+        self.environments.state.send_modify(|state| {
+            let Some(known) = state.known.get_mut(self.version) else {
+                return;
+            };
+            match outcome {
+                Some(Ok(size)) => {
                     known.state = EnvironmentState::Ready;
                     known.size_bytes = Some(size);
                     known.verified = true;
                 }
-            }
-            // Shown until the next start, so that the owner sees why.
-            Some(Err(reason)) => {
-                if let Some(known) = state.known.get_mut(self.version) {
-                    known.state = EnvironmentState::Broken(reason);
+                // Shown until the next start, so that the owner sees why.
+                Some(Err(reason)) => known.state = EnvironmentState::Broken(reason),
+                None => {
+                    state.known.remove(self.version);
                 }
             }
-            None => {
-                state.known.remove(self.version);
-            }
-        }
+        });
     }
 }
 
@@ -1146,6 +1176,29 @@ mod tests {
             "{error}"
         );
         assert_eq!(machine.processes.killed(), 1);
+    }
+
+    #[tokio::test]
+    async fn the_steps_of_an_installation_are_told() {
+        let (_world, machine) = Machine::with_python();
+        let mut changes = machine.environments.changes();
+        let mut steps = Vec::new();
+        let installing = machine.ensure("2026.10.0");
+        tokio::pin!(installing);
+        loop {
+            tokio::select! {
+                biased;
+                () = changes.next() => steps.extend(machine.states().into_iter().map(|s| s.1)),
+                done = &mut installing => break done.unwrap(),
+            }
+        }
+        let first = EnvironmentState::Installing("looking for Python".to_owned());
+        assert_eq!(steps.first(), Some(&first));
+        assert!(steps.contains(&EnvironmentState::Installing(
+            "checking that it works".into()
+        )));
+        changes.next().await;
+        assert_eq!(machine.states(), [ready("2026.10.0")]);
     }
 
     #[tokio::test]

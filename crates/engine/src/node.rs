@@ -348,10 +348,18 @@ impl Node {
     fn tidy_environments(&mut self) {
         let context = Arc::clone(&self.context);
         self.own_tasks.spawn(async move {
-            let found = context.environments.tidy().await;
-            context
-                .tell(Event::Work(work::Event::EnvironmentsChanged(found)))
-                .await;
+            context.environments.tidy().await;
+        });
+        let context = Arc::clone(&self.context);
+        let mut changes = self.context.environments.changes();
+        self.own_tasks.spawn(async move {
+            loop {
+                changes.next().await;
+                let found = context.environments.list();
+                context
+                    .tell(Event::Work(work::Event::EnvironmentsChanged(found)))
+                    .await;
+            }
         });
     }
 
