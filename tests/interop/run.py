@@ -43,7 +43,7 @@ async def one(name, function, shared):
 
 def main():
     words = [w for w in sys.argv[1:] if not w.startswith("-")]
-    chosen = [(n, f) for n, f in scenarios() if not words or any(w in n for w in words)]
+    chosen = [(n, f) for n, f in scenarios() if not words or any(n.startswith(w + ".") or w in n.split(".", 1)[1] for w in words)]
     if "--list" in sys.argv:
         for name, function in chosen:
             print(f"{name:60} {inspect.getdoc(function) or ''}")

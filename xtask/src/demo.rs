@@ -12,6 +12,8 @@ use crate::{packages, python};
 
 /// ESPHome version of the demo; the one the rig's dashboards use.
 const ESPHOME: &str = "2026.10.0";
+/// Name of the demo's dashboard in the rig.
+const PEER: &str = "demo";
 /// Longest wait for anything that is not a compile.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -90,7 +92,8 @@ fn two_kilns_story(stage: &mut Stage, times: &mut Times) -> Outcome {
         &["compile", "demo-device", "--local", "--wait"],
     )?;
     times.lap("first compile, local");
-    stage.start_device()?;
+    let data = stage.config().join(".esphome");
+    stage.start_device(&data)?;
     times.lap("start the device");
 
     say("pairing: both screens show the same fingerprints");
@@ -135,10 +138,57 @@ fn two_kilns_story(stage: &mut Stage, times: &mut Times) -> Outcome {
     Ok(())
 }
 
-/// A real dashboard as the offloader; it builds on Kiln.
+/// A real dashboard as the offloader: it builds on Kiln and flashes the device itself.
 fn dashboard_story(stage: &mut Stage, times: &mut Times) -> Outcome {
-    let _ = (&stage.folder, &times.begun);
-    Err("not yet".to_owned())
+    say("starting a real Device Builder dashboard, and a Kiln that compiles for it");
+    let options = ["--listen-host", "127.0.0.1", "--listen-port", "0"];
+    let link = stage.serve("receiver", &options)?;
+    let dashboard = stage.start_dashboard()?;
+    times.lap("start dashboard and Kiln");
+
+    say(&format!("making the ESPHome {ESPHOME} environment"));
+    stage.kiln("receiver", &["env", "install", ESPHOME])?;
+    times.lap("ESPHome environment");
+
+    say("pairing: both screens show the same fingerprints");
+    println!("-- receiver");
+    stage.kiln("receiver", &["identity"])?;
+    println!("-- dashboard");
+    stage.dash(&["identity"])?;
+    stage.kiln("receiver", &["window", "open"])?;
+    let (host, port) = link.rsplit_once(':').ok_or("kiln told no address")?;
+    stage.dash(&["pair", host, port, "--label", "Dashboard"])?;
+    stage.kiln("receiver", &["requests"])?;
+    let asks = stage.json("receiver", &["requests"])?;
+    let id = asks[0]["dashboard_id"]
+        .as_str()
+        .ok_or("nobody asks")?
+        .to_owned();
+    stage.kiln("receiver", &["approve", &id])?;
+    stage.dash(&["wait-link"])?;
+    times.lap("pair and connect");
+
+    say("the dashboard builds the device's first firmware on Kiln (it waits 20 s after its start)");
+    stage.write_device(1)?;
+    stage.dash(&["put", &stage.device_file()])?;
+    stage.dash(&["submit", "demo-device.yaml"])?;
+    times.lap("first compile, on Kiln");
+    stage.start_device(&dashboard.join(".esphome"))?;
+    times.lap("start the device");
+
+    say("changing the device's configuration; the dashboard installs it");
+    stage.write_device(2)?;
+    stage.dash(&["put", &stage.device_file()])?;
+    let install = r#"{"configuration": "demo-device.yaml", "port": "127.0.0.1"}"#;
+    let job = stage.dash_json(&["raw", "firmware/install", install])?;
+    let job = job["job_id"]
+        .as_str()
+        .ok_or("the dashboard made no job")?
+        .to_owned();
+    stage.dash(&["follow", &job])?;
+    stage.device_reports(2)?;
+    times.lap("install: bundle, compile on Kiln, artifacts, flash; device reports the new build");
+    stage.kiln("receiver", &["jobs"])
 }
 
 /// Everything the demo starts, in one folder; all of it ends when this is dropped.
@@ -149,6 +199,8 @@ struct Stage {
     api_port: u16,
     ota_port: u16,
     children: Vec<(String, Child)>,
+    /// A dashboard of the rig was started.
+    rig: bool,
     stop: bool,
 }
 
@@ -167,6 +219,7 @@ impl Stage {
             api_port: free_port()?,
             ota_port: free_port()?,
             children: Vec::new(),
+            rig: false,
             stop: true,
         })
     }
@@ -233,11 +286,44 @@ impl Stage {
         serde_json::from_str(&text).map_err(|e| format!("kiln printed no JSON: {e}: {text}"))
     }
 
+    fn device_file(&self) -> String {
+        let file = self.config().join("demo-device.yaml");
+        file.display().to_string()
+    }
+
+    /// Starts a real dashboard and returns its configuration folder.
+    fn start_dashboard(&mut self) -> Outcome<PathBuf> {
+        self.rig = true;
+        let started = output(self.rig("peer").args(["start", PEER, "--fresh"]))?;
+        let started: Value =
+            serde_json::from_str(&started).map_err(|e| format!("the rig said no JSON: {e}"))?;
+        let config = started["config"].as_str().ok_or("the rig told no folder")?;
+        println!("dashboard: {}", started["url"]);
+        Ok(PathBuf::from(config))
+    }
+
+    /// Runs a command of the dashboard, shown.
+    fn dash(&self, arguments: &[&str]) -> Outcome {
+        println!("dashboard$ {}", arguments.join(" "));
+        run(self.rig("dash.py").args(["--peer", PEER]).args(arguments))
+    }
+
+    fn dash_json(&self, arguments: &[&str]) -> Outcome<Value> {
+        let text = output(self.rig("dash.py").args(["--peer", PEER]).args(arguments))?;
+        serde_json::from_str(&text).map_err(|e| format!("the dashboard said no JSON: {e}"))
+    }
+
+    fn rig(&self, script: &str) -> Command {
+        let mut command = Command::new(python::rig_home().join("venv/bin/python"));
+        command
+            .arg(root().join("tests/rig").join(script))
+            .env("RIG_HOME", python::rig_home());
+        command
+    }
+
     /// Starts the program that was built: a device with native API and OTA.
-    fn start_device(&mut self) -> Outcome {
-        let built = self
-            .config()
-            .join(".esphome/build/demo-device/.pioenvs/demo-device/program");
+    fn start_device(&mut self, data: &Path) -> Outcome {
+        let built = data.join("build/demo-device/.pioenvs/demo-device/program");
         let folder = self.folder.join("device");
         let program = folder.join("demo-device");
         fs::copy(&built, &program).map_err(|e| format!("{}: {e}", built.display()))?;
@@ -297,6 +383,12 @@ impl Stage {
         for (name, child) in &self.children {
             println!("kill {}    # {name}", child.id());
         }
+        if self.rig {
+            println!(
+                "RIG_HOME={} tests/rig/peer stop {PEER}",
+                python::rig_home().display()
+            );
+        }
     }
 }
 
@@ -304,6 +396,10 @@ impl Drop for Stage {
     fn drop(&mut self) {
         if !self.stop {
             return;
+        }
+        if self.rig {
+            // Nothing depends on it any more; what it says is shown.
+            let _ = self.rig("peer").args(["stop", PEER]).status();
         }
         for (_, child) in self.children.iter_mut().rev() {
             // Politely first: a node tells its peers.

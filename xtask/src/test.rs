@@ -1,8 +1,7 @@
 //! `cargo xtask test`: everything that checks Kiln on this machine, real parts included.
-use std::process::Command;
 use std::time::Instant;
 
-use crate::run::{Outcome, cargo, command, root, run, say};
+use crate::run::{Outcome, cargo, command, root, run, say, target};
 use crate::{packages, python};
 
 /// One step of the run.
@@ -12,11 +11,46 @@ struct Step {
     run: fn() -> Outcome,
 }
 
-const STEPS: &[Step] = &[Step {
-    name: "unit",
-    what: "every crate, vectors, simulated worlds, properties, architecture, conformance",
-    run: || run(&mut cargo(&["test", "--locked", "--workspace"])),
-}];
+const STEPS: &[Step] = &[
+    Step {
+        name: "unit",
+        what: "every crate, vectors, simulated worlds, properties, real keyring, structure",
+        run: || run(&mut cargo(&["test", "--locked", "--workspace"])),
+    },
+    Step {
+        name: "receiving",
+        what: "real dashboards send work to Kiln",
+        run: || interop("receiving"),
+    },
+    Step {
+        name: "sending",
+        what: "Kiln sends work to real dashboards and to another Kiln",
+        run: || interop("sending"),
+    },
+    Step {
+        name: "faults",
+        what: "bad input and a bad world end in clear messages",
+        run: || interop("faults"),
+    },
+    Step {
+        name: "discovery",
+        what: "Kilns and real dashboards find each other over mDNS",
+        run: || interop("discovery"),
+    },
+];
+
+/// Runs the scenarios of one module in a network of their own.
+fn interop(module: &str) -> Outcome {
+    python::dashboards()?;
+    run(&mut cargo(&["build", "--locked", "--package", "kiln"]))?;
+    run(command(root().join("tests/rig/net"), &["run"])
+        .arg(python::rig_home().join("venv/bin/python"))
+        .arg(root().join("tests/interop/run.py"))
+        .arg(module)
+        .env("RIG_HOME", python::rig_home())
+        .env("KILN_PROGRAM", target().join("debug/kiln"))
+        .env("KILN_TEST_DIR", target().join("interop")))
+}
 
 /// Runs all steps, or the named ones, and prints one summary.
 pub fn test(arguments: &[String]) -> Outcome {
