@@ -5,6 +5,8 @@
 
 pub mod clock;
 pub mod control;
+#[doc(hidden)]
+pub mod decoders;
 pub mod discovery;
 pub mod files;
 pub mod import;

@@ -8,6 +8,7 @@
 //! ever offered or accepted, no subprotocol, no redirect, and nothing is sent in fragments.
 
 mod admission;
+pub(crate) mod decoders;
 mod frame;
 mod listener;
 mod upgrade;

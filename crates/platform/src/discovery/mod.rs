@@ -3,6 +3,7 @@
 //! The responder is `mdns-sd`, on a thread of its own, which also follows interfaces as they come
 //! and go. Everything that came over the network is cleaned in `records` before it leaves here.
 
+pub(crate) mod decoders;
 mod interfaces;
 mod records;
 

@@ -89,13 +89,16 @@ fn ask(host: &str, port: u16, key: &str) -> String {
 /// Decides on a request head; the value of `Sec-WebSocket-Accept` if it is upgraded. Query,
 /// cookies, authorisation, subprotocols and extensions are ignored. `Origin` means a web page:
 /// browsers always send one, peers never do (trust.md §1.4).
-fn judge(head: &[u8]) -> Result<String, Refusal> {
+pub(super) fn judge(head: &[u8]) -> Result<String, Refusal> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
     match request.parse(head) {
-        Ok(httparse::Status::Complete(_)) => {}
+        // A head that ends before our blank line would hide what comes after.
+        Ok(httparse::Status::Complete(end)) if end == head.len() => {}
         Err(httparse::Error::TooManyHeaders) => return Err(Refusal::HeadTooLarge),
-        Ok(httparse::Status::Partial) | Err(_) => return Err(Refusal::BadRequest),
+        Ok(httparse::Status::Complete(_) | httparse::Status::Partial) | Err(_) => {
+            return Err(Refusal::BadRequest);
+        }
     }
     let target = request.path.unwrap_or_default();
     if target.split('?').next() != Some(PATH) {
@@ -120,10 +123,10 @@ fn judge(head: &[u8]) -> Result<String, Refusal> {
     Ok(derive_accept_key(key.as_bytes()))
 }
 
-fn check_answer(head: &[u8], key: &str) -> Result<(), String> {
+pub(super) fn check_answer(head: &[u8], key: &str) -> Result<(), String> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut answer = httparse::Response::new(&mut headers);
-    let complete = answer.parse(head).is_ok_and(|status| status.is_complete());
+    let complete = answer.parse(head) == Ok(httparse::Status::Complete(head.len()));
     let Some(code) = answer.code.filter(|_| complete) else {
         return Err("the answer to the upgrade is not HTTP; this is not a peer".to_owned());
     };
@@ -232,6 +235,10 @@ mod tests {
             (with("==", ""), Refusal::BadRequest),
             (with("HTTP/1.1", "HTTP/1.0"), Refusal::BadRequest),
             (with("HTTP/1.1", "HTTP/9"), Refusal::BadRequest),
+            (
+                with("\r\n\r\n", "\n\nOrigin: a\r\n\r\n"),
+                Refusal::BadRequest,
+            ),
             (
                 with("\r\n\r\n", &("\r\nA: b".repeat(100) + "\r\n\r\n")),
                 Refusal::HeadTooLarge,

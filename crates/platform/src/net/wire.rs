@@ -57,13 +57,7 @@ pub(super) fn connection(
         limit: AtomicUsize::new(limit),
         closed: AtomicBool::new(false),
         pong: Mutex::new(None),
-        source: tokio::sync::Mutex::new(Source {
-            ahead: early,
-            message: Vec::new(),
-            open: None,
-            frame: None,
-            end: None,
-        }),
+        source: tokio::sync::Mutex::new(Source::new(early)),
         sink: tokio::sync::Mutex::new(Sink {
             queue: VecDeque::new(),
             queued: 0,
@@ -77,6 +71,28 @@ pub(super) fn connection(
         writer: Box::new(WireWriter(wire)),
         peer,
     })
+}
+
+/// Returns the binary messages of a stream, for [`super::decoders`].
+pub(super) fn messages<'a>(
+    role: Role,
+    limit: usize,
+    pieces: impl Iterator<Item = &'a [u8]>,
+) -> Vec<Vec<u8>> {
+    let (mut source, limit) = (Source::new(BytesMut::new()), AtomicUsize::new(limit));
+    let mut messages = Vec::new();
+    for piece in pieces {
+        source.ahead.extend_from_slice(piece);
+        loop {
+            match source.parse(role, &limit) {
+                Ok(Found::Message(Incoming::Binary(message))) => messages.push(message),
+                Ok(Found::Message(Incoming::Text | Incoming::Closed(_)) | Found::Ping(_)) => {}
+                Ok(Found::Nothing) => break,
+                Ok(Found::Close(_)) | Err(_) => return messages,
+            }
+        }
+    }
+    messages
 }
 
 struct Wire {
@@ -267,6 +283,16 @@ impl From<Violation> for Broken {
 }
 
 impl Source {
+    fn new(ahead: BytesMut) -> Self {
+        Self {
+            ahead,
+            message: Vec::new(),
+            open: None,
+            frame: None,
+            end: None,
+        }
+    }
+
     async fn next(&mut self, wire: &Wire) -> Result<Incoming, NetError> {
         loop {
             if let Some(code) = self.end {
