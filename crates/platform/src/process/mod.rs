@@ -86,5 +86,6 @@ fn exit(status: std::io::Result<ExitStatus>) -> Exit {
 }
 
 #[cfg(test)]
-#[cfg(unix)]
+#[cfg_attr(unix, path = "unix_tests.rs")]
+#[cfg_attr(windows, path = "windows_tests.rs")]
 mod tests;
