@@ -1,6 +1,7 @@
 //! Developer verbs of Kiln: `cargo xtask demo | test | check | bench`.
 //!
 //! Every verb does its own set-up, says what it is about to install, and ends with a summary.
+mod bench;
 mod check;
 mod demo;
 mod packages;
@@ -21,8 +22,9 @@ Developer verbs of Kiln.
       With names, only those steps (`cargo xtask test --list` shows them).
   cargo xtask check
       Formatting, lints and documentation.
-  cargo xtask bench [--quick]
-      Measures Kiln against a real Device Builder dashboard.
+  cargo xtask bench [--quick] [--write]
+      Measures Kiln beside a real Device Builder dashboard. --write puts the table
+      into docs/BENCHMARKS.md.
 ";
 
 fn main() -> ExitCode {
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         "demo" => demo::demo(rest),
         "test" => test::test(rest),
         "check" => check::check(),
+        "bench" => bench::bench(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())

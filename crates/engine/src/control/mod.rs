@@ -89,15 +89,19 @@ impl ControlServer {
     }
 
     /// Shows the read model to whoever follows it, if it differs from the last one.
-    pub(crate) fn show(&self, view: View) {
+    pub(crate) fn show(&self, mut view: View) {
         self.desk.view.send_if_modified(|shown| {
-            let same = shown
-                .as_deref()
-                .is_some_and(|old| same_but_time(old, &view));
-            if !same {
-                *shown = Some(Arc::new(view));
+            let at = view.at;
+            if let Some(old) = shown.as_deref() {
+                // A view is made for each change; its time alone is none.
+                view.at = old.at;
+                if *old == view {
+                    return false;
+                }
             }
-            !same
+            view.at = at;
+            *shown = Some(Arc::new(view));
+            true
         });
     }
 
@@ -133,11 +137,4 @@ async fn accept(mut control: Box<dyn Control>, desk: Arc<Desk>) {
         while clients.try_join_next().is_some() {}
         clients.spawn(client::serve(stream, ClientId(number), Arc::clone(&desk)));
     }
-}
-
-/// A view is made for each change; its time alone is none.
-fn same_but_time(old: &View, new: &View) -> bool {
-    let mut old = old.clone();
-    old.at = new.at;
-    old == *new
 }
