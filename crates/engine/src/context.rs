@@ -70,10 +70,12 @@ impl Context {
     }
 
     /// Returns how a version is started, `None` being the one for own builds; or what is missing.
-    pub(crate) fn launcher(
+    /// Right after the start it waits until it is known what is installed.
+    pub(crate) async fn launcher(
         &self,
         version: Option<&EsphomeVersion>,
     ) -> Result<(EsphomeVersion, Launcher), String> {
+        self.environments.looked().await;
         self.environments
             .launcher(version)
             .ok_or_else(|| match version {
@@ -83,13 +85,13 @@ impl Context {
     }
 
     /// Returns the command for an invocation: program, environment and priority.
-    pub(crate) fn command(
+    pub(crate) async fn command(
         &self,
         version: Option<&EsphomeVersion>,
         invocation: &Invocation<'_>,
         purpose: Purpose<'_>,
     ) -> Result<Command, String> {
-        let (_, launcher) = self.launcher(version)?;
+        let (_, launcher) = self.launcher(version).await?;
         Ok(Command {
             arguments: launcher.arguments(invocation),
             program: launcher.program,

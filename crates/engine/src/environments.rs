@@ -42,6 +42,18 @@ pub struct Environments {
     state: watch::Sender<State>,
     /// One per version, so that it is installed once.
     turns: Mutex<BTreeMap<EsphomeVersion, Arc<tokio::sync::Mutex<()>>>>,
+    look: watch::Sender<Look>,
+}
+
+/// Whether it is known what the owner has installed. Finding out takes a second after the start,
+/// and a job must not fail for having been faster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Look {
+    /// Nobody announced a look, or it is done.
+    #[default]
+    Over,
+    /// It is announced or going on.
+    Ahead,
 }
 
 #[derive(Default)]
@@ -127,7 +139,8 @@ pub enum ProvisionError {
 
 impl Environments {
     /// Makes the collection; nothing is read yet. `surroundings` are the variables Kiln was started
-    /// with; `KILN_PYTHON` among them names an interpreter.
+    /// with; `KILN_PYTHON` among them names an interpreter, and `KILN_ESPHOME` the installed program
+    /// for own builds.
     pub fn new(
         folder: PathBuf,
         processes: Arc<dyn Processes>,
@@ -143,15 +156,32 @@ impl Environments {
             },
             state: watch::Sender::default(),
             turns: Mutex::default(),
+            look: watch::Sender::default(),
         }
     }
 
+    /// Announces that [`Environments::tidy`] follows: until it looked, [`Environments::looked`]
+    /// waits.
+    pub fn expect_look(&self) {
+        self.look.send_replace(Look::Ahead);
+    }
+
+    /// Waits until an announced look for what the owner has installed is over.
+    pub async fn looked(&self) {
+        let mut look = self.look.subscribe();
+        // The sender is ours, so this ends with `Over` only.
+        let _ = look.wait_for(|look| *look == Look::Over).await;
+    }
+
     /// Follows the settings `python` and `esphome_version`. The latter may also be the path of an
-    /// installed `esphome` program.
+    /// installed `esphome` program; `KILN_ESPHOME` names one where it is empty.
     pub fn follow(&self, settings: &Settings) {
         let python = Some(settings.python.trim()).filter(|python| !python.is_empty());
         let own = match settings.esphome_version.trim() {
-            "" => Own::Newest,
+            "" => match self.programs.surroundings.get("KILN_ESPHOME") {
+                Some(program) if Path::new(program).is_absolute() => Own::Program(program.into()),
+                Some(_) | None => Own::Newest,
+            },
             text => match EsphomeVersion::parse(text) {
                 Some(version) => Own::Version(version),
                 None if Path::new(text).is_absolute() => Own::Program(text.into()),
@@ -202,6 +232,7 @@ impl Environments {
     pub async fn tidy(&self) -> Vec<EnvironmentInfo> {
         self.scan().await;
         self.adopt().await;
+        self.look.send_replace(Look::Over);
         self.sweep().await;
         for (version, _) in self.ours() {
             let turn = self.turn(&version);
@@ -1273,6 +1304,19 @@ mod tests {
         );
         machine.environments.tidy().await;
         assert!(program.exists());
+    }
+
+    #[tokio::test]
+    async fn a_job_that_is_faster_than_the_look_after_the_start_waits_for_it() {
+        let world = World::default();
+        let machine = Machine::new(&world, &["python3.13", "esphome"]);
+        machine.environments.expect_look();
+        let job = async {
+            machine.environments.looked().await;
+            machine.environments.launcher(None)
+        };
+        let (found, _) = tokio::join!(job, machine.environments.tidy());
+        assert!(found.is_some());
     }
 
     #[test]

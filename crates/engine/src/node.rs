@@ -271,6 +271,7 @@ impl Node {
             self.happened(Event::Peering(armed)).await;
         }
         self.become_identity(identity);
+        self.context.environments.expect_look();
         self.perform_all().await;
         self.scan_devices();
         self.tidy_environments();

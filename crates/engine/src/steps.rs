@@ -63,6 +63,7 @@ async fn make_bundle(
     };
     let command = context
         .command(None, &invocation, Purpose::Own)
+        .await
         .map_err(failed)?;
     match tool::run(context, job, command, Some(BUNDLE_LIMIT), stop).await {
         ProcessOutcome::Succeeded => {}
@@ -101,7 +102,7 @@ pub(crate) struct Build {
 
 /// Compiles, cleans or resets on this machine.
 pub(crate) async fn build(context: Arc<Context>, build: Build, mut stop: Stop) {
-    let outcome = match build_command(&context, &build) {
+    let outcome = match build_command(&context, &build).await {
         Ok(Some(command)) => tool::run(&context, &build.job, command, None, &mut stop).await,
         Ok(None) => reset_received(&context, &build.tree).await,
         Err(message) => ProcessOutcome::Failed {
@@ -115,7 +116,7 @@ pub(crate) async fn build(context: Arc<Context>, build: Build, mut stop: Stop) {
 }
 
 /// Returns the command, or `None` where no program is needed.
-fn build_command(context: &Context, build: &Build) -> Result<Option<Command>, String> {
+async fn build_command(context: &Context, build: &Build) -> Result<Option<Command>, String> {
     let (yaml, data) = match &build.tree {
         BuildTree::Own(name) => (context.esphome_dir().join(name.as_str()), None),
         BuildTree::OwnAll => (context.esphome_dir(), None),
@@ -129,7 +130,7 @@ fn build_command(context: &Context, build: &Build) -> Result<Option<Command>, St
         BuildTree::ReceivedAll(_) => return Ok(None),
     };
     let yaml = path_text(&yaml);
-    let (version, _) = context.launcher(build.version.as_ref())?;
+    let (version, _) = context.launcher(build.version.as_ref()).await?;
     let invocation = match build.kind {
         JobKind::Compile => Invocation::Compile {
             yaml: &yaml,
@@ -146,6 +147,7 @@ fn build_command(context: &Context, build: &Build) -> Result<Option<Command>, St
     };
     context
         .command(build.version.as_ref(), &invocation, purpose)
+        .await
         .map(Some)
 }
 
@@ -179,7 +181,7 @@ pub(crate) async fn flash(
         port: &port,
         known: known.as_ref(),
     };
-    let outcome = match context.command(None, &invocation, Purpose::Own) {
+    let outcome = match context.command(None, &invocation, Purpose::Own).await {
         Ok(command) => tool::run(&context, &job, command, None, &mut stop).await,
         Err(message) => ProcessOutcome::Failed {
             exit_code: None,
