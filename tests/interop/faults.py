@@ -29,10 +29,12 @@ async def test_a_missing_secret_fails_with_its_name(world):
     kiln = world.kiln(standin=False)
     await kiln.serve()
     kiln.put("secretive.yaml", "esphome:\n  name: secretive\n  comment: !secret nowhere\nhost:\n")
-    code, out, err = await kiln.run("compile", "secretive", "--wait", "--local")
-    expect(code == 1, f"{code} {out} {err}")
-    job = (await kiln.jobs())[0]
-    expect("nowhere" in await kiln.log(job["id"]), "the log names it")
+    for secrets, named in ((None, "secrets.yaml"), ("other: 1\n", "nowhere")):
+        if secrets:
+            kiln.put("secrets.yaml", secrets)
+        code, out, err = await kiln.run("compile", "secretive", "--wait", "--local")
+        expect(code == 1, f"{code} {out} {err}")
+        expect(named in out + err, f"the log names it: {out}{err}")
 
 
 async def test_a_path_outside_the_directory_is_refused(world):

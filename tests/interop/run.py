@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import world  # noqa: E402
 
-MODULES = ["receiving", "sending", "pairing", "faults", "discovery", "takeover"]
+MODULES = ["receiving", "sending", "pairing", "faults", "discovery", "takeover", "kills"]
 
 
 def scenarios():
@@ -33,7 +33,7 @@ def scenarios():
 async def one(name, function, shared):
     stage = world.World(world.WORK / name.replace(".", "-"), shared)
     try:
-        await asyncio.wait_for(function(stage), 420)
+        await asyncio.wait_for(function(stage), getattr(function, "seconds", 420))
         return None
     except Exception:  # noqa: BLE001 - every fault of a scenario is its result
         return traceback.format_exc()

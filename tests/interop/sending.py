@@ -1,5 +1,6 @@
 """Kiln sends work; a stock dashboard compiles it."""
 import asyncio
+import os
 import signal
 
 from devices import chip, host
@@ -79,9 +80,10 @@ async def test_a_platform_that_a_stock_receiver_cannot_ship_ends_with_a_clear_er
     receiver, kiln = await paired(world)
     kiln.put("plain.yaml", host("plain"))
     job = await kiln.final(await compiled(kiln, "plain"), 240)
-    # The receiver compiles and then refuses to pack; Kiln says so, or builds here.
-    text = await kiln.log(job["id"])
-    expect("pack_failed" in text or "pack" in (job["error"] or ""), f"{job}\n{text[-800:]}")
+    # The receiver compiles and then refuses to pack; Kiln says whose fault that is.
+    expect(job["status"] == "failed", f"{job}")
+    expect("box built it but does not deliver" in job["error"], job["error"])
+    expect("[28/28]" in await kiln.log(job["id"]), "what it built is in the log")
 
 
 async def test_a_failed_compile_there_fails_here_with_a_reason(world):
@@ -157,10 +159,25 @@ async def test_a_receiver_that_dies_does_not_lose_the_build(world):
         rows = await receiver.dash.call("firmware/get_jobs")
         return [j for j in rows if j["status"] == "running"]
     await until("the build to run there", there)
-    await world.stop_dashboard(receiver)
+    os.kill(receiver.info["pid"], signal.SIGKILL)
     ended = await kiln.final(job, 120)
     expect(ended["status"] == "completed", f"{ended}")
     expect(ended["placement"]["on"] == "local", f"built here in the end: {ended['placement']}")
+
+
+async def test_a_receiver_that_is_stopped_cancels_its_builds_and_kiln_names_it(world):
+    receiver, kiln = await paired(world)
+    kiln.put("slow.yaml", chip("slow", seconds=60))
+    job = await compiled(kiln, "slow")
+
+    async def there():
+        rows = await receiver.dash.call("firmware/get_jobs")
+        return [j for j in rows if j["status"] == "running"]
+    await until("the build to run there", there)
+    await world.stop_dashboard(receiver)
+    ended = await kiln.final(job, 120)
+    # A stock dashboard that stops tells its offloaders that it cancelled their builds.
+    expect(ended["status"] == "cancelled" and "box" in ended["error"], f"{ended}")
 
 
 async def test_a_cut_link_heals_and_the_build_completes_there(world):
