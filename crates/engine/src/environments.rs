@@ -174,14 +174,13 @@ impl Environments {
     }
 
     /// Follows the settings `python` and `esphome_version`. The latter may also be the path of an
-    /// installed `esphome` program; `KILN_ESPHOME` names one where it is empty.
+    /// installed `esphome` program; `KILN_ESPHOME` goes before it, so that one process can use
+    /// another program without a change of what is remembered.
     pub fn follow(&self, settings: &Settings) {
         let python = Some(settings.python.trim()).filter(|python| !python.is_empty());
-        let own = match settings.esphome_version.trim() {
-            "" => match self.programs.surroundings.get("KILN_ESPHOME") {
-                Some(program) if Path::new(program).is_absolute() => Own::Program(program.into()),
-                Some(_) | None => Own::Newest,
-            },
+        let given = self.programs.surroundings.get("KILN_ESPHOME");
+        let own = match given.unwrap_or(&settings.esphome_version).trim() {
+            "" => Own::Newest,
             text => match EsphomeVersion::parse(text) {
                 Some(version) => Own::Version(version),
                 None if Path::new(text).is_absolute() => Own::Program(text.into()),
@@ -1001,6 +1000,27 @@ mod tests {
         let info = machine.environments.list().remove(0);
         assert_eq!(info.state, EnvironmentState::Ready);
         assert!(info.size_bytes.is_some_and(|size| size > 0));
+    }
+
+    #[tokio::test]
+    async fn a_program_that_the_environment_names_goes_before_the_setting() {
+        let world = World::default();
+        let mut machine = Machine::new(&world, &["mine"]);
+        let program = machine.folder.path().join("bin/mine");
+        machine.environments.programs.surroundings = Surroundings::new(vec![(
+            "KILN_ESPHOME".to_owned(),
+            program.display().to_string(),
+        )]);
+        machine.environments.follow(&Settings {
+            esphome_version: "2026.10.0".to_owned(),
+            ..Settings::default()
+        });
+        machine.environments.tidy().await;
+        let found = machine.environments.launcher(None);
+        assert_eq!(
+            found,
+            Some((version("2026.9.0"), Launcher::program(&program)))
+        );
     }
 
     // Covers: M77
