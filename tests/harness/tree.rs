@@ -52,5 +52,25 @@ pub fn sources(folder: &str, extension: &str) -> Vec<Source> {
 
 /// Returns the text without its tests: everything before the first `#[cfg(test)]`.
 pub fn without_tests(text: &str) -> &str {
-    text.split("#[cfg(test)]").next().unwrap_or(text)
+    text.split("#[cfg(test)]\nmod tests").next().unwrap_or(text)
+}
+
+/// Returns whether a file is no part of the program: an integration test, a benchmark, or a module
+/// that its parent declares under `#[cfg(test)]`.
+pub fn is_test_only(source: &Source, all: &[Source]) -> bool {
+    if source.path.contains("/tests/") || source.path.contains("/benches/") {
+        return true;
+    }
+    let Some((folder, file)) = source.path.rsplit_once('/') else {
+        return false;
+    };
+    let name = file.trim_end_matches(".rs");
+    let declared = format!("#[cfg(test)]\nmod {name};");
+    let parents = [
+        format!("{folder}/mod.rs"),
+        format!("{folder}/lib.rs"),
+        format!("{folder}.rs"),
+    ];
+    all.iter()
+        .any(|s| parents.contains(&s.path) && s.text.contains(&declared))
 }
