@@ -305,7 +305,12 @@ impl Environments {
         if outcome.is_err() {
             self.delete(version).await;
         }
-        unfinished.outcome = Some(outcome.as_ref().copied().map_err(ToString::to_string));
+        unfinished.outcome = Some(match &outcome {
+            Ok(size) => Ok(*size),
+            // The version is in the list already.
+            Err(ProvisionError::Failed { reason, .. }) => Err(reason.clone()),
+            Err(error) => Err(error.to_string()),
+        });
         outcome.map(|_| ())
     }
 
@@ -366,7 +371,7 @@ impl Environments {
         let place = folder.display().to_string();
         self.note_installing(version, "making the environment");
         let (program, arguments) = tool.make(&place);
-        self.run("making it", program, &arguments, MAKE, say)
+        self.run("making its environment", program, &arguments, MAKE, say)
             .await?;
         self.note_installing(version, "downloading and installing");
         let python = python_in(&folder);
@@ -374,7 +379,7 @@ impl Environments {
         let python_text = python.display().to_string();
         let (program, arguments) = tool.fill(&python_text, &requirement);
         let program = program.unwrap_or(&python);
-        self.run("filling it", program, &arguments, FILL, say)
+        self.run("installing it", program, &arguments, FILL, say)
             .await?;
         self.note_installing(version, "checking that it works");
         self.ask(&Launcher::module(&python), version).await?;
@@ -398,7 +403,8 @@ impl Environments {
         say: &impl Fn(String) -> Saying,
     ) -> Result<(), String> {
         let ran = self.programs.run(program, arguments, limit, say).await;
-        ran.map(|_| ()).map_err(|error| format!("{step}: {error}"))
+        ran.map(|_| ())
+            .map_err(|error| format!("{step} failed: {error}"))
     }
 
     /// Asks an ESPHome for its version, which has to be this one.
@@ -1036,7 +1042,8 @@ mod tests {
         );
         assert!(error.ends_with("No matching distribution"), "{error}");
         assert!(!machine.environment("2026.10.0").exists());
-        let shown = EnvironmentState::Broken(error);
+        let shown = "installing it failed: No matching distribution".to_owned();
+        let shown = EnvironmentState::Broken(shown);
         assert_eq!(machine.states(), [("2026.10.0".to_owned(), shown)]);
         assert_eq!(machine.environments.launcher(None), None);
     }
@@ -1223,7 +1230,7 @@ mod tests {
         });
         let error = done.unwrap_err().to_string();
         assert!(
-            error.ends_with("making it: it took longer than 120 s"),
+            error.ends_with("making its environment failed: it took longer than 120 s"),
             "{error}"
         );
         assert_eq!(machine.processes.killed(), 1);
