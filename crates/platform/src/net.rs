@@ -30,6 +30,9 @@ use wire::Role;
 /// forget a silent connection after some minutes (peer-link.md §11, Q16).
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(20));
 
+/// Longest wait for the system's resolver, which itself may try for half a minute.
+const RESOLVE: Duration = Duration::from_secs(10);
+
 /// The system's network.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TcpNet;
@@ -58,8 +61,9 @@ impl Net for TcpNet {
     }
 
     async fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, NetError> {
-        let found = tokio::net::lookup_host((host, 0))
+        let found = timeout(RESOLVE, tokio::net::lookup_host((host, 0)))
             .await
+            .map_err(|_| NetError::TimedOut(RESOLVE))?
             .map_err(|e| NetError::Failed(format!("{host} is not known: {e}")))?;
         let mut addresses: Vec<IpAddr> = Vec::new();
         for address in found.map(|a| a.ip()) {
