@@ -1,10 +1,11 @@
 """Bad input and a bad world: each ends in a clear message with nothing lost."""
 import signal
 import sqlite3
+import subprocess
 
 from devices import chip
 from receiving import free_port
-from world import KILN, expect
+from world import KILN, expect, until
 
 
 async def test_an_unknown_device_is_named(world):
@@ -146,3 +147,59 @@ async def test_help_lists_every_verb(world):
     for verb in ("serve status identity discover pair receivers offloaders window requests approve "
                  "reject devices install compile clean jobs logs cancel env settings import").split():
         expect(verb in out, f"{verb} is missing in {KILN} --help")
+
+
+async def test_one_of_several_devices_that_is_unknown_does_not_stop_the_others(world):
+    kiln = world.kiln()
+    await kiln.serve()
+    kiln.put("one.yaml", chip("one"))
+    kiln.put("two.yaml", chip("two"))
+    code, text = await kiln.refused("compile", "one", "nowhere", "two", "--local")
+    expect("nowhere" in text, text)
+    expect({job["configuration"] for job in await kiln.jobs()} == {"one.yaml", "two.yaml"}, text)
+    for job in await kiln.jobs():
+        ended = await kiln.final(job["id"])
+        expect(ended["status"] == "completed", f"{ended}")
+
+
+async def test_a_waiting_build_is_taken_back_and_built_here(world):
+    receiver, kiln = world.kiln("receiver"), world.kiln("sender")
+    await receiver.receive()
+    await kiln.serve()
+    await receiver.ask("window", "open")
+    await kiln.ask("pair", receiver.address, "--pin", receiver.pin, "--label", "box")
+    await receiver.ask("approve", kiln.ready["dashboard_id"])
+    await kiln.linked()
+    kiln.put("slow.yaml", chip("slow", seconds=5))
+    there = (await kiln.ask("compile", "slow"))["jobs"][0]["id"]
+    await until("the build to run there", lambda: running(receiver))
+    here = (await kiln.ask("build-here", there))["jobs"][0]["id"]
+    expect((await kiln.final(there))["status"] == "cancelled", "the other one ends")
+    ended = await kiln.final(here)
+    expect(ended["status"] == "completed" and ended["placement"]["on"] == "local", f"{ended}")
+
+
+async def running(kiln):
+    return [job for job in await kiln.jobs() if job["status"] == "running"]
+
+
+async def test_a_receiver_without_disk_space_says_so_and_the_sender_loses_nothing(world):
+    receiver, kiln = world.kiln("receiver"), world.kiln("sender")
+    cache = receiver.home / "cache"
+    cache.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=700", "kiln-full", cache], check=True)
+    try:
+        await receiver.receive()
+        await kiln.serve()
+        await receiver.ask("window", "open")
+        await kiln.ask("pair", receiver.address, "--pin", receiver.pin, "--label", "box")
+        await receiver.ask("approve", kiln.ready["dashboard_id"])
+        await kiln.linked()
+        kiln.put("big.yaml", chip("big", size=4_000_000))
+        job = await kiln.final((await kiln.ask("compile", "big", "--on", "box"))["jobs"][0]["id"])
+        expect(job["status"] == "failed" and job["error"], f"{job}")
+        expect(len(await kiln.receivers()) == 1, "the pairing is kept")
+        await kiln.linked()
+    finally:
+        await receiver.kill()
+        subprocess.run(["umount", "-l", cache], check=True)
