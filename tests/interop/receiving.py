@@ -1,5 +1,6 @@
 """A stock dashboard sends work; Kiln compiles it."""
 import asyncio
+import os
 import signal
 import socket
 import subprocess
@@ -249,7 +250,7 @@ async def test_artifacts_can_be_fetched_again_later(world):
 
 async def test_a_large_bundle_and_a_large_image_go_through(world):
     dash, kiln = await paired(world)
-    (dash.config / "ballast.bin").write_bytes(__import__("os").urandom(16_000_000))
+    (dash.config / "ballast.bin").write_bytes(os.urandom(16_000_000))
     text = chip("heavy", size=16_000_000,
                 extra="external_components:\n  - source:\n      type: local\n      path: parts\n")
     parts = dash.config / "parts/ballast"
@@ -338,6 +339,7 @@ async def test_a_version_that_cannot_be_provisioned_is_built_by_the_dashboard_it
     kiln = world.kiln(standin=False)
     # This Kiln has no ESPHome at all, and inside the test network it cannot get one.
     kiln.env.pop("KILN_ESPHOME")
+    kiln.env["PATH"] = os.environ["PATH"]
     kiln.env["PIP_INDEX_URL"] = "http://127.0.0.1:9/"
     kiln.env["UV_OFFLINE"] = "1"
     await kiln.receive()

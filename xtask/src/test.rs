@@ -23,6 +23,11 @@ const STEPS: &[Step] = &[
         run: || interop("receiving"),
     },
     Step {
+        name: "wire",
+        what: "a scripted offloader asks of Kiln's socket what no dashboard does on cue",
+        run: || interop("wire"),
+    },
+    Step {
         name: "sending",
         what: "Kiln sends work to real dashboards and to another Kiln",
         run: || interop("sending"),
