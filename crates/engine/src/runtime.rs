@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kiln_domain::{Effect, Event, peering, work};
-use kiln_model::{ErrorCode, IntentReason, Message, Reply, RequestError, ResponseKind};
+use kiln_model::{
+    ErrorCode, FailureReason, IntentReason, JobStatus, LinkId, Message, Reply, RequestError,
+    ResponseKind, WireJobId,
+};
 
 use crate::blocking::blocking;
 use crate::node::{Ended, Link, Node, Ready};
@@ -157,13 +160,15 @@ impl Node {
             }
             let mut broken: Option<String> = None;
             while let Some(effect) = batch.pop_front() {
-                let effect = match &broken {
+                let effects = match &broken {
                     Some(why) => without_promise(effect, why),
-                    None => effect,
+                    None => vec![effect],
                 };
-                if let Err(why) = self.perform(effect).await {
-                    tracing::error!(%why, "this could not be kept; it is tried again");
-                    broken = Some(why);
+                for effect in effects {
+                    if let Err(why) = self.perform(effect).await {
+                        tracing::error!(%why, "this could not be kept; it is tried again");
+                        broken = Some(why);
+                    }
                 }
             }
             self.publish();
@@ -187,8 +192,8 @@ impl Node {
 }
 
 /// Turns what would promise something into a refusal.
-fn without_promise(effect: Effect, why: &str) -> Effect {
-    match effect {
+fn without_promise(effect: Effect, why: &str) -> Vec<Effect> {
+    let refusal = match effect {
         Effect::Reply(id, Reply::Refused(error)) => Effect::Reply(id, Reply::Refused(error)),
         Effect::Reply(id, _) => {
             let error = RequestError {
@@ -214,13 +219,34 @@ fn without_promise(effect: Effect, why: &str) -> Effect {
                 admit: None,
             })
         }
-        Effect::Work(work::Effect::Send(link, Message::SubmitJobAck { job_id, .. })) => {
-            let verdict = Err(None);
-            Effect::Work(work::Effect::Send(
-                link,
-                Message::SubmitJobAck { job_id, verdict },
-            ))
-        }
+        Effect::Work(work::Effect::Send(
+            link,
+            Message::SubmitJobAck {
+                job_id,
+                verdict: Ok(()),
+            },
+        )) => return not_here(link, job_id, why),
         other => other,
-    }
+    };
+    vec![refusal]
+}
+
+/// Tells an offloader that its job cannot be built here. No refusal word says that a receiver
+/// cannot write, and one without a word leaves the offloader's owner without firmware. So the bundle
+/// is acknowledged and its job fails in the way that makes every offloader build elsewhere
+/// (peer-link.md §5.8, O-27).
+fn not_here(link: LinkId, job_id: WireJobId, why: &str) -> Vec<Effect> {
+    let acknowledged = Message::SubmitJobAck {
+        job_id: job_id.clone(),
+        verdict: Ok(()),
+    };
+    let failed = Message::JobStateChanged {
+        job_id,
+        status: JobStatus::Failed,
+        error_message: format!("the receiver could not keep the job: {why}"),
+        failure_reason: Some(FailureReason::Provision),
+    };
+    [acknowledged, failed]
+        .map(|message| Effect::Work(work::Effect::Send(link, message)))
+        .into()
 }

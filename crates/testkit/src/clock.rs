@@ -1,5 +1,7 @@
 //! [`SimClock`]: simulated time that only moves when a test says so.
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kiln_model::{Mono, Now, Timestamp};
@@ -13,7 +15,8 @@ const START: i64 = 1_767_225_600_000_000;
 pub struct SimClock {
     mono: watch::Sender<Mono>,
     jump: AtomicI64,
-    sleepers: AtomicUsize,
+    /// Deadlines that somebody waits for, and how many do.
+    deadlines: Mutex<BTreeMap<Mono, usize>>,
 }
 
 impl SimClock {
@@ -23,7 +26,7 @@ impl SimClock {
         Self {
             mono,
             jump: AtomicI64::new(0),
-            sleepers: AtomicUsize::new(0),
+            deadlines: Mutex::default(),
         }
     }
 
@@ -39,7 +42,18 @@ impl SimClock {
 
     /// Returns how many waits are under way.
     pub fn sleepers(&self) -> usize {
-        self.sleepers.load(Ordering::Relaxed)
+        self.deadlines().values().sum()
+    }
+
+    /// Returns the earliest deadline that somebody waits for.
+    pub fn next_deadline(&self) -> Option<Mono> {
+        self.deadlines().keys().next().copied()
+    }
+
+    fn deadlines(&self) -> MutexGuard<'_, BTreeMap<Mono, usize>> {
+        self.deadlines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -62,8 +76,8 @@ impl Clock for SimClock {
     }
 
     async fn sleep_until(&self, deadline: Mono) {
-        self.sleepers.fetch_add(1, Ordering::Relaxed);
-        let _awake = Awake(&self.sleepers);
+        *self.deadlines().entry(deadline).or_default() += 1;
+        let _awake = Awake(self, deadline);
         let mut mono = self.mono.subscribe();
         // The sender lives as long as `self`, so this ends only when the deadline is reached.
         let _ = mono.wait_for(|now| *now >= deadline).await;
@@ -71,11 +85,17 @@ impl Clock for SimClock {
 }
 
 /// Counts a sleeper out, also when its wait is cancelled.
-struct Awake<'a>(&'a AtomicUsize);
+struct Awake<'a>(&'a SimClock, Mono);
 
 impl Drop for Awake<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        let mut deadlines = self.0.deadlines();
+        if let Some(waiting) = deadlines.get_mut(&self.1) {
+            *waiting -= 1;
+            if *waiting == 0 {
+                deadlines.remove(&self.1);
+            }
+        }
     }
 }
 

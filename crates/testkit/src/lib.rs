@@ -1,6 +1,7 @@
 //! Doubles for every port and a simulated world.
 
 mod clock;
+mod control;
 mod discovery;
 mod net;
 mod processes;
@@ -9,6 +10,7 @@ mod store;
 mod stranger;
 
 pub use clock::SimClock;
+pub use control::{Bell, MemoryControl};
 pub use discovery::{SimDiscovery, SimMulticast};
 pub use net::{SimHost, SimNet, Wire};
 pub use processes::{Script, ScriptedProcesses};

@@ -51,6 +51,8 @@ struct State {
     tamper: Option<Tamper>,
     text_from: Option<IpAddr>,
     dials: Vec<SocketAddr>,
+    /// How often each host lost its power.
+    boots: HashMap<IpAddr, u64>,
 }
 
 impl SimNet {
@@ -68,9 +70,24 @@ impl SimNet {
 
     /// Returns the [`Net`] of the host with this address.
     pub fn host(&self, address: IpAddr) -> SimHost {
+        let boot = self.lock().boots.get(&address).copied().unwrap_or_default();
         SimHost {
             net: self.clone(),
             address,
+            boot,
+        }
+    }
+
+    /// Takes a host off the network as a crash does: its listeners are gone, its connections are
+    /// reset, and a [`SimHost`] made before can neither dial nor listen any more.
+    pub fn power_off(&self, address: IpAddr) {
+        let mut state = self.lock();
+        *state.boots.entry(address).or_default() += 1;
+        state.listeners.retain(|at, _| at.ip() != address);
+        for (x, y, dead) in &state.connections {
+            if *x == address || *y == address {
+                dead.send_replace(true);
+            }
         }
     }
 
@@ -162,11 +179,23 @@ impl SimNet {
 pub struct SimHost {
     net: SimNet,
     address: IpAddr,
+    boot: u64,
+}
+
+impl SimHost {
+    /// Waits for ever if the host lost its power since.
+    async fn powered(&self) {
+        let boot = self.net.lock().boots.get(&self.address).copied();
+        if boot.unwrap_or_default() != self.boot {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 #[async_trait::async_trait]
 impl Net for SimHost {
     async fn listen(&self, host: &str, first_port: u16) -> Result<Box<dyn Listener>, NetError> {
+        self.powered().await;
         let mut state = self.net.lock();
         let candidates = match first_port {
             0 => {
@@ -202,6 +231,7 @@ impl Net for SimHost {
         step_timeout: Duration,
         max_message_bytes: usize,
     ) -> Result<Connection, NetError> {
+        self.powered().await;
         let mut error = NetError::Failed(format!("{host} has no address"));
         for to in addresses {
             self.net.lock().dials.push(*to);

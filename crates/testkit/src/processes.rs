@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use kiln_ports::Processes;
 use kiln_ports::process::{Child, Command, Exit, SpawnError};
+use tokio::sync::watch;
 
 /// What a program does when it is started.
 #[derive(Clone, Debug)]
@@ -20,6 +21,7 @@ enum End {
     Missing,
     Exits(Exit),
     Hangs,
+    Waits(watch::Receiver<bool>),
 }
 
 impl Script {
@@ -44,6 +46,14 @@ impl Script {
         Self {
             output: VecDeque::new(),
             end: End::Hangs,
+        }
+    }
+
+    /// Ends well as soon as `gate` is open; never if the gate is dropped before.
+    pub fn waits(gate: watch::Receiver<bool>) -> Self {
+        Self {
+            output: VecDeque::new(),
+            end: End::Waits(gate),
         }
     }
 
@@ -111,6 +121,7 @@ impl Processes for ScriptedProcesses {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(command);
+        let mut gate = None;
         let exit = match end {
             End::Missing => {
                 return Err(SpawnError {
@@ -120,11 +131,16 @@ impl Processes for ScriptedProcesses {
             }
             End::Exits(exit) => Some(exit),
             End::Hangs => None,
+            End::Waits(open) => {
+                gate = Some(open);
+                None
+            }
         };
         let killed = Arc::clone(&self.killed);
         Ok(Box::new(Scripted {
             output,
             exit,
+            gate,
             killed,
         }))
     }
@@ -133,6 +149,7 @@ impl Processes for ScriptedProcesses {
 struct Scripted {
     output: VecDeque<Vec<u8>>,
     exit: Option<Exit>,
+    gate: Option<watch::Receiver<bool>>,
     killed: Arc<AtomicUsize>,
 }
 
@@ -149,10 +166,17 @@ impl Child for Scripted {
     }
 
     async fn wait(&mut self) -> Exit {
-        match self.exit {
-            Some(exit) => exit,
-            None => pending().await,
+        if let Some(exit) = self.exit {
+            return exit;
         }
+        let opened = match &mut self.gate {
+            Some(gate) => gate.wait_for(|open| *open).await.is_ok(),
+            None => false,
+        };
+        if !opened {
+            pending::<()>().await;
+        }
+        *self.exit.insert(Exit::Code(0))
     }
 
     async fn kill(&mut self, _grace: Duration) {

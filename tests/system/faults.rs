@@ -1,0 +1,227 @@
+//! Stories of links, machines, disks and clocks that fail at every stage of an installation.
+use std::time::Duration;
+
+use kiln_model::{JobStatus, Reply, Request};
+use kiln_ports::store::StoreError;
+use kiln_testkit::Wire;
+
+use crate::installing::{LONG, flash};
+use crate::world::{Host, World};
+
+/// Where an installation is when something happens to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The offloader makes the bundle.
+    Bundling,
+    /// The receiver compiles.
+    Building,
+    /// The offloader flashes.
+    Flashing,
+}
+
+const STAGES: [Stage; 3] = [Stage::Bundling, Stage::Building, Stage::Flashing];
+
+/// A paired couple whose installation waits in one stage.
+struct Held {
+    world: World,
+    one: Host,
+    two: Host,
+    gate: tokio::sync::watch::Sender<bool>,
+}
+
+impl Held {
+    async fn at(stage: Stage) -> Self {
+        let world = World::new();
+        let (one, two) = (world.host(1, "one").await, world.host(2, "two").await);
+        one.pair_with(&two).await;
+        let (host, verb) = match stage {
+            Stage::Bundling => (&one, "bundle"),
+            Stage::Building => (&two, "compile"),
+            Stage::Flashing => (&one, "upload"),
+        };
+        let gate = host.esphome.hold(verb);
+        one.install("kitchen").await;
+        let limit = Duration::from_secs(60);
+        let began = async || host.started(verb) > 0;
+        world.run_until(limit, began).await;
+        Self {
+            world,
+            one,
+            two,
+            gate,
+        }
+    }
+
+    /// Lets every program go on, now and from now on.
+    fn release(&self) {
+        self.gate.send_replace(true);
+        for host in [&self.one, &self.two] {
+            for verb in ["bundle", "compile", "upload"] {
+                host.esphome.set(verb, None);
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_installation_that_is_cancelled_at_any_stage_ends_as_cancelled_and_its_tools_are_gone() {
+    for stage in STAGES {
+        let held = Held::at(stage).await;
+        for job in held.one.jobs().await {
+            held.one.ask(Request::Cancel(job.id)).await;
+        }
+        let ends = held.one.finish_jobs(LONG).await;
+        assert!(ends.contains(&JobStatus::Cancelled), "{stage:?}: {ends:?}");
+        held.two.finish_jobs(LONG).await;
+        let killed = held.one.processes.killed() + held.two.processes.killed();
+        assert_eq!(killed, 1, "{stage:?}");
+        if stage != Stage::Flashing {
+            assert_eq!(held.one.esphome.flashed(), [], "{stage:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_that_is_reset_at_any_stage_does_not_keep_the_device_from_its_firmware() {
+    for stage in STAGES {
+        let held = Held::at(stage).await;
+        held.world.net.reset(held.one.ip, held.two.ip);
+        held.world.run_for(Duration::from_secs(5)).await;
+        held.release();
+        let ends = held.one.finish_jobs(LONG).await;
+        assert_eq!(ends, [JobStatus::Completed; 2], "{stage:?}");
+        assert_eq!(held.one.esphome.flashed().len(), 1, "{stage:?}");
+        held.two.finish_jobs(LONG).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_never_comes_back_is_replaced_by_this_machine_on_the_owners_word() {
+    let mut held = Held::at(Stage::Building).await;
+    held.two.kill().await;
+    held.world.run_for(Duration::from_secs(120)).await;
+    let compile = held.one.jobs().await[0].clone();
+    if !compile.status.is_final() {
+        held.one.ask(Request::BuildHere(compile.id)).await;
+    }
+    held.one.finish_jobs(LONG).await;
+    assert_eq!(held.one.esphome.flashed(), [flash("one")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_of_either_side_at_any_stage_ends_every_job_once_and_flashes_at_most_once() {
+    for stage in STAGES {
+        for (offloader, polite) in [(true, true), (true, false), (false, true), (false, false)] {
+            let mut held = Held::at(stage).await;
+            let host = match offloader {
+                true => &mut held.one,
+                false => &mut held.two,
+            };
+            match polite {
+                true => host.stop().await,
+                false => host.kill().await,
+            }
+            held.world.run_for(Duration::from_secs(10)).await;
+            let host = match offloader {
+                true => &mut held.one,
+                false => &mut held.two,
+            };
+            host.start().await.unwrap();
+            held.release();
+            let story = format!("{stage:?}, offloader: {offloader}, polite: {polite}");
+            let ends = held.one.finish_jobs(LONG).await;
+            assert!(!ends.contains(&JobStatus::Cancelled), "{story}: {ends:?}");
+            if !offloader {
+                assert_eq!(ends, [JobStatus::Completed; 2], "{story}");
+                assert_eq!(held.one.esphome.flashed().len(), 1, "{story}");
+            }
+            let theirs = held.two.finish_jobs(LONG).await;
+            assert!(
+                !theirs.contains(&JobStatus::Cancelled),
+                "{story}: {theirs:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_link_is_noticed_between_90_and_120_seconds() {
+    let world = World::new();
+    let (one, two) = (world.host(1, "one").await, world.host(2, "two").await);
+    one.pair_with(&two).await;
+    world.net.wire(one.ip, two.ip, Wire::Silent);
+    world.run_for(Duration::from_secs(60)).await;
+    assert!(one.is_connected().await, "too early");
+    world.run_for(Duration::from_secs(61)).await;
+    assert!(!one.is_connected().await);
+    assert!(!two.view().await.peers[0].connected);
+    world.net.wire(one.ip, two.ip, Wire::Open);
+    let back = async || one.is_connected().await;
+    world.run_until(Duration::from_secs(120), back).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn civil_clocks_may_jump_ten_years_either_way_without_ending_a_session_or_a_job() {
+    let held = Held::at(Stage::Building).await;
+    const TEN_YEARS: i64 = 10 * 365 * 86_400;
+    for jump in [TEN_YEARS, -2 * TEN_YEARS, TEN_YEARS] {
+        held.world.clock.jump(jump);
+        held.world.run_for(Duration::from_secs(100)).await;
+        assert!(held.one.is_connected().await);
+    }
+    held.release();
+    assert_eq!(held.one.finish_jobs(LONG).await, [JobStatus::Completed; 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_eight_hours_of_sleep_links_come_back_and_the_job_goes_on() {
+    let held = Held::at(Stage::Building).await;
+    held.world.clock.advance(Duration::from_secs(8 * 3600));
+    held.world.settle().await;
+    held.release();
+    let back = async || held.one.is_connected().await;
+    held.world.run_until(LONG, back).await;
+    assert_eq!(held.one.finish_jobs(LONG).await, [JobStatus::Completed; 2]);
+    assert_eq!(held.one.esphome.flashed().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_disk_refuses_what_it_cannot_keep_and_recovers_when_there_is_room() {
+    let world = World::new();
+    let (one, two) = (world.host(1, "one").await, world.host(2, "two").await);
+    one.pair_with(&two).await;
+    one.store.refuse(Some(StoreError::Full));
+    let device = "kitchen".to_owned();
+    let request = Request::Compile {
+        device,
+        build: kiln_model::BuildChoice::Auto,
+    };
+    match one.ask(request).await {
+        Reply::Refused(error) => assert!(error.message.contains("full"), "{error:?}"),
+        other => panic!("{other:?} was promised on a full disk"),
+    }
+    assert!(one.is_connected().await);
+    one.store.refuse(None);
+    world.run_for(Duration::from_secs(5)).await;
+    let view = one.view().await;
+    assert_eq!(view.notices, Vec::<String>::new());
+    one.finish_jobs(LONG).await;
+    one.install("kitchen").await;
+    one.finish_jobs(LONG).await;
+    assert_eq!(one.esphome.flashed().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_with_a_full_disk_takes_no_job_and_the_device_gets_its_firmware_all_the_same() {
+    let world = World::new();
+    let (one, two) = (world.host(1, "one").await, world.host(2, "two").await);
+    one.pair_with(&two).await;
+    two.store.refuse(Some(StoreError::Full));
+    one.install("kitchen").await;
+    world.run_for(Duration::from_secs(30)).await;
+    two.store.refuse(None);
+    let ends = one.finish_jobs(LONG).await;
+    assert_eq!(ends, [JobStatus::Completed; 2], "{:#?}", one.jobs().await);
+    assert_eq!(one.esphome.flashed().len(), 1);
+    two.finish_jobs(LONG).await;
+}

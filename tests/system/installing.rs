@@ -1,0 +1,57 @@
+//! Stories of an installation: compiled on the receiver, flashed from the offloader.
+use std::time::Duration;
+
+use kiln_model::{JobStatus, Placement};
+
+use crate::esphome::Flash;
+use crate::world::World;
+
+/// More than any single timeout on the way.
+pub(crate) const LONG: Duration = Duration::from_secs(600);
+
+pub(crate) fn flash(built_by: &str) -> Flash {
+    Flash {
+        device: "kitchen".to_owned(),
+        built_by: built_by.to_owned(),
+    }
+}
+
+// Covers: M95
+#[tokio::test(start_paused = true)]
+async fn an_installation_compiles_on_the_receiver_and_flashes_from_here_without_compiling() {
+    let world = World::new();
+    let (one, two) = (world.host(1, "one").await, world.host(2, "two").await);
+    one.pair_with(&two).await;
+    let jobs = one.install("kitchen").await;
+    let ends = one.finish_jobs(LONG).await;
+    assert_eq!(ends, [JobStatus::Completed; 2], "{:#?}", one.jobs().await);
+    assert_eq!(jobs.len(), 2);
+    assert_eq!(one.esphome.flashed(), [flash("two")]);
+    assert_eq!(one.started("compile"), 0);
+    assert_eq!(two.started("compile"), 1);
+    assert!(one.log(&jobs[0]).contains("Successfully compiled program."));
+    let compile = &one.jobs().await[0];
+    assert!(matches!(compile.placement, Placement::Remote { .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_configuration_that_does_not_compile_fails_its_installation_and_flashes_nothing() {
+    let world = World::new();
+    let (one, two) = (world.host(1, "one").await, world.host(2, "two").await);
+    one.pair_with(&two).await;
+    two.esphome.fail("compile", "ERROR expected ';'\n");
+    let jobs = one.install("kitchen").await;
+    let ends = one.finish_jobs(LONG).await;
+    assert_eq!(ends, [JobStatus::Failed, JobStatus::Cancelled]);
+    assert!(one.log(&jobs[0]).contains("expected ';'"));
+    assert_eq!(one.esphome.flashed(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_receiver_an_installation_is_built_here() {
+    let world = World::new();
+    let one = world.host(1, "one").await;
+    one.install("kitchen").await;
+    assert_eq!(one.finish_jobs(LONG).await, [JobStatus::Completed; 2]);
+    assert_eq!(one.esphome.flashed(), [flash("one")]);
+}

@@ -1,0 +1,83 @@
+//! Stories of keyrings that do not do what they should: a clear sentence, never a new identity.
+use kiln_engine::IdentityChoice;
+use kiln_model::{Reply, Request};
+use kiln_ports::secrets::SecretsError;
+
+use crate::world::World;
+
+#[tokio::test(start_paused = true)]
+async fn a_keyring_that_does_not_answer_stops_the_start_with_its_reason_and_changes_nothing() {
+    let errors = [
+        (SecretsError::Locked, "unlock it"),
+        (SecretsError::Denied, "allow Kiln"),
+        (SecretsError::Absent, "secrets = \"file\""),
+        (SecretsError::Slow(30), "within 30 s"),
+        (SecretsError::Failed("broken".to_owned()), "broken"),
+    ];
+    for (error, words) in errors {
+        let world = World::new();
+        let mut one = world.host(1, "one").await;
+        let pin = one.pin().await;
+        one.stop().await;
+        one.secrets.fail_after(0, error);
+        let refused = one.start().await.unwrap_err().to_string();
+        assert!(refused.contains(words), "{refused}");
+        one.secrets.heal();
+        one.start().await.unwrap();
+        assert_eq!(one.pin().await, pin);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_emptied_or_odd_keyring_is_an_error_with_a_next_step_until_the_owner_wants_a_new_key() {
+    for odd in [None, Some(vec![7; 31])] {
+        let world = World::new();
+        let mut one = world.host(1, "one").await;
+        let pin = one.pin().await;
+        one.stop().await;
+        one.secrets.empty();
+        if let Some(bytes) = &odd {
+            one.secrets.put("identity", bytes);
+        }
+        for _ in 0..2 {
+            let refused = one.start().await.unwrap_err().to_string();
+            assert!(refused.contains("--new-identity"), "{refused}");
+            assert_eq!(one.secrets.get("identity"), odd);
+        }
+        one.start_as(IdentityChoice::New).await.unwrap();
+        assert_ne!(one.pin().await, pin);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_keyring_that_locks_while_the_node_runs_refuses_approvals_and_leaves_sessions_alone() {
+    let world = World::new();
+    let (one, two) = (world.host(1, "one").await, world.host(2, "two").await);
+    let three = world.host(3, "three").await;
+    one.pair_with(&two).await;
+    two.secrets.fail_after(0, SecretsError::Locked);
+    assert_eq!(two.ask(Request::OpenWindow).await, Reply::Done);
+    assert_eq!(three.ask_to_pair(&two).await, Reply::PairingPending);
+    let id = three.view().await.identity.dashboard_id;
+    match two.ask(Request::Approve(id)).await {
+        Reply::Refused(error) => assert!(error.message.contains("locked"), "{error:?}"),
+        other => panic!("{other:?} although the trust anchor was not kept"),
+    }
+    assert!(one.is_connected().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_that_the_keyring_refuses_keeps_the_old_key() {
+    let world = World::new();
+    let one = world.host(1, "one").await;
+    let pin = one.pin().await;
+    one.secrets.fail_after(0, SecretsError::Locked);
+    assert!(matches!(
+        one.ask(Request::RotateIdentity).await,
+        Reply::Refused(_)
+    ));
+    assert_eq!(one.pin().await, pin);
+    one.secrets.heal();
+    one.ask(Request::RotateIdentity).await;
+    assert_ne!(one.pin().await, pin);
+}

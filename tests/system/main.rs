@@ -1,0 +1,15 @@
+//! Whole engines in one process, on simulated time and network: stories of everything that can
+//! happen between a receiver and an offloader. Nothing here waits for real time.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a story cannot go on"
+)]
+
+mod esphome;
+mod faults;
+mod histories;
+mod installing;
+mod keyring;
+mod pairing;
+mod world;
