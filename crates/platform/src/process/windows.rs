@@ -5,6 +5,7 @@ use std::io;
 use std::process::Stdio;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use kiln_ports::process::{Child, Command, Exit, Priority};
 use process_wrap::tokio::{ChildWrapper, CommandWrap, CreationFlags, JobObject, KillOnDrop};
 use tokio::io::AsyncReadExt as _;
@@ -57,6 +58,11 @@ impl Running {
             .max_instances(1)
             .create(&name)?;
         let writer = OpenOptions::new().write(true).open(&name)?;
+        // Reading begins with this; the other end is there already.
+        output
+            .connect()
+            .now_or_never()
+            .unwrap_or_else(|| Err(io::Error::other("the output pipe did not open")))?;
         let errors = writer.try_clone()?;
         let class = match command.priority {
             Priority::Normal => NORMAL_PRIORITY_CLASS,
