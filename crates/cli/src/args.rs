@@ -92,6 +92,7 @@ pub enum Verb {
     /// Let an offloader that asks use this computer
     Approve {
         /// Its id, its label, or the first 8 or more digits of its pin
+        #[arg(allow_hyphen_values = true)]
         id: String,
         /// Its whole pin, compared by you: refuses another key
         #[arg(long)]
@@ -100,6 +101,7 @@ pub enum Verb {
     /// Refuse an offloader that asks
     Reject {
         /// Its id, its label, or the first 8 or more digits of its pin
+        #[arg(allow_hyphen_values = true)]
         id: String,
     },
     /// The devices in your ESPHome folder
@@ -315,6 +317,7 @@ pub enum OffloaderAction {
     /// Forget one and end its session
     Forget {
         /// Its id, its label, or the first 8 or more digits of its pin
+        #[arg(allow_hyphen_values = true)]
         offloader: String,
     },
 }
