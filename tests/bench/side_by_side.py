@@ -261,7 +261,7 @@ async def main(args: argparse.Namespace) -> None:
     figures, folder = Figures(), Path(tempfile.mkdtemp(prefix="kiln-bench-"))
     sides = [Kiln(folder), Real()]
     out = {"load_1min": os.getloadavg()[0], "quick": args.quick}
-    runs = 3 if args.quick else 7
+    runs = 3 if args.quick else 5
     only = set(args.only.split(",")) if args.only else None
 
     def wanted(part: str) -> bool:

@@ -42,7 +42,6 @@ ROWS = [
     ("decision, 1,000 peers", "decide_1000_s", "us", 1e6, "", None),
     ("decision, 100,000 peers", "decide_100000_s", "us", 1e6, "", None),
     ("bundle step", "bundle_s", "ms", 1e3, "", None),
-    ("bundle step, nothing changed", "bundle_again_s", "ms", 1e3, "", None),
 ]
 # Kiln to Kiln, beside the real client and the real receiver.
 OWN = [

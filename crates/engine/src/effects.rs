@@ -139,13 +139,19 @@ impl Node {
                     steps::bundle(context, job, configuration, blob, stop)
                 });
             }
-            work::Effect::Upload(link, header, blob) => context.links.upload(link, *header, blob),
+            work::Effect::Upload(link, header, blob) => {
+                let bytes = header.total_bundle_bytes;
+                tracing::info!(%link, bytes, "a bundle is sent");
+                context.links.upload(link, *header, blob);
+            }
             work::Effect::StopUpload(link, wire_job) => context.links.stop_upload(link, &wire_job),
             work::Effect::Download(link, wire_job) => {
                 let blob = new_blob("artifacts")?;
+                tracing::info!(%link, "artifacts are fetched");
                 context.links.download(link, wire_job, blob);
             }
             work::Effect::Materialise(job, configuration, blob) => {
+                tracing::info!(%job, "artifacts are here");
                 self.steps.start(&job.clone(), |stop| {
                     steps::materialise(context, job, configuration, blob, stop)
                 });

@@ -2,9 +2,10 @@
 use std::path::Path;
 
 use tracing_appender::rolling::{InitError, RollingFileAppender, Rotation};
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, fmt};
+use tracing_subscriber::{Layer, fmt};
 
 /// Days of log files that are kept.
 const DAYS: usize = 7;
@@ -17,21 +18,22 @@ pub(crate) fn start(folder: &Path, verbose: u8) -> Result<(), InitError> {
         .filename_suffix("log")
         .max_log_files(DAYS)
         .build(folder)?;
+    let all = |level| Targets::new().with_default(level);
     let shown = match verbose {
-        0 => "warn",
-        1 => "info",
-        2 => "kiln=debug,info",
-        _ => "trace",
+        0 => all(LevelFilter::WARN),
+        1 => all(LevelFilter::INFO),
+        2 => all(LevelFilter::INFO).with_target("kiln", LevelFilter::DEBUG),
+        _ => all(LevelFilter::TRACE),
     };
     let to_file = fmt::layer()
         .json()
         .with_writer(file)
-        .with_filter(EnvFilter::new("info"));
+        .with_filter(LevelFilter::INFO);
     let to_person = fmt::layer()
         .with_writer(std::io::stderr)
         .with_target(false)
         .without_time()
-        .with_filter(EnvFilter::new(shown));
+        .with_filter(shown);
     // A second start in one process is a test's doing; the first one stays.
     let _ = tracing_subscriber::registry()
         .with(to_file)
