@@ -64,7 +64,7 @@ fn decide(count: u32) {
     };
 
     let indexed = each(200_000, |_| {
-        black_box(pool.pick_dispatch_target().outcome);
+        black_box(black_box(&pool).pick_dispatch_target().outcome);
     });
     let plain = each((2_000_000 / count).max(3), |_| {
         black_box(pick_dispatch_target(&snapshot).outcome);
@@ -74,7 +74,7 @@ fn decide(count: u32) {
         pool.update(who, |receiver| {
             receiver.ours_in_flight = !receiver.ours_in_flight
         });
-        black_box(pool.pick_dispatch_target().outcome);
+        black_box(black_box(&pool).pick_dispatch_target().outcome);
     });
     println!(
         "{count} receivers: decision {indexed:?}, with a change before it {changed:?}, \

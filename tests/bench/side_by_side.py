@@ -42,7 +42,7 @@ class Figures(dict):
     """metric -> side -> all values."""
 
     def add(self, metric: str, side: str, value: float) -> None:
-        self.setdefault(metric, {}).setdefault(side, []).append(round(value, 7))
+        self.setdefault(metric, {}).setdefault(side, []).append(round(value, 10))
 
 
 def smaps(pid: int) -> dict:
@@ -307,7 +307,7 @@ async def main(args: argparse.Namespace) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     out["load_1min_end"] = os.getloadavg()[0]
     out["notes"], out["figures"] = NOTES, figures
-    if args.decisions:
+    if args.decisions and args.decisions.exists():
         decisions.measure(args.decisions.read_text(), figures)
     if args.results:
         args.results.write_text(json.dumps(out, indent=1))
