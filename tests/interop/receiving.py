@@ -163,7 +163,7 @@ async def test_every_line_of_a_long_log_arrives_in_order(world):
     dash, kiln = await paired(world)
     await dash.put("wordy.yaml", chip("wordy", lines=1500, seconds=0.5))
     job = await dash.reaches(await dash.submit("wordy.yaml"), "completed")
-    output = "".join(job["output"])
+    output = await dash.output(job["job_id"])
     places = [output.find(f"[{n}/1500] ") for n in (1, 2, 700, 1499, 1500)]
     expect(places == sorted(places) and -1 not in places, f"lines are in order: {places}")
 
@@ -178,7 +178,7 @@ async def test_a_line_of_62000_characters_does_not_end_the_session(world):
     job = await dash.final(await dash.submit("longline.yaml"), 240)
     expect(job["status"] == "failed", job["status"])
     expect(job["source"] == "remote", "the build was not moved")
-    output = "".join(job["output"])
+    output = await dash.output(job["job_id"])
     expect("x" * 5000 in output, f"the long line arrived: {len(output)}, {output[-3000:]}")
     expect(await dash.linked(1), "the session is still open")
 

@@ -230,6 +230,14 @@ class Peer:
             return job if job["status"] in ("completed", "failed", "cancelled") else None
         return await until(f"job {job_id} to end", probe, seconds)
 
+    async def output(self, job_id):
+        """What an ended job said: the dashboard keeps it in a file of its own."""
+        file = self.config / ".esphome/dashboard-jobs" / f"{job_id}.log"
+
+        async def written():
+            return file.exists() and file.read_text(errors="replace")
+        return await until(f"the log of job {job_id}", written, 10)
+
     async def says(self, job_id, text, seconds=120.0):
         """Wait until a job's output holds a text."""
         async def probe():

@@ -15,7 +15,14 @@ const STEPS: &[Step] = &[
     Step {
         name: "unit",
         what: "every crate, vectors, simulated worlds, properties, real keyring, structure",
-        run: || run(&mut cargo(&["test", "--locked", "--workspace", "--no-fail-fast"])),
+        run: || {
+            run(&mut cargo(&[
+                "test",
+                "--locked",
+                "--workspace",
+                "--no-fail-fast",
+            ]))
+        },
     },
     Step {
         name: "receiving",

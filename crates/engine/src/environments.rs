@@ -1250,8 +1250,9 @@ mod tests {
                 done = &mut installing => break done.unwrap(),
             }
         }
-        let first = EnvironmentState::Installing("looking for Python".to_owned());
-        assert_eq!(steps.first(), Some(&first));
+        // Who looks late sees the newest step only, so earlier ones may be missing.
+        let under_way = |state: &EnvironmentState| matches!(state, EnvironmentState::Installing(_));
+        assert!(steps.first().is_some_and(under_way));
         assert!(steps.contains(&EnvironmentState::Installing(
             "checking that it works".into()
         )));

@@ -95,13 +95,13 @@ async fn an_unknown_intent_still_comes_to_an_authenticated_refusal() {
 
 //
 #[tokio::test]
-async fn a_stranger_that_stays_silent_is_closed_after_eight_seconds() {
+async fn a_stranger_that_stays_silent_is_closed_after_five_seconds() {
     let world = World::new();
     let mut receiver = world.listening(1).await;
     let net = world.net.host(ip(9));
     let mut connection = dialled(&net).await.unwrap();
     settle().await;
-    world.clock.advance(Duration::from_millis(7_999));
+    world.clock.advance(Duration::from_millis(4_999));
     settle().await;
     world.clock.advance(Duration::from_millis(1));
     let end = watched(connection.reader.next()).await;
@@ -111,13 +111,13 @@ async fn a_stranger_that_stays_silent_is_closed_after_eight_seconds() {
 
 //
 #[tokio::test]
-async fn both_handshake_messages_share_the_eight_seconds() {
+async fn both_handshake_messages_share_the_five_seconds() {
     let world = World::new();
     let mut receiver = world.listening(1).await;
     let net = world.net.host(ip(9));
     let mut connection = dialled(&net).await.unwrap();
     settle().await;
-    world.clock.advance(Duration::from_secs(7));
+    world.clock.advance(Duration::from_secs(4));
     settle().await;
     connection.writer.send(vec![9; 32]).await.unwrap();
     assert!(matches!(
