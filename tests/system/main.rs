@@ -9,6 +9,7 @@
 
 mod esphome;
 mod faults;
+mod following;
 mod histories;
 mod installing;
 mod keyring;

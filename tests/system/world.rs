@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use kiln_engine::{Ended, IdentityChoice, Node, Ports, Site, StartError, StartOptions};
 use kiln_esphome::Surroundings;
-use kiln_ipc::{ClientMessage, Lines, MAX_ANSWER, PROTOCOL, ServerMessage};
+use kiln_ipc::{ClientMessage, Event, Follow, Lines, MAX_ANSWER, PROTOCOL, ServerMessage};
 use kiln_model::{
     BuildChoice, Endpoint, Job, JobStatus, Label, LinkState, Pin, Port, Reply, Request, View,
 };
@@ -245,6 +245,14 @@ impl Host {
         panic!("{}: nobody answers {request:?}", self.name);
     }
 
+    /// Begins to follow; what comes is in the inbox once the world settled.
+    pub(crate) async fn follow(&self, follow: Follow) -> mpsc::UnboundedReceiver<Event> {
+        let running = self.running.as_ref().expect("a node that runs");
+        let inbox = running.client.follow(follow);
+        self.world.settle().await;
+        inbox
+    }
+
     /// Returns the read model.
     pub(crate) async fn view(&self) -> View {
         match self.ask(Request::Status).await {
@@ -353,7 +361,13 @@ impl Host {
 
 /// A face connected to a node. Dropping it hangs up.
 pub(crate) struct Client {
-    orders: mpsc::UnboundedSender<(Request, oneshot::Sender<Reply>)>,
+    orders: mpsc::UnboundedSender<Order>,
+}
+
+/// What a face wants, and where its answers go.
+enum Order {
+    Ask(Request, oneshot::Sender<Reply>),
+    Follow(Follow, mpsc::UnboundedSender<Event>),
 }
 
 impl Client {
@@ -367,15 +381,18 @@ impl Client {
     pub(crate) fn send(&self, request: Request) -> oneshot::Receiver<Reply> {
         let (answer, answered) = oneshot::channel();
         // A node that ended answers nothing, which the asking story notices.
-        let _ = self.orders.send((request, answer));
+        let _ = self.orders.send(Order::Ask(request, answer));
         answered
+    }
+
+    fn follow(&self, follow: Follow) -> mpsc::UnboundedReceiver<Event> {
+        let (events, inbox) = mpsc::unbounded_channel();
+        let _ = self.orders.send(Order::Follow(follow, events));
+        inbox
     }
 }
 
-async fn talk(
-    mut stream: DuplexStream,
-    mut orders: mpsc::UnboundedReceiver<(Request, oneshot::Sender<Reply>)>,
-) {
+async fn talk(mut stream: DuplexStream, mut orders: mpsc::UnboundedReceiver<Order>) {
     let hello = ClientMessage::Hello {
         protocol: PROTOCOL,
         program: "a story".to_owned(),
@@ -386,9 +403,11 @@ async fn talk(
     }
     let mut lines = Lines::new(MAX_ANSWER);
     let mut waiting = std::collections::HashMap::new();
+    let mut follows: std::collections::HashMap<u64, mpsc::UnboundedSender<Event>> =
+        std::collections::HashMap::new();
     let mut buffer = vec![0; 64 * 1024];
     for id in 0.. {
-        let (request, answer) = loop {
+        let order = loop {
             tokio::select! {
                 order = orders.recv() => match order {
                     Some(order) => break order,
@@ -406,13 +425,25 @@ async fn talk(
                         // A story may have lost its interest.
                         let _ = answer.send(reply);
                     }
-                    ServerMessage::Hello { .. } | ServerMessage::Event { .. } => {}
+                    ServerMessage::Event { id, event } => {
+                        let _ = follows[&id].send(event);
+                    }
+                    ServerMessage::Hello { .. } => {}
                     ServerMessage::Broken { error, .. } => panic!("{error}"),
                 }
             }
         };
-        waiting.insert(id, answer);
-        let line = kiln_ipc::encode_client(&ClientMessage::Request { id, request }).unwrap();
+        let message = match order {
+            Order::Ask(request, answer) => {
+                waiting.insert(id, answer);
+                ClientMessage::Request { id, request }
+            }
+            Order::Follow(follow, events) => {
+                follows.insert(id, events);
+                ClientMessage::Follow { id, follow }
+            }
+        };
+        let line = kiln_ipc::encode_client(&message).unwrap();
         if stream.write_all(line.as_bytes()).await.is_err() {
             return;
         }

@@ -1,5 +1,5 @@
 //! Verbs about this node: status, identity, discover, env, settings.
-use kiln_ipc::reply_json;
+use kiln_ipc::{Event, Follow, reply_json};
 use kiln_model::{
     Availability, AvailabilityReason, EnvironmentState, LinkState, PinEmoji, Reply, Request, View,
     WindowView,
@@ -212,49 +212,43 @@ pub(crate) async fn env(
     face.result(|| reply_json(&reply), || environments_text(&reply))
 }
 
-/// Time between two looks at an installation.
-const LOOK: std::time::Duration = std::time::Duration::from_millis(200);
-
-/// Looks that an installation may take to show up at all: 60 s.
-const LOOKS_TO_BEGIN: u32 = 300;
-
-/// Waits until a version is installed, saying each step once.
+/// Waits until a version is installed, saying each step once. The node lists the installation
+/// before it answers the request for it, so the first list shows it or what became of it.
 async fn installed(client: &mut Client, face: &mut Face, wanted: &str) -> Result<Reply, Failure> {
-    let (mut said, mut unseen) = (String::new(), 0);
+    let follow = client.follow(Follow::Environments).await?;
+    let mut said = String::new();
     loop {
-        let reply = client.ask(Request::Environments).await?;
-        let Reply::Environments(all) = &reply else {
-            return Err(unexpected());
+        let (of, event) = client.event().await?;
+        let Event::Environments { environments } = event else {
+            continue;
         };
-        let state = all
-            .iter()
-            .find(|e| e.version.as_str() == wanted)
-            .map(|e| &e.state);
-        match state {
-            Some(EnvironmentState::Ready) => return Ok(reply),
-            Some(EnvironmentState::Broken(why)) if unseen == 0 && said.is_empty() => {
-                // What was broken before is repaired now; it shows up as being installed next.
-                said.clone_from(why);
+        if of != follow {
+            continue;
+        }
+        let mut all = environments.iter();
+        match all.find(|e| e.version.as_str() == wanted).map(|e| &e.state) {
+            Some(EnvironmentState::Ready) => {
+                client.unfollow(follow).await?;
+                return Ok(Reply::Environments(environments));
             }
-            Some(EnvironmentState::Broken(why)) if *why != said => {
+            Some(EnvironmentState::Installing(step)) => {
+                if *step != said {
+                    face.notice(&format!("ESPHome {wanted}: {}", safe(step)))?;
+                    said.clone_from(step);
+                }
+            }
+            Some(EnvironmentState::Broken(why)) => {
+                let why = safe(why);
                 return Err(Failure::Job(format!(
-                    "ESPHome {wanted} was not installed: {}",
-                    safe(why)
+                    "ESPHome {wanted} was not installed: {why}"
                 )));
             }
-            Some(EnvironmentState::Installing(step)) if *step != said => {
-                face.notice(&format!("ESPHome {wanted}: {}", safe(step)))?;
-                said.clone_from(step);
+            None => {
+                return Err(Failure::Job(format!(
+                    "ESPHome {wanted} was not installed; Kiln's own log says why."
+                )));
             }
-            Some(EnvironmentState::Installing(_)) => {}
-            Some(EnvironmentState::Broken(_)) | None => unseen += 1,
         }
-        if unseen > LOOKS_TO_BEGIN {
-            return Err(Failure::Job(format!(
-                "ESPHome {wanted} was not installed; Kiln's own log says why."
-            )));
-        }
-        tokio::time::sleep(LOOK).await;
     }
 }
 

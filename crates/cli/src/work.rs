@@ -287,7 +287,7 @@ async fn wait_for(
             Event::End => {
                 logs.remove(&id);
             }
-            Event::View { .. } => {}
+            Event::View { .. } | Event::Devices { .. } | Event::Environments { .. } => {}
         }
     }
     Ok(started
@@ -378,7 +378,10 @@ pub(crate) async fn logs(
                 Shape::Text => show_log(face, &mut filter, &text)?,
             },
             Event::End => return Ok(()),
-            Event::View { .. } | Event::Job { .. } => {}
+            Event::View { .. }
+            | Event::Job { .. }
+            | Event::Devices { .. }
+            | Event::Environments { .. } => {}
         }
     }
 }

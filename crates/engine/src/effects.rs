@@ -190,6 +190,10 @@ impl Node {
                 });
             }
             work::Effect::InstallEnvironment(version) => {
+                context.environments.announce(&version);
+                let now = context.environments.list();
+                let changed = Event::Work(work::Event::EnvironmentsChanged(now));
+                self.domain.handle(changed, self.context.clock.now());
                 self.steps
                     .start_free(steps::install_environment(context, version));
             }

@@ -278,6 +278,19 @@ impl Environments {
         ready.then(|| (version.clone(), known.launcher.clone()))
     }
 
+    /// Lists a version as being installed before [`Environments::ensure`] begins, so that who looks
+    /// from now on sees its installation and no older outcome. Nothing happens to one that is ready.
+    pub fn announce(&self, version: &EsphomeVersion) {
+        let is_ready = self
+            .state()
+            .known
+            .get(version)
+            .is_some_and(|known| known.state == EnvironmentState::Ready);
+        if !is_ready {
+            self.note_installing(version, "about to begin");
+        }
+    }
+
     /// Makes sure that a version is installed and works; repairs it if it does not. Output goes to
     /// `say` with its terminators. Two calls for one version install it once. Dropping the future
     /// stops the installation and leaves nothing that counts as installed.

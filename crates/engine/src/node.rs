@@ -7,7 +7,7 @@ use std::sync::Arc;
 use kiln_domain::{Domain, Event, peering, work};
 use kiln_esphome::{Progress, Surroundings};
 use kiln_model::{
-    Capabilities, DashboardId, FriendlyName, JobId, PairingKey, PeerFacts, Pin, Presence, Settings,
+    Capabilities, DashboardId, FriendlyName, JobId, PairingKey, PeerFacts, Pin, Settings,
 };
 use kiln_ports::discovery::Sighting;
 use kiln_ports::secrets::SecretsError;
@@ -378,18 +378,18 @@ impl Node {
     }
 
     /// Shows the view to whoever follows it, if it changed.
-    pub(crate) fn publish(&mut self) {
-        let Some(mut view) = self.domain.view(self.context.clock.now()) else {
-            return;
-        };
-        if !self.unsaved.is_empty() {
-            view.notices.push(
-                "Some records cannot be written. Free some disk space; Kiln tries again."
-                    .to_owned(),
-            );
-        }
-        view.notices.extend(self.problems.iter().cloned());
-        self.control.show(view);
+    pub(crate) fn publish(&self) {
+        self.control.show(|| {
+            let mut view = self.domain.view(self.context.clock.now())?;
+            if !self.unsaved.is_empty() {
+                view.notices.push(
+                    "Some records cannot be written. Free some disk space; Kiln tries again."
+                        .to_owned(),
+                );
+            }
+            view.notices.extend(self.problems.iter().cloned());
+            Some(view)
+        });
     }
 
     /// Returns what is printed once when the node serves.
@@ -417,18 +417,17 @@ fn seen(roster: &Roster, sighting: Sighting) -> Option<Event> {
             version,
             config_hash: _,
         } => {
-            let configuration = roster.seen(&name, addresses, version)?;
-            Event::Work(work::Event::PresenceChanged(
+            let address = addresses.first().map(ToString::to_string);
+            let configuration = roster.seen(&name, addresses, version.clone())?;
+            Event::Work(work::Event::DeviceSeen {
                 configuration,
-                Presence::Online,
-            ))
+                address,
+                version,
+            })
         }
         Sighting::DeviceGone(name) => {
             let configuration = roster.gone(&name)?;
-            Event::Work(work::Event::PresenceChanged(
-                configuration,
-                Presence::Offline,
-            ))
+            Event::Work(work::Event::DeviceGone(configuration))
         }
     };
     Some(event)

@@ -141,10 +141,16 @@ impl Node {
             }
             _ => {}
         }
-        let environments = matches!(event, Event::Work(work::Event::EnvironmentsChanged(_)));
+        let news = News::of(&event);
         self.domain.handle(event, self.context.clock.now());
-        if environments {
-            self.tell_facts();
+        match news {
+            News::Devices => self.control.show_devices(self.domain.work().devices()),
+            News::Environments => {
+                self.tell_facts();
+                let environments = self.domain.work().environments();
+                self.control.show_environments(environments);
+            }
+            News::Else => {}
         }
     }
 
@@ -188,6 +194,27 @@ impl Node {
             }
         }
         self.publish();
+    }
+}
+
+/// What an event is about, for those who follow only that.
+enum News {
+    Devices,
+    Environments,
+    Else,
+}
+
+impl News {
+    fn of(event: &Event) -> Self {
+        match event {
+            Event::Work(
+                work::Event::DevicesScanned(_)
+                | work::Event::DeviceSeen { .. }
+                | work::Event::DeviceGone(_),
+            ) => Self::Devices,
+            Event::Work(work::Event::EnvironmentsChanged(_)) => Self::Environments,
+            _ => Self::Else,
+        }
     }
 }
 

@@ -24,9 +24,6 @@ use crate::tool::{self, Stop, stopped};
 /// Longest time for `esphome bundle` (builds.md §6.1).
 const BUNDLE_LIMIT: Duration = Duration::from_secs(300);
 
-/// How often the owner is told how far an installation is.
-const LOOK: Duration = Duration::from_millis(500);
-
 /// Makes the bundle of one of the owner's configurations.
 pub(crate) async fn bundle(
     context: Arc<Context>,
@@ -380,18 +377,7 @@ pub(crate) async fn install_environment(context: Arc<Context>, version: EsphomeV
     let ensured = context.environments.ensure(&version, |line| async move {
         tracing::info!(line = line.trim_end(), "installing ESPHome");
     });
-    tokio::pin!(ensured);
-    let done = loop {
-        let look = context.clock.now().mono + LOOK;
-        tokio::select! {
-            done = &mut ensured => break done,
-            () = context.clock.sleep_until(look) => {
-                let now = context.environments.list();
-                context.tell(Event::Work(WorkEvent::EnvironmentsChanged(now))).await;
-            }
-        }
-    };
-    if let Err(error) = done {
+    if let Err(error) = ensured.await {
         tracing::warn!(%version, %error, "ESPHome was not installed");
     }
     context.tell_environments().await;

@@ -1,5 +1,7 @@
 //! [`ClientMessage`] and [`ServerMessage`]: the lines of the control channel.
-use kiln_model::{ErrorCode, Job, JobId, Reply, Request, RequestError, View};
+use kiln_model::{
+    Device, EnvironmentInfo, ErrorCode, Job, JobId, Reply, Request, RequestError, View,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -49,6 +51,10 @@ pub enum Follow {
     View,
     /// Jobs: all that exist, then each that changes.
     Jobs,
+    /// The owner's devices: as they are on disk now, then all of them after every change.
+    Devices,
+    /// The installed ESPHome versions: now, then all of them after every change.
+    Environments,
     /// The log of a job from a byte offset on; ends when the job is final and all was sent.
     Log {
         /// Which job.
@@ -117,6 +123,18 @@ pub enum Event {
         /// All of it.
         #[serde(with = "form")]
         job: Box<Job>,
+    },
+    /// The owner's devices as they are now.
+    Devices {
+        /// All of them.
+        #[serde(with = "form")]
+        devices: Vec<Device>,
+    },
+    /// The installed ESPHome versions as they are now.
+    Environments {
+        /// All of them.
+        #[serde(with = "form")]
+        environments: Vec<EnvironmentInfo>,
     },
     /// More of a log.
     Log {
@@ -346,7 +364,14 @@ mod tests {
             job: samples::job_id(),
             offset: 0,
         };
-        let follows = [Follow::View, Follow::Jobs, log, now];
+        let follows = [
+            Follow::View,
+            Follow::Jobs,
+            Follow::Devices,
+            Follow::Environments,
+            log,
+            now,
+        ];
         let lines = samples::requests()
             .into_iter()
             .map(|request| ClientMessage::Request { id: 1, request })
@@ -383,6 +408,12 @@ mod tests {
                 offset: 0,
                 text: "INFO\u{1b}[0m\r\n".to_owned(),
                 next: 9,
+            },
+            Event::Devices {
+                devices: samples::devices(),
+            },
+            Event::Environments {
+                environments: samples::environments(),
             },
             Event::End,
         ];

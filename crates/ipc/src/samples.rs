@@ -198,7 +198,22 @@ pub(crate) fn requests() -> Vec<Request> {
     ]
 }
 
-pub(crate) fn replies() -> Vec<Reply> {
+pub(crate) fn devices() -> Vec<Device> {
+    vec![Device {
+        configuration: "kitchen.yaml".parse().unwrap(),
+        name: "kitchen".to_owned(),
+        friendly_name: "Kitchen".to_owned(),
+        platform: "ESP32".to_owned(),
+        address: "kitchen.local".to_owned(),
+        presence: Presence::Unknown,
+        built_version: String::new(),
+        deployed_version: String::new(),
+        last_build: Some(NOW),
+        problem: None,
+    }]
+}
+
+pub(crate) fn environments() -> Vec<EnvironmentInfo> {
     let environment = |state| EnvironmentInfo {
         version: version(),
         path: "/x".to_owned(),
@@ -206,6 +221,14 @@ pub(crate) fn replies() -> Vec<Reply> {
         size_bytes: Some(1),
         installed: true,
     };
+    vec![
+        environment(EnvironmentState::Ready),
+        environment(EnvironmentState::Installing("pip".to_owned())),
+        environment(EnvironmentState::Broken("gone".to_owned())),
+    ]
+}
+
+pub(crate) fn replies() -> Vec<Reply> {
     vec![
         Reply::Done,
         Reply::Status(Box::new(view())),
@@ -216,24 +239,9 @@ pub(crate) fn replies() -> Vec<Reply> {
         },
         Reply::Paired,
         Reply::PairingPending,
-        Reply::Devices(vec![Device {
-            configuration: "kitchen.yaml".parse().unwrap(),
-            name: "kitchen".to_owned(),
-            friendly_name: "Kitchen".to_owned(),
-            platform: "ESP32".to_owned(),
-            address: "kitchen.local".to_owned(),
-            presence: Presence::Unknown,
-            built_version: String::new(),
-            deployed_version: String::new(),
-            last_build: Some(NOW),
-            problem: None,
-        }]),
+        Reply::Devices(devices()),
         Reply::Jobs(vec![job()]),
-        Reply::Environments(vec![
-            environment(EnvironmentState::Ready),
-            environment(EnvironmentState::Installing("pip".to_owned())),
-            environment(EnvironmentState::Broken("gone".to_owned())),
-        ]),
+        Reply::Environments(environments()),
         Reply::Settings(Settings::default()),
         Reply::Refused(RequestError {
             code: ErrorCode::NotFound,

@@ -6,12 +6,12 @@ use std::time::Duration;
 use kiln_model::witness::DigestVerified;
 use kiln_model::{
     BlobId, BuildChoice, FailureReason, JobId, JobKind, JobStatus, LinkId, Message, Mono, Now,
-    Pairing, Pin, Placement, Port, Presence, QueueStatus, Request, Settings, SubmitHeader,
-    SubmitRefusal, WireJobId,
+    Pairing, Pin, Placement, Port, QueueStatus, Request, Settings, SubmitHeader, SubmitRefusal,
+    WireJobId,
 };
 use proptest::prelude::*;
 
-use super::fixtures::{device, failed, pairing, pin, version, wire, yaml};
+use super::fixtures::{device, failed, pairing, pin, seen, version, wire, yaml};
 use super::{
     BuildTree, BundleFacts, DownloadFailure, Effect, Event, ProcessOutcome, StepFailure, StoredJob,
     Work,
@@ -467,12 +467,12 @@ impl World {
                 self.drain();
             }
             Action::Presence(n, online) => {
-                let presence = if *online {
-                    Presence::Online
+                let name = DEVICES[n % 3];
+                self.feed(if *online {
+                    seen(name)
                 } else {
-                    Presence::Offline
-                };
-                self.feed(Event::PresenceChanged(yaml(DEVICES[n % 3]), presence));
+                    Event::DeviceGone(yaml(name))
+                });
             }
             Action::Pass(seconds) => self.pass(*seconds),
             Action::Scan => self.feed(Event::DevicesScanned(DEVICES.map(device).to_vec())),
@@ -725,7 +725,7 @@ impl World {
         }
         for _ in 0..2000 {
             for name in DEVICES {
-                self.feed(Event::PresenceChanged(yaml(name), Presence::Online));
+                self.feed(seen(name));
             }
             if let Some(op) = self.ops.first().cloned() {
                 self.end(&op, How::Well);

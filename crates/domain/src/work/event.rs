@@ -2,7 +2,7 @@
 use kiln_model::witness::DigestVerified;
 use kiln_model::{
     ArtifactsRefusal, BlobId, ConfigurationName, Device, EnvironmentInfo, EsphomeVersion, JobId,
-    LinkId, Message, Presence, Settings, SubmitHeader, WireJobId,
+    LinkId, Message, Settings, SubmitHeader, WireJobId,
 };
 
 use super::effect::{BuildTree, StoredJob};
@@ -16,8 +16,17 @@ pub enum Event {
     SettingsChanged(Settings),
     /// The owner's devices, after a scan.
     DevicesScanned(Vec<Device>),
-    /// A device came or went; by configuration.
-    PresenceChanged(ConfigurationName, Presence),
+    /// One of the owner's devices announced itself.
+    DeviceSeen {
+        /// Whose device.
+        configuration: ConfigurationName,
+        /// Where it is, if it says so.
+        address: Option<String>,
+        /// ESPHome version that it says it runs.
+        version: String,
+    },
+    /// One of the owner's devices said goodbye or is not heard any more.
+    DeviceGone(ConfigurationName),
     /// Environments changed; `installed` marks the one for own builds.
     EnvironmentsChanged(Vec<EnvironmentInfo>),
     /// A frame arrived on an open session.

@@ -72,6 +72,15 @@ pub(super) fn device(name: &str) -> Device {
     }
 }
 
+/// The device announces itself.
+pub(super) fn seen(name: &str) -> Event {
+    Event::DeviceSeen {
+        configuration: yaml(name),
+        address: None,
+        version: String::new(),
+    }
+}
+
 pub(super) fn pairing(n: u8) -> Pairing {
     Pairing {
         pin: pin(n),

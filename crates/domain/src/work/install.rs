@@ -145,17 +145,31 @@ impl Work {
         self.flash_returned();
     }
 
-    pub(super) fn presence_changed(
+    pub(super) fn device_seen(
         &mut self,
         configuration: &ConfigurationName,
-        presence: Presence,
-        _now: Now,
+        address: Option<String>,
+        version: String,
     ) {
-        let mut devices = self.devices.iter_mut();
-        if let Some(device) = devices.find(|d| d.configuration == *configuration) {
-            device.presence = presence;
+        if let Some(device) = self.device_mut(configuration) {
+            device.presence = Presence::Online;
+            device.deployed_version = version;
+            if let Some(address) = address {
+                device.address = address;
+            }
         }
         self.flash_returned();
+    }
+
+    pub(super) fn device_gone(&mut self, configuration: &ConfigurationName) {
+        if let Some(device) = self.device_mut(configuration) {
+            device.presence = Presence::Offline;
+        }
+    }
+
+    fn device_mut(&mut self, configuration: &ConfigurationName) -> Option<&mut Device> {
+        let mut devices = self.devices.iter_mut();
+        devices.find(|d| d.configuration == *configuration)
     }
 
     fn device_request(&mut self, id: RequestId, request: &Request, device: &Device, now: Now) {
@@ -642,15 +656,15 @@ mod tests {
     use kiln_model::JobStatus;
 
     use super::super::Event;
-    use super::super::fixtures::{Shop, device, failed, pairing, pin, yaml};
+    use super::super::fixtures::{Shop, device, failed, pairing, pin, seen, yaml};
     use super::*;
 
     fn offline(shop: &mut Shop, name: &str) {
-        shop.happens(Event::PresenceChanged(yaml(name), Presence::Offline));
+        shop.happens(Event::DeviceGone(yaml(name)));
     }
 
     fn online(shop: &mut Shop, name: &str) {
-        shop.happens(Event::PresenceChanged(yaml(name), Presence::Online));
+        shop.happens(seen(name));
     }
 
     // Covers: M24

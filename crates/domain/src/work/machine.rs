@@ -117,9 +117,12 @@ impl Work {
             Event::Loaded(jobs) => self.load(jobs, now),
             Event::SettingsChanged(settings) => self.change_settings(settings, now),
             Event::DevicesScanned(devices) => self.devices_scanned(devices, now),
-            Event::PresenceChanged(configuration, presence) => {
-                self.presence_changed(&configuration, presence, now);
-            }
+            Event::DeviceSeen {
+                configuration,
+                address,
+                version,
+            } => self.device_seen(&configuration, address, version),
+            Event::DeviceGone(configuration) => self.device_gone(&configuration),
             Event::EnvironmentsChanged(environments) => self.environments = environments,
             Event::Received(link, message) => {
                 if let Message::JobOutput { .. } = message {

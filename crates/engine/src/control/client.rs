@@ -135,7 +135,12 @@ impl Session {
                 self.desk.events.send(event).await.is_ok()
             }
             ClientMessage::Follow { id, follow } => {
-                let task = follow::follow(id, follow, Arc::clone(&self.desk), self.out.clone());
+                let who = follow::Follower {
+                    client: self.client,
+                    id,
+                    out: self.out.clone(),
+                };
+                let task = follow::follow(who, follow, Arc::clone(&self.desk));
                 let handle = self.tasks.spawn(task);
                 if let Some(older) = self.follows.insert(id, handle) {
                     older.abort();

@@ -1,12 +1,13 @@
 //! [`follow`]: sends one client what it follows, at the client's own pace.
 use std::sync::Arc;
 
+use kiln_domain::ClientId;
 use kiln_ipc::{Event, Follow, ServerMessage};
-use kiln_model::{Job, JobId};
+use kiln_model::{Job, JobId, Request, View};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, SeekFrom};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::Desk;
 
@@ -14,17 +15,13 @@ use super::Desk;
 const LOG_PIECE: usize = 64 * 1024;
 
 /// Follows until there is nothing more, the client unfollows, or it leaves.
-pub(super) async fn follow(
-    id: u64,
-    what: Follow,
-    desk: Arc<Desk>,
-    out: mpsc::Sender<ServerMessage>,
-) {
-    let out = Out { id, out };
+pub(super) async fn follow(out: Follower, what: Follow, desk: Arc<Desk>) {
     // An error means that the client left.
     let _ = match what {
         Follow::View => view(&desk, &out).await,
         Follow::Jobs => jobs(&desk, &out).await,
+        Follow::Devices => devices(&desk, &out).await,
+        Follow::Environments => environments(&desk, &out).await,
         Follow::Log { job, offset } => log(&desk, &out, job, offset).await,
         Follow::LogNow { job, offset } => log_now(&desk, &out, &job, offset).await,
     };
@@ -33,12 +30,17 @@ pub(super) async fn follow(
 /// The client is gone.
 struct Gone;
 
-struct Out {
-    id: u64,
-    out: mpsc::Sender<ServerMessage>,
+/// Who follows, and where it is told.
+pub(super) struct Follower {
+    /// The client.
+    pub(super) client: ClientId,
+    /// Its number for what it follows.
+    pub(super) id: u64,
+    /// Where events go.
+    pub(super) out: mpsc::Sender<ServerMessage>,
 }
 
-impl Out {
+impl Follower {
     async fn event(&self, event: Event) -> Result<(), Gone> {
         self.out
             .send(ServerMessage::Event { id: self.id, event })
@@ -47,22 +49,66 @@ impl Out {
     }
 }
 
-async fn view(desk: &Desk, out: &Out) -> Result<(), Gone> {
-    let mut views = desk.view.subscribe();
+async fn view(desk: &Desk, out: &Follower) -> Result<(), Gone> {
+    let views = looked_at(desk, out).await?;
+    each(views, out, |view: &View| Event::View {
+        view: Box::new(view.clone()),
+    })
+    .await
+}
+
+async fn devices(desk: &Desk, out: &Follower) -> Result<(), Gone> {
+    let lists = desk.devices.subscribe();
+    desk.ask(out.client, Request::Devices).await;
+    each(lists, out, |devices: &Vec<_>| Event::Devices {
+        devices: devices.clone(),
+    })
+    .await
+}
+
+async fn environments(desk: &Desk, out: &Follower) -> Result<(), Gone> {
+    let lists = desk.environments.subscribe();
+    desk.ask(out.client, Request::Environments).await;
+    each(lists, out, |environments: &Vec<_>| Event::Environments {
+        environments: environments.clone(),
+    })
+    .await
+}
+
+/// Sends what there is and whatever replaces it. A client that is slow misses what was replaced
+/// before it looked.
+async fn each<T>(
+    mut values: watch::Receiver<Option<Arc<T>>>,
+    out: &Follower,
+    event: impl Fn(&T) -> Event,
+) -> Result<(), Gone> {
     loop {
-        let view = views.borrow_and_update().clone();
-        if let Some(view) = view {
-            out.event(Event::View {
-                view: Box::new(view.as_ref().clone()),
-            })
-            .await?;
+        let value = values.borrow_and_update().clone();
+        if let Some(value) = value {
+            out.event(event(&value)).await?;
         }
-        views.changed().await.map_err(|_| Gone)?;
+        values.changed().await.map_err(|_| Gone)?;
     }
 }
 
-async fn jobs(desk: &Desk, out: &Out) -> Result<(), Gone> {
+/// Returns the views from now on, with a current one among them: without this receiver nobody may
+/// have looked, and none was made.
+async fn looked_at(
+    desk: &Desk,
+    out: &Follower,
+) -> Result<watch::Receiver<Option<Arc<View>>>, Gone> {
+    let mut views = desk.view.subscribe();
+    desk.ask(out.client, Request::Status).await;
+    views.wait_for(Option::is_some).await.map_err(|_| Gone)?;
+    // What was waited for counts as news to whoever looks first.
+    views.mark_changed();
+    Ok(views)
+}
+
+async fn jobs(desk: &Desk, out: &Follower) -> Result<(), Gone> {
     let mut changes = desk.jobs.subscribe();
+    // Kept, so that there is a view when the list is wanted again.
+    let _views = looked_at(desk, out).await?;
     loop {
         for job in all_jobs(desk) {
             out.event(Event::Job { job: Box::new(job) }).await?;
@@ -90,9 +136,9 @@ fn all_jobs(desk: &Desk) -> Vec<Job> {
         .unwrap_or_default()
 }
 
-async fn log(desk: &Desk, out: &Out, job: JobId, mut offset: u64) -> Result<(), Gone> {
+async fn log(desk: &Desk, out: &Follower, job: JobId, mut offset: u64) -> Result<(), Gone> {
     let mut grew = desk.logs.changes();
-    let mut views = desk.view.subscribe();
+    let mut views = looked_at(desk, out).await?;
     loop {
         // Asked before reading: what a final job said is in the file by then.
         let is_final = is_final(desk, &job);
@@ -116,7 +162,7 @@ async fn log(desk: &Desk, out: &Out, job: JobId, mut offset: u64) -> Result<(), 
     }
 }
 
-async fn log_now(desk: &Desk, out: &Out, job: &JobId, offset: u64) -> Result<(), Gone> {
+async fn log_now(desk: &Desk, out: &Follower, job: &JobId, offset: u64) -> Result<(), Gone> {
     send_rest(desk, out, job, offset).await?;
     out.event(Event::End).await
 }
@@ -134,7 +180,7 @@ fn is_final(desk: &Desk, job: &JobId) -> bool {
 }
 
 /// Sends what the file has from `offset` on; returns where to go on.
-async fn send_rest(desk: &Desk, out: &Out, job: &JobId, mut offset: u64) -> Result<u64, Gone> {
+async fn send_rest(desk: &Desk, out: &Follower, job: &JobId, mut offset: u64) -> Result<u64, Gone> {
     let Ok(mut file) = File::open(desk.store.log_path(job)).await else {
         return Ok(offset);
     };

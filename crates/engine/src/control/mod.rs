@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kiln_domain::{ClientId, Event, RequestId};
 use kiln_ipc::ServerMessage;
-use kiln_model::{Job, Reply, View};
+use kiln_model::{Device, EnvironmentInfo, Job, Reply, Request, View};
 use kiln_ports::{Control, Store};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
@@ -34,7 +34,10 @@ struct Desk {
     events: mpsc::Sender<Event>,
     store: Arc<dyn Store>,
     logs: Arc<JobLogs>,
+    /// The read model; `None` while nobody looks, so that it is not built for nobody.
     view: watch::Sender<Option<Arc<View>>>,
+    devices: watch::Sender<Option<Arc<Vec<Device>>>>,
+    environments: watch::Sender<Option<Arc<Vec<EnvironmentInfo>>>>,
     jobs: broadcast::Sender<Arc<Job>>,
     /// Who waits for which answer.
     waiting: Mutex<HashMap<RequestId, Waiting>>,
@@ -64,6 +67,8 @@ impl ControlServer {
             store,
             logs,
             view: watch::Sender::new(None),
+            devices: watch::Sender::new(None),
+            environments: watch::Sender::new(None),
             jobs: broadcast::Sender::new(JOB_CHANGES),
             waiting: Mutex::default(),
             next_request: AtomicU64::new(0),
@@ -73,8 +78,14 @@ impl ControlServer {
         Self { desk, tasks }
     }
 
-    /// Answers a request. A client that left gets nothing.
+    /// Answers a request. A client that left gets nothing. What the answer says is news to whoever
+    /// follows it, too.
     pub(crate) fn reply(&self, id: RequestId, reply: Reply) {
+        match &reply {
+            Reply::Devices(devices) => self.show_devices(devices),
+            Reply::Environments(environments) => self.show_environments(environments),
+            _ => {}
+        }
         let Some(waiting) = self.desk.waiting().remove(&id) else {
             return;
         };
@@ -88,8 +99,14 @@ impl ControlServer {
         }
     }
 
-    /// Shows the read model to whoever follows it, if it differs from the last one.
-    pub(crate) fn show(&self, mut view: View) {
+    /// Shows the read model to whoever follows it, if it differs from the last one. `view` is not
+    /// called while nobody looks; who begins to look has it made ([`Desk::ask`]).
+    pub(crate) fn show(&self, view: impl FnOnce() -> Option<View>) {
+        if self.desk.view.receiver_count() == 0 {
+            self.desk.view.send_replace(None);
+            return;
+        }
+        let Some(mut view) = view() else { return };
         self.desk.view.send_if_modified(|shown| {
             let at = view.at;
             if let Some(old) = shown.as_deref() {
@@ -103,6 +120,16 @@ impl ControlServer {
             *shown = Some(Arc::new(view));
             true
         });
+    }
+
+    /// Shows the owner's devices to whoever follows them, if they changed.
+    pub(crate) fn show_devices(&self, devices: &[Device]) {
+        show_list(&self.desk.devices, devices);
+    }
+
+    /// Shows the installed versions to whoever follows them, if they changed.
+    pub(crate) fn show_environments(&self, environments: &[EnvironmentInfo]) {
+        show_list(&self.desk.environments, environments);
     }
 
     /// Tells whoever follows the jobs.
@@ -127,6 +154,34 @@ impl Desk {
     fn new_request(&self) -> RequestId {
         RequestId(self.next_request.fetch_add(1, Ordering::Relaxed))
     }
+
+    /// Asks for what somebody begins to follow. Nobody waits for the answer: it is shown to all
+    /// that follow, by the same path as every later change.
+    async fn ask(&self, client: ClientId, request: Request) {
+        let event = Event::Requested {
+            client,
+            id: self.new_request(),
+            request,
+        };
+        if self.events.send(event).await.is_err() {
+            tracing::debug!("somebody began to follow after the loop ended");
+        }
+    }
+}
+
+/// Replaces a list that is followed. Nothing is kept for nobody: who begins to follow asks anew.
+fn show_list<T: Clone + PartialEq>(shown: &watch::Sender<Option<Arc<Vec<T>>>>, list: &[T]) {
+    if shown.receiver_count() == 0 {
+        shown.send_replace(None);
+        return;
+    }
+    shown.send_if_modified(|shown| {
+        let is_new = shown.as_deref().is_none_or(|old| old.as_slice() != list);
+        if is_new {
+            *shown = Some(Arc::new(list.to_vec()));
+        }
+        is_new
+    });
 }
 
 async fn accept(mut control: Box<dyn Control>, desk: Arc<Desk>) {
