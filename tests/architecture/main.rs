@@ -11,6 +11,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("kiln-peer-link", &["kiln-model"]),
     ("kiln-domain", &["kiln-model"]),
     ("kiln-esphome", &["kiln-model"]),
+    ("kiln-glance", &["kiln-model"]),
     ("kiln-ports", &["kiln-model"]),
     ("kiln-ipc", &["kiln-model"]),
     ("kiln-archive", &["kiln-esphome", "kiln-model"]),
@@ -53,7 +54,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that never wait, read a clock, open a file or a socket.
-const PURE: &[&str] = &["model", "peer-link", "domain", "esphome"];
+const PURE: &[&str] = &["model", "peer-link", "domain", "esphome", "glance"];
 
 /// What pure crates must not name outside their tests.
 const IMPURE: &[&str] = &[

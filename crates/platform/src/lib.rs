@@ -13,11 +13,14 @@ pub mod import;
 pub mod lock;
 mod machine;
 pub mod net;
+pub mod notify;
 pub mod paths;
 pub mod process;
 pub mod secrets;
 mod stop;
 pub mod store;
+#[cfg(target_os = "linux")]
+pub mod tray;
 
 pub use clock::SystemClock;
 pub use control::{ControlError, LocalControl};
@@ -30,3 +33,5 @@ pub use process::OsProcesses;
 pub use secrets::{FileSecrets, OsSecrets};
 pub use stop::asked_to_stop;
 pub use store::SqliteStore;
+#[cfg(target_os = "linux")]
+pub use tray::StatusItem;

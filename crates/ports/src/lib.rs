@@ -3,20 +3,25 @@
 //! Ports speak model types. They are `async` only where they wait, and each says what it refuses,
 //! in which unit it counts and what cancelling (dropping the future) does.
 
+pub mod autostart;
 pub mod clock;
 pub mod control;
 pub mod dashboard;
 pub mod discovery;
 pub mod net;
+pub mod notify;
 pub mod process;
 pub mod secrets;
 pub mod store;
+pub mod tray;
 
+pub use autostart::Autostart;
 pub use clock::Clock;
 pub use control::Control;
 pub use dashboard::DashboardFiles;
 pub use discovery::Discovery;
 pub use net::Net;
+pub use notify::Notify;
 pub use process::Processes;
 pub use secrets::Secrets;
 pub use store::Store;

@@ -1,0 +1,31 @@
+//! What is seen at a glance: icon, tooltip sentence, menu and notices, as values made from the view.
+//!
+//! Pure: nothing here draws on a screen, talks to a system or reads a clock. The shell hands in the
+//! [`View`](kiln_model::View) and the time, and performs what comes back. Everything that others
+//! named (peers, devices, errors) is cleaned and clipped before it is part of a text.
+
+mod action;
+mod clean;
+mod compositor;
+mod glyph;
+mod icon;
+mod menu;
+mod notice;
+mod notices;
+mod page;
+mod remaining;
+mod serving;
+mod standing;
+mod tooltip;
+mod words;
+
+pub use action::{Action, Snooze};
+pub use compositor::{Look, Pixels};
+pub use icon::Icon;
+pub use menu::{Entry, Item, Menu, quit_question};
+pub use notice::{Button, Notice, NoticeId, Urgency};
+pub use notices::{NoticeEffect, Notices, WindowFocus};
+pub use page::Page;
+pub use standing::Node;
+pub use tooltip::tooltip;
+pub use words::{Language, Words};

@@ -1,0 +1,236 @@
+//! Linux: `org.freedesktop.Notifications` over the session bus (Desktop Notifications
+//! Specification 1.3). One connection for all, so that no click is lost between showing and waiting.
+use std::collections::HashMap;
+
+use futures_util::StreamExt as _;
+use kiln_ports::notify::{Click, Notification, NotificationEvent, NotifyError, Urgency};
+use tokio::sync::{Mutex, OnceCell};
+use zbus::DBusError as _;
+use zbus::zvariant::Value;
+
+use super::{Program, markup};
+
+/// What a click on the notification itself is called (specification, "Actions").
+const BODY: &str = "default";
+
+/// The part of the interface that is used.
+#[zbus::proxy(
+    interface = "org.freedesktop.Notifications",
+    default_service = "org.freedesktop.Notifications",
+    default_path = "/org/freedesktop/Notifications",
+    gen_blocking = false
+)]
+trait Notifications {
+    #[expect(clippy::too_many_arguments, reason = "the specification has that many")]
+    fn notify(
+        &self,
+        app_name: &str,
+        replaces_id: u32,
+        app_icon: &str,
+        summary: &str,
+        body: &str,
+        actions: &[&str],
+        hints: HashMap<&str, Value<'_>>,
+        expire_timeout: i32,
+    ) -> zbus::Result<u32>;
+
+    fn close_notification(&self, id: u32) -> zbus::Result<()>;
+
+    fn get_capabilities(&self) -> zbus::Result<Vec<String>>;
+
+    #[zbus(signal)]
+    fn action_invoked(&self, id: u32, action_key: String) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    fn notification_closed(&self, id: u32, reason: u32) -> zbus::Result<()>;
+}
+
+/// The notification daemon, called when first needed.
+pub(super) struct Center {
+    program: Program,
+    daemon: OnceCell<Daemon>,
+    /// Rings when the daemon is known.
+    called: tokio::sync::Notify,
+}
+
+struct Daemon {
+    proxy: NotificationsProxy<'static>,
+    capabilities: Vec<String>,
+    /// The daemon's number of each notification that is shown. Held while one is being shown, so
+    /// that a click cannot come before its number is known.
+    shown: Mutex<HashMap<String, u32>>,
+    signals: Mutex<Signals>,
+}
+
+struct Signals {
+    invoked: ActionInvokedStream,
+    closed: NotificationClosedStream,
+}
+
+impl Center {
+    pub(super) fn new(program: Program) -> Self {
+        Self {
+            program,
+            daemon: OnceCell::new(),
+            called: tokio::sync::Notify::new(),
+        }
+    }
+
+    pub(super) async fn show(&self, notification: Notification) -> Result<(), NotifyError> {
+        let daemon = self.daemon.get_or_try_init(Daemon::call).await;
+        let daemon = daemon.map_err(explain)?;
+        self.called.notify_one();
+        daemon
+            .show(&self.program, &notification)
+            .await
+            .map_err(explain)
+    }
+
+    pub(super) async fn withdraw(&self, id: &str) {
+        let Some(daemon) = self.daemon.get() else {
+            return;
+        };
+        if let Some(number) = daemon.shown.lock().await.remove(id) {
+            // It is an error to close one that is gone already, and no harm.
+            let _ = daemon.proxy.close_notification(number).await;
+        }
+    }
+
+    pub(super) async fn next(&self) -> NotificationEvent {
+        let daemon = loop {
+            match self.daemon.get() {
+                Some(daemon) => break daemon,
+                None => self.called.notified().await,
+            }
+        };
+        daemon.next().await
+    }
+}
+
+impl Daemon {
+    async fn call() -> zbus::Result<Self> {
+        let connection = zbus::Connection::session().await?;
+        let proxy = NotificationsProxy::new(&connection).await?;
+        let capabilities = proxy.get_capabilities().await?;
+        let signals = Signals {
+            invoked: proxy.receive_action_invoked().await?,
+            closed: proxy.receive_notification_closed().await?,
+        };
+        Ok(Self {
+            proxy,
+            capabilities,
+            shown: Mutex::default(),
+            signals: Mutex::new(signals),
+        })
+    }
+
+    async fn show(&self, program: &Program, notification: &Notification) -> zbus::Result<()> {
+        let mut shown = self.shown.lock().await;
+        let replaces = shown.get(&notification.id).copied().unwrap_or(0);
+        let body = if self.can("body-markup") {
+            markup(&notification.body)
+        } else {
+            notification.body.clone()
+        };
+        let mut actions = Vec::new();
+        if self.can("actions") {
+            actions.extend([BODY, program.name.as_str()]);
+            let buttons = notification.buttons.iter();
+            actions.extend(buttons.flat_map(|b| [b.id.as_str(), b.label.as_str()]));
+        }
+        let number = self
+            .proxy
+            .notify(
+                &program.name,
+                replaces,
+                &program.id,
+                &notification.title,
+                &body,
+                &actions,
+                hints(program, notification),
+                expiry(notification.urgency),
+            )
+            .await?;
+        shown.insert(notification.id.clone(), number);
+        Ok(())
+    }
+
+    fn can(&self, capability: &str) -> bool {
+        self.capabilities.iter().any(|known| known == capability)
+    }
+
+    async fn next(&self) -> NotificationEvent {
+        let mut signals = self.signals.lock().await;
+        let Signals { invoked, closed } = &mut *signals;
+        loop {
+            let (number, click) = tokio::select! {
+                // A click is followed by the end of its notification, never the other way round.
+                biased;
+                Some(signal) = invoked.next() => match signal.args() {
+                    Ok(args) if args.action_key == BODY => (args.id, Click::Body),
+                    Ok(args) => (args.id, Click::Button(args.action_key)),
+                    Err(_) => continue,
+                },
+                Some(signal) = closed.next() => match signal.args() {
+                    Ok(args) => (args.id, Click::Closed),
+                    Err(_) => continue,
+                },
+                else => std::future::pending().await,
+            };
+            let mut shown = self.shown.lock().await;
+            // Numbers of other programs are heard as well.
+            let ours = shown.iter().find(|(_, known)| **known == number);
+            if let Some(id) = ours.map(|(id, _)| id.clone()) {
+                shown.remove(&id);
+                return NotificationEvent { id, click };
+            }
+        }
+    }
+}
+
+fn hints<'a>(program: &'a Program, notification: &'a Notification) -> HashMap<&'a str, Value<'a>> {
+    let level: u8 = match notification.urgency {
+        Urgency::Quiet => 0,
+        Urgency::Normal => 1,
+        Urgency::Urgent => 2,
+    };
+    let mut hints = HashMap::from([
+        ("urgency", Value::from(level)),
+        ("desktop-entry", Value::from(program.id.as_str())),
+    ]);
+    if notification.urgency == Urgency::Quiet {
+        hints.insert("suppress-sound", Value::from(true));
+    }
+    if let Some(percent) = notification.progress {
+        hints.insert("value", Value::from(i32::from(percent)));
+    }
+    hints
+}
+
+/// Milliseconds; -1 leaves it to the desktop, 0 is until somebody closes it.
+fn expiry(urgency: Urgency) -> i32 {
+    match urgency {
+        Urgency::Quiet | Urgency::Normal => -1,
+        Urgency::Urgent => 0,
+    }
+}
+
+/// Puts an error of the bus into our words.
+fn explain(error: zbus::Error) -> NotifyError {
+    use zbus::Error::{Address, Connection, InputOutput, MethodError};
+    let nobody = |name: &str| {
+        matches!(
+            name,
+            "org.freedesktop.DBus.Error.ServiceUnknown"
+                | "org.freedesktop.DBus.Error.NameHasNoOwner"
+                | "org.freedesktop.DBus.Error.Spawn.ServiceNotFound"
+                | "org.freedesktop.DBus.Error.Disconnected"
+        )
+    };
+    match &error {
+        Address(_) | Connection(..) | InputOutput(_) => NotifyError::NoDaemon,
+        MethodError(name, ..) if nobody(name.as_str()) => NotifyError::NoDaemon,
+        zbus::Error::FDO(fdo) if nobody(fdo.name().as_str()) => NotifyError::NoDaemon,
+        _ => NotifyError::Failed(error.to_string()),
+    }
+}

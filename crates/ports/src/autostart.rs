@@ -1,0 +1,48 @@
+//! [`Autostart`]: whether Kiln starts when the person logs in.
+
+/// Whether Kiln starts at login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartAtLogin {
+    /// It does.
+    On,
+    /// It does not.
+    Off,
+    /// It is on here, but the person switched it off in the system's own list, which counts.
+    Blocked,
+}
+
+/// Why it cannot be read or changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AutostartError {
+    /// The system keeps no such list, or not for programs like this one.
+    #[error("this system cannot start Kiln at login; start `kiln-desktop` in its own settings")]
+    Unsupported,
+    /// The person switched it off in the system's own list.
+    #[error("starting at login is switched off in the system's settings; switch it on there")]
+    Blocked,
+    /// Anything else, in the words of the system.
+    #[error("starting at login cannot be changed: {0}")]
+    Failed(String),
+}
+
+/// The system's list of programs that start at login. Calls are short and block.
+pub trait Autostart: Send + Sync + 'static {
+    /// Returns what the system will do at the next login.
+    ///
+    /// # Errors
+    /// [`AutostartError::Unsupported`] or [`AutostartError::Failed`].
+    fn state(&self) -> Result<StartAtLogin, AutostartError>;
+
+    /// Starts this program at login from now on.
+    ///
+    /// # Errors
+    /// [`AutostartError::Blocked`] when the person has switched it off in the system's own list:
+    /// that is obeyed and not undone.
+    fn enable(&self) -> Result<(), AutostartError>;
+
+    /// Does not start it any more; fine if it did not.
+    ///
+    /// # Errors
+    /// [`AutostartError::Unsupported`] or [`AutostartError::Failed`].
+    fn disable(&self) -> Result<(), AutostartError>;
+}
