@@ -7,6 +7,9 @@ pub(crate) const GRID: f32 = 24.0;
 /// Distance of a control point that makes a cubic curve a quarter of a circle of radius 1.
 const QUARTER: f32 = 0.552_285;
 
+/// A place on the grid: to the right, and down.
+type Point = (f32, f32);
+
 /// One shape. Those above the kiln are set off from it by a gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layer {
@@ -38,15 +41,16 @@ impl Layer {
             }
             Layer::Fire => flame(&mut pen),
             Layer::Arrow => {
-                pen.move_to(11.5, 15.4);
-                for (x, y) in [
-                    (16.6, 15.4),
-                    (16.6, 11.6),
-                    (23.6, 17.4),
-                    (16.6, 23.2),
-                    (16.6, 19.4),
-                    (11.5, 19.4),
-                ] {
+                pen.move_to(13.0, 16.8);
+                let rest = [
+                    (17.4, 16.8),
+                    (17.4, 13.4),
+                    (23.8, 18.5),
+                    (17.4, 23.6),
+                    (17.4, 20.2),
+                    (13.0, 20.2),
+                ];
+                for (x, y) in rest {
                     pen.line_to(x, y);
                 }
                 pen.close();
@@ -57,12 +61,12 @@ impl Layer {
             }
             Layer::Cross => {
                 return line(
-                    &[((14.0, 13.5), (22.0, 21.5)), ((22.0, 13.5), (14.0, 21.5))],
+                    &[((14.2, 14.0), (22.6, 22.4)), ((22.6, 14.0), (14.2, 22.4))],
                     3.4,
                 );
             }
             Layer::Dot => pen.push_circle(18.0, 6.0, 5.6),
-            Layer::Slash => return line(&[((2.0, 2.5), (21.5, 22.0))], 2.6),
+            Layer::Slash => return line(&[((2.0, 1.5), (22.6, 22.6))], 2.6),
         }
         pen.finish()
     }
@@ -101,7 +105,7 @@ fn flame(pen: &mut PathBuilder) {
 }
 
 /// Straight strokes with square ends, as an outline.
-fn line(strokes: &[((f32, f32), (f32, f32))], width: f32) -> Option<Path> {
+fn line(strokes: &[(Point, Point)], width: f32) -> Option<Path> {
     let mut pen = PathBuilder::new();
     for ((x, y), (to_x, to_y)) in strokes {
         pen.move_to(*x, *y);

@@ -5,6 +5,7 @@
 //! named (peers, devices, errors) is cleaned and clipped before it is part of a text.
 
 mod action;
+mod chain;
 mod clean;
 mod compositor;
 mod glyph;
@@ -15,6 +16,8 @@ mod notices;
 mod page;
 mod remaining;
 mod serving;
+#[cfg(test)]
+mod stage;
 mod standing;
 mod tooltip;
 mod words;

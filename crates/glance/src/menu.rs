@@ -318,3 +318,259 @@ fn is_outdated(device: &Device, view: &View) -> bool {
         (None, _) | (_, None) => deployed != ours,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::*;
+    use expect_test::expect;
+    use kiln_model::{Job, JobStatus, QueueStatus};
+    use proptest::prelude::*;
+
+    /// Writes a menu as a person sees it, with ids and what a click does.
+    fn written(menu: &Menu) -> String {
+        let line = |item: &Item| {
+            let action = item.action.as_ref();
+            let action = action.map_or("-".to_owned(), |action| match action {
+                Action::Open(page) => format!("open {}", page.word()),
+                Action::Ask(request) => format!("ask {request:?}"),
+                Action::Pause(snooze) => format!("pause {}", snooze.word()),
+                Action::Resume => "resume".to_owned(),
+                Action::CheckUpdates => "check updates".to_owned(),
+                Action::Quit => "quit".to_owned(),
+            });
+            format!("{}  [{}] {action}\n", item.label, item.id)
+        };
+        let entry = |entry: &Entry| match entry {
+            Entry::Item(item) => line(item),
+            Entry::Submenu { id, label, items } => {
+                let items = items.iter().map(|item| format!("  {}", line(item)));
+                format!("{label} >  [{id}]\n{}", items.collect::<String>())
+            }
+            Entry::Separator => "---\n".to_owned(),
+        };
+        menu.entries.iter().map(entry).collect()
+    }
+
+    fn menu(view: &View, devices: &[Device]) -> Menu {
+        Menu::of(Node::Up(view), devices, &english(), at(30))
+    }
+
+    /// A house in which all of it goes on at once.
+    fn busy() -> (View, Vec<Device>) {
+        let mut view = quiet();
+        view.jobs = vec![Job {
+            progress: Some(42),
+            ..on_laptop(compile(2, "kitchen", JobStatus::Running))
+        }];
+        view.pending = vec![asker("a", "Attic"), asker("b", "Barn")];
+        let mut laptop = receiver(1, "Laptop", LinkState::Connected);
+        laptop.queue = Some(QueueStatus::of(true, 1));
+        let mut old = receiver(4, "Old", LinkState::Orphaned);
+        old.pairing.enabled = false;
+        view.pairings = vec![
+            laptop,
+            receiver(2, "Tower", LinkState::Connected),
+            receiver(3, "Attic", LinkState::Connecting("no answer".to_owned())),
+            old,
+        ];
+        let mut twin = device("bath-2", "2026.11.0", 5);
+        twin.friendly_name = "bath".to_owned();
+        let mut broken = device("broken", "", 100);
+        broken.problem = Some("line 3".to_owned());
+        let devices = vec![
+            device("bath", "2026.9.1", 10),
+            device("kitchen", "2026.10.0", 30),
+            twin,
+            broken,
+        ];
+        (view, devices)
+    }
+
+    #[test]
+    fn a_busy_house() {
+        let (view, devices) = busy();
+        expect![[r#"
+            2 computers ask to use this computer.  [status] -
+            Building kitchen on Laptop, 42 %  [job] open job
+            Stop this build  [stop] ask Cancel(JobId("000000000002"))
+            ---
+            Pause serving >  [pause]
+              For 30 minutes  [pause.30m] pause 30m
+              For 2 hours  [pause.2h] pause 2h
+              Until tomorrow  [pause.tomorrow] pause tomorrow
+              Until I resume  [pause.forever] pause forever
+            Pair requests (2)  [requests] open builders
+            Builders >  [builders]
+              Laptop — busy  [builder.0101010101010101010101010101010101010101010101010101010101010101] open builders
+              Tower — idle  [builder.0202020202020202020202020202020202020202020202020202020202020202] open builders
+              Attic — not reachable  [builder.0303030303030303030303030303030303030303030303030303030303030303] open builders
+              Old — switched off  [builder.0404040404040404040404040404040404040404040404040404040404040404] open builders
+            Install >  [install]
+              kitchen  [install.kitchen.yaml] ask Install { device: "kitchen.yaml", build: Auto, port: Ota }
+              bath (bath)  [install.bath.yaml] ask Install { device: "bath.yaml", build: Auto, port: Ota }
+              bath (bath-2)  [install.bath-2.yaml] ask Install { device: "bath-2.yaml", build: Auto, port: Ota }
+              All outdated (1)…  [devices.outdated] open devices
+            ---
+            Open Kiln  [open] open overview
+            Settings…  [settings] open settings
+            Diagnostics…  [diagnostics] open diagnostics
+            Check for updates  [updates] check updates
+            ---
+            Quit  [quit] quit
+        "#]].assert_eq(&written(&menu(&view, &devices)));
+    }
+
+    #[test]
+    fn a_busy_house_in_german() {
+        let (view, devices) = busy();
+        let menu = Menu::of(Node::Up(&view), &devices, &german(), at(30));
+        let labels: Vec<&str> = menu.items().map(|item| item.label.as_str()).collect();
+        expect![[r#"
+            2 Computer möchten diesen Computer benutzen.
+            Laptop baut kitchen, 42 %
+            Diesen Build abbrechen
+            Für 30 Minuten
+            Für 2 Stunden
+            Bis morgen
+            Bis ich fortsetze
+            Kopplungsanfragen (2)
+            Laptop – beschäftigt
+            Tower – frei
+            Attic – nicht erreichbar
+            Old – ausgeschaltet
+            kitchen
+            bath (bath)
+            bath (bath-2)
+            Alle veralteten (1)…
+            Kiln öffnen
+            Einstellungen…
+            Diagnose…
+            Nach Updates suchen
+            Beenden"#]]
+        .assert_eq(&labels.join("\n"));
+    }
+
+    #[test]
+    fn nothing_set_up_yet() {
+        expect![[r#"
+            Ready.  [status] -
+            ---
+            Pause serving >  [pause]
+              For 30 minutes  [pause.30m] pause 30m
+              For 2 hours  [pause.2h] pause 2h
+              Until tomorrow  [pause.tomorrow] pause tomorrow
+              Until I resume  [pause.forever] pause forever
+            Add a builder…  [builders] open builders
+            ---
+            Open Kiln  [open] open overview
+            Settings…  [settings] open settings
+            Diagnostics…  [diagnostics] open diagnostics
+            Check for updates  [updates] check updates
+            ---
+            Quit  [quit] quit
+        "#]]
+        .assert_eq(&written(&menu(&quiet(), &[])));
+    }
+
+    #[test]
+    fn switched_off() {
+        let view = View {
+            availability: crate::stage::switched_off(),
+            ..quiet()
+        };
+        let menu = menu(&view, &[]);
+        assert_eq!(menu.action("pause.30m"), None);
+        let on = vec![("receiver".to_owned(), "true".to_owned())];
+        assert_eq!(
+            menu.action("lend"),
+            Some(&Action::Ask(Request::SetSettings(on)))
+        );
+    }
+
+    #[test]
+    fn no_node() {
+        let menu = Menu::of(Node::Gone, &[], &english(), NOW);
+        expect![[r#"
+            Kiln does not answer.  [status] -
+            ---
+            Open Kiln  [open] open overview
+            Settings…  [settings] open settings
+            Diagnostics…  [diagnostics] open diagnostics
+            Check for updates  [updates] check updates
+            ---
+            Quit  [quit] quit
+        "#]]
+        .assert_eq(&written(&menu));
+    }
+
+    #[test]
+    fn a_running_flash_cannot_be_stopped_from_the_menu() {
+        let mut view = quiet();
+        view.jobs = vec![job(1, JobKind::Upload, "kitchen", JobStatus::Running)];
+        assert_eq!(menu(&view, &[]).action("stop"), None);
+        view.jobs = vec![for_garage(compile(1, "porch", JobStatus::Running))];
+        let stop = Action::Ask(Request::Cancel(view.jobs[0].id.clone()));
+        assert_eq!(menu(&view, &[]).action("stop"), Some(&stop));
+    }
+
+    #[test]
+    fn quitting_asks_only_while_somebody_waits_for_a_build() {
+        let mut view = quiet();
+        view.jobs = vec![
+            compile(1, "kitchen", JobStatus::Running),
+            for_garage(compile(2, "porch", JobStatus::Completed)),
+        ];
+        assert_eq!(quit_question(&view, &english()), None);
+        view.jobs
+            .push(for_garage(compile(3, "porch", JobStatus::Queued)));
+        assert_eq!(
+            quit_question(&view, &english()).unwrap(),
+            "This computer is building for Garage. Quit anyway?"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn the_menu_stays_short_flat_and_clean(
+            labels in proptest::collection::vec(".{0,60}", 0..30),
+            asking in 0..3usize,
+            running in any::<bool>(),
+        ) {
+            let mut view = quiet();
+            let mut devices = Vec::new();
+            for (n, label) in labels.iter().enumerate() {
+                let number = u8::try_from(n + 1).unwrap();
+                view.pairings.push(receiver(number, label, LinkState::Connected));
+                let mut device = device(&format!("d{n}"), "2026.9.0", 0);
+                device.friendly_name.clone_from(label);
+                devices.push(device);
+            }
+            for n in 0..asking {
+                view.pending.push(asker(&format!("a{n}"), labels.first().map_or("", |l| l)));
+            }
+            if running {
+                let mut job = compile(1, "x", JobStatus::Running);
+                job.device_name = labels.concat();
+                view.jobs.push(job);
+            }
+            let menu = menu(&view, &devices);
+            let entries = menu.entries.iter().filter(|e| **e != Entry::Separator);
+            prop_assert!(entries.count() <= 12);
+            let mut ids = BTreeSet::new();
+            for entry in &menu.entries {
+                if let Entry::Submenu { id, items, .. } = entry {
+                    prop_assert!(!items.is_empty() && items.len() <= 10);
+                    prop_assert!(ids.insert(id.clone()), "{id} twice");
+                }
+            }
+            for item in menu.items() {
+                prop_assert!(ids.insert(item.id.clone()), "{} twice", item.id);
+                let steers = |c: char| c.is_control() || c == '\u{202e}';
+                prop_assert!(!item.label.contains(steers));
+                prop_assert!(item.label.chars().count() <= 100, "{}", item.label);
+                prop_assert!(!item.label.is_empty());
+            }
+        }
+    }
+}

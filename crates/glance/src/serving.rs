@@ -111,3 +111,71 @@ impl Why {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::{NOW, at, english, german};
+    use expect_test::expect;
+
+    #[test]
+    fn every_pause_says_why_and_when_it_ends() {
+        let mut told = String::new();
+        for words in [english(), german()] {
+            for code in [
+                "user_active",
+                "battery",
+                "power_saver",
+                "thermal",
+                "cpu_busy",
+                "low_ram",
+                "low_disk",
+                "hours",
+                "exclusive_app",
+                "metered",
+                "snoozed",
+                "sleeping",
+            ] {
+                let Serving::Paused(pause) = Serving::named(code, None) else {
+                    panic!("{code} is a pause");
+                };
+                told.push_str(&pause.sentence(&words, NOW));
+                told.push('\n');
+            }
+            let Serving::Paused(pause) = Serving::named("snoozed", Some(at(1800))) else {
+                panic!("a snooze is a pause");
+            };
+            told.push_str(&pause.sentence(&words, NOW));
+            told.push('\n');
+        }
+        expect![[r#"
+            Paused: you are using this computer. Resumes when you are away.
+            Paused: on battery. Resumes on mains.
+            Paused: the power saver is on. Resumes when it is off.
+            Paused: this computer is hot. Resumes when it has cooled down.
+            Paused: other programs need the processor. Resumes when they are done.
+            Paused: memory is short. Resumes when there is more.
+            Paused: disk space is short. Resumes when there is more.
+            Paused: outside your hours. Resumes when they begin.
+            Paused: another program needs the whole computer. Resumes when it is closed.
+            Paused: on a metered network. Resumes on another network.
+            Paused: by you. Resumes when you say so.
+            Paused: this computer goes to sleep. Resumes when it wakes up.
+            Paused: by you. Resumes at 17:30.
+            Pause: du benutzt diesen Computer. Weiter, wenn du weg bist.
+            Pause: Akkubetrieb. Weiter am Netzteil.
+            Pause: der Energiesparmodus ist an. Weiter, wenn er aus ist.
+            Pause: dieser Computer ist heiß. Weiter, wenn er abgekühlt ist.
+            Pause: andere Programme brauchen den Prozessor. Weiter, wenn sie fertig sind.
+            Pause: der Arbeitsspeicher ist knapp. Weiter, wenn wieder mehr frei ist.
+            Pause: der Speicherplatz ist knapp. Weiter, wenn wieder mehr frei ist.
+            Pause: außerhalb deiner Zeiten. Weiter, wenn sie beginnen.
+            Pause: ein anderes Programm braucht den ganzen Computer. Weiter, wenn es beendet ist.
+            Pause: getaktetes Netzwerk. Weiter in einem anderen Netzwerk.
+            Pause: von dir. Weiter, wenn du es sagst.
+            Pause: dieser Computer geht schlafen. Weiter, wenn er aufwacht.
+            Pause: von dir. Weiter um 17:30.
+        "#]]
+        .assert_eq(&told);
+    }
+}

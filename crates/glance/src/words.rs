@@ -347,8 +347,8 @@ mod tests {
         assert_eq!(german.when(later(14), now), "morgen um 08:00");
         assert_eq!(german.when(later(48), now), "am 2026-11-29 um 18:00");
         assert_eq!(english.took(Duration::from_secs(59)), "59 s");
-        assert_eq!(german.took(Duration::from_secs(7260)), "2 Std. 1 Min.");
+        assert_eq!(german.took(Duration::from_secs(7260)), "2 Std 1 Min");
         assert_eq!(english.left(Duration::from_secs(61)), "2 min");
-        assert_eq!(german.left(Duration::from_secs(5)), "weniger als 1 Min.");
+        assert_eq!(german.left(Duration::from_secs(5)), "weniger als 1 Min");
     }
 }
