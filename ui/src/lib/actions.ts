@@ -1,0 +1,45 @@
+// What elements do by themselves: live elsewhere in the page, take the focus, walk with arrow keys.
+import type { Action } from 'svelte/action';
+
+/** Moves an element to the end of the page, where nothing clips it. */
+export const portal: Action<HTMLElement> = (node) => {
+  (node.ownerDocument.querySelector('.shell') ?? node.ownerDocument.body).append(node);
+  return { destroy: () => node.remove() };
+};
+
+/** Takes the focus when it appears. */
+export const autofocus: Action<HTMLElement> = (node) => {
+  node.focus();
+};
+
+/** Closes on a press or focus outside of the element. */
+export const outside: Action<HTMLElement, () => void> = (node, close) => {
+  const on = (event: Event) => {
+    if (event.target instanceof Node && !node.contains(event.target)) close();
+  };
+  document.addEventListener('pointerdown', on, true);
+  document.addEventListener('focusin', on, true);
+  return {
+    destroy: () => {
+      document.removeEventListener('pointerdown', on, true);
+      document.removeEventListener('focusin', on, true);
+    },
+  };
+};
+
+/** Returns the item that an arrow key, Home or End leads to; null for other keys. */
+export function step(key: string, at: number, length: number): number | null {
+  if (length === 0) return null;
+  switch (key) {
+    case 'ArrowDown':
+      return (at + 1) % length;
+    case 'ArrowUp':
+      return (at - 1 + length) % length;
+    case 'Home':
+      return 0;
+    case 'End':
+      return length - 1;
+    default:
+      return null;
+  }
+}

@@ -1,0 +1,110 @@
+// Questions about jobs: whose they are, which belong together, how long they took.
+import type { Device, Job, Pin, Receiver } from './model.ts';
+
+export function isFinal(job: Job): boolean {
+  return job.status === 'completed' || job.status === 'failed' || job.status === 'cancelled';
+}
+
+export function isMine(job: Job): boolean {
+  return job.origin.by === 'owner';
+}
+
+/** A build and the flash that waits for it, or a job alone. */
+export interface Installation {
+  /** First to last. */
+  jobs: Job[];
+  /** The one that tells how it stands: what runs or waits first, else what failed, else the last. */
+  lead: Job;
+}
+
+/** Returns what belongs together, in the order of the newest job of each. */
+export function installations(jobs: readonly Job[]): Installation[] {
+  const byId = new Map(jobs.map((job) => [job.id, job]));
+  const after = new Map<string, Job>();
+  for (const job of jobs) if (job.depends_on !== null) after.set(job.depends_on, job);
+  const seen = new Set<string>();
+  const found: Installation[] = [];
+  for (const job of jobs) {
+    if (seen.has(job.id)) continue;
+    let first = job;
+    const before = new Set([job.id]);
+    for (;;) {
+      const earlier = byId.get(first.depends_on ?? '');
+      if (earlier === undefined || before.has(earlier.id)) break;
+      before.add(earlier.id);
+      first = earlier;
+    }
+    const links: Job[] = [];
+    for (let next: Job | undefined = first; next && !seen.has(next.id); next = after.get(next.id)) {
+      seen.add(next.id);
+      links.push(next);
+    }
+    const stopped = links.find((link) => link.status === 'failed' || link.status === 'cancelled');
+    const lead = stopped ?? links.find((link) => !isFinal(link)) ?? links[links.length - 1] ?? job;
+    found.push({ jobs: links, lead });
+  }
+  return found;
+}
+
+/** Returns seconds of work, so far or in all; null if it never began. */
+export function worked(job: Job, now: number): number | null {
+  if (job.started_at === null) return null;
+  return Math.max(0, (job.completed_at ?? now) - job.started_at);
+}
+
+/** Returns the newest build of each configuration that ended well. */
+export function lastBuilds(jobs: readonly Job[]): Map<string, Job> {
+  const found = new Map<string, Job>();
+  for (const job of jobs) {
+    const counts = job.kind === 'compile' && job.status === 'completed' && isMine(job);
+    if (counts && !found.has(job.configuration)) found.set(job.configuration, job);
+  }
+  return found;
+}
+
+export interface Speed {
+  /** Builds that ended well. */
+  built: number;
+  failed: number;
+  /** Middle time of a build in seconds; null without builds. */
+  median: number | null;
+}
+
+/** Returns what a receiver, or this computer for `null`, has built for us. */
+export function speed(jobs: readonly Job[], pin: Pin | null): Speed {
+  const there = jobs.filter((job) => {
+    if (job.kind !== 'compile' || !isMine(job)) return false;
+    return job.placement.on === 'remote' ? job.placement.pin_sha256 === pin : pin === null;
+  });
+  const times = there
+    .filter((job) => job.status === 'completed')
+    .map((job) => worked(job, 0) ?? 0)
+    .sort((a, b) => a - b);
+  return {
+    built: times.length,
+    failed: there.filter((job) => job.status === 'failed').length,
+    median: times[Math.floor(times.length / 2)] ?? null,
+  };
+}
+
+/** Tells whether version `a` is older than `b`; what is not a version is not older. */
+export function isOlder(a: string, b: string): boolean {
+  const numbers = (text: string) => (text.match(/^\d+(\.\d+)*/)?.[0] ?? '').split('.').map(Number);
+  if (a === '' || b === '') return false;
+  const [x, y] = [numbers(a), numbers(b)];
+  for (let i = 0; i < Math.max(x.length, y.length); i += 1) {
+    const [p, q] = [x[i] ?? 0, y[i] ?? 0];
+    if (p !== q) return p < q;
+  }
+  return /[a-z]/i.test(a) && !/[a-z]/i.test(b);
+}
+
+/** Tells whether a device runs something older than what would be built now. */
+export function isOutdated(device: Device, available: string | null): boolean {
+  return device.problem === null && isOlder(device.deployed_version, available ?? '');
+}
+
+/** Tells whether a receiver can be chosen for a build. */
+export function isUsable(receiver: Receiver): boolean {
+  return receiver.status === 'approved' && receiver.enabled && receiver.link !== 'orphaned';
+}

@@ -1,0 +1,193 @@
+// What the window knows: the read model as it is now, kept up to date over the bridge.
+import type { Bridge } from './bridge.ts';
+import { refusal } from './bridge.ts';
+import { type Installation, installations, isFinal, isMine, lastBuilds } from './jobs.ts';
+import type {
+  DesktopSettings,
+  Device,
+  Environment,
+  Event,
+  FollowBody,
+  Job,
+  NodeState,
+  Reply,
+  Request,
+  Settings,
+  Start,
+  View,
+} from './model.ts';
+import { tell, warn } from './notes.svelte.ts';
+import { count, speak, t } from './words.svelte.ts';
+import { safe } from './safe.ts';
+
+/** A follow that is begun again after every break. */
+interface Kept {
+  body: () => FollowBody;
+  on: (event: Event) => void;
+  /** Number of the bridge; null while it is being begun. */
+  id: number | null;
+  /** Grows with each beginning, so that events of an older one are dropped. */
+  turn: number;
+}
+
+class Live {
+  bridge!: Bridge;
+  start = $state.raw<Start | null>(null);
+  node = $state.raw<NodeState>({ state: 'connecting', message: '' });
+  view = $state.raw<View | null>(null);
+  devices = $state.raw<Device[] | null>(null);
+  environments = $state.raw<Environment[] | null>(null);
+  settings = $state.raw<Settings | null>(null);
+  desktop = $state.raw<DesktopSettings | null>(null);
+
+  readonly installations: Installation[] = $derived(installations(this.view?.jobs ?? []));
+  readonly builds = $derived(lastBuilds(this.view?.jobs ?? []));
+  /** What is not done yet for each configuration of ours. */
+  readonly active: Map<string, Job> = $derived(
+    new Map(
+      this.installations
+        .filter(({ lead }) => isMine(lead) && !isFinal(lead))
+        .map(({ lead }) => [lead.configuration, lead]),
+    ),
+  );
+  /** ESPHome version that would be installed now. */
+  readonly available: string | null = $derived(this.view?.identity.esphome_version ?? null);
+
+  #kept = new Set<Kept>();
+
+  /** Begins: learns where to go, follows the node, and goes on after every break. */
+  async open(bridge: Bridge): Promise<void> {
+    this.bridge = bridge;
+    bridge.onNode((state) => {
+      this.node = state;
+      if (state.state === 'connected') this.#again();
+    });
+    try {
+      this.start = await bridge.start();
+      speak(this.start.language);
+    } catch (thrown) {
+      this.node = { state: 'gone', message: refusal(thrown).message };
+    }
+    this.keep(() => ({ follow: 'view' }), (event) => {
+      if (event.event === 'view') this.#see(event.view);
+    });
+    this.keep(() => ({ follow: 'devices' }), (event) => {
+      if (event.event === 'devices') this.devices = event.devices;
+    });
+    this.keep(() => ({ follow: 'environments' }), (event) => {
+      if (event.event === 'environments') this.environments = event.environments;
+    });
+    this.desktop = await bridge.desktopSettings().catch(() => null);
+  }
+
+  #see(view: View): void {
+    const before = this.view;
+    this.view = view;
+    if (this.node.state !== 'connected') this.node = { state: 'connected', message: '' };
+    if (before !== null) announce(before, view);
+  }
+
+  #again(): void {
+    for (const kept of this.#kept) void this.#begin(kept);
+    void this.readSettings();
+  }
+
+  async #begin(kept: Kept): Promise<void> {
+    if (kept.id !== null) void this.bridge.unfollow(kept.id).catch(() => undefined);
+    kept.id = null;
+    const turn = (kept.turn += 1);
+    try {
+      const id = await this.bridge.follow(kept.body(), (event) => {
+        if (kept.turn === turn && this.#kept.has(kept)) kept.on(event);
+      });
+      if (kept.turn === turn && this.#kept.has(kept)) kept.id = id;
+      else void this.bridge.unfollow(id).catch(() => undefined);
+    } catch {
+      // Without a node there is nothing to follow; `connected` begins it again.
+    }
+  }
+
+  /** Follows something until the returned function is called. */
+  keep(body: () => FollowBody, on: (event: Event) => void): () => void {
+    const kept: Kept = { body, on, id: null, turn: 0 };
+    this.#kept.add(kept);
+    void this.#begin(kept);
+    return () => {
+      this.#kept.delete(kept);
+      if (kept.id !== null) void this.bridge.unfollow(kept.id).catch(() => undefined);
+    };
+  }
+
+  /** Asks the node; rejects with a `Refusal`. */
+  ask(body: Request): Promise<Reply> {
+    return this.bridge.request(body);
+  }
+
+  /** Asks the node and shows what it refuses. Returns whether it was done. */
+  async act(body: Request, done?: string): Promise<boolean> {
+    try {
+      await this.ask(body);
+      if (done !== undefined) tell(done);
+      return true;
+    } catch (thrown) {
+      warn(refusal(thrown));
+      return false;
+    }
+  }
+
+  async readSettings(): Promise<void> {
+    try {
+      const reply = await this.ask({ request: 'settings' });
+      if (reply.reply === 'settings') this.settings = reply.settings;
+    } catch {
+      // The banner says that the node is not there.
+    }
+  }
+
+  /** Does something with the desktop and shows what fails. */
+  async desk<T>(work: (bridge: Bridge) => Promise<T>): Promise<T | undefined> {
+    try {
+      return await work(this.bridge);
+    } catch (thrown) {
+      warn(refusal(thrown));
+      return undefined;
+    }
+  }
+
+  /** Asks for the same of many devices; one sentence tells how it went. */
+  async each(devices: readonly Device[], body: (device: Device) => Request): Promise<void> {
+    let done = 0;
+    for (const device of devices) {
+      try {
+        await this.ask(body(device));
+        done += 1;
+      } catch (thrown) {
+        warn(refusal(thrown));
+        break;
+      }
+    }
+    if (done > 0) tell(count('devices.queued', done));
+  }
+}
+
+/** Says aloud which of the owner's jobs ended. */
+function announce(before: View, after: View): void {
+  const old = new Map(before.jobs.map((job) => [job.id, job.status]));
+  for (const job of after.jobs) {
+    const was = old.get(job.id);
+    if (!isMine(job) || !isFinal(job) || was === job.status) continue;
+    if (was === undefined || (was !== 'queued' && was !== 'running')) continue;
+    const name = safe(job.device_name || job.configuration);
+    if (job.status === 'failed') {
+      warn({
+        code: 'job_failed',
+        message: t(job.kind === 'upload' ? 'note.flash_failed' : 'note.build_failed', { name }),
+        hint: job.error ?? '',
+      }, job.id);
+    } else if (job.status === 'completed' && job.kind !== 'clean') {
+      tell(t(job.kind === 'upload' ? 'note.flashed' : 'note.built', { name }), job.id);
+    }
+  }
+}
+
+export const live = new Live();

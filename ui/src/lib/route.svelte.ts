@@ -1,0 +1,46 @@
+// Which page is shown; the address of the page remembers it, so that going back works.
+import { type Goal, PAGES, type Page } from './model.ts';
+
+class Route {
+  page = $state<Page>('overview');
+  /** The job of the page `job`. */
+  job = $state<string | null>(null);
+  /** The device that `devices` or `activity` is narrowed to. */
+  filter = $state('');
+
+  /** The computer whose request to be paired is reviewed in a dialogue. */
+  request = $state<string | null>(null);
+
+  /** Reads the address. */
+  read(): void {
+    const [page = '', rest = ''] = location.hash.replace(/^#\/?/, '').split('/');
+    const value = decode(rest);
+    this.page = page === 'job' && value !== '' ? 'job' : (PAGES.find((p) => p === page) ?? 'overview');
+    this.job = this.page === 'job' ? value : null;
+    this.filter = this.page === 'job' ? '' : value;
+  }
+
+  go(page: Page, value = ''): void {
+    const hash = value === '' ? `#/${page}` : `#/${page}/${encodeURIComponent(value)}`;
+    if (location.hash === hash) this.read();
+    else location.hash = hash;
+  }
+
+  /** Goes where the tray or a notification points. */
+  open(goal: Goal): void {
+    this.request = goal.dashboard_id;
+    if (goal.job !== null) this.go('job', goal.job);
+    else if (goal.dashboard_id !== null) this.go('builders');
+    else this.go(PAGES.find((p) => p === goal.page) ?? 'overview');
+  }
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return '';
+  }
+}
+
+export const route = new Route();

@@ -1,0 +1,112 @@
+// Words for people: messages in the chosen language, times, sizes.
+import de from '../messages/de.json';
+import en from '../messages/en.json';
+
+import { GLYPHS, emojiIndices } from './emoji.ts';
+import type { Language, Time } from './model.ts';
+
+export type Key = keyof typeof en;
+type Values = Record<string, string | number>;
+
+const MESSAGES: Record<Language, Record<string, string>> = { en, de };
+
+class Words {
+  language = $state<Language>('en');
+}
+
+const words = new Words();
+
+/** Changes the language of everything that is shown. */
+export function speak(language: Language): void {
+  words.language = language;
+  document.documentElement.lang = language;
+}
+
+/** Returns the language that is spoken. */
+export function spoken(): Language {
+  return words.language;
+}
+
+/** Returns the message `key` with `{name}` replaced by values. */
+export function t(key: Key, values: Values = {}): string {
+  const message = MESSAGES[words.language][key] ?? key;
+  return message.replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole));
+}
+
+/** Returns the message for a code of the node, or the code itself if there is no word for it. */
+export function code(prefix: string, value: string): string {
+  return MESSAGES[words.language][`${prefix}.${value}`] ?? value;
+}
+
+/** Tells whether there is a message for a code of the node. */
+export function hasCode(prefix: string, value: string): boolean {
+  return `${prefix}.${value}` in en;
+}
+
+/** Returns `KEY.one` or `KEY.other`, as the language counts. */
+export function count(key: string, n: number, values: Values = {}): string {
+  const form = new Intl.PluralRules(words.language).select(n) === 'one' ? 'one' : 'other';
+  return t(`${key}.${form}` as Key, { n: number(n), ...values });
+}
+
+export function number(n: number, digits = 0): string {
+  return n.toLocaleString(words.language, { maximumFractionDigits: digits });
+}
+
+/** Returns the seven emoji of a pin with their names. */
+export function pinEmoji(pin: string): { glyph: string; name: string }[] {
+  const names = t('emoji.names').split(', ');
+  return emojiIndices(pin).map((i) => ({ glyph: GLYPHS[i] ?? '', name: names[i] ?? '' }));
+}
+
+/** Returns seconds as at most two units: "42 s", "3 min 12 s", "1 h 5 min". */
+export function duration(seconds: number): string {
+  const s = Math.max(0, Math.round(seconds));
+  if (s < 60) return t('time.s', { s });
+  if (s < 3600) return t('time.min', { m: Math.floor(s / 60), s: s % 60 });
+  return t('time.h', { h: Math.floor(s / 3600), m: Math.floor(s / 60) % 60 });
+}
+
+/** Returns the time of day. */
+export function clockTime(at: Time): string {
+  return new Date(at * 1000).toLocaleTimeString(words.language, {
+    hour: '2-digit',
+    minute: '2-digit',
+  });
+}
+
+/** Returns date and time. */
+export function dateTime(at: Time): string {
+  return new Date(at * 1000).toLocaleString(words.language, {
+    dateStyle: 'medium',
+    timeStyle: 'short',
+  });
+}
+
+/** Returns how long ago something was: "just now", "5 minutes ago", "yesterday". */
+export function ago(at: Time, now: Time): string {
+  const s = Math.max(0, now - at);
+  if (s < 45) return t('time.now');
+  const relative = new Intl.RelativeTimeFormat(words.language, { numeric: 'auto' });
+  if (s < 3600) return relative.format(-Math.round(s / 60), 'minute');
+  if (s < 86_400) return relative.format(-Math.round(s / 3600), 'hour');
+  return relative.format(-Math.round(s / 86_400), 'day');
+}
+
+/** Returns when something will be: a time of day, with the day if it is not today. */
+export function upcoming(at: Time, now: Time): string {
+  const then = new Date(at * 1000);
+  if (then.toDateString() === new Date(now * 1000).toDateString()) return clockTime(at);
+  return then.toLocaleString(words.language, {
+    weekday: 'long',
+    hour: '2-digit',
+    minute: '2-digit',
+  });
+}
+
+/** Returns bytes with a decimal unit. */
+export function size(bytes: number): string {
+  if (bytes < 1e6) return `${number(bytes / 1e3)} kB`;
+  if (bytes < 1e9) return `${number(bytes / 1e6)} MB`;
+  return `${number(bytes / 1e9, 1)} GB`;
+}

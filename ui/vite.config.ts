@@ -1,0 +1,32 @@
+// How the window is built, served for a look at it, and tested.
+import { svelte } from '@sveltejs/vite-plugin-svelte';
+import { defineConfig } from 'vitest/config';
+
+/** What the real window allows; the preview obeys it too, so that a violation is seen early. */
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'";
+
+export default defineConfig(({ mode }) => ({
+  plugins: [svelte()],
+  base: './',
+  // In `vite build` only the mode decides whether the invented data is part of the bundle.
+  define: { __MOCK__: JSON.stringify(mode !== 'production') },
+  // Svelte's browser half is what tests render.
+  resolve: process.env['VITEST'] ? { conditions: ['browser'] } : {},
+  build: {
+    target: 'safari16',
+    modulePreload: { polyfill: false },
+    // A data: address would need a wider policy.
+    assetsInlineLimit: 0,
+    reportCompressedSize: true,
+  },
+  preview: {
+    port: 4173,
+    strictPort: true,
+    headers: { 'Content-Security-Policy': POLICY },
+  },
+  test: {
+    environment: 'happy-dom',
+    include: ['tests/**/*.test.ts'],
+  },
+}));
