@@ -2,6 +2,7 @@
 use std::borrow::Cow;
 use std::process::ExitCode;
 
+use kiln_client::ClientError;
 use kiln_model::RequestError;
 
 /// Why a command did not do what it was asked.
@@ -56,6 +57,17 @@ impl Failure {
             Failure::NoNode(_) => "no_node",
             Failure::TimedOut(_) => "timed_out",
             Failure::Broken(_) => "connection_lost",
+        }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Refused(error) => Failure::Refused(error),
+            ClientError::TooLong(text) => Failure::Usage(text),
+            ClientError::NoNode => Failure::NoNode(error.to_string()),
+            ClientError::Broken(text) => Failure::Broken(text),
         }
     }
 }

@@ -10,7 +10,6 @@
 )]
 
 mod args;
-mod client;
 mod exit;
 mod face;
 mod log_filter;
@@ -24,13 +23,13 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
+use kiln_client::Transport;
 
 pub use args::{
     Arguments, Colour, CompileArgs, EnvAction, IdentityAction, ImportArgs, InstallArgs,
     OffloaderAction, PairArgs, ReceiverAction, SecretsChoice, ServeArgs, SettingsAction, Verb,
     Wait, Where, WindowAction,
 };
-pub use client::{Stream, Transport};
 pub use exit::Failure;
 pub use face::{Face, Reader, Shape};
 

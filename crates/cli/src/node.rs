@@ -7,11 +7,11 @@ use kiln_model::{
 use serde_json::json;
 
 use crate::args::{EnvAction, IdentityAction, SettingsAction};
-use crate::client::{Client, Transport};
 use crate::exit::Failure;
 use crate::face::{Answer, Face, Reader, Shape};
 use crate::pick;
 use crate::text::{safe, size, table};
+use kiln_client::{Client, ClientError, Transport};
 
 /// Asks for the read model.
 pub(crate) async fn view(client: &mut Client) -> Result<Box<View>, Failure> {
@@ -147,8 +147,8 @@ pub(crate) async fn stop(transport: &impl Transport, face: &mut Face) -> Result<
     let mut client = Client::connect(transport).await?;
     match client.ask(Request::Shutdown).await {
         // It may be gone before its answer is.
-        Ok(_) | Err(Failure::Broken(_)) => {}
-        Err(failure) => return Err(failure),
+        Ok(_) | Err(ClientError::Broken(_)) => {}
+        Err(error) => return Err(error.into()),
     }
     face.result(
         || reply_json(&Reply::Done),

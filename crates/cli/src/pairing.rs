@@ -6,13 +6,13 @@ use kiln_model::{
 use serde_json::json;
 
 use crate::args::{OffloaderAction, PairArgs, ReceiverAction, WindowAction};
-use crate::client::{Client, Transport};
 use crate::exit::Failure;
 use crate::face::{Answer, Face, Shape};
 use crate::node::{fingerprint, link_text, unexpected, view};
 use crate::pick;
 use crate::text::{safe, table, when};
 use crate::work::within;
+use kiln_client::{Client, Transport};
 
 pub(crate) async fn pair(
     transport: &impl Transport,
@@ -75,7 +75,7 @@ async fn decision(client: &mut Client, pin: Pin) -> Result<(), Failure> {
         let pairing = view.pairings.iter().find(|p| p.pairing.pin == pin);
         match pairing.map(|p| p.pairing.status) {
             Some(PairingStatus::Pending) => {}
-            Some(PairingStatus::Approved) => return client.unfollow(follow).await,
+            Some(PairingStatus::Approved) => return Ok(client.unfollow(follow).await?),
             None => {
                 return Err(Failure::Refused(RequestError {
                     code: ErrorCode::PreconditionFailed,

@@ -10,13 +10,13 @@ use kiln_model::{
 use serde_json::{Value, json};
 
 use crate::args::{CompileArgs, InstallArgs, Wait, Where};
-use crate::client::{Client, Transport};
 use crate::exit::Failure;
 use crate::face::{Face, Reader, Shape};
 use crate::log_filter::LogFilter;
 use crate::node::{unexpected, view};
 use crate::pick;
 use crate::text::{duration, safe, table, when};
+use kiln_client::{Client, Transport};
 
 pub(crate) async fn devices(transport: &impl Transport, face: &mut Face) -> Result<(), Failure> {
     let mut client = Client::connect(transport).await?;
@@ -153,7 +153,8 @@ async fn start(
         match client.ask(request(device)).await {
             Ok(Reply::Jobs(made)) => jobs.extend(made),
             Ok(_) => return Err(unexpected()),
-            Err(failure) => {
+            Err(error) => {
+                let failure = Failure::from(error);
                 let ends_batch = ends_batch(&failure);
                 if let Some(earlier) = refused.replace(failure) {
                     face.failed(&earlier);

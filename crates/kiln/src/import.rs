@@ -32,7 +32,7 @@ async fn take(paths: &Paths, wanted: &ImportArgs) -> Result<TakenOver, String> {
     let _lock = EngineLock::acquire(&paths.state).map_err(sentence)?;
     let retired = RetiredDashboard::open(&wanted.dir, wanted.data.as_deref()).map_err(sentence)?;
     let legacy = Legacy::read(&retired.files).map_err(sentence)?;
-    let secrets = secrets::open(paths, wanted.secrets)?;
+    let secrets = kiln_host::open_secrets(paths, wanted.secrets.map(secrets::place))?;
     let store = SqliteStore::open(&paths.state, &paths.job_logs()).map_err(sentence)?;
     let store: Arc<dyn Store> = Arc::new(store);
     let existing = if wanted.replace {

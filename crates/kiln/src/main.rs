@@ -5,7 +5,6 @@ use clap::Parser;
 use kiln_cli::{Arguments, Face, Shape};
 
 mod import;
-mod log;
 mod secrets;
 mod serve;
 mod transport;

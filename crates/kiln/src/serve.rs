@@ -1,18 +1,14 @@
-//! `kiln serve`: the composition root of the headless node, in a written order.
+//! `kiln serve`: the headless node, as the command line wants it.
 use std::net::IpAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
 
 use kiln_cli::{Face, ServeArgs, Shape};
-use kiln_engine::{Ended, IdentityChoice, Node, Ports, Ready, Site, StartOptions};
-use kiln_esphome::Surroundings;
+use kiln_engine::{Ended, IdentityChoice, Ready};
+use kiln_host::{Host, Wanted};
 use kiln_model::{PairingKey, Settings};
-use kiln_platform::{
-    EngineLock, LocalControl, MdnsDiscovery, OsProcesses, Paths, SqliteStore, SystemClock,
-};
+use kiln_platform::Paths;
 use serde_json::json;
 
-use crate::{log, secrets};
+use crate::secrets;
 
 /// Runs a node until it is asked to stop.
 ///
@@ -25,47 +21,24 @@ pub(crate) async fn serve(
     face: &mut Face,
 ) -> Result<(), String> {
     paths.prepare().map_err(|e| e.to_string())?;
-    log::start(&paths.logs, verbose).map_err(|e| format!("The log cannot be written: {e}."))?;
-    let _lock = EngineLock::acquire(&paths.state).map_err(|e| e.to_string())?;
-    let processes = OsProcesses::new(&paths.instance());
-    let reaped = processes.reap_leftovers().await;
-    if reaped > 0 {
-        tracing::warn!(
-            reaped,
-            "an earlier Kiln left programs running; they were ended"
-        );
-    }
-    let store = SqliteStore::open(&paths.state, &paths.job_logs()).map_err(|e| e.to_string())?;
-    let secrets = secrets::open(paths, wanted.secrets)?;
-    let ports = Ports {
-        clock: Arc::new(SystemClock),
-        net: Arc::new(kiln_platform::net::TcpNet),
-        discovery: Arc::new(MdnsDiscovery::start()),
-        processes: Arc::new(processes),
-        secrets,
-        store: Arc::new(store),
-        control: Box::new(LocalControl::bind(&paths.runtime).map_err(|e| e.to_string())?),
-    };
-    let site = site(paths)?;
-    let bootstrap = bootstrap(&wanted, face)?;
-    let options = StartOptions {
+    kiln_host::start_log(&paths.logs, "kiln", verbose)
+        .map_err(|e| format!("The log cannot be written: {e}."))?;
+    let wanted = Wanted {
+        secrets: wanted.secrets.map(secrets::place),
         identity: if wanted.new_identity {
             IdentityChoice::New
         } else {
             IdentityChoice::Stored
         },
+        bootstrap: bootstrap(&wanted, face)?,
         adjust: Box::new(move |settings| adjust(settings, &wanted)),
-        bootstrap,
     };
-    let node = Node::start(ports, site, options)
+    let host = Host::start(paths, wanted)
         .await
         .map_err(|e| e.to_string())?;
     let shape = face.shape;
-    let mut announce = |ready: Ready| announce(face, shape, &ready);
-    match node
-        .serve(kiln_platform::asked_to_stop(), &mut announce)
-        .await
-    {
+    let announce = |ready: Ready| announce(face, shape, &ready);
+    match host.serve(kiln_platform::asked_to_stop(), announce).await {
         Ended::Asked => Ok(()),
         Ended::Unpaired(why) => Err(format!("Nobody was paired: {why}.")),
     }
@@ -90,30 +63,6 @@ fn adjust(settings: &mut Settings, wanted: &ServeArgs) {
         let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
         settings.esphome_dir = dir.to_string_lossy().into_owned();
     }
-}
-
-/// Reads the environment, once.
-fn site(paths: &Paths) -> Result<Site, String> {
-    let environments = std::env::var_os("KILN_ENVIRONMENTS").map(PathBuf::from);
-    let scratch = paths.cache.join("scratch");
-    std::fs::create_dir_all(&scratch).map_err(|e| format!("{}: {e}.", scratch.display()))?;
-    let seed = getrandom::u64().map_err(|e| format!("No random numbers: {e}."))?;
-    Ok(Site {
-        received: paths.cache.join("received"),
-        environments: environments.unwrap_or_else(|| paths.cache.join("environments")),
-        scratch,
-        home: std::env::home_dir().ok_or("This user has no home folder; set HOME.")?,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        machine: kiln_platform::machine_name(),
-        surroundings: Surroundings::new(
-            std::env::vars_os()
-                .filter_map(|(name, value)| {
-                    Some((name.into_string().ok()?, value.into_string().ok()?))
-                })
-                .collect(),
-        ),
-        seed,
-    })
 }
 
 /// Takes over, or makes and shows, the one-time key of a headless receiver.

@@ -1,8 +1,8 @@
 //! Hands a verb to whoever does it: the node of this state directory, or this process itself.
-use std::io;
 use std::process::ExitCode;
 
-use kiln_cli::{Arguments, Face, Failure, Stream, Transport, Verb};
+use kiln_cli::{Arguments, Face, Failure, Verb};
+use kiln_host::Door;
 use kiln_platform::Paths;
 
 use crate::{import, serve};
@@ -17,7 +17,7 @@ pub(crate) async fn run(arguments: Arguments, face: &mut Face) -> ExitCode {
     let done = match arguments.verb {
         Verb::Serve(wanted) => serve::serve(&paths, wanted, arguments.verbose, face).await,
         Verb::Import(wanted) => import::import(&paths, wanted, face).await,
-        verb => return kiln_cli::run(verb, &ToNode(&paths), face).await,
+        verb => return kiln_cli::run(verb, &Door::new(&paths, "kiln"), face).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -29,14 +29,4 @@ fn fail(face: &mut Face, message: String) -> ExitCode {
     let failure = Failure::Broken(message);
     face.failed(&failure);
     failure.code()
-}
-
-/// The control channel of one state directory.
-struct ToNode<'a>(&'a Paths);
-
-impl Transport for ToNode<'_> {
-    async fn connect(&self) -> io::Result<Box<dyn Stream>> {
-        let stream = kiln_platform::control::connect(&self.0.runtime).await?;
-        Ok(Box::new(stream))
-    }
 }

@@ -4,7 +4,8 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use clap::Parser;
-use kiln_cli::{Arguments, Face, Reader, Shape, Stream, Transport};
+use kiln_cli::{Arguments, Face, Reader, Shape};
+use kiln_client::{Stream, Transport};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 

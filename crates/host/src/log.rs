@@ -10,11 +10,16 @@ use tracing_subscriber::{Layer, fmt};
 /// Days of log files that are kept.
 const DAYS: usize = 7;
 
-/// Starts logging. Secrets are in types that do not print, so no level shows them.
-pub(crate) fn start(folder: &Path, verbose: u8) -> Result<(), InitError> {
+/// Starts logging, to files whose names begin with `program`; `verbose` is how much more than
+/// warnings a person at stderr sees (0 to 3). Secrets are in types that do not print, so no level
+/// shows them.
+///
+/// # Errors
+/// When the file cannot be made.
+pub fn start(folder: &Path, program: &str, verbose: u8) -> Result<(), InitError> {
     let file = RollingFileAppender::builder()
         .rotation(Rotation::DAILY)
-        .filename_prefix("kiln")
+        .filename_prefix(program)
         .filename_suffix("log")
         .max_log_files(DAYS)
         .build(folder)?;

@@ -1,0 +1,187 @@
+//! [`Host`]: a node with its lock, store, secrets and ports.
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use kiln_engine::{
+    Ended, IdentityChoice, IdentityError, Node, Ports, Ready, Site, StartError, StartOptions,
+};
+use kiln_esphome::Surroundings;
+use kiln_model::{PairingKey, Settings};
+use kiln_platform::{
+    EngineLock, LocalControl, LockError, MdnsDiscovery, OsProcesses, Paths, SqliteStore,
+    SystemClock,
+};
+
+use crate::secrets::{self, SecretsPlace};
+
+/// What a program wants of the node it hosts.
+pub struct Wanted {
+    /// Where secrets are kept; `None` leaves it to `settings.toml`.
+    pub secrets: Option<SecretsPlace>,
+    /// Which identity.
+    pub identity: IdentityChoice,
+    /// Changes that this run makes to the settings before anything else.
+    pub adjust: Box<dyn FnOnce(&mut Settings) + Send>,
+    /// Headless bootstrap: the one-time key and the sources it may come from.
+    pub bootstrap: Option<(PairingKey, Vec<IpAddr>)>,
+}
+
+impl Wanted {
+    /// Wants the node as it was left.
+    pub fn as_left() -> Self {
+        Self {
+            secrets: None,
+            identity: IdentityChoice::Stored,
+            adjust: Box::new(|_| {}),
+            bootstrap: None,
+        }
+    }
+}
+
+/// Why no node was started. Each is one sentence with the next step.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// Another process runs the node of this state directory; be its client.
+    #[error("{0}")]
+    Running(LockError),
+    /// The keyring gives nothing now; the same start may work later.
+    #[error("{0}")]
+    Keyring(String),
+    /// Anything else.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<StartError> for HostError {
+    fn from(error: StartError) -> Self {
+        let text = error.to_string();
+        match error {
+            StartError::Secrets(_) | StartError::Identity(IdentityError::Secrets(_)) => {
+                Self::Keyring(text)
+            }
+            StartError::Store(_) | StartError::Identity(_) => Self::Failed(text),
+        }
+    }
+}
+
+/// A node that is ready to serve, and the lock that makes it the only one.
+pub struct Host {
+    node: Node,
+    _lock: EngineLock,
+}
+
+impl Host {
+    /// Takes the lock of the state directory and starts the node in it.
+    ///
+    /// # Errors
+    /// [`HostError`]; nothing is left running then.
+    pub async fn start(paths: &Paths, wanted: Wanted) -> Result<Self, HostError> {
+        paths.prepare().map_err(failed)?;
+        let lock = EngineLock::acquire(&paths.state).map_err(|error| match error {
+            LockError::Held { .. } => HostError::Running(error),
+            LockError::Io(_) => failed(error),
+        })?;
+        let processes = OsProcesses::new(&paths.instance());
+        let reaped = processes.reap_leftovers().await;
+        if reaped > 0 {
+            tracing::warn!(
+                reaped,
+                "an earlier Kiln left programs running; they were ended"
+            );
+        }
+        let store = SqliteStore::open(&paths.state, &paths.job_logs()).map_err(failed)?;
+        let ports = Ports {
+            clock: Arc::new(SystemClock),
+            net: Arc::new(kiln_platform::net::TcpNet),
+            discovery: Arc::new(MdnsDiscovery::start()),
+            processes: Arc::new(processes),
+            secrets: secrets::open(paths, wanted.secrets).map_err(HostError::Failed)?,
+            store: Arc::new(store),
+            control: Box::new(LocalControl::bind(&paths.runtime).map_err(failed)?),
+        };
+        let site = site(paths).map_err(HostError::Failed)?;
+        let options = StartOptions {
+            identity: wanted.identity,
+            adjust: wanted.adjust,
+            bootstrap: wanted.bootstrap,
+        };
+        let node = Node::start(ports, site, options).await?;
+        Ok(Self { node, _lock: lock })
+    }
+
+    /// Serves until the node is asked to stop, by `asked` or over the control channel. `ready` is
+    /// called once.
+    pub async fn serve(self, asked: impl Future<Output = ()>, ready: impl FnOnce(Ready)) -> Ended {
+        self.node.serve(asked, ready).await
+    }
+}
+
+fn failed(error: impl std::error::Error) -> HostError {
+    HostError::Failed(error.to_string())
+}
+
+/// Reads the environment, once.
+fn site(paths: &Paths) -> Result<Site, String> {
+    let environments = std::env::var_os("KILN_ENVIRONMENTS").map(PathBuf::from);
+    let scratch = paths.cache.join("scratch");
+    std::fs::create_dir_all(&scratch).map_err(|e| format!("{}: {e}.", scratch.display()))?;
+    let seed = getrandom::u64().map_err(|e| format!("No random numbers: {e}."))?;
+    Ok(Site {
+        received: paths.cache.join("received"),
+        environments: environments.unwrap_or_else(|| paths.cache.join("environments")),
+        scratch,
+        home: std::env::home_dir().ok_or("This user has no home folder; set HOME.")?,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        machine: kiln_platform::machine_name(),
+        surroundings: Surroundings::new(
+            std::env::vars_os()
+                .filter_map(|(name, value)| {
+                    Some((name.into_string().ok()?, value.into_string().ok()?))
+                })
+                .collect(),
+        ),
+        seed,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kiln_client::{Client, ClientError};
+    use kiln_model::{Reply, Request};
+
+    use crate::Door;
+
+    /// A Kiln of its own whose secrets lie in files and that nobody reaches from outside.
+    fn quiet() -> Wanted {
+        Wanted {
+            secrets: Some(SecretsPlace::File),
+            adjust: Box::new(|settings| settings.receiver = false),
+            ..Wanted::as_left()
+        }
+    }
+
+    #[tokio::test]
+    async fn the_second_program_is_told_to_be_a_client_and_finds_the_node_through_the_door() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = Paths::find(Some(dir.path().into())).unwrap();
+        let door = Door::new(&paths, "test");
+        let nobody = Client::connect(&door).await.err().unwrap();
+        assert_eq!(nobody, ClientError::NoNode);
+        let host = Host::start(&paths, quiet()).await.unwrap();
+        let second = Host::start(&paths, quiet()).await.err().unwrap();
+        assert!(matches!(second, HostError::Running(_)), "{second}");
+        let face = async {
+            let mut client = Client::connect(&door).await.unwrap();
+            let Reply::Status(view) = client.ask(Request::Status).await.unwrap() else {
+                unreachable!("status is answered with the view");
+            };
+            assert_eq!(view.identity.version, env!("CARGO_PKG_VERSION"));
+            client.ask(Request::Shutdown).await.unwrap();
+        };
+        let (ended, ()) = tokio::join!(host.serve(std::future::pending(), |_| {}), face);
+        assert_eq!(ended, Ended::Asked);
+        Host::start(&paths, quiet()).await.unwrap();
+    }
+}
