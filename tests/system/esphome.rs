@@ -18,6 +18,8 @@ pub(crate) const VERSION: &str = "2026.10.0";
 pub(crate) enum Behaviour {
     /// Says this and ends with 1.
     Fails(String),
+    /// Does nothing and ends with 0.
+    DoesNothing,
     /// Does its work and ends when the gate opens.
     Waits(watch::Receiver<bool>),
 }
@@ -104,6 +106,9 @@ impl Esphome {
         let behaviour = lock(&self.0.behaviour).get(verb).cloned();
         if let Some(Behaviour::Fails(text)) = &behaviour {
             return Script::exits(1).says(text);
+        }
+        if let Some(Behaviour::DoesNothing) = &behaviour {
+            return Script::exits(0).says("INFO nothing to do\n");
         }
         let done = match (verb, operands) {
             ("version", _) => Ok(format!("Version: {VERSION}\n")),

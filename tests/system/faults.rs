@@ -5,6 +5,7 @@ use kiln_model::{JobStatus, Reply, Request};
 use kiln_ports::store::StoreError;
 use kiln_testkit::Wire;
 
+use crate::esphome::Behaviour;
 use crate::installing::{LONG, flash};
 use crate::world::{Host, World};
 
@@ -224,4 +225,43 @@ async fn a_receiver_with_a_full_disk_takes_no_job_and_the_device_gets_its_firmwa
     assert_eq!(ends, [JobStatus::Completed; 2], "{:#?}", one.jobs().await);
     assert_eq!(one.esphome.flashed().len(), 1);
     two.finish_jobs(LONG).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bundle_that_is_empty_fails_here_and_is_not_sent() {
+    let world = World::new();
+    let (one, two) = (world.host(1, "one").await, world.host(2, "two").await);
+    one.pair_with(&two).await;
+    one.esphome.set("bundle", Some(Behaviour::DoesNothing));
+    one.install("kitchen").await;
+    let ends = one.finish_jobs(LONG).await;
+    assert_eq!(ends, [JobStatus::Failed, JobStatus::Cancelled]);
+    let error = one.jobs().await[0].error.clone().unwrap_or_default();
+    assert!(error.contains("wrote nothing"), "{error}");
+    assert_eq!(two.jobs().await, [], "nothing was sent");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flash_whose_start_cannot_be_kept_is_not_begun_and_a_kill_repeats_none() {
+    let world = World::new();
+    let mut one = world.host(1, "one").await;
+    let gate = one.esphome.hold("compile");
+    one.install("kitchen").await;
+    let compiles = async || one.started("compile") > 0;
+    world.run_until(LONG, compiles).await;
+    one.store.refuse(Some(StoreError::Full));
+    gate.send_replace(true);
+    let ends = one.finish_jobs(LONG).await;
+    assert_eq!(ends, [JobStatus::Completed, JobStatus::Failed]);
+    assert_eq!(one.esphome.flashed(), [], "nobody could know of it later");
+    let error = one.jobs().await[1].error.clone().unwrap_or_default();
+    assert!(error.contains("free some disk space"), "{error}");
+
+    one.kill().await;
+    one.store.refuse(None);
+    one.esphome.set("compile", None);
+    one.start().await.unwrap();
+    let ends = one.finish_jobs(LONG).await;
+    assert_eq!(ends, [JobStatus::Completed; 2], "as the disk remembers it");
+    assert_eq!(one.esphome.flashed().len(), 1);
 }

@@ -382,9 +382,12 @@ pub enum EnvAction {
     List,
     /// Install one
     Install {
-        /// Version, for example 2026.10.0
+        /// Version, for example 2026.10.0; without it the newest release is named, then installed
         #[arg(value_name = "VERSION")]
-        wanted: String,
+        wanted: Option<String>,
+        /// Do not ask before the newest is installed, also on a terminal
+        #[arg(short, long)]
+        yes: bool,
     },
     /// Remove build files and toolchains, here or on a receiver
     Reset {

@@ -20,13 +20,21 @@ pub enum Failure {
     NoNode(String),
     /// The node went away meanwhile, or speaks another version: 1.
     Broken(String),
+    /// A node did not start, or ended without being asked: 1.
+    NotServing(String),
+    /// Nothing was taken over from the other dashboard: 1.
+    NotImported(String),
 }
 
 impl Failure {
     /// Returns the exit code (docs/CLI.md).
     pub fn code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Failure::Refused(_) | Failure::Job(_) | Failure::Broken(_) => 1,
+            Failure::Refused(_)
+            | Failure::Job(_)
+            | Failure::Broken(_)
+            | Failure::NotServing(_)
+            | Failure::NotImported(_) => 1,
             Failure::Usage(_) => 2,
             Failure::NoNode(_) => 3,
             Failure::TimedOut(_) => 4,
@@ -37,9 +45,11 @@ impl Failure {
     pub fn words(&self) -> (Cow<'_, str>, &str) {
         match self {
             Failure::Refused(error) => (Cow::from(&error.message), &error.hint),
-            Failure::Job(text) | Failure::Usage(text) | Failure::Broken(text) => {
-                (Cow::from(text), "")
-            }
+            Failure::Job(text)
+            | Failure::Usage(text)
+            | Failure::Broken(text)
+            | Failure::NotServing(text)
+            | Failure::NotImported(text) => (Cow::from(text), ""),
             Failure::NoNode(text) => (Cow::from(text), "Start one with `kiln serve`."),
             Failure::TimedOut(seconds) => (
                 Cow::from(format!("It was not done within {seconds} s; it goes on.")),
@@ -57,6 +67,8 @@ impl Failure {
             Failure::NoNode(_) => "no_node",
             Failure::TimedOut(_) => "timed_out",
             Failure::Broken(_) => "connection_lost",
+            Failure::NotServing(_) => "not_serving",
+            Failure::NotImported(_) => "not_imported",
         }
     }
 }

@@ -53,7 +53,7 @@ fn status_text(view: &View) -> String {
     });
     line(match &view.identity.esphome_version {
         Some(version) => format!("ESPHome {version} for your own builds."),
-        None => "No ESPHome is installed. `kiln env install VERSION` installs it.".to_owned(),
+        None => "No ESPHome is installed. `kiln env install` installs the newest.".to_owned(),
     });
     if let WindowView::Open { seconds_left } = view.window {
         line(format!(
@@ -192,7 +192,11 @@ pub(crate) async fn env(
     let mut client = Client::connect(transport).await?;
     let reply = match action {
         None | Some(EnvAction::List) => client.ask(Request::Environments).await?,
-        Some(EnvAction::Install { wanted }) => {
+        Some(EnvAction::Install { wanted, yes }) => {
+            let wanted = match wanted {
+                Some(wanted) => wanted,
+                None => newest(&mut client, face, yes).await?,
+            };
             client
                 .ask(Request::InstallEnvironment(wanted.clone()))
                 .await?;
@@ -210,6 +214,20 @@ pub(crate) async fn env(
         }
     };
     face.result(|| reply_json(&reply), || environments_text(&reply))
+}
+
+/// Finds out the newest release, and on a terminal asks whether it is wanted.
+async fn newest(client: &mut Client, face: &mut Face, yes: bool) -> Result<String, Failure> {
+    face.notice("Asking the package index for the newest ESPHome.")?;
+    let Reply::NewestEnvironment(version) = client.ask(Request::NewestEnvironment).await? else {
+        return Err(unexpected());
+    };
+    face.notice(&format!("The newest is ESPHome {version}."))?;
+    let asks = !yes && face.reader == Reader::Terminal && face.shape == Shape::Text;
+    if asks && face.ask("Install it?")? == Answer::No {
+        return Err(Failure::Job("Nothing was installed.".to_owned()));
+    }
+    Ok(version.to_string())
 }
 
 /// Waits until a version is installed, saying each step once. The node lists the installation
@@ -263,7 +281,7 @@ fn environments_text(reply: &Reply) -> String {
         };
     };
     if environments.is_empty() {
-        return "No ESPHome is installed. `kiln env install VERSION` installs it.\n".to_owned();
+        return "No ESPHome is installed. `kiln env install` installs the newest.\n".to_owned();
     }
     let rows: Vec<Vec<String>> = environments
         .iter()

@@ -185,7 +185,9 @@ fn ends_batch(failure: &Failure) -> bool {
         | Failure::Usage(_)
         | Failure::TimedOut(_)
         | Failure::NoNode(_)
-        | Failure::Broken(_) => false,
+        | Failure::Broken(_)
+        | Failure::NotServing(_)
+        | Failure::NotImported(_) => false,
     }
 }
 

@@ -694,3 +694,25 @@ async fn an_installation_of_esphome_that_fails_says_why() {
         seen.text
     );
 }
+
+#[tokio::test]
+async fn without_a_version_the_newest_is_named_and_on_a_terminal_asked_for() {
+    let newest = || json!({"reply": "newest_environment", "version": "2026.10.0"});
+    let script = Script::new().on("newest_environment", newest());
+    let seen = on_terminal("env install", "n\n", script).await;
+    assert!(seen.text.contains("The newest is ESPHome 2026.10.0."));
+    assert!(
+        seen.text.contains("Nothing was installed."),
+        "{}",
+        seen.text
+    );
+    for arguments in ["env install --yes", "env install"] {
+        let script = Script::new()
+            .on("newest_environment", newest())
+            .on("install_environment", json!({"reply": "done"}))
+            .on_all("environments", vec![environment("ready", "")]);
+        let seen = kiln(arguments, "", script).await;
+        assert!(seen.text.starts_with("exit 0"), "{}", seen.text);
+        assert_eq!(seen.heard[1]["version"], "2026.10.0");
+    }
+}

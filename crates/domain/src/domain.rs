@@ -155,6 +155,7 @@ impl Domain {
             | Request::Cancel(_)
             | Request::BuildHere(_)
             | Request::Environments
+            | Request::NewestEnvironment
             | Request::InstallEnvironment(_)
             | Request::ResetEnvironment(_) => self.work.handle_request(client, id, request, now),
             // Answered by the half above.

@@ -80,7 +80,7 @@ impl Context {
             .launcher(version)
             .ok_or_else(|| match version {
                 Some(version) => format!("ESPHome {version} is not installed"),
-                None => "No ESPHome is installed; run `kiln env install VERSION` first.".to_owned(),
+                None => "No ESPHome is installed; run `kiln env install` first.".to_owned(),
             })
     }
 

@@ -14,6 +14,10 @@ use crate::runtime::RETRY;
 use crate::unsaved::Unsaved;
 use crate::{identity, records, steps};
 
+/// What a flash says that was not begun.
+const NOT_BEGUN: &str = "the flash was not begun, because that could not be kept; free some disk \
+                         space, then install again";
+
 impl Node {
     /// Does one thing. An error means that a record or anchor was not kept.
     pub(crate) async fn perform(&mut self, effect: Effect) -> Result<(), String> {
@@ -92,13 +96,9 @@ impl Node {
                     .await?;
             }
             peering::Effect::RotateIdentity => self.rotate().await,
-            peering::Effect::SessionUp(session) => {
-                if let peering::Role::Receiver { .. } = session.role {
-                    self.context.outputs.session_up(session.pin, session.link);
-                }
-            }
-            peering::Effect::SessionDown { link, pin } => {
-                self.context.outputs.session_down(pin, link);
+            peering::Effect::SessionUp(_) | peering::Effect::SessionDown { .. } => {
+                let routes = self.domain.work().output_routes();
+                self.context.outputs.route_all(routes);
             }
             peering::Effect::PairingsChanged | peering::Effect::ViewChanged => {}
             peering::Effect::BootstrapLapsed => {
@@ -114,7 +114,8 @@ impl Node {
         let context = Arc::clone(&self.context);
         match effect {
             work::Effect::SaveJob(stored) => {
-                context.outputs.learn(&stored);
+                let route = self.domain.work().output_route(&stored.job.id);
+                context.outputs.route(&stored.job, route);
                 if stored.job.status.is_final() {
                     self.gauges.remove(&stored.job.id);
                 }
@@ -156,6 +157,15 @@ impl Node {
                     steps::materialise(context, job, configuration, blob, stop)
                 });
             }
+            // A flash whose start is not durable would be repeated after a crash.
+            work::Effect::Flash(job, ..) if self.unsaved.holds(records::JOB, job.as_str()) => {
+                let outcome = work::ProcessOutcome::Failed {
+                    exit_code: None,
+                    message: NOT_BEGUN.to_owned(),
+                };
+                let ended = Event::Work(work::Event::ProcessEnded(job, outcome));
+                self.domain.handle(ended, self.context.clock.now());
+            }
             work::Effect::Flash(job, configuration, port) => {
                 self.steps.start(&job.clone(), |stop| {
                     steps::flash(context, job, configuration, port, stop)
@@ -188,6 +198,10 @@ impl Node {
                 self.steps.start(&job.clone(), |stop| {
                     steps::provision(context, job, version, stop)
                 });
+            }
+            work::Effect::FindNewestEnvironment(request) => {
+                self.steps
+                    .start_free(steps::find_newest_environment(context, request));
             }
             work::Effect::InstallEnvironment(version) => {
                 context.environments.announce(&version);

@@ -27,6 +27,12 @@ const MAKE: Duration = Duration::from_secs(120);
 const FILL: Duration = Duration::from_secs(900);
 const ANSWER: Duration = Duration::from_secs(60);
 
+/// Time for the package index to answer.
+const QUESTION_LIMIT: Duration = Duration::from_secs(60);
+
+/// The folder of a question to the package index; no version is called so.
+const QUESTION: &str = "newest";
+
 /// The record that makes a folder an environment.
 const RECORD: &str = "kiln-environment.json";
 
@@ -116,6 +122,17 @@ enum Origin {
 struct Record {
     version: String,
     size_bytes: u64,
+}
+
+/// Why the newest version is not known.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NewestError {
+    /// Nothing to ask with.
+    #[error(transparent)]
+    NoInterpreter(#[from] NoInterpreter),
+    /// The index did not answer, or not with a version; the text is one clause.
+    #[error("the package index did not name an ESPHome: {0}")]
+    NotNamed(String),
 }
 
 /// Why a version cannot be had.
@@ -276,6 +293,76 @@ impl Environments {
         let known = state.known.get(version)?;
         let ready = known.state == EnvironmentState::Ready;
         ready.then(|| (version.clone(), known.launcher.clone()))
+    }
+
+    /// Asks the package index for the newest release that runs here. Whatever is configured for uv
+    /// or pip is used, mirrors included.
+    pub async fn newest(&self) -> Result<EsphomeVersion, NewestError> {
+        let uv = self.programs.on_path(&["uv"]).into_iter().next();
+        let interpreter = self.interpreter(uv.as_deref()).await;
+        let folder = self.programs.folder.join(QUESTION);
+        let mut reason = String::new();
+        for tool in tools(uv, interpreter)? {
+            match self.newest_with(&tool, &folder).await {
+                Ok(version) => return Ok(version),
+                Err(error) => reason = error,
+            }
+        }
+        Err(NewestError::NotNamed(reason))
+    }
+
+    /// `folder` is there for the question only.
+    async fn newest_with(&self, tool: &Tool, folder: &Path) -> Result<EsphomeVersion, String> {
+        remove_folder(folder).await;
+        let answer = self.ask_index(tool, folder).await;
+        remove_folder(folder).await;
+        answer?.ok_or_else(|| "its answer is not understood".to_owned())
+    }
+
+    async fn ask_index(
+        &self,
+        tool: &Tool,
+        folder: &Path,
+    ) -> Result<Option<EsphomeVersion>, String> {
+        let said = Mutex::new(None);
+        let hear = |line: String| {
+            let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+            *said = said.take().or_else(|| named_version(&line));
+            std::future::ready(())
+        };
+        let place = folder.display().to_string();
+        let asked = match tool {
+            Tool::Uv { uv, .. } => {
+                let wanted = folder.join("wanted.in");
+                let written = async {
+                    fs::create_dir_all(folder).await?;
+                    fs::write(&wanted, "esphome\n").await
+                };
+                written.await.map_err(|e| format!("{place}: {e}"))?;
+                let wanted = wanted.display().to_string();
+                let version = ["--python-version", FETCHED_PYTHON];
+                let mut arguments = vec!["pip", "compile", "--no-deps", "--no-header"];
+                arguments.extend(version.into_iter().chain([wanted.as_str()]));
+                self.programs
+                    .run(uv, &arguments, QUESTION_LIMIT, hear)
+                    .await
+            }
+            Tool::Pip { .. } => {
+                // Distributions leave pip out of the interpreter itself.
+                let (program, arguments) = tool.make(&place);
+                self.run("making an environment", program, &arguments, MAKE, &|_| {
+                    std::future::ready(())
+                })
+                .await?;
+                let python = python_in(folder);
+                let arguments = ["-m", "pip", "index", "versions", "esphome"];
+                self.programs
+                    .run(&python, &arguments, QUESTION_LIMIT, hear)
+                    .await
+            }
+        };
+        asked.map_err(|error| error.to_string())?;
+        Ok(said.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Lists a version as being installed before [`Environments::ensure`] begins, so that who looks
@@ -682,6 +769,25 @@ impl Drop for Unfinished<'_> {
     }
 }
 
+/// Returns the version in a line of uv (`esphome==2026.10.0`) or pip (`esphome (2026.10.0)`).
+fn named_version(line: &str) -> Option<EsphomeVersion> {
+    let rest = line.trim().strip_prefix("esphome")?;
+    let inner = rest.strip_prefix("==").or_else(|| {
+        let inner = rest.trim_start().strip_prefix('(')?;
+        inner.strip_suffix(')')
+    })?;
+    EsphomeVersion::parse(inner).filter(EsphomeVersion::is_pinnable)
+}
+
+async fn remove_folder(folder: &Path) {
+    match fs::remove_dir_all(folder).await {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(folder = %folder.display(), %error, "a folder was not deleted");
+        }
+        Ok(()) | Err(_) => {}
+    }
+}
+
 /// How an environment is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Tool {
@@ -875,6 +981,20 @@ mod tests {
                     disk::write(&python, "python").unwrap();
                     Script::exits(0)
                 }
+                ["-m", "pip", "index", ..] | ["pip", "compile", ..] => {
+                    let with_uv = program.ends_with("uv");
+                    match (self.broken("network"), with_uv, self.broken("uv")) {
+                        (true, ..) | (_, true, true) => Script::exits(1).says("No network\n"),
+                        (false, true, false) => {
+                            Script::exits(0).says("Resolved 1 package\nesphome==2026.11.0\n")
+                        }
+                        (false, false, _) => Script::exits(0)
+                            .says("WARNING: pip index is an experimental command.\n")
+                            .says(
+                                "esphome (2026.11.0)\nAvailable versions: 2026.11.0, 2026.10.0\n",
+                            ),
+                    }
+                }
                 ["-m", "pip", .., requirement] | ["pip", .., requirement] => {
                     match requirement
                         .split_once("==")
@@ -1040,6 +1160,30 @@ mod tests {
             found,
             Some((version("2026.9.0"), Launcher::program(&program)))
         );
+    }
+
+    #[tokio::test]
+    async fn the_newest_release_is_asked_of_the_index_with_whatever_is_there_and_nothing_stays() {
+        let world = World::default();
+        let machine = Machine::new(&world, &["python3.13", "uv"]);
+        machine.python("bin/python3.13");
+        let newest = Ok(version("2026.11.0"));
+        assert_eq!(machine.environments.newest().await, newest);
+        assert_eq!(machine.count("venv"), 0, "uv needs no environment to ask");
+        let (_world, with_pip) = Machine::with_python();
+        assert_eq!(with_pip.environments.newest().await, newest);
+        for machine in [machine, with_pip] {
+            assert!(!machine.environments.programs.folder.join(QUESTION).exists());
+            assert_eq!(machine.states(), []);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_index_that_does_not_answer_is_told_with_what_the_tool_said() {
+        let (world, machine) = Machine::with_python();
+        world.breaks("network");
+        let error = machine.environments.newest().await.unwrap_err().to_string();
+        assert!(error.ends_with("No network"), "{error}");
     }
 
     // Covers: M77

@@ -251,15 +251,14 @@ impl Node {
         (options.adjust)(&mut settings);
         self.use_settings(settings.clone());
         self.happened(Event::SettingsLoaded(settings)).await;
-        for job in &stored.jobs {
-            self.context.outputs.learn(job);
-        }
         self.anchored
             .extend(stored.peers.iter().map(|p| (Direction::Offloader, p.pin)));
         self.anchored
             .extend(stored.pairings.iter().map(|p| (Direction::Receiver, p.pin)));
         let loaded = peering::Event::Loaded(stored.peers, stored.pairings);
         self.happened(Event::Peering(loaded)).await;
+        self.context.environments.expect_look();
+        self.happened(Event::Work(work::Event::VersionAsked)).await;
         let environments = self.context.environments.scan().await;
         self.happened(Event::Work(work::Event::EnvironmentsChanged(environments)))
             .await;
@@ -271,7 +270,6 @@ impl Node {
             self.happened(Event::Peering(armed)).await;
         }
         self.become_identity(identity);
-        self.context.environments.expect_look();
         self.perform_all().await;
         self.scan_devices();
         self.tidy_environments();
@@ -350,6 +348,17 @@ impl Node {
         let context = Arc::clone(&self.context);
         self.own_tasks.spawn(async move {
             context.environments.tidy().await;
+        });
+        let context = Arc::clone(&self.context);
+        self.own_tasks.spawn(async move {
+            context.environments.looked().await;
+            let found = context.environments.list();
+            for event in [
+                work::Event::EnvironmentsChanged(found),
+                work::Event::VersionAnswered,
+            ] {
+                context.tell(Event::Work(event)).await;
+            }
         });
         let context = Arc::clone(&self.context);
         let mut changes = self.context.environments.changes();

@@ -4,25 +4,17 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kiln_domain::work::StoredJob;
-use kiln_model::{JobId, JobOrigin, LinkId, Pin, WireJobId};
+use kiln_model::{Job, JobId, LinkId, WireJobId};
 
 use crate::job_log::JobLogs;
 use crate::links::Links;
 
-/// Routes text by job.
+/// Routes text by job. Who hears of a job is decided by the domain; steps that run beside the loop
+/// read it here.
 pub(crate) struct Outputs {
     logs: Arc<JobLogs>,
     links: Links,
-    routes: Mutex<Routes>,
-}
-
-#[derive(Default)]
-struct Routes {
-    /// Received jobs and whom they work for.
-    received: HashMap<JobId, (Pin, WireJobId)>,
-    /// Open sessions with offloaders.
-    offloaders: HashMap<Pin, LinkId>,
+    routes: Mutex<HashMap<JobId, (LinkId, WireJobId)>>,
 }
 
 impl Outputs {
@@ -34,46 +26,26 @@ impl Outputs {
         }
     }
 
-    /// Learns from a stored job whom its text belongs to.
-    pub(crate) fn learn(&self, stored: &StoredJob) {
-        let mut routes = self.routes();
-        let id = &stored.job.id;
-        match &stored.job.origin {
-            // Its end was told, or its wire id means a newer job: nothing more is said under it.
-            JobOrigin::Offloader { .. } if stored.outcome_told => {
-                routes.received.remove(id);
-            }
-            JobOrigin::Offloader {
-                pin, wire_job_id, ..
-            } => {
-                let route = (*pin, wire_job_id.clone());
-                routes.received.insert(id.clone(), route);
-            }
-            JobOrigin::Owner => {}
+    /// A job changed: its text goes there from now on, beside its log.
+    pub(crate) fn route(&self, job: &Job, route: Option<(LinkId, WireJobId)>) {
+        match route {
+            Some(route) => self.routes().insert(job.id.clone(), route),
+            None => self.routes().remove(&job.id),
+        };
+        if job.status.is_final() {
+            self.logs.close(&job.id);
         }
-        drop(routes);
-        if stored.job.status.is_final() {
-            self.logs.close(id);
-        }
+    }
+
+    /// A session opened or ended: these are all routes.
+    pub(crate) fn route_all(&self, routes: impl Iterator<Item = (JobId, (LinkId, WireJobId))>) {
+        *self.routes() = routes.collect();
     }
 
     /// Forgets a job.
     pub(crate) fn forget(&self, job: &JobId) {
-        self.routes().received.remove(job);
+        self.routes().remove(job);
         self.logs.close(job);
-    }
-
-    /// An offloader's session opened.
-    pub(crate) fn session_up(&self, pin: Pin, link: LinkId) {
-        self.routes().offloaders.insert(pin, link);
-    }
-
-    /// A session ended; a newer one of the same peer stays.
-    pub(crate) fn session_down(&self, pin: Pin, link: LinkId) {
-        let mut routes = self.routes();
-        if routes.offloaders.get(&pin) == Some(&link) {
-            routes.offloaders.remove(&pin);
-        }
     }
 
     /// Keeps text of a job as it came, terminators included, and passes it on.
@@ -99,13 +71,10 @@ impl Outputs {
 
     /// Returns who hears of a job at once, if somebody does.
     fn listener(&self, job: &JobId) -> Option<(LinkId, WireJobId)> {
-        let routes = self.routes();
-        let (pin, wire) = routes.received.get(job)?;
-        let link = routes.offloaders.get(pin)?;
-        Some((*link, wire.clone()))
+        self.routes().get(job).cloned()
     }
 
-    fn routes(&self) -> MutexGuard<'_, Routes> {
+    fn routes(&self) -> MutexGuard<'_, HashMap<JobId, (LinkId, WireJobId)>> {
         self.routes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

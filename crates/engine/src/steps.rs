@@ -8,8 +8,8 @@ use std::time::Duration;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use kiln_archive::{ExtractError, LocalTree, MaterialiseError, PackError, PackedArtifacts};
-use kiln_domain::Event;
 use kiln_domain::work::{BuildTree, BundleFacts, Event as WorkEvent, ProcessOutcome, StepFailure};
+use kiln_domain::{Event, RequestId};
 use kiln_esphome::{Invocation, Purpose};
 use kiln_model::{
     ArtifactsRefusal, BlobId, Bootloader, ConfigurationName, EsphomeVersion, JobId, JobKind,
@@ -81,6 +81,11 @@ async fn make_bundle(
     .await
     .map_err(failed)?
     .map_err(|e| StepFailure::Failed(format!("the bundle cannot be read: {e}")))?;
+    if facts.bytes == 0 {
+        let text = "the configuration could not be bundled: ESPHome ended without an error and \
+                    wrote nothing; build here with --local";
+        return Err(StepFailure::Failed(text.to_owned()));
+    }
     Ok(BundleFacts {
         blob,
         bytes: facts.bytes,
@@ -357,17 +362,32 @@ pub(crate) async fn provision(
 ) {
     let told = Arc::clone(&context);
     let id = job.clone();
+    let ensuring = async {
+        // What the owner has installed may be the wanted version.
+        context.environments.looked().await;
+        let say = move |line: String| {
+            let (context, job) = (Arc::clone(&told), id.clone());
+            async move { context.outputs.text(&job, &line).await }
+        };
+        context.environments.ensure(&version, say).await
+    };
     let ensured = tokio::select! {
         biased;
         () = stopped(&mut stop) => Err(StepFailure::Cancelled),
-        done = context.environments.ensure(&version, move |line| {
-            let (context, job) = (Arc::clone(&told), id.clone());
-            async move { context.outputs.text(&job, &line).await }
-        }) => done.map(|_| version).map_err(|e| StepFailure::Provision(e.to_string())),
+        done = ensuring => done.map(|_| version).map_err(|e| StepFailure::Provision(e.to_string())),
     };
     context.tell_environments().await;
     context
         .tell(Event::Work(WorkEvent::Provisioned(job, ensured)))
+        .await;
+}
+
+/// Asks the package index for the newest ESPHome because the owner asked.
+pub(crate) async fn find_newest_environment(context: Arc<Context>, request: RequestId) {
+    let found = context.environments.newest().await;
+    let found = found.map_err(|error| error.to_string());
+    context
+        .tell(Event::Work(WorkEvent::NewestFound(request, found)))
         .await;
 }
 

@@ -24,6 +24,11 @@ impl Unsaved {
         self.changes.is_empty()
     }
 
+    /// Returns whether the newest state of this record waits.
+    pub(crate) fn holds(&self, kind: &str, key: &str) -> bool {
+        self.changes.iter().any(|c| record(c) == (kind, key))
+    }
+
     /// Returns everything that waits.
     pub(crate) fn changes(&self) -> Vec<Change> {
         self.changes.clone()
@@ -66,6 +71,15 @@ mod tests {
         unsaved.keep(vec![put("a", "1"), put("b", "1")], Mono::default());
         unsaved.keep(vec![put("a", "2")], Mono::default());
         assert_eq!(unsaved.changes(), [put("b", "1"), put("a", "2")]);
+    }
+
+    #[test]
+    fn what_waits_is_known_by_kind_and_key() {
+        let mut unsaved = Unsaved::default();
+        unsaved.keep(vec![put("a", "1")], Mono::default());
+        assert!(unsaved.holds("job", "a"));
+        assert!(!unsaved.holds("job", "b"));
+        assert!(!unsaved.holds("peer", "a"));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! JSON of [`Reply`]: its name under `reply`, its content beside it. The same objects are what
 //! `--json` prints.
 use kiln_model::{
-    Device, EnvironmentInfo, ErrorCode, Job, Pin, Reply, RequestError, Settings, View,
+    Device, EnvironmentInfo, ErrorCode, EsphomeVersion, Job, Pin, Reply, RequestError, Settings,
+    View,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -73,6 +74,10 @@ enum ReplyJson {
         #[serde(with = "form")]
         environments: Vec<EnvironmentInfo>,
     },
+    NewestEnvironment {
+        #[serde(with = "form")]
+        version: EsphomeVersion,
+    },
     Settings {
         #[serde(with = "form")]
         settings: Settings,
@@ -102,6 +107,7 @@ impl Form for Reply {
             Reply::Devices(devices) => ReplyJson::Devices { devices },
             Reply::Jobs(jobs) => ReplyJson::Jobs { jobs },
             Reply::Environments(environments) => ReplyJson::Environments { environments },
+            Reply::NewestEnvironment(version) => ReplyJson::NewestEnvironment { version },
             Reply::Settings(settings) => ReplyJson::Settings { settings },
             Reply::Refused(error) => ReplyJson::Refused { error },
         };
@@ -126,6 +132,7 @@ impl Form for Reply {
             ReplyJson::Devices { devices } => Reply::Devices(devices),
             ReplyJson::Jobs { jobs } => Reply::Jobs(jobs),
             ReplyJson::Environments { environments } => Reply::Environments(environments),
+            ReplyJson::NewestEnvironment { version } => Reply::NewestEnvironment(version),
             ReplyJson::Settings { settings } => Reply::Settings(settings),
             ReplyJson::Refused { error } => Reply::Refused(error),
         })

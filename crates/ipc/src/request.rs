@@ -82,6 +82,7 @@ enum RequestJson {
         job: JobId,
     },
     Environments,
+    NewestEnvironment,
     InstallEnvironment {
         version: String,
     },
@@ -164,6 +165,7 @@ convert! {
     M::Cancel(job) = M::Cancel(job), J::Cancel { job } = J::Cancel { job };
     M::BuildHere(job) = M::BuildHere(job), J::BuildHere { job } = J::BuildHere { job };
     M::Environments = M::Environments, J::Environments = J::Environments;
+    M::NewestEnvironment = M::NewestEnvironment, J::NewestEnvironment = J::NewestEnvironment;
     M::InstallEnvironment(version) = M::InstallEnvironment(version),
         J::InstallEnvironment { version } = J::InstallEnvironment { version };
     M::ResetEnvironment(pin) = M::ResetEnvironment(pin),

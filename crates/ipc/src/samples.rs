@@ -189,6 +189,7 @@ pub(crate) fn requests() -> Vec<Request> {
         Request::Cancel(job_id()),
         Request::BuildHere(job_id()),
         Request::Environments,
+        Request::NewestEnvironment,
         Request::InstallEnvironment("2026.10.0".to_owned()),
         Request::ResetEnvironment(None),
         Request::ResetEnvironment(Some(pin())),
@@ -242,6 +243,7 @@ pub(crate) fn replies() -> Vec<Reply> {
         Reply::Devices(devices()),
         Reply::Jobs(vec![job()]),
         Reply::Environments(environments()),
+        Reply::NewestEnvironment(version()),
         Reply::Settings(Settings::default()),
         Reply::Refused(RequestError {
             code: ErrorCode::NotFound,

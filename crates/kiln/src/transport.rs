@@ -12,21 +12,24 @@ pub(crate) async fn run(arguments: Arguments, face: &mut Face) -> ExitCode {
     let home = arguments.home.clone().map(Into::into);
     let paths = match Paths::find(home) {
         Ok(paths) => paths,
-        Err(error) => return fail(face, error.to_string()),
+        Err(error) => return fail(face, &Failure::NotServing(error.to_string())),
     };
     let done = match arguments.verb {
-        Verb::Serve(wanted) => serve::serve(&paths, wanted, arguments.verbose, face).await,
-        Verb::Import(wanted) => import::import(&paths, wanted, face).await,
+        Verb::Serve(wanted) => serve::serve(&paths, wanted, arguments.verbose, face)
+            .await
+            .map_err(Failure::NotServing),
+        Verb::Import(wanted) => import::import(&paths, wanted, face)
+            .await
+            .map_err(Failure::NotImported),
         verb => return kiln_cli::run(verb, &Door::new(&paths, "kiln"), face).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => fail(face, message),
+        Err(failure) => fail(face, &failure),
     }
 }
 
-fn fail(face: &mut Face, message: String) -> ExitCode {
-    let failure = Failure::Broken(message);
-    face.failed(&failure);
+fn fail(face: &mut Face, failure: &Failure) -> ExitCode {
+    face.failed(failure);
     failure.code()
 }

@@ -1,7 +1,8 @@
 //! [`Request`]: everything a person can ask of a node, through any face; [`Reply`]: the answer.
 use crate::link::words;
 use crate::{
-    DashboardId, Device, Endpoint, EnvironmentInfo, Job, JobId, Label, Pin, Port, Settings, View,
+    DashboardId, Device, Endpoint, EnvironmentInfo, EsphomeVersion, Job, JobId, Label, Pin, Port,
+    Settings, View,
 };
 
 /// What a person wants. The command line, the window and the tray all speak these.
@@ -73,6 +74,8 @@ pub enum Request {
     BuildHere(JobId),
     /// Installed ESPHome environments.
     Environments,
+    /// The newest ESPHome that the package index offers; asks the network.
+    NewestEnvironment,
     /// Install an ESPHome version.
     InstallEnvironment(String),
     /// Wipe the build environment: our own, or that of a receiver.
@@ -122,6 +125,8 @@ pub enum Reply {
     Jobs(Vec<Job>),
     /// Environments.
     Environments(Vec<EnvironmentInfo>),
+    /// The newest ESPHome release.
+    NewestEnvironment(EsphomeVersion),
     /// Settings.
     Settings(Settings),
     /// Refused.

@@ -284,6 +284,7 @@ impl Peering {
             | Request::ResetEnvironment(_)
             | Request::Settings
             | Request::SetSettings(_)
+            | Request::NewestEnvironment
             | Request::Shutdown => return Taken::NotMine,
         }
         self.settle(now);

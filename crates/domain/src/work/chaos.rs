@@ -265,6 +265,7 @@ impl World {
             | Effect::ScanDevices
             | Effect::SubmissionSettled(..)
             | Effect::Sweep { .. }
+            | Effect::FindNewestEnvironment(_)
             | Effect::InstallEnvironment(_) => {}
         }
     }

@@ -41,7 +41,7 @@ impl Work {
     /// One pass over everything that waits, oldest first. Each decision sees the ones before it, so
     /// two compiles never take the same receiver, nor the single local slot.
     pub(super) fn dispatch(&mut self, now: Now) {
-        if self.grace.is_some() {
+        if self.grace.is_some() || self.awaits_own_version() {
             return;
         }
         self.refresh_conditions();
@@ -259,7 +259,7 @@ mod tests {
     };
 
     use super::super::Event;
-    use super::super::fixtures::{Shop, pairing, pin, version};
+    use super::super::fixtures::{Shop, installed, pairing, pin, version};
     use super::*;
 
     // Covers: M36
@@ -319,6 +319,42 @@ mod tests {
         shop.connect(1, 1);
         assert_eq!(shop.acts(), ["bundle j1 kitchen.yaml"]);
         assert_eq!(shop.status(&job), JobStatus::Running);
+    }
+
+    // Covers: M39
+    #[test]
+    fn no_receiver_is_judged_before_our_own_version_is_known() {
+        let mut shop = Shop::new();
+        shop.policy(VersionPolicy::ExactRequired);
+        let mut other = pairing(1);
+        other.esphome_version = Some(version("2026.9.0"));
+        shop.pair(other);
+        shop.start(Vec::new());
+        shop.happens(Event::EnvironmentsChanged(Vec::new()));
+        shop.happens(Event::VersionAsked);
+        shop.connect(1, 1);
+        shop.pass(3);
+        let job = shop.compile("kitchen", BuildChoice::Auto);
+        assert!(shop.job(&job).reason.contains("has said its version"));
+        assert!(shop.acts().is_empty(), "nothing is sent to another version");
+        shop.happens(Event::EnvironmentsChanged(vec![installed("2026.10.0")]));
+        shop.happens(Event::VersionAnswered);
+        assert_eq!(shop.status(&job), JobStatus::Failed, "as the policy wants");
+        assert!(shop.acts().is_empty());
+    }
+
+    #[test]
+    fn what_waits_for_our_own_version_goes_on_when_there_is_none() {
+        let mut shop = Shop::new();
+        shop.pair(pairing(1));
+        shop.start(Vec::new());
+        shop.happens(Event::EnvironmentsChanged(Vec::new()));
+        shop.happens(Event::VersionAsked);
+        shop.connect(1, 1);
+        shop.compile("kitchen", BuildChoice::Auto);
+        assert!(shop.acts().is_empty());
+        shop.happens(Event::VersionAnswered);
+        assert_eq!(shop.acts(), ["bundle j1 kitchen.yaml"]);
     }
 
     // Covers: M39

@@ -4,6 +4,8 @@ use kiln_model::{
     Pin, Port, SubmitHeader, WireJobId,
 };
 
+use crate::RequestId;
+
 /// Something to do.
 #[derive(Debug)]
 pub enum Effect {
@@ -60,6 +62,8 @@ pub enum Effect {
 
     /// Make sure a version is installed; output goes to the job's log; ends with `Provisioned`.
     Provision(JobId, EsphomeVersion),
+    /// Ask the package index for the newest release; ends with `NewestFound`.
+    FindNewestEnvironment(RequestId),
     /// Make sure a version is installed because the owner asked; told by `EnvironmentsChanged`.
     InstallEnvironment(EsphomeVersion),
     /// Run a compile, clean or reset on this machine; ends with `ProcessEnded`.

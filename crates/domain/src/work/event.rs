@@ -6,6 +6,7 @@ use kiln_model::{
 };
 
 use super::effect::{BuildTree, StoredJob};
+use crate::RequestId;
 
 /// Something happened.
 #[derive(Debug)]
@@ -29,6 +30,12 @@ pub enum Event {
     DeviceGone(ConfigurationName),
     /// Environments changed; `installed` marks the one for own builds.
     EnvironmentsChanged(Vec<EnvironmentInfo>),
+    /// Our own ESPHome is being asked for its version: what depends on it waits.
+    VersionAsked,
+    /// Our own ESPHome has answered, or there is none.
+    VersionAnswered,
+    /// What the package index offers, or why that is not known.
+    NewestFound(RequestId, Result<EsphomeVersion, String>),
     /// A frame arrived on an open session.
     Received(LinkId, Message),
 

@@ -72,6 +72,17 @@ pub(super) fn device(name: &str) -> Device {
     }
 }
 
+/// The environment of own builds.
+pub(super) fn installed(release: &str) -> EnvironmentInfo {
+    EnvironmentInfo {
+        version: version(release),
+        path: String::new(),
+        state: EnvironmentState::Ready,
+        size_bytes: None,
+        installed: true,
+    }
+}
+
 /// The device announces itself.
 pub(super) fn seen(name: &str) -> Event {
     Event::DeviceSeen {
@@ -137,13 +148,7 @@ impl Shop {
     /// Tells a new node its settings, environments, devices and stored jobs.
     pub(super) fn start(&mut self, stored: Vec<StoredJob>) {
         self.happens(Event::SettingsChanged(self.settings.clone()));
-        self.happens(Event::EnvironmentsChanged(vec![EnvironmentInfo {
-            version: version("2026.10.0"),
-            path: String::new(),
-            state: EnvironmentState::Ready,
-            size_bytes: None,
-            installed: true,
-        }]));
+        self.happens(Event::EnvironmentsChanged(vec![installed("2026.10.0")]));
         let devices = ["kitchen", "bath", "attic"].map(device);
         self.happens(Event::DevicesScanned(devices.to_vec()));
         self.happens(Event::Loaded(stored));
@@ -549,6 +554,7 @@ impl Shop {
             Effect::ServeArtifacts(link, wire, _) => format!("serve {link} {wire}"),
             Effect::Sweep { older_than, keep } => format!("sweep {older_than} keep {}", keep.len()),
             Effect::Provision(id, version) => format!("provision {} {version}", self.name(&id)),
+            Effect::FindNewestEnvironment(_) => "newest esphome".to_owned(),
             Effect::InstallEnvironment(version) => format!("install esphome {version}"),
             Effect::Build {
                 job,

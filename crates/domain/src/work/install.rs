@@ -72,6 +72,7 @@ impl Work {
                 let environments = self.environments.clone();
                 self.reply(id, Reply::Environments(environments));
             }
+            Request::NewestEnvironment => self.push(Effect::FindNewestEnvironment(id)),
             Request::InstallEnvironment(version) => self.install_environment(id, version),
             Request::ResetEnvironment(None) => self.reset_own(id, now),
             Request::ResetEnvironment(Some(pin)) => self.reset_receiver(id, *pin, now),
@@ -225,6 +226,11 @@ impl Work {
         if self.grace.is_some() && self.settings.remote_builds && self.has_usable_pairing() {
             return Ok(remote(
                 "waits for receivers to connect after the start".to_owned(),
+            ));
+        }
+        if self.awaits_own_version() && self.settings.remote_builds && self.has_usable_pairing() {
+            return Ok(remote(
+                "waits until this computer's ESPHome has said its version".to_owned(),
             ));
         }
         let decision = self.receivers.pick_build_path();
@@ -432,6 +438,21 @@ impl Work {
         self.jobs.insert(Entry::new(reset, Step::Held));
         self.start_run(&id, pin, "you asked for it", now);
         self.reply_jobs(request, std::slice::from_ref(&id));
+    }
+
+    pub(super) fn newest_found(&mut self, id: RequestId, found: Result<EsphomeVersion, String>) {
+        match found {
+            Ok(version) => self.reply(id, Reply::NewestEnvironment(version)),
+            Err(why) => self.refuse(
+                id,
+                RequestError {
+                    code: ErrorCode::PreconditionFailed,
+                    message: format!("The newest ESPHome is not known: {why}."),
+                    hint: "Then try again, or name a version: `kiln env install 2026.10.0`."
+                        .to_owned(),
+                },
+            ),
+        }
     }
 
     fn install_environment(&mut self, request: RequestId, version: &str) {

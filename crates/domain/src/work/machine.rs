@@ -35,6 +35,7 @@ pub struct Work {
     pub(super) settings: Settings,
     pub(super) devices: Vec<Device>,
     pub(super) environments: Vec<EnvironmentInfo>,
+    pub(super) answer: Answer,
     pub(super) pairings: Vec<Pairing>,
     pub(super) receivers: Pool,
     pub(super) stage: Stage,
@@ -57,6 +58,15 @@ pub(super) enum Stage {
     Serving,
     /// Nothing is started any more, and nothing that stops now counts as an outcome.
     Stopping,
+}
+
+/// Whether our own ESPHome has said its version, as far as it has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// It is being asked.
+    Awaited,
+    /// It has, or there is none.
+    Given,
 }
 
 /// What became of a job.
@@ -95,6 +105,7 @@ impl Work {
             settings,
             devices: Vec::new(),
             environments: Vec::new(),
+            answer: Answer::Given,
             pairings: Vec::new(),
             receivers,
             stage: Stage::Loading,
@@ -124,6 +135,9 @@ impl Work {
             } => self.device_seen(&configuration, address, version),
             Event::DeviceGone(configuration) => self.device_gone(&configuration),
             Event::EnvironmentsChanged(environments) => self.environments = environments,
+            Event::VersionAsked => self.answer = Answer::Awaited,
+            Event::VersionAnswered => self.answer = Answer::Given,
+            Event::NewestFound(request, found) => self.newest_found(request, found),
             Event::Received(link, message) => {
                 if let Message::JobOutput { .. } = message {
                     return;
@@ -274,6 +288,11 @@ impl Work {
         installed.map(|e| &e.version)
     }
 
+    /// Returns whether our own version is about to be known. Until then no receiver is judged by it.
+    pub(super) fn awaits_own_version(&self) -> bool {
+        self.answer == Answer::Awaited && self.own_version().is_none()
+    }
+
     /// Offloader: the job whose log takes output that arrives on `link` under `wire`. `None`: drop it.
     pub fn log_of(&self, link: LinkId, wire: &WireJobId) -> Option<JobId> {
         self.run_at(link, wire)
@@ -286,6 +305,15 @@ impl Work {
         let (pin, wire) = entry.sender()?;
         let link = self.links.to_offloader(pin)?;
         (!entry.stored.outcome_told).then(|| (link, wire.clone()))
+    }
+}
+
+/// Receiver: where the output of every received job goes right now, beside its log.
+impl Work {
+    /// Returns what [`Work::output_route`] says of each job whose output goes anywhere.
+    pub fn output_routes(&self) -> impl Iterator<Item = (JobId, (LinkId, WireJobId))> + '_ {
+        let all = self.jobs.iter();
+        all.filter_map(|(id, _)| Some((id.clone(), self.output_route(id)?)))
     }
 }
 
