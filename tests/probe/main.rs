@@ -1,5 +1,7 @@
 //! Drives one adapter of the platform in a process of its own, which a test can kill, and in an
 //! environment of its own, which a test can shape. Lines in, lines out.
+#[cfg(target_os = "linux")]
+mod desktop;
 mod keyring;
 mod processes;
 mod store;
@@ -13,6 +15,8 @@ async fn main() {
     match words.as_slice() {
         ["keyring", instance, patience_ms] => keyring::run(instance, patience_ms).await,
         ["store", dir] => store::run(dir.as_ref()),
+        #[cfg(target_os = "linux")]
+        ["desktop"] => desktop::run().await,
         ["processes", instance, script] => processes::run(instance, script).await,
         _ => std::process::exit(2),
     }

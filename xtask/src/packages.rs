@@ -30,6 +30,42 @@ pub const BUILD: &[Need] = &[
     },
 ];
 
+/// What a desktop session without a screen needs.
+pub const DESKTOP: &[Need] = &[
+    Need {
+        shows: "Xvfb",
+        package: "xvfb",
+    },
+    Need {
+        shows: "dbus-run-session",
+        package: "dbus",
+    },
+    Need {
+        shows: "gdbus",
+        package: "libglib2.0-bin",
+    },
+    Need {
+        shows: "xfce4-panel",
+        package: "xfce4-panel",
+    },
+    Need {
+        shows: "dunst",
+        package: "dunst",
+    },
+    Need {
+        shows: "xdotool",
+        package: "xdotool",
+    },
+    Need {
+        shows: "import",
+        package: "imagemagick",
+    },
+    Need {
+        shows: "/usr/lib/python3/dist-packages/dbus",
+        package: "python3-dbus",
+    },
+];
+
 /// What the real dashboards, networks and keyrings of the tests need.
 pub const TEST: &[Need] = &[
     Need {

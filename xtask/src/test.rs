@@ -49,6 +49,11 @@ const STEPS: &[Step] = &[
         what: "Kilns and real dashboards find each other over mDNS",
         run: || interop("discovery"),
     },
+    Step {
+        name: "desktop",
+        what: "icon and notifications in a real panel and a real notification daemon",
+        run: desktop,
+    },
 ];
 
 /// Runs the scenarios of one module in a network of their own.
@@ -62,6 +67,25 @@ fn interop(module: &str) -> Outcome {
         .env("RIG_HOME", python::rig_home())
         .env("KILN_PROGRAM", target().join("debug/kiln"))
         .env("KILN_TEST_DIR", target().join("interop")))
+}
+
+/// Runs the tests that need a desktop in a session of their own; screenshots are kept.
+fn desktop() -> Outcome {
+    packages::ensure(&[packages::DESKTOP])?;
+    run(&mut cargo(&[
+        "build",
+        "--locked",
+        "--package",
+        "kiln-tests",
+        "--bin",
+        "probe",
+    ]))?;
+    run(
+        command(root().join("tests/desktop/session"), &["/usr/bin/python3"])
+            .arg(root().join("tests/desktop/tray.py"))
+            .arg(target().join("debug/probe"))
+            .arg(target().join("desktop")),
+    )
 }
 
 /// Runs all steps, or the named ones, and prints one summary.

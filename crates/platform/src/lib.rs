@@ -3,6 +3,7 @@
 //! The only crate with code per operating system. It makes no decisions: what a failed keyring, a
 //! full disk or a second instance means is decided above.
 
+pub mod autostart;
 pub mod clock;
 pub mod control;
 #[doc(hidden)]
@@ -22,12 +23,14 @@ pub mod store;
 #[cfg(target_os = "linux")]
 pub mod tray;
 
+pub use autostart::LoginItems;
 pub use clock::SystemClock;
 pub use control::{ControlError, LocalControl};
 pub use discovery::MdnsDiscovery;
 pub use import::{RetireError, RetiredDashboard};
 pub use lock::{EngineLock, LockError};
 pub use machine::machine_name;
+pub use notify::DesktopNotify;
 pub use paths::{Paths, PathsError};
 pub use process::OsProcesses;
 pub use secrets::{FileSecrets, OsSecrets};

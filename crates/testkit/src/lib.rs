@@ -1,18 +1,22 @@
 //! Doubles for every port and a simulated world.
 
+mod autostart;
 mod clock;
 mod control;
 mod discovery;
 mod net;
+mod notify;
 mod processes;
 mod secrets;
 mod store;
 mod stranger;
 
+pub use autostart::MemoryAutostart;
 pub use clock::SimClock;
 pub use control::{Bell, MemoryControl};
 pub use discovery::{SimDiscovery, SimMulticast};
 pub use net::{SimHost, SimNet, Wire};
+pub use notify::MemoryNotify;
 pub use processes::{Script, ScriptedProcesses};
 pub use secrets::MemorySecrets;
 pub use store::DirStore;

@@ -1,0 +1,52 @@
+//! [`LoginItems`]: the system's list of programs that start at login, behind the port.
+#[cfg_attr(target_os = "linux", path = "linux.rs")]
+#[cfg_attr(target_os = "macos", path = "macos.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+mod os;
+
+use std::path::PathBuf;
+
+use kiln_ports::Autostart;
+use kiln_ports::autostart::{AutostartError, StartAtLogin};
+
+/// What is started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginItem {
+    /// What people call it ("Kiln"). macOS takes it from the bundle.
+    pub name: String,
+    /// What the system calls it: a file name without folders, stable between versions
+    /// ("kiln-desktop").
+    pub id: String,
+    /// The program, as an absolute path. On macOS it is the bundle that is started.
+    pub program: PathBuf,
+    /// Its arguments. macOS passes none.
+    pub arguments: Vec<String>,
+}
+
+/// The list that is this user's: XDG autostart, the Run key or the login items of macOS. Another
+/// program, or the person, may change it at any time, so nothing is remembered here.
+pub struct LoginItems(os::List);
+
+impl LoginItems {
+    /// Reads and changes the entry of this program.
+    pub fn new(item: LoginItem) -> Self {
+        Self(os::List::new(item))
+    }
+}
+
+impl Autostart for LoginItems {
+    fn state(&self) -> Result<StartAtLogin, AutostartError> {
+        self.0.state()
+    }
+
+    fn enable(&self) -> Result<(), AutostartError> {
+        match self.0.state()? {
+            StartAtLogin::Blocked => Err(AutostartError::Blocked),
+            StartAtLogin::On | StartAtLogin::Off => self.0.enable(),
+        }
+    }
+
+    fn disable(&self) -> Result<(), AutostartError> {
+        self.0.disable()
+    }
+}
