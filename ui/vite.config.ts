@@ -13,6 +13,7 @@ export default defineConfig(({ mode }) => ({
   define: { __MOCK__: JSON.stringify(mode !== 'production') },
   // Svelte's browser half is what tests render.
   resolve: process.env['VITEST'] ? { conditions: ['browser'] } : {},
+  json: { namedExports: false },
   build: {
     target: 'safari16',
     modulePreload: { polyfill: false },
