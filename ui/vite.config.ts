@@ -16,6 +16,7 @@ export default defineConfig(({ mode }) => ({
   json: { namedExports: false },
   build: {
     target: 'safari16',
+    cssCodeSplit: false,
     modulePreload: { polyfill: false },
     // A data: address would need a wider policy.
     assetsInlineLimit: 0,

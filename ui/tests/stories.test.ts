@@ -62,6 +62,8 @@ async function open(scene: string, hash = '', over: (bridge: Bridge) => Bridge =
   app = mount(App, { target: document.body });
   route.read();
   await settle();
+  await vi.dynamicImportSettled();
+  await settle();
 }
 
 function text(selector = 'main'): string {
