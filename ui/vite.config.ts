@@ -13,8 +13,10 @@ export default defineConfig(({ mode }) => ({
   define: { __MOCK__: JSON.stringify(mode !== 'production') },
   // Svelte's browser half is what tests render.
   resolve: process.env['VITEST'] ? { conditions: ['browser'] } : {},
+  json: { namedExports: false },
   build: {
     target: 'safari16',
+    cssCodeSplit: false,
     modulePreload: { polyfill: false },
     // A data: address would need a wider policy.
     assetsInlineLimit: 0,

@@ -1,9 +1,9 @@
 // What elements do by themselves: live elsewhere in the page, take the focus, walk with arrow keys.
 import type { Action } from 'svelte/action';
 
-/** Moves an element to the end of the page, where nothing clips it. */
+/** Moves an element to the end of the main part of the page, where nothing clips it. */
 export const portal: Action<HTMLElement> = (node) => {
-  (node.ownerDocument.querySelector('.shell') ?? node.ownerDocument.body).append(node);
+  (node.ownerDocument.querySelector('main') ?? node.ownerDocument.body).append(node);
   return { destroy: () => node.remove() };
 };
 

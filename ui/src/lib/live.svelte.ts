@@ -55,22 +55,21 @@ class Live {
 
   #kept = new Set<Kept>();
 
-  /** Begins: learns where to go, follows the node, and goes on after every break. */
+  /** Begins: learns the language and where to go, follows the node, and goes on after every break. */
   async open(bridge: Bridge): Promise<void> {
     this.bridge = bridge;
+    this.#kept.clear();
     bridge.onNode((state) => {
       this.node = state;
       if (state.state === 'connected') this.#again();
     });
     try {
       this.start = await bridge.start();
-      speak(this.start.language);
     } catch (thrown) {
       this.node = { state: 'gone', message: refusal(thrown).message };
     }
-    this.keep(() => ({ follow: 'view' }), (event) => {
-      if (event.event === 'view') this.#see(event.view);
-    });
+    if (this.start !== null) await speak(this.start.language);
+    this.keep(() => ({ follow: 'view' }), (event) => this.see(event));
     this.keep(() => ({ follow: 'devices' }), (event) => {
       if (event.event === 'devices') this.devices = event.devices;
     });
@@ -80,8 +79,11 @@ class Live {
     this.desktop = await bridge.desktopSettings().catch(() => null);
   }
 
-  #see(view: View): void {
+  /** Takes the read model and says what ended since the last one. */
+  see(event: Event): void {
+    if (event.event !== 'view') return;
     const before = this.view;
+    const { view } = event;
     this.view = view;
     if (this.node.state !== 'connected') this.node = { state: 'connected', message: '' };
     if (before !== null) announce(before, view);

@@ -4,7 +4,7 @@ import type { Settings } from './model.ts';
 export type Edit =
   | { by: 'switch' }
   | { by: 'text'; ltr?: boolean }
-  | { by: 'number'; unit: 'minutes' | 'percent' | 'mb' | 'seconds' | 'port' | 'cores' }
+  | { by: 'number'; unit: 'minutes' | 'percent' | 'mb' | 'hours' | 'port' | 'cores'; /** What one unit is for the node. */ times?: number }
   | { by: 'choice'; values: readonly string[] }
   | { by: 'version' }
   | { by: 'folder' };
@@ -15,7 +15,7 @@ export type Group = 'lend' | 'own' | 'availability' | 'network' | 'other';
 const KNOWN: Record<string, { group: Group; edit: Edit }> = {
   receiver: { group: 'lend', edit: { by: 'switch' } },
   friendly_name: { group: 'lend', edit: { by: 'text' } },
-  cleanup_ttl_seconds: { group: 'lend', edit: { by: 'number', unit: 'seconds' } },
+  cleanup_ttl_seconds: { group: 'lend', edit: { by: 'number', unit: 'hours', times: 3600 } },
   remote_builds: { group: 'own', edit: { by: 'switch' } },
   include_local: { group: 'own', edit: { by: 'switch' } },
   version_policy: {

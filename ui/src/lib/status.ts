@@ -57,7 +57,10 @@ export function jobOwner(job: Job): string {
 export function jobLine(job: Job, view: View | null, now: number): string {
   const parts: string[] = [];
   if (!isMine(job)) parts.push(t('job.for', { name: jobOwner(job) }));
-  if (job.kind === 'compile') parts.push(t('job.on', { place: jobPlace(job, view) }));
+  if (job.kind === 'compile') {
+    const local = job.placement.on === 'local';
+    parts.push(local ? t('job.here') : t('job.on', { place: jobPlace(job, view) }));
+  }
   const seconds = worked(job, now);
   if (seconds !== null && job.status !== 'cancelled') parts.push(duration(seconds));
   else if (job.status === 'queued') parts.push(t('job.waits', { time: duration(now - job.created_at) }));

@@ -1,6 +1,5 @@
 // Words for people: messages in the chosen language, times, sizes.
-import de from '../messages/de.json';
-import en from '../messages/en.json';
+import type en from '../messages/en.json';
 
 import { GLYPHS, emojiIndices } from './emoji.ts';
 import type { Language, Time } from './model.ts';
@@ -8,39 +7,46 @@ import type { Language, Time } from './model.ts';
 export type Key = keyof typeof en;
 type Values = Record<string, string | number>;
 
-const MESSAGES: Record<Language, Record<string, string>> = { en, de };
+/** Only the language that is spoken is loaded. */
+const FILES: Record<Language, () => Promise<{ default: Record<string, string> }>> = {
+  en: () => import('../messages/en.json'),
+  de: () => import('../messages/de.json'),
+};
 
 class Words {
   language = $state<Language>('en');
+  messages = $state.raw<Record<string, string>>({});
 }
 
 const words = new Words();
 
 /** Changes the language of everything that is shown. */
-export function speak(language: Language): void {
+export async function speak(language: Language): Promise<void> {
+  if (document.documentElement.lang === language && 'nav' in words.messages) return;
+  words.messages = (await FILES[language]()).default;
   words.language = language;
   document.documentElement.lang = language;
 }
 
-/** Returns the language that is spoken. */
-export function spoken(): Language {
-  return words.language;
+/** Returns the language of the system, or English if there are no messages in it. */
+export function systemLanguage(): Language {
+  return navigator.language.startsWith('de') ? 'de' : 'en';
 }
 
 /** Returns the message `key` with `{name}` replaced by values. */
 export function t(key: Key, values: Values = {}): string {
-  const message = MESSAGES[words.language][key] ?? key;
+  const message = words.messages[key] ?? key;
   return message.replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole));
 }
 
 /** Returns the message for a code of the node, or the code itself if there is no word for it. */
 export function code(prefix: string, value: string): string {
-  return MESSAGES[words.language][`${prefix}.${value}`] ?? value;
+  return words.messages[`${prefix}.${value}`] ?? value;
 }
 
 /** Tells whether there is a message for a code of the node. */
 export function hasCode(prefix: string, value: string): boolean {
-  return `${prefix}.${value}` in en;
+  return `${prefix}.${value}` in words.messages;
 }
 
 /** Returns `KEY.one` or `KEY.other`, as the language counts. */
@@ -84,10 +90,10 @@ export function dateTime(at: Time): string {
 }
 
 /** Returns how long ago something was: "just now", "5 minutes ago", "yesterday". */
-export function ago(at: Time, now: Time): string {
+export function ago(at: Time, now: Time, style: 'long' | 'narrow' = 'long'): string {
   const s = Math.max(0, now - at);
   if (s < 45) return t('time.now');
-  const relative = new Intl.RelativeTimeFormat(words.language, { numeric: 'auto' });
+  const relative = new Intl.RelativeTimeFormat(words.language, { numeric: 'auto', style });
   if (s < 3600) return relative.format(-Math.round(s / 60), 'minute');
   if (s < 86_400) return relative.format(-Math.round(s / 3600), 'hour');
   return relative.format(-Math.round(s / 86_400), 'day');

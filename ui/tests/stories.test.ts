@@ -1,0 +1,398 @@
+// What somebody sees and does in the window, page by page, over invented data.
+import { flushSync, mount, tick, unmount } from 'svelte';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+
+import App from '../src/App.svelte';
+import type { Bridge } from '../src/lib/bridge.ts';
+import { live } from '../src/lib/live.svelte.ts';
+import { PIN, mockBridge } from '../src/lib/mock.ts';
+import type { NodeState, Request } from '../src/lib/model.ts';
+import { notes } from '../src/lib/notes.svelte.ts';
+import { route } from '../src/lib/route.svelte.ts';
+import { speak } from '../src/lib/words.svelte.ts';
+
+let app: Record<string, unknown> | undefined;
+let asked: Request[] = [];
+let node: (state: NodeState) => void = () => undefined;
+
+beforeEach(() => {
+  // The test browser lays nothing out; boxes get a size so that long lists draw rows.
+  vi.spyOn(HTMLElement.prototype, 'clientHeight', 'get').mockReturnValue(640);
+});
+
+afterEach(async () => {
+  if (app) await unmount(app);
+  app = undefined;
+  document.body.replaceChildren();
+  location.hash = '';
+  for (const note of notes.shown) notes.drop(note.id);
+  Object.assign(live, { view: null, devices: null, settings: null, start: null, environments: null });
+  live.node = { state: 'connecting', message: '' };
+  route.request = null;
+  vi.restoreAllMocks();
+});
+
+/** Lets promises and effects settle. */
+async function settle() {
+  for (let i = 0; i < 12; i += 1) {
+    await Promise.resolve();
+    flushSync();
+    await tick();
+  }
+}
+
+/** Opens the window on a page, over a scene of the invented data. */
+async function open(scene: string, hash = '', over: (bridge: Bridge) => Bridge = (bridge) => bridge) {
+  asked = [];
+  const mock = mockBridge(new URLSearchParams({ scene, devices: '500' }));
+  const bridge: Bridge = over({
+    ...mock,
+    request: (body) => {
+      asked.push(body);
+      return mock.request(body);
+    },
+    onNode: (on) => {
+      node = on;
+      mock.onNode(on);
+    },
+  });
+  location.hash = hash;
+  await speak('en');
+  void live.open(bridge);
+  app = mount(App, { target: document.body });
+  route.read();
+  await settle();
+  await vi.dynamicImportSettled();
+  await settle();
+}
+
+function text(selector = 'main'): string {
+  return document.querySelector(selector)?.textContent?.replace(/\s+/g, ' ').trim() ?? '';
+}
+
+/** Returns the button with a name; the name is what a screen reader says. */
+function button(name: string | RegExp, within: ParentNode = document): HTMLButtonElement {
+  const found = [...within.querySelectorAll<HTMLButtonElement>('button, [role=menuitem]')].find((one) => {
+    const said = one.getAttribute('aria-label') ?? one.textContent?.replace(/\s+/g, ' ').trim() ?? '';
+    return typeof name === 'string' ? said === name : name.test(said);
+  });
+  if (found === undefined) throw new Error(`There is no button ${name}.`);
+  return found;
+}
+
+async function press(name: string | RegExp, within?: ParentNode) {
+  button(name, within).click();
+  await settle();
+}
+
+async function key(of: Element, name: string, options: KeyboardEventInit = {}) {
+  of.dispatchEvent(new KeyboardEvent('keydown', { key: name, bubbles: true, cancelable: true, ...options }));
+  await settle();
+}
+
+test('the overview says what this computer does, for whom, and why', async () => {
+  await open('busy');
+  expect(text()).toContain('Building Living room lamp for Home Assistant');
+  expect(text()).toContain('Nothing stands in the way of building for others.');
+  expect(text()).toContain('Kitchen plug');
+});
+
+test('a pause is one sentence with its reason and its end, and can be ended', async () => {
+  await open('paused');
+  expect(text()).toMatch(/You paused it\. Goes on at \d\d:\d\d/);
+  await press('Resume');
+  expect(asked).toContainEqual({ request: 'resume' });
+});
+
+test('pausing is a menu that the keyboard can walk and Escape closes', async () => {
+  await open('active');
+  await press('Pause');
+  const menu = document.querySelector('[role=menu]');
+  if (menu === null) throw new Error('no menu');
+  expect(document.activeElement?.textContent).toBe('For 30 minutes');
+  await key(menu, 'ArrowDown');
+  expect(document.activeElement?.textContent).toBe('For 2 hours');
+  await key(menu, 'End');
+  expect(document.activeElement?.textContent).toBe('Until I resume');
+  await key(menu, 'Escape');
+  expect(document.querySelector('[role=menu]')).toBeNull();
+  expect(document.activeElement).toBe(button('Pause'));
+  await press('Pause');
+  await press('For 2 hours');
+  expect(asked).toContainEqual({ request: 'pause', for: '2h' });
+});
+
+test('of five hundred devices only those in sight are drawn, and the keyboard reaches all', async () => {
+  await open('busy', '#/devices');
+  const rows = () => document.querySelectorAll('.rows [role=row]');
+  expect(text()).toContain('500 devices');
+  expect(rows().length).toBeLessThan(60);
+  expect(document.querySelector('[role=grid]')?.getAttribute('aria-rowcount')).toBe('501');
+  const first = rows()[0];
+  if (first === undefined) throw new Error('no row');
+  expect(document.querySelectorAll('.rows [role=row][tabindex="0"]')).toHaveLength(1);
+  await key(first, 'ArrowDown');
+  expect(document.activeElement).toBe(rows()[1]);
+  await key(rows()[1] as Element, ' ');
+  expect(text('.picked')).toContain('1 chosen');
+  await key(rows()[1] as Element, 'Escape');
+  expect(document.querySelector('.picked')).toBeNull();
+});
+
+test('devices are found by name and by state', async () => {
+  await open('busy', '#/devices');
+  const field = document.querySelector<HTMLInputElement>('main input[type=search]');
+  if (field === null) throw new Error('no field');
+  field.value = 'kitchen pl';
+  field.dispatchEvent(new InputEvent('input', { bubbles: true }));
+  await settle();
+  expect([...document.querySelectorAll('.rows .name bdi:first-child')].map((one) => one.textContent)[0]).toBe('Kitchen plug');
+});
+
+test('updating all outdated devices asks first and then installs exactly those', async () => {
+  await open('busy', '#/devices');
+  await press(/^Update all \d+ outdated$/);
+  expect(asked.filter((one) => one.request === 'install')).toEqual([]);
+  await press('Update', document.querySelector('dialog') ?? document);
+  const outdated = (live.devices ?? []).filter((d) => d.problem === null && d.deployed_version !== '' && d.deployed_version !== '2026.10.0');
+  const installed = () => asked.filter((one) => one.request === 'install');
+  await vi.waitFor(() => expect(notes.shown[0]?.text).toBe(`${outdated.length} devices are under way.`), { timeout: 20_000 });
+  expect(installed()).toHaveLength(outdated.length);
+  expect(installed()[0]).toEqual({ request: 'install', device: outdated[0]?.configuration, build: 'auto', port: 'ota' });
+});
+
+test('a device is installed on the builder and through the port that were chosen', async () => {
+  await open('busy', '#/devices');
+  await press('More for Kitchen thermostat');
+  await press('Install…');
+  const dialog = document.querySelector('dialog') as HTMLElement;
+  const [builder, port] = dialog.querySelectorAll('select');
+  if (builder === undefined || port === undefined) throw new Error('no choice');
+  expect([...port.options].map((one) => [one.value, one.disabled])).toContainEqual(['serial:/dev/ttyACM0', true]);
+  expect(dialog.textContent).toContain('sudo usermod -aG dialout');
+  builder.value = PIN.nas;
+  builder.dispatchEvent(new globalThis.Event('change', { bubbles: true }));
+  port.value = 'serial:/dev/ttyUSB0';
+  port.dispatchEvent(new globalThis.Event('change', { bubbles: true }));
+  await settle();
+  dialog.querySelector('form')?.dispatchEvent(new SubmitEvent('submit', { bubbles: true, cancelable: true }));
+  await settle();
+  expect(asked).toContainEqual({
+    request: 'install',
+    device: 'kitchen-thermostat.yaml',
+    build: PIN.nas,
+    port: 'serial:/dev/ttyUSB0',
+  });
+});
+
+test('a pair request shows emoji with names and every digit, warns, counts down, and rejects by default', async () => {
+  await open('request');
+  expect(text('.banner')).toContain('Holiday flat asks to build on this computer.');
+  await press('Review…');
+  const dialog = document.querySelector('dialog') as HTMLElement;
+  expect(dialog.querySelectorAll('.emoji')[0]?.querySelectorAll('li')).toHaveLength(7);
+  expect(dialog.textContent).toContain('Rabbit');
+  expect(dialog.querySelector('.hex')?.textContent?.replace(/\s/g, '')).toBe(PIN.asks);
+  expect(dialog.textContent).toMatch(/4 min \d+ s left/);
+  expect(dialog.textContent).toContain('can run its own code here');
+  expect(document.activeElement?.textContent).toBe('Reject');
+  await press('Reject', dialog);
+  expect(asked).toContainEqual({ request: 'reject', dashboard_id: 'asks' });
+  expect(document.querySelector('dialog')).toBeNull();
+});
+
+test('a request that was answered elsewhere says so instead of an empty dialogue', async () => {
+  await open('request');
+  await press('Review…');
+  live.view = live.view && { ...live.view, requests: [] };
+  await settle();
+  expect(text('dialog')).toContain('Nobody asks any more');
+});
+
+test('pairing sends nothing before the keys were compared, and differing is the default', async () => {
+  await open('busy', '#/builders');
+  await press('Add a builder');
+  const dialog = () => document.querySelector('dialog') as HTMLElement;
+  dialog().querySelector<HTMLInputElement>('[name=host]')?.dispatchEvent(new globalThis.Event('change', { bubbles: true }));
+  await settle();
+  dialog().querySelector('form')?.dispatchEvent(new SubmitEvent('submit', { bubbles: true, cancelable: true }));
+  await settle();
+  expect(asked.map((one) => one.request)).toEqual(expect.arrayContaining(['preview']));
+  expect(asked.some((one) => one.request === 'pair')).toBe(false);
+  expect(dialog().querySelectorAll('.emoji')).toHaveLength(2);
+  expect(dialog().querySelector('.main')?.textContent).toBe('They differ');
+  dialog().querySelector('form')?.dispatchEvent(new SubmitEvent('submit', { bubbles: true, cancelable: true }));
+  await settle();
+  expect(asked).toContainEqual({ request: 'pair', endpoint: 'studio-mac.local:6055', pin_sha256: PIN.asks, label: 'Studio Mac' });
+  expect(dialog().textContent).toContain('Its owner decides now');
+});
+
+test('a changed key shows both keys; pairing again forgets the old one and compares anew', async () => {
+  await open('alert', '#/builders');
+  await press('Solve…');
+  const dialog = () => document.querySelector('dialog') as HTMLElement;
+  expect([...dialog().querySelectorAll('.hex')].map((one) => one.textContent?.replace(/\s/g, ''))).toEqual([PIN.nas, PIN.fresh]);
+  expect(dialog().querySelector('[data-default]')?.textContent).toBe('Later');
+  await press('Pair again…', dialog());
+  expect(asked).toContainEqual({ request: 'unpair', pin_sha256: PIN.nas });
+  dialog().querySelector('form')?.dispatchEvent(new SubmitEvent('submit', { bubbles: true, cancelable: true }));
+  await settle();
+  expect(asked).toContainEqual({ request: 'preview', endpoint: '192.168.1.20:6055' });
+  expect(asked.some((one) => one.request === 'pair')).toBe(false);
+});
+
+test('forgetting asks, and no is the default', async () => {
+  await open('busy', '#/builders');
+  await press('More for Tower');
+  await press('Forget…');
+  const dialog = document.querySelector('dialog') as HTMLElement;
+  expect(document.activeElement?.textContent).toBe('Cancel');
+  await press('Cancel', dialog);
+  expect(asked.some((one) => one.request === 'unpair')).toBe(false);
+  await press('More for Tower');
+  await press('Forget…');
+  await press('Forget', document.querySelector('dialog') as HTMLElement);
+  expect(asked).toContainEqual({ request: 'unpair', pin_sha256: PIN.tower });
+});
+
+test('Escape closes a dialogue and gives the focus back', async () => {
+  await open('busy', '#/builders');
+  const opener = button('Add a builder');
+  opener.focus();
+  opener.click();
+  await settle();
+  const dialog = document.querySelector('dialog') as HTMLDialogElement;
+  expect(dialog.contains(document.activeElement)).toBe(true);
+  dialog.dispatchEvent(new globalThis.Event('cancel', { cancelable: true }));
+  await settle();
+  expect(document.querySelector('dialog')).toBeNull();
+  expect(document.activeElement).toBe(opener);
+});
+
+test('a job shows its phases, why it is built there, and its log as text', async () => {
+  vi.stubGlobal('requestAnimationFrame', (draw: () => void) => (draw(), 0));
+  await open('busy', '#/job/b1');
+  expect(text('.phases')).toMatch(/Wait.*Build.*Flash/);
+  expect(text()).toContain('Built on Tower. Why there? receiver Tower: idle.');
+  expect(document.querySelectorAll('.lines .line').length).toBeGreaterThan(5);
+  expect(document.querySelectorAll('.lines .line').length).toBeLessThan(120);
+  expect(document.querySelector('.lines b')).toBeNull();
+  await press('Build here instead');
+  expect(asked).toContainEqual({ request: 'build_here', job: 'b1' });
+  await press('Stop');
+  expect(asked).toContainEqual({ request: 'cancel', job: 'b1' });
+  vi.unstubAllGlobals();
+});
+
+test('the end of an own build is said aloud, a failure at once and with the way to its log', async () => {
+  await open('busy');
+  const view = live.view;
+  if (view === null) throw new Error('no view');
+  const ended = (status: 'completed' | 'failed', id: string) =>
+    view.jobs.map((one) => (one.id === id ? { ...one, status, error: 'It did not link.' } : one));
+  live.see({ event: 'view', view: { ...view, jobs: ended('completed', 'b2') } });
+  await settle();
+  expect(text('.notes [role=status]')).toContain('Hall blind is built.');
+  live.see({ event: 'view', view: { ...view, jobs: ended('failed', 'b1') } });
+  await settle();
+  expect(text('.notes [role=alert]')).toContain('Kitchen plug could not be built. It did not link. Open log');
+});
+
+test('jobs of others end in silence', async () => {
+  await open('busy');
+  const view = live.view;
+  if (view === null) throw new Error('no view');
+  live.see({ event: 'view', view: { ...view, jobs: view.jobs.map((one) => (one.id === 'o1' ? { ...one, status: 'failed' } : one)) } });
+  await settle();
+  expect(notes.shown).toEqual([]);
+});
+
+test('a setting that the node refuses says why beside its field', async () => {
+  await open('busy', '#/settings');
+  const field = [...document.querySelectorAll<HTMLInputElement>('main input')].find((one) => one.value === '6055');
+  if (field === undefined) throw new Error('no field');
+  field.value = '70000';
+  field.dispatchEvent(new globalThis.Event('change', { bubbles: true }));
+  await settle();
+  expect(text('main [role=alert]')).toBe('A port is a number from 0 to 65535. Use 6055.');
+  expect(field.getAttribute('aria-invalid')).toBe('true');
+});
+
+test('every setting of the node is shown, also one that this window does not know', async () => {
+  await open('busy', '#/settings', (bridge) => ({
+    ...bridge,
+    request: async (body) => {
+      const reply = await bridge.request(body);
+      return reply.reply === 'settings' ? { ...reply, settings: { ...reply.settings, brand_new: 'x', paused_until: '' } } : reply;
+    },
+  }));
+  const labels = [...document.querySelectorAll('main .setting label')].map((one) => one.textContent);
+  expect(labels).toHaveLength(Object.keys(live.settings ?? {}).length - 1);
+  expect(labels).toContain('brand_new');
+  expect(labels).not.toContain('paused_until');
+});
+
+test('availability shows every input with value, limit and result', async () => {
+  await open('battery', '#/availability');
+  expect(text('.now')).toContain('This computer runs on battery. Goes on when it is plugged in.');
+  const rows = [...document.querySelectorAll('tbody tr')].map((row) => [...row.children].map((cell) => cell.textContent?.trim()));
+  expect(rows).toContainEqual(['Power', 'battery', 'mains', 'Blocks']);
+  expect(rows).toHaveLength(11);
+});
+
+test('without a node the page says so, and what to do', async () => {
+  await open('gone');
+  expect(text()).toContain('Kiln does not run. Start it again');
+});
+
+test('when the node goes, what was seen stays under a banner, and when it is back everything is followed again', async () => {
+  const followed: string[] = [];
+  await open('busy', '', (bridge) => ({
+    ...bridge,
+    follow: (body, on) => {
+      followed.push(body.follow);
+      return bridge.follow(body, on);
+    },
+  }));
+  node({ state: 'gone', message: '' });
+  await settle();
+  expect(text('.banner')).toContain('Kiln does not run.');
+  expect(text()).toContain('Kitchen plug');
+  followed.length = 0;
+  node({ state: 'connected', message: '' });
+  await settle();
+  expect(followed.sort()).toEqual(['devices', 'environments', 'view']);
+  expect(document.querySelector('.banner')).toBeNull();
+});
+
+test('the first start takes at most three screens, each can be skipped, and lending is asked', async () => {
+  await open('first');
+  expect(text('dialog')).toContain('Step 1 of 3');
+  await press('Skip');
+  expect(text('dialog')).toContain('Where are your configurations?');
+  await press('Skip');
+  expect(text('dialog')).toContain('Lend this computer?');
+  await press('Yes, lend it');
+  expect(asked).toContainEqual({ request: 'set_settings', settings: [['receiver', 'true']] });
+  expect(document.querySelector('dialog')).toBeNull();
+});
+
+test('names of others cannot steer the page', async () => {
+  await open('request');
+  const view = live.view;
+  if (view === null) throw new Error('no view');
+  const [request] = view.requests;
+  if (request === undefined) throw new Error('no request');
+  live.see({ event: 'view', view: { ...view, requests: [{ ...request, label: '<b>x</b>\u202egnp' }] } });
+  await settle();
+  expect(text('.banner')).toContain('<b>x</b>\\u{202e}gnp asks');
+  expect(document.querySelector('.banner b')).toBeNull();
+});
+
+test('German is spoken when it is chosen', async () => {
+  await open('busy');
+  await speak('de');
+  await settle();
+  expect(text('nav')).toContain('Übersicht');
+  expect(document.documentElement.lang).toBe('de');
+});
