@@ -3,7 +3,7 @@ use std::io;
 use std::path::PathBuf;
 
 use kiln_client::{Stream, Transport};
-use kiln_platform::Paths;
+use kiln_platform::{DoorOf, Paths};
 
 /// Leads to the node of one state directory, whichever process runs it.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ impl Door {
 
 impl Transport for Door {
     async fn connect(&self) -> io::Result<Box<dyn Stream>> {
-        let stream = kiln_platform::control::connect(&self.runtime).await?;
+        let stream = kiln_platform::control::connect(&self.runtime, DoorOf::Node).await?;
         Ok(Box::new(stream))
     }
 

@@ -9,7 +9,7 @@ use kiln_engine::{
 use kiln_esphome::Surroundings;
 use kiln_model::{PairingKey, Settings};
 use kiln_platform::{
-    EngineLock, LocalControl, LockError, MdnsDiscovery, OsProcesses, Paths, SqliteStore,
+    DoorOf, EngineLock, LocalControl, LockError, MdnsDiscovery, OsProcesses, Paths, SqliteStore,
     SystemClock,
 };
 
@@ -98,7 +98,7 @@ impl Host {
             processes: Arc::new(processes),
             secrets: secrets::open(paths, wanted.secrets).map_err(HostError::Failed)?,
             store: Arc::new(store),
-            control: Box::new(LocalControl::bind(&paths.runtime).map_err(failed)?),
+            control: Box::new(LocalControl::bind(&paths.runtime, DoorOf::Node).map_err(failed)?),
         };
         let site = site(paths).map_err(HostError::Failed)?;
         let options = StartOptions {

@@ -13,4 +13,4 @@ mod secrets;
 pub use door::Door;
 pub use host::{Host, HostError, Wanted};
 pub use log::start as start_log;
-pub use secrets::{SecretsPlace, open as open_secrets};
+pub use secrets::{SecretsPlace, open as open_secrets, place as secrets_place};

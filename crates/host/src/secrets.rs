@@ -27,19 +27,37 @@ pub enum SecretsPlace {
     File,
 }
 
-/// Opens the secrets that were chosen; without a choice, as `settings.toml` says.
+/// Opens the secrets that were chosen; without a choice, those of [`place`].
 ///
 /// # Errors
 /// When `settings.toml` cannot be read or says something else.
 pub fn open(paths: &Paths, chosen: Option<SecretsPlace>) -> Result<Arc<dyn Secrets>, String> {
     let choice = match chosen {
         Some(choice) => choice,
-        None => written(&paths.settings.join(FILE))?,
+        None => place(paths)?,
     };
     Ok(match choice {
         SecretsPlace::Keyring => Arc::new(OsSecrets::new(&paths.instance())),
         SecretsPlace::File => Arc::new(FileSecrets::new(&paths.state.join("secrets"))),
     })
+}
+
+/// Returns where secrets are kept as long as a start says nothing else: as `KILN_SECRETS` says, or
+/// else `settings.toml`.
+///
+/// # Errors
+/// When one of them says something else, or the file cannot be read.
+pub fn place(paths: &Paths) -> Result<SecretsPlace, String> {
+    let Some(word) = std::env::var_os("KILN_SECRETS").filter(|word| !word.is_empty()) else {
+        return written(&paths.settings.join(FILE));
+    };
+    match word.to_str() {
+        Some("keyring") => Ok(SecretsPlace::Keyring),
+        Some("file") => Ok(SecretsPlace::File),
+        Some(_) | None => Err(format!(
+            "KILN_SECRETS is {word:?}; it can be keyring or file."
+        )),
+    }
 }
 
 fn written(file: &Path) -> Result<SecretsPlace, String> {

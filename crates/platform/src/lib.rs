@@ -25,7 +25,7 @@ pub mod tray;
 
 pub use autostart::LoginItems;
 pub use clock::SystemClock;
-pub use control::{ControlError, LocalControl};
+pub use control::{ControlError, DoorOf, LocalControl};
 pub use discovery::MdnsDiscovery;
 pub use import::{RetireError, RetiredDashboard};
 pub use lock::{EngineLock, LockError};

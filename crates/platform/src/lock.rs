@@ -1,9 +1,9 @@
-//! [`EngineLock`]: one engine per state folder, on every operating system.
+//! [`EngineLock`]: one engine, and one desktop, per state folder, on every operating system.
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
 
-/// Held while an engine uses a state folder. The system lets go of it when the process ends,
+/// Held while an engine or a desktop uses a state folder. The system lets go of it when the process ends,
 /// however it ends.
 #[derive(Debug)]
 pub struct EngineLock {
@@ -30,14 +30,26 @@ impl EngineLock {
     /// # Errors
     /// [`LockError`].
     pub fn acquire(state: &Path) -> Result<Self, LockError> {
+        Self::named(state, "engine")
+    }
+
+    /// Takes the desktop's lock of a state folder, or says who has it. Does not wait.
+    ///
+    /// # Errors
+    /// [`LockError`].
+    pub fn of_desktop(state: &Path) -> Result<Self, LockError> {
+        Self::named(state, "desktop")
+    }
+
+    fn named(state: &Path, name: &str) -> Result<Self, LockError> {
         // The process id lies in a file of its own: Windows locks keep others from reading.
-        let pid_file = state.join("engine.pid");
+        let pid_file = state.join(format!("{name}.pid"));
         let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
-            .open(state.join("engine.lock"))?;
+            .open(state.join(format!("{name}.lock")))?;
         match file.try_lock() {
             Ok(()) => {
                 fs::write(&pid_file, std::process::id().to_string())?;
@@ -63,6 +75,7 @@ mod tests {
         let first = EngineLock::acquire(dir.path()).unwrap();
         let error = EngineLock::acquire(dir.path()).unwrap_err();
         assert!(error.to_string().contains(&std::process::id().to_string()));
+        let _desktop = EngineLock::of_desktop(dir.path()).unwrap();
         drop(first);
         EngineLock::acquire(dir.path()).unwrap();
     }

@@ -1,4 +1,5 @@
-//! The local front door: a Unix socket or named pipe that only this user can use.
+//! The local front doors, of the node and of the desktop: Unix sockets or named pipes that only this
+//! user can use.
 //!
 //! It is found by the runtime folder alone, so that every Kiln (`KILN_HOME`) has its own.
 #[cfg_attr(unix, path = "unix.rs")]
@@ -8,6 +9,15 @@ mod os;
 use std::io;
 
 pub use os::{LocalControl, connect};
+
+/// Whose door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DoorOf {
+    /// The node's: the control channel.
+    Node,
+    /// The desktop's: its window and a second start knock there.
+    Desk,
+}
 
 /// Why the front door is not open, or not there.
 #[derive(Debug, thiserror::Error)]

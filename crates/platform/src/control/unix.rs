@@ -9,13 +9,11 @@ use kiln_ports::Control;
 use kiln_ports::control::Stream;
 use tokio::net::{UnixListener, UnixStream};
 
-use super::{ControlError, short_name};
+use super::{ControlError, DoorOf, short_name};
 use crate::files;
 
 /// Longest path of a socket: `sun_path` holds 104 bytes on macOS and 108 on Linux, with its NUL.
 const MAX_PATH: usize = 103;
-
-const NAME: &str = "control.sock";
 
 /// The bound socket. Dropping it removes the file.
 pub struct LocalControl {
@@ -24,14 +22,14 @@ pub struct LocalControl {
 }
 
 impl LocalControl {
-    /// Opens the door in `runtime`. A socket that a dead node left is replaced; call it while
-    /// holding the engine's lock, so that two starting nodes do not replace each other's.
+    /// Opens the door in `runtime`. A socket that a dead process left is replaced; call it while
+    /// holding the lock of this door's owner, so that two that start do not replace each other's.
     ///
     /// # Errors
     /// [`ControlError::InUse`] when a node answers there, [`ControlError::NotPrivate`] when others
     /// can enter the folder, [`ControlError::Io`] otherwise.
-    pub fn bind(runtime: &Path) -> Result<Self, ControlError> {
-        let path = socket_path(runtime);
+    pub fn bind(runtime: &Path, of: DoorOf) -> Result<Self, ControlError> {
+        let path = socket_path(runtime, of);
         let folder = path.parent().unwrap_or(runtime);
         files::create_private_dir(folder)?;
         check_folder(folder)?;
@@ -70,13 +68,13 @@ impl Drop for LocalControl {
     }
 }
 
-/// Connects to the node whose runtime folder this is.
+/// Connects to the node or desktop whose runtime folder this is.
 ///
 /// # Errors
-/// [`ControlError::NobodyHome`] when no node answers, [`ControlError::NotPrivate`] when somebody
+/// [`ControlError::NobodyHome`] when none answers, [`ControlError::NotPrivate`] when somebody
 /// else does, [`ControlError::Io`] otherwise.
-pub async fn connect(runtime: &Path) -> Result<Box<dyn Stream>, ControlError> {
-    let path = socket_path(runtime);
+pub async fn connect(runtime: &Path, of: DoorOf) -> Result<Box<dyn Stream>, ControlError> {
+    let path = socket_path(runtime, of);
     let stream = UnixStream::connect(&path)
         .await
         .map_err(|error| match error.kind() {
@@ -112,13 +110,17 @@ fn check_folder(folder: &Path) -> Result<(), ControlError> {
 
 /// In the runtime folder, or, where that path does not fit into a socket address, in a private
 /// folder of a short name under `/tmp`.
-fn socket_path(runtime: &Path) -> PathBuf {
-    let path = runtime.join(NAME);
+fn socket_path(runtime: &Path, of: DoorOf) -> PathBuf {
+    let name = match of {
+        DoorOf::Node => "control.sock",
+        DoorOf::Desk => "desk.sock",
+    };
+    let path = runtime.join(name);
     if path.as_os_str().len() <= MAX_PATH {
         return path;
     }
     let user = rustix::process::geteuid().as_raw();
-    PathBuf::from(format!("/tmp/kiln-{user}-{}", short_name(runtime))).join(NAME)
+    PathBuf::from(format!("/tmp/kiln-{user}-{}", short_name(runtime))).join(name)
 }
 
 #[cfg(test)]
@@ -130,14 +132,17 @@ mod tests {
     async fn a_client_of_this_user_talks_to_the_node() {
         let dir = tempfile::tempdir().unwrap();
         let runtime = dir.path().join("run");
-        let mut control = LocalControl::bind(&runtime).unwrap();
-        let (mut node, client) = tokio::join!(control.accept(), connect(&runtime));
+        let mut control = LocalControl::bind(&runtime, DoorOf::Node).unwrap();
+        let (mut node, client) = tokio::join!(control.accept(), connect(&runtime, DoorOf::Node));
         client.unwrap().write_all(b"hello").await.unwrap();
         let mut heard = String::new();
         node.read_to_string(&mut heard).await.unwrap();
         assert_eq!(heard, "hello");
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(&runtime), mode(&runtime.join(NAME))), (0o700, 0o600));
+        assert_eq!(
+            (mode(&runtime), mode(&runtime.join("control.sock"))),
+            (0o700, 0o600)
+        );
     }
 
     #[tokio::test]
@@ -145,18 +150,29 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let runtime = dir.path().join("run");
         files::create_private_dir(&runtime).unwrap();
-        drop(std::os::unix::net::UnixListener::bind(runtime.join(NAME)).unwrap());
-        let alive = LocalControl::bind(&runtime).unwrap();
+        drop(std::os::unix::net::UnixListener::bind(runtime.join("control.sock")).unwrap());
+        let alive = LocalControl::bind(&runtime, DoorOf::Node).unwrap();
         assert!(matches!(
-            LocalControl::bind(&runtime),
+            LocalControl::bind(&runtime, DoorOf::Node),
             Err(ControlError::InUse)
         ));
-        connect(&runtime).await.unwrap();
+        connect(&runtime, DoorOf::Node).await.unwrap();
         drop(alive);
-        assert!(!runtime.join(NAME).exists());
-        let nobody = connect(&runtime).await.err().unwrap();
+        assert!(!runtime.join("control.sock").exists());
+        let nobody = connect(&runtime, DoorOf::Node).await.err().unwrap();
         assert!(matches!(nobody, ControlError::NobodyHome));
         assert_eq!(std::io::Error::from(nobody).kind(), ErrorKind::NotFound);
+    }
+
+    #[tokio::test]
+    async fn node_and_desktop_have_doors_of_their_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let runtime = dir.path().join("run");
+        let _node = LocalControl::bind(&runtime, DoorOf::Node).unwrap();
+        let nobody = connect(&runtime, DoorOf::Desk).await.err().unwrap();
+        assert!(matches!(nobody, ControlError::NobodyHome));
+        let _desk = LocalControl::bind(&runtime, DoorOf::Desk).unwrap();
+        connect(&runtime, DoorOf::Desk).await.unwrap();
     }
 
     #[tokio::test]
@@ -171,7 +187,7 @@ mod tests {
         std::os::unix::fs::symlink(&real, &link).unwrap();
         for folder in [open, link] {
             assert!(matches!(
-                LocalControl::bind(&folder),
+                LocalControl::bind(&folder, DoorOf::Node),
                 Err(ControlError::NotPrivate(_))
             ));
         }
@@ -181,8 +197,8 @@ mod tests {
     async fn a_folder_with_a_long_path_works_as_well() {
         let dir = tempfile::tempdir().unwrap();
         let runtime = dir.path().join("x".repeat(100)).join("run");
-        let mut control = LocalControl::bind(&runtime).unwrap();
-        let (_node, client) = tokio::join!(control.accept(), connect(&runtime));
+        let mut control = LocalControl::bind(&runtime, DoorOf::Node).unwrap();
+        let (_node, client) = tokio::join!(control.accept(), connect(&runtime, DoorOf::Node));
         client.unwrap();
         let folder = control.path.parent().unwrap().to_owned();
         drop(control);

@@ -11,7 +11,7 @@ use kiln_ports::Control;
 use kiln_ports::control::Stream;
 use widestring::u16cstr;
 
-use super::{ControlError, short_name};
+use super::{ControlError, DoorOf, short_name};
 
 /// Error of `CreateFile` on a pipe all of whose instances are busy (`ERROR_PIPE_BUSY`).
 const PIPE_BUSY: i32 = 231;
@@ -26,11 +26,11 @@ impl LocalControl {
     ///
     /// # Errors
     /// [`ControlError::InUse`] when a node answers there, [`ControlError::Io`] otherwise.
-    pub fn bind(runtime: &Path) -> Result<Self, ControlError> {
+    pub fn bind(runtime: &Path, of: DoorOf) -> Result<Self, ControlError> {
         // Protected, full access for the owner, nothing for anybody else.
         let owner_only = SecurityDescriptor::deserialize(u16cstr!("D:P(A;;GA;;;OW)"))?;
         let listener = ListenerOptions::new()
-            .name(pipe_name(runtime)?)
+            .name(pipe_name(runtime, of)?)
             .security_descriptor(owner_only)
             .create_tokio()
             .map_err(|error| match error.kind() {
@@ -57,14 +57,14 @@ impl Control for LocalControl {
     }
 }
 
-/// Connects to the node whose runtime folder this is.
+/// Connects to the node or desktop whose runtime folder this is.
 ///
 /// # Errors
-/// [`ControlError::NobodyHome`] when no node answers, [`ControlError::NotPrivate`] when the pipe
+/// [`ControlError::NobodyHome`] when none answers, [`ControlError::NotPrivate`] when the pipe
 /// belongs to somebody else, [`ControlError::Io`] otherwise.
-pub async fn connect(runtime: &Path) -> Result<Box<dyn Stream>, ControlError> {
+pub async fn connect(runtime: &Path, of: DoorOf) -> Result<Box<dyn Stream>, ControlError> {
     for _ in 0..50 {
-        match PipeStream::connect(pipe_name(runtime)?).await {
+        match PipeStream::connect(pipe_name(runtime, of)?).await {
             Ok(stream) => return Ok(Box::new(stream)),
             // The node is between two instances of its pipe.
             Err(error) if error.raw_os_error() == Some(PIPE_BUSY) => {
@@ -83,6 +83,10 @@ pub async fn connect(runtime: &Path) -> Result<Box<dyn Stream>, ControlError> {
     Err(ControlError::Io(ErrorKind::TimedOut.into()))
 }
 
-fn pipe_name(runtime: &Path) -> std::io::Result<Name<'static>> {
-    format!("kiln-{}", short_name(runtime)).to_ns_name::<GenericNamespaced>()
+fn pipe_name(runtime: &Path, of: DoorOf) -> std::io::Result<Name<'static>> {
+    let owner = match of {
+        DoorOf::Node => "kiln",
+        DoorOf::Desk => "kiln-desk",
+    };
+    format!("{owner}-{}", short_name(runtime)).to_ns_name::<GenericNamespaced>()
 }
