@@ -8,7 +8,8 @@ use kiln_engine::{Ended, IdentityChoice, Node, Ports, Ready, Site, StartOptions}
 use kiln_esphome::Surroundings;
 use kiln_model::{PairingKey, Settings};
 use kiln_platform::{
-    EngineLock, LocalControl, MdnsDiscovery, OsProcesses, Paths, SqliteStore, SystemClock,
+    EngineLock, LocalControl, MdnsDiscovery, OsProcesses, Paths, SqliteStore, SystemActivity,
+    SystemClock,
 };
 use serde_json::json;
 
@@ -37,6 +38,9 @@ pub(crate) async fn serve(
     }
     let store = SqliteStore::open(&paths.state, &paths.job_logs()).map_err(|e| e.to_string())?;
     let secrets = secrets::open(paths, wanted.secrets)?;
+    // Tests have no battery; they point to a folder that looks like one.
+    let power_supply = std::env::var_os("KILN_POWER_SUPPLY").map(PathBuf::from);
+    let activity = SystemActivity::new(processes.own_programs(), power_supply);
     let ports = Ports {
         clock: Arc::new(SystemClock),
         net: Arc::new(kiln_platform::net::TcpNet),
@@ -44,6 +48,7 @@ pub(crate) async fn serve(
         processes: Arc::new(processes),
         secrets,
         store: Arc::new(store),
+        activity: Arc::new(activity),
         control: Box::new(LocalControl::bind(&paths.runtime).map_err(|e| e.to_string())?),
     };
     let site = site(paths)?;

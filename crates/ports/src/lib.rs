@@ -3,6 +3,7 @@
 //! Ports speak model types. They are `async` only where they wait, and each says what it refuses,
 //! in which unit it counts and what cancelling (dropping the future) does.
 
+pub mod activity;
 pub mod clock;
 pub mod control;
 pub mod dashboard;
@@ -12,6 +13,7 @@ pub mod process;
 pub mod secrets;
 pub mod store;
 
+pub use activity::Activity;
 pub use clock::Clock;
 pub use control::Control;
 pub use dashboard::DashboardFiles;
