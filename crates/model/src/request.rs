@@ -2,7 +2,7 @@
 use crate::link::words;
 use crate::{
     DashboardId, Device, Endpoint, EnvironmentInfo, EsphomeVersion, Job, JobId, Label, Pin, Port,
-    Settings, View,
+    Settings, Snooze, View,
 };
 
 /// What a person wants. The command line, the window and the tray all speak these.
@@ -84,6 +84,10 @@ pub enum Request {
     Settings,
     /// Change settings; all are checked before any is applied.
     SetSettings(Vec<(String, String)>),
+    /// Compile nothing for others for a while.
+    Pause(Snooze),
+    /// Compile for others again before the pause is over.
+    Resume,
     /// Stop the node.
     Shutdown,
 }

@@ -1,9 +1,10 @@
-//! Adapters: keyring, store, sockets, mDNS, processes, clock, paths.
+//! Adapters: keyring, store, sockets, mDNS, processes, activity, clock, paths.
 //!
 //! The only crate with code per operating system. It makes no decisions: what a failed keyring, a
 //! full disk or a second instance means is decided above.
 
 pub mod autostart;
+pub mod activity;
 pub mod clock;
 pub mod control;
 #[doc(hidden)]
@@ -24,6 +25,7 @@ pub mod store;
 pub mod tray;
 
 pub use autostart::LoginItems;
+pub use activity::SystemActivity;
 pub use clock::SystemClock;
 pub use control::{ControlError, DoorOf, LocalControl};
 pub use discovery::MdnsDiscovery;
@@ -32,7 +34,7 @@ pub use lock::{EngineLock, LockError};
 pub use machine::machine_name;
 pub use notify::DesktopNotify;
 pub use paths::{Paths, PathsError};
-pub use process::OsProcesses;
+pub use process::{OsProcesses, OwnPrograms};
 pub use secrets::{FileSecrets, OsSecrets};
 pub use stop::asked_to_stop;
 pub use store::SqliteStore;

@@ -4,6 +4,7 @@
 //! in which unit it counts and what cancelling (dropping the future) does.
 
 pub mod autostart;
+pub mod activity;
 pub mod clock;
 pub mod control;
 pub mod dashboard;
@@ -16,6 +17,7 @@ pub mod store;
 pub mod tray;
 
 pub use autostart::Autostart;
+pub use activity::Activity;
 pub use clock::Clock;
 pub use control::Control;
 pub use dashboard::DashboardFiles;

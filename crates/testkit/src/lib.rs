@@ -1,6 +1,7 @@
 //! Doubles for every port and a simulated world.
 
 mod autostart;
+mod activity;
 mod clock;
 mod control;
 mod discovery;
@@ -12,6 +13,7 @@ mod store;
 mod stranger;
 
 pub use autostart::MemoryAutostart;
+pub use activity::ScriptedActivity;
 pub use clock::SimClock;
 pub use control::{Bell, MemoryControl};
 pub use discovery::{SimDiscovery, SimMulticast};
