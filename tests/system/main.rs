@@ -14,4 +14,5 @@ mod histories;
 mod installing;
 mod keyring;
 mod pairing;
+mod returning;
 mod world;
