@@ -71,7 +71,7 @@ const STORIES = [
   } },
   { name: 'endpoint-refused', hash: '#/builders', act: async (page) => {
     await page.locator('main [aria-haspopup=menu]').first().click();
-    await page.locator('[role=menuitem]').nth(1).click();
+    await page.locator('[role=menuitem]').nth(2).click();
     await page.locator('dialog [type=submit]').click();
     await page.locator('dialog [role=alert]').waitFor();
   } },
