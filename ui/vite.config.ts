@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
 
 /** What the real window allows; the preview obeys it too, so that a violation is seen early. */
 const POLICY =
-  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'";
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 export default defineConfig(({ mode }) => ({
   plugins: [svelte()],

@@ -62,6 +62,7 @@ test('the commands of the desktop have their names and arguments', async () => {
   await tauriBridge.setDesktopSetting('language', 'de');
   await tauriBridge.openFolder('logs');
   await tauriBridge.firstRunDone();
+  await tauriBridge.closeHintSeen();
   await tauriBridge.start();
   expect(calls).toEqual([
     ['desktop_settings', {}],
@@ -70,6 +71,7 @@ test('the commands of the desktop have their names and arguments', async () => {
     ['set_desktop_setting', { name: 'language', value: 'de' }],
     ['open_folder', { which: 'logs' }],
     ['first_run_done', {}],
+    ['close_hint_seen', {}],
     ['start', {}],
   ]);
 });

@@ -12,17 +12,19 @@ export const autofocus: Action<HTMLElement> = (node) => {
   node.focus();
 };
 
-/** Closes on a press or focus outside of the element. */
+/** Closes when something outside of the element is pressed, gets the focus or is scrolled. */
 export const outside: Action<HTMLElement, () => void> = (node, close) => {
   const on = (event: Event) => {
     if (event.target instanceof Node && !node.contains(event.target)) close();
   };
   document.addEventListener('pointerdown', on, true);
   document.addEventListener('focusin', on, true);
+  document.addEventListener('scroll', on, true);
   return {
     destroy: () => {
       document.removeEventListener('pointerdown', on, true);
       document.removeEventListener('focusin', on, true);
+      document.removeEventListener('scroll', on, true);
     },
   };
 };

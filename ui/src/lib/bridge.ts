@@ -26,6 +26,8 @@ export interface Bridge {
   desktopSettings(): Promise<DesktopSettings>;
   setDesktopSetting(name: keyof DesktopSettings, value: string): Promise<void>;
   firstRunDone(): Promise<void>;
+  /** Notes that it was said that Kiln goes on when its window closes. */
+  closeHintSeen(): Promise<void>;
   diagnostics(): Promise<string>;
   openFolder(which: 'logs' | 'esphome'): Promise<void>;
   /** Returns where it was saved, or null if nobody chose a place. */
@@ -64,6 +66,7 @@ export const tauriBridge: Bridge = {
   desktopSettings: () => call('desktop_settings'),
   setDesktopSetting: (name, value) => call('set_desktop_setting', { name, value }),
   firstRunDone: () => call('first_run_done'),
+  closeHintSeen: () => call('close_hint_seen'),
   diagnostics: async () => (await call<{ text: string }>('diagnostics')).text,
   openFolder: (which) => call('open_folder', { which }),
   saveLog: (job, text) => call('save_log', { job, text }),

@@ -458,6 +458,7 @@ export function mockBridge(query: URLSearchParams): Bridge {
     desktopSettings: async () => ({ ...desktop }),
     setDesktopSetting: async (name, value) => void Object.assign(desktop, { [name]: value }),
     firstRunDone: async () => undefined,
+    closeHintSeen: async () => undefined,
     diagnostics: async () => REPORT,
     openFolder: async () => undefined,
     saveLog: async (id) => `/home/pat/${id}.log`,
