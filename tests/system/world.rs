@@ -17,7 +17,8 @@ use kiln_model::{
 };
 use kiln_ports::Clock as _;
 use kiln_testkit::{
-    Bell, DirStore, MemoryControl, MemorySecrets, ScriptedProcesses, SimClock, SimMulticast, SimNet,
+    Bell, DirStore, MemoryControl, MemorySecrets, ScriptedActivity, ScriptedProcesses, SimClock,
+    SimMulticast, SimNet,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::{mpsc, oneshot};
@@ -103,6 +104,7 @@ impl World {
             store: Arc::new(DirStore::new()),
             secrets: Arc::new(MemorySecrets::default()),
             processes: Arc::new(ScriptedProcesses::new(move |c| tools.answer(c))),
+            activity: Arc::default(),
             esphome,
             seed: u64::from(number),
             home,
@@ -128,6 +130,7 @@ pub(crate) struct Host {
     pub(crate) store: Arc<DirStore>,
     pub(crate) secrets: Arc<MemorySecrets>,
     pub(crate) processes: Arc<ScriptedProcesses>,
+    pub(crate) activity: Arc<ScriptedActivity>,
     pub(crate) esphome: Esphome,
     seed: u64,
     home: tempfile::TempDir,
@@ -170,6 +173,7 @@ impl Host {
             secrets: Arc::clone(&self.secrets) as _,
             store: Arc::clone(&self.store) as _,
             control: Box::new(control),
+            activity: Arc::clone(&self.activity) as _,
         };
         let home = self.home.path().display().to_string();
         let variables = [("HOME", home.clone()), ("PATH", format!("{home}/bin"))];

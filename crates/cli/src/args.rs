@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use kiln_model::{Endpoint, Pin};
+use kiln_model::{Endpoint, Pin, Snooze};
 
 /// The build companion for ESPHome: compile on whichever computer is free, flash from here.
 #[derive(Debug, Parser)]
@@ -59,6 +59,14 @@ pub enum Verb {
     Stop,
     /// What this Kiln does, and why
     Status,
+    /// Compile nothing for others for a while
+    Pause {
+        /// How long; without it until `kiln resume`
+        #[arg(value_name = "HOW_LONG", value_parser = snooze, default_value = "forever")]
+        how_long: Snooze,
+    },
+    /// Compile for others again
+    Resume,
     /// The fingerprint that others compare
     Identity {
         /// What to do with it
@@ -161,6 +169,12 @@ pub enum Verb {
     /// Print the manual page
     #[command(hide = true)]
     Man,
+}
+
+/// Reads how long to pause.
+fn snooze(text: &str) -> Result<Snooze, String> {
+    let words: Vec<&str> = Snooze::ALL.iter().map(|snooze| snooze.word()).collect();
+    Snooze::from_word(text).ok_or_else(|| format!("it is one of {}", words.join(", ")))
 }
 
 /// How to serve.

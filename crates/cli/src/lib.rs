@@ -51,6 +51,8 @@ async fn perform(verb: Verb, transport: &impl Transport, face: &mut Face) -> Res
     match verb {
         Verb::Stop => node::stop(transport, face).await,
         Verb::Status => node::status(transport, face).await,
+        Verb::Pause { how_long } => node::pause(transport, face, Some(how_long)).await,
+        Verb::Resume => node::pause(transport, face, None).await,
         Verb::Identity { action } => node::identity(transport, face, action).await,
         Verb::Discover => node::discover(transport, face).await,
         Verb::Pair(wanted) => pairing::pair(transport, face, wanted).await,

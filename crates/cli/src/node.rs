@@ -1,8 +1,8 @@
 //! Verbs about this node: status, identity, discover, env, settings.
 use kiln_ipc::{Event, Follow, reply_json};
 use kiln_model::{
-    Availability, AvailabilityReason, EnvironmentState, LinkState, PinEmoji, Reply, Request, View,
-    WindowView,
+    AvailabilityReason as Reason, EnvironmentState, LinkState, PinEmoji, Reply, Request, Snooze,
+    View, WindowView,
 };
 use serde_json::json;
 
@@ -10,7 +10,7 @@ use crate::args::{EnvAction, IdentityAction, SettingsAction};
 use crate::exit::Failure;
 use crate::face::{Answer, Face, Reader, Shape};
 use crate::pick;
-use crate::text::{safe, size, table};
+use crate::text::{safe, size, table, when};
 use kiln_client::{Client, ClientError, Transport};
 
 /// Asks for the read model.
@@ -38,19 +38,7 @@ fn status_text(view: &View) -> String {
         text.push_str(&words);
         text.push('\n');
     };
-    line(match (view.availability, view.listening) {
-        (Availability::Open, Some(port)) => {
-            format!("Compiling for others: ready, listening on port {port}.")
-        }
-        (Availability::Open, None) => "Compiling for others: ready, but not listening.".to_owned(),
-        (Availability::Closed(AvailabilityReason::UserOff), _) => {
-            "Compiling for others: off. `kiln settings set receiver=true` switches it on."
-                .to_owned()
-        }
-        (Availability::Closed(AvailabilityReason::Ready), _) => {
-            "Compiling for others: not now.".to_owned()
-        }
-    });
+    line(availability_text(view));
     line(match &view.identity.esphome_version {
         Some(version) => format!("ESPHome {version} for your own builds."),
         None => "No ESPHome is installed. `kiln env install VERSION` installs it.".to_owned(),
@@ -87,6 +75,84 @@ fn status_text(view: &View) -> String {
         line(safe(notice));
     }
     text
+}
+
+/// Returns the one sentence about compiling for others: what, why, and what ends it.
+fn availability_text(view: &View) -> String {
+    let availability = &view.availability;
+    let until = availability.until.map(when);
+    let ends = match (&until, availability.reason) {
+        (Some(until), _) => format!("until {until}"),
+        (None, reason) => resumes(reason).to_owned(),
+    };
+    let paused = |why: &str| format!("Paused: {why}. Resumes {ends}.");
+    match (availability.reason, view.listening) {
+        (Reason::Ready, Some(port)) => {
+            format!("Compiling for others: ready, listening on port {port}.")
+        }
+        (Reason::Ready, None) => "Compiling for others: ready, but not listening.".to_owned(),
+        (Reason::UserOff, _) => {
+            "Compiling for others: off. `kiln settings set receiver=true` switches it on."
+                .to_owned()
+        }
+        (Reason::Snoozed, _) => match until {
+            Some(until) => format!("Paused by you until {until}. `kiln resume` ends it."),
+            None => "Paused by you. Resumes with `kiln resume`.".to_owned(),
+        },
+        (Reason::Hours, _) => match until {
+            Some(until) => format!("Paused: outside your hours. Resumes at {until}."),
+            None => {
+                "Paused: your hours never come. `kiln settings set hours ''` ends it.".to_owned()
+            }
+        },
+        (Reason::UserActive, _) => paused("you are using this computer"),
+        (Reason::Battery, _) => paused("on battery"),
+        (Reason::PowerSaver, _) => paused("the system saves power"),
+        (Reason::Thermal, _) => paused("this computer is too hot"),
+        (Reason::CpuBusy, _) => paused("other programs need the processor"),
+        (Reason::LowRam, _) => paused("too little memory is free"),
+        (Reason::LowDisk, _) => paused("too little disk space is free"),
+        (Reason::ExclusiveApp, _) => paused("a program has this computer for itself"),
+        (Reason::Metered, _) => paused("the network is metered"),
+        (Reason::Sleeping, _) => paused("this computer goes to sleep"),
+    }
+}
+
+/// Returns what ends a pause by itself.
+fn resumes(reason: Reason) -> &'static str {
+    match reason {
+        Reason::UserActive => "when you have been away for a while",
+        Reason::Battery => "on mains",
+        Reason::PowerSaver => "when that ends",
+        Reason::Thermal => "when it has cooled down",
+        Reason::CpuBusy => "when they are done",
+        Reason::LowRam => "when some is free again",
+        Reason::LowDisk => "when there is room again",
+        Reason::ExclusiveApp => "when it has ended",
+        Reason::Metered => "on another network",
+        Reason::Sleeping => "when it wakes up",
+        Reason::Hours => "within your hours",
+        Reason::Ready | Reason::Snoozed | Reason::UserOff => "with `kiln resume`",
+    }
+}
+
+/// Pauses compiling for others, or ends that, and says what is so now.
+pub(crate) async fn pause(
+    transport: &impl Transport,
+    face: &mut Face,
+    wanted: Option<Snooze>,
+) -> Result<(), Failure> {
+    let mut client = Client::connect(transport).await?;
+    let request = match wanted {
+        Some(snooze) => Request::Pause(snooze),
+        None => Request::Resume,
+    };
+    client.ask(request).await?;
+    let view = view(&mut client).await?;
+    face.result(
+        || kiln_ipc::view_json(&view)["availability"].clone(),
+        || availability_text(&view) + "\n",
+    )
 }
 
 pub(crate) fn alert_text(kind: kiln_model::AlertKind) -> &'static str {

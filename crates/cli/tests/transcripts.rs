@@ -522,13 +522,47 @@ async fn a_log_is_shown_as_text_that_cannot_drive_the_terminal() {
 }
 
 #[tokio::test]
+async fn a_pause_is_asked_for_and_what_is_so_now_is_said() {
+    let done = || reply("done");
+    let availability = |reason: &str, until: Value| {
+        json!({"availability": {
+            "open": false, "reason": reason, "since": 1.0, "until": until, "inputs": [],
+        }})
+    };
+    let script = Script::new()
+        .on("pause", done())
+        .on("status", status(availability("snoozed", Value::Null)));
+    let told = kiln("pause", "", script).await;
+    assert_eq!(told.heard[0]["for"], "forever");
+    assert_eq!(told.out, "Paused by you. Resumes with `kiln resume`.\n");
+    let script = Script::new().on("pause", done()).on(
+        "status",
+        status(availability("snoozed", json!(1_790_000_000.0))),
+    );
+    let told = kiln("pause 2h", "", script).await;
+    assert_eq!(told.heard[0]["for"], "2h");
+    assert!(
+        told.out.starts_with("Paused by you until 2026-"),
+        "{}",
+        told.out
+    );
+    let script = Script::new()
+        .on("resume", done())
+        .on("status", status(availability("battery", Value::Null)));
+    let told = kiln("resume", "", script).await;
+    assert_eq!(told.out, "Paused: on battery. Resumes on mains.\n");
+}
+
+#[tokio::test]
 async fn settings_are_changed_by_name_and_value_or_by_pairs() {
     let answer = || {
         json!({"reply": "settings", "settings": {
             "receiver": true, "remote_builds": true, "version_policy": "any",
             "include_local": false, "esphome_dir": "", "python": "", "esphome_version": "",
             "listen_host": "0.0.0.0", "listen_port": 6055, "cleanup_ttl_seconds": 86400,
-            "friendly_name": "",
+            "friendly_name": "", "idle_minutes": 3, "on_battery": false, "on_metered": false,
+            "hours": "", "exclusive_apps": "", "cpu_limit": 50, "ram_floor_mb": 512,
+            "disk_floor_mb": 2048, "in_use_cores": 1, "yield_minutes": 10, "paused_until": "",
         }})
     };
     for line in ["settings set receiver on", "settings set receiver=on"] {
@@ -539,21 +573,32 @@ async fn settings_are_changed_by_name_and_value_or_by_pairs() {
     shows(
         &told,
         expect![[r#"
-        exit 0
-        --- out
-        cleanup_ttl_seconds = 86400
-        esphome_dir = ""
-        esphome_version = ""
-        friendly_name = ""
-        include_local = false
-        listen_host = "0.0.0.0"
-        listen_port = 6055
-        python = ""
-        receiver = true
-        remote_builds = true
-        version_policy = "any"
-        --- err
-    "#]],
+            exit 0
+            --- out
+            cleanup_ttl_seconds = 86400
+            cpu_limit = 50
+            disk_floor_mb = 2048
+            esphome_dir = ""
+            esphome_version = ""
+            exclusive_apps = ""
+            friendly_name = ""
+            hours = ""
+            idle_minutes = 3
+            in_use_cores = 1
+            include_local = false
+            listen_host = "0.0.0.0"
+            listen_port = 6055
+            on_battery = false
+            on_metered = false
+            paused_until = ""
+            python = ""
+            ram_floor_mb = 512
+            receiver = true
+            remote_builds = true
+            version_policy = "any"
+            yield_minutes = 10
+            --- err
+        "#]],
     );
     let told = kiln("settings set receiver", "", Script::new()).await;
     assert!(told.text.starts_with("exit 2"));
@@ -590,6 +635,8 @@ fn help_reads_like_a_product() {
           serve        Run Kiln: compile for paired computers, and serve the other commands
           stop         Stop the Kiln that runs
           status       What this Kiln does, and why
+          pause        Compile nothing for others for a while
+          resume       Compile for others again
           identity     The fingerprint that others compare
           discover     Dashboards and Kilns on the network
           pair         Ask a receiver to compile for this computer

@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 
 use kiln_model::{
-    ErrorCode, LinkId, LinkState, Mono, Now, Pairing, PairingView, Pin, Reply, Request,
-    RequestError, Settings, View, WindowView,
+    Availability, AvailabilityReason, ErrorCode, LinkId, LinkState, Mono, Now, Pairing,
+    PairingView, Pause, Pin, Reply, Request, RequestError, Settings, View, WindowView,
 };
 
-use crate::peering::{self, Peering, Taken};
+use crate::availability::{Evaluator, Stance};
+use crate::peering::{self, Peering, Presence, Taken};
 use crate::work::{self, Work};
-use crate::{ClientId, Deadline, Effect, Event, RequestId, settings};
+use crate::{ClientId, Deadline, Effect, Event, Pace, RequestId, settings};
 
 /// Everything a node decides. Feed it [`Event`]s, perform its [`Effect`]s strictly in order, wake it
 /// at its deadline. It never blocks, never fails and reads no clock.
@@ -17,7 +18,11 @@ use crate::{ClientId, Deadline, Effect, Event, RequestId, settings};
 pub struct Domain {
     peering: Peering,
     work: Work,
+    evaluator: Evaluator,
     settings: Settings,
+    presence: Presence,
+    pace: Pace,
+    shown: Availability,
     life: Life,
     effects: VecDeque<Effect>,
 }
@@ -32,10 +37,15 @@ impl Domain {
     /// Makes a node at rest. `version` is Kiln's own; `seed` has to differ between processes: waits,
     /// job ids and wire ids come from it.
     pub fn new(version: impl Into<String>, seed: u64) -> Self {
+        let evaluator = Evaluator::new();
         Self {
             peering: Peering::new(version, seed),
             work: Work::new(seed),
+            shown: evaluator.availability(),
+            evaluator,
             settings: Settings::default(),
+            presence: Presence::Here,
+            pace: Pace::Never,
             life: Life::Running,
             effects: VecDeque::new(),
         }
@@ -55,6 +65,8 @@ impl Domain {
                 self.tell_settings(now);
             }
             Event::ShuttingDown => self.shut_down(now),
+            Event::Sensed(inputs) => self.evaluator.handle_inputs(*inputs, now),
+            Event::Slept(sleep) => self.evaluator.handle_sleep(sleep, now),
             Event::Peering(event) => {
                 let armed = matches!(event, peering::Event::BootstrapArmed { .. });
                 self.peering.handle(event, now);
@@ -69,6 +81,7 @@ impl Domain {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Now) {
+        self.evaluator.handle_timeout(now);
         self.peering.handle_timeout(now);
         self.collect(now);
         self.work.handle_timeout(now);
@@ -77,7 +90,12 @@ impl Domain {
 
     /// Returns when to call [`Domain::handle_timeout`], and why.
     pub fn poll_timeout(&self) -> Option<(Mono, Deadline)> {
-        let deadlines = [self.peering.poll_timeout(), self.work.poll_timeout()];
+        let judged = self.evaluator.poll_timeout();
+        let deadlines = [
+            self.peering.poll_timeout(),
+            self.work.poll_timeout(),
+            judged.map(|at| (at, "Availability")),
+        ];
         deadlines.into_iter().flatten().min()
     }
 
@@ -111,7 +129,7 @@ impl Domain {
         };
         Some(View {
             identity: half.identity,
-            availability: self.work.availability(),
+            availability: self.evaluator.availability(),
             listening: half.listening,
             window: window(half.window_until, now.mono),
             pairings: half.pairings.into_iter().map(pairing_view).collect(),
@@ -142,6 +160,11 @@ impl Domain {
             }
             Request::Settings => self.reply(id, Reply::Settings(self.settings.clone())),
             Request::SetSettings(changes) => self.set_settings(id, changes, now),
+            Request::Pause(snooze) => {
+                let paused = self.evaluator.pause(*snooze, now.wall);
+                self.pause(id, paused, now);
+            }
+            Request::Resume => self.pause(id, Pause::Off, now),
             Request::Shutdown => {
                 self.reply(id, Reply::Done);
                 self.shut_down(now);
@@ -180,24 +203,39 @@ impl Domain {
     fn set_settings(&mut self, id: RequestId, changes: &[(String, String)], now: Now) {
         match settings::changed(&self.settings, changes) {
             Ok(settings) => {
-                if settings != self.settings {
-                    self.settings = settings.clone();
-                    let save = Effect::SaveSettings(Box::new(settings.clone()));
-                    self.effects.push_back(save);
-                    self.tell_settings(now);
-                    self.collect(now);
-                }
+                self.apply(settings.clone(), now);
                 self.reply(id, Reply::Settings(settings));
             }
             Err(error) => self.reply(id, Reply::Refused(error)),
         }
     }
 
-    /// Tells both halves. A receiver without a face receives whatever the settings say. Jobs hear of
+    /// The owner's pause is a setting, so that it outlives a restart.
+    fn pause(&mut self, id: RequestId, paused: Pause, now: Now) {
+        let settings = Settings {
+            paused,
+            ..self.settings.clone()
+        };
+        self.apply(settings, now);
+        self.reply(id, Reply::Done);
+    }
+
+    fn apply(&mut self, settings: Settings, now: Now) {
+        if settings != self.settings {
+            self.settings = settings.clone();
+            let save = Effect::SaveSettings(Box::new(settings));
+            self.effects.push_back(save);
+            self.tell_settings(now);
+            self.collect(now);
+        }
+    }
+
+    /// Tells everybody. A receiver without a face receives whatever the settings say. Jobs hear of
     /// it first: what a receiver that is switched off hands back is told before its sessions end.
     fn tell_settings(&mut self, now: Now) {
         let mut settings = self.settings.clone();
         settings.receiver |= self.peering.is_headless();
+        self.evaluator.handle_settings(settings.clone(), now);
         let event = work::Event::SettingsChanged(settings);
         self.work.handle(event, now);
         self.collect_work();
@@ -218,8 +256,54 @@ impl Domain {
         self.effects.push_back(Effect::ShutDown);
     }
 
-    /// Takes the effects of both halves, and lets the jobs know what became of the links on the way.
+    /// Takes the effects of both halves, and lets each know what the other has to act on.
     fn collect(&mut self, now: Now) {
+        self.gather(now);
+        if self.life == Life::Running {
+            self.lend(now);
+        }
+    }
+
+    /// Jobs hear first of what others are not lent any more: what is handed back is told before the
+    /// sessions end.
+    fn lend(&mut self, now: Now) {
+        let lending = self.evaluator.lending();
+        self.work.lend(lending, now);
+        self.gather(now);
+        let why = lending.absence.map(|absence| absence.reason);
+        // A receiver that is switched off leaves by its own way.
+        let leaves = lending.stance == Stance::Long
+            && why != Some(AvailabilityReason::UserOff)
+            && (why == Some(AvailabilityReason::Sleeping) || self.work.is_done_with_others());
+        let presence = if leaves {
+            Presence::Away
+        } else {
+            Presence::Here
+        };
+        if presence != self.presence {
+            self.presence = presence;
+            let event = peering::Event::PresenceChanged(presence);
+            self.peering.handle(event, now);
+            self.gather(now);
+        }
+        let pace = match why {
+            Some(AvailabilityReason::UserOff) => Pace::Never,
+            _ if self.work.builds_for_others() => Pace::Fast,
+            _ => Pace::Slow,
+        };
+        if pace != self.pace {
+            self.pace = pace;
+            self.effects.push_back(Effect::Watch(pace));
+        }
+        let availability = self.evaluator.availability();
+        if availability != self.shown {
+            self.shown = availability;
+            let changed = Effect::Work(work::Effect::ViewChanged);
+            self.effects.push_back(changed);
+        }
+    }
+
+    fn gather(&mut self, now: Now) {
         while let Some(effect) = self.peering.poll_effect() {
             let next = Next::of(&effect);
             self.effects.push_back(effect);
@@ -309,8 +393,8 @@ mod tests {
     use std::time::Duration;
 
     use kiln_model::{
-        Availability, BuildChoice, Endpoint, Hello, JobId, Label, LinkIntent, Message, PairingKey,
-        Peer, Port, PublicKey, Timestamp,
+        BuildChoice, Endpoint, Hello, JobId, Label, LinkIntent, Message, PairingKey, Peer, Port,
+        PublicKey, Timestamp,
     };
 
     use super::*;
@@ -414,10 +498,8 @@ mod tests {
         assert!(
             matches!(effects.last(), Some(Effect::Reply(_, Reply::Settings(s))) if !s.receiver)
         );
-        assert!(matches!(
-            domain.view(Now::default()).unwrap().availability,
-            Availability::Closed(_)
-        ));
+        let view = domain.view(Now::default()).unwrap();
+        assert_eq!(view.availability.reason, AvailabilityReason::UserOff);
         let again = ask(&mut domain, set(&[("receiver", "off")]));
         assert_eq!(again.len(), 1, "nothing to save");
     }
@@ -469,11 +551,128 @@ mod tests {
         assert!(closed.is_some() && sent < closed);
     }
 
+    fn at(seconds: u64) -> Now {
+        Now {
+            mono: Mono(Duration::from_secs(seconds)),
+            wall: Timestamp(1_790_000_000_000_000 + i64::try_from(seconds).unwrap() * 1_000_000),
+        }
+    }
+
+    fn tell_at(domain: &mut Domain, event: Event, seconds: u64) -> Vec<Effect> {
+        domain.handle(event, at(seconds));
+        std::iter::from_fn(|| domain.poll_effect()).collect()
+    }
+
+    /// Lets time pass from one moment to another.
+    fn pass(domain: &mut Domain, until: u64) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        while let Some((due, _)) = domain
+            .poll_timeout()
+            .filter(|(due, _)| *due <= at(until).mono)
+        {
+            let seconds = due.0.as_secs() + u64::from(due.0.subsec_nanos() > 0);
+            domain.handle_timeout(at(seconds));
+            effects.extend(std::iter::from_fn(|| domain.poll_effect()));
+        }
+        effects
+    }
+
+    fn sensed(idle_seconds: u64) -> Event {
+        Event::Sensed(Box::new(kiln_model::Inputs {
+            idle: Some(Duration::from_secs(idle_seconds)),
+            ..Default::default()
+        }))
+    }
+
+    fn is_peering(effect: &Effect, fits: fn(&peering::Effect) -> bool) -> bool {
+        matches!(effect, Effect::Peering(effect) if fits(effect))
+    }
+
+    fn advertises_receiver(effect: &peering::Effect) -> bool {
+        matches!(effect, peering::Effect::Advertise(advert) if advert.receiver.is_some())
+    }
+
+    #[test]
+    fn a_lasting_absence_ends_sessions_and_listening_and_a_return_begins_again() {
+        let mut domain = node();
+        tell(&mut domain, knock(1));
+        let effects = tell_at(&mut domain, sensed(1), 1_000);
+        let stops = |e: &Effect| is_peering(e, |e| matches!(e, peering::Effect::StopListening));
+        assert!(!effects.iter().any(stops), "a short absence is sat out");
+        let effects = pass(&mut domain, 1_119);
+        assert!(!effects.iter().any(stops));
+        let effects = pass(&mut domain, 1_121);
+        let farewell = effects.iter().position(|e| {
+            is_peering(e, |e| {
+                matches!(e, peering::Effect::Close { terminate: Some(reason), .. }
+                    if *reason == kiln_model::TerminateReason::ServerShuttingDown)
+            })
+        });
+        let stopped = effects.iter().position(stops);
+        assert!(farewell.is_some() && farewell < stopped, "{effects:?}");
+        let closed = Event::Peering(peering::Event::ListenerClosed);
+        let effects = tell_at(&mut domain, closed, 1_122);
+        let adverts = |e: &Effect| is_peering(e, advertises_receiver);
+        assert!(!effects.iter().any(adverts));
+        assert_eq!(domain.view(at(1_122)).unwrap().listening, None);
+        tell_at(&mut domain, sensed(180), 1_300);
+        let effects = pass(&mut domain, 1_330);
+        let listens = |e: &Effect| is_peering(e, |e| matches!(e, peering::Effect::Listen));
+        assert!(effects.iter().any(listens), "{effects:?}");
+        let bound = Event::Peering(peering::Event::Listening { port: 6055 });
+        assert!(tell_at(&mut domain, bound, 1_331).iter().any(adverts));
+    }
+
+    #[test]
+    fn who_waits_for_somebody_to_pair_with_is_there_although_the_owner_is() {
+        let mut domain = node();
+        tell_at(&mut domain, sensed(1), 1_000);
+        pass(&mut domain, 1_200);
+        let closed = Event::Peering(peering::Event::ListenerClosed);
+        tell_at(&mut domain, closed, 1_200);
+        let open = Event::Requested {
+            client: CLIENT,
+            id: RequestId(9),
+            request: Request::OpenWindow,
+        };
+        let effects = tell_at(&mut domain, open, 1_201);
+        assert!(matches!(replies(&effects)[..], [Reply::Done]));
+        let listens = |e: &Effect| is_peering(e, |e| matches!(e, peering::Effect::Listen));
+        assert!(effects.iter().any(listens), "{effects:?}");
+    }
+
+    #[test]
+    fn a_pause_is_kept_before_it_is_confirmed_and_ends_sessions_at_once() {
+        let mut domain = node();
+        tell(&mut domain, knock(1));
+        let effects = ask(&mut domain, Request::Pause(kiln_model::Snooze::TwoHours));
+        assert!(matches!(effects.first(), Some(Effect::SaveSettings(s)) if s.paused != Pause::Off));
+        let stops = |e: &Effect| is_peering(e, |e| matches!(e, peering::Effect::StopListening));
+        assert!(effects.iter().any(stops));
+        assert!(matches!(
+            effects.last(),
+            Some(Effect::Reply(_, Reply::Done))
+        ));
+        ask(&mut domain, Request::Resume);
+        assert!(domain.view(Now::default()).unwrap().availability.is_open());
+    }
+
+    #[test]
+    fn a_headless_machine_of_which_nothing_can_be_read_stays_open() {
+        let mut domain = node();
+        let nothing = Event::Sensed(Box::default());
+        tell_at(&mut domain, nothing, 1_000);
+        pass(&mut domain, 100_000);
+        let view = domain.view(at(100_000)).unwrap();
+        assert!(view.availability.is_open());
+        assert_eq!(view.listening, Some(6055));
+    }
+
     #[test]
     fn the_status_is_refused_until_the_identity_is_loaded() {
         let mut domain = Domain::new("0.1.0", 7);
         let effects = ask(&mut domain, Request::Status);
-        let [Effect::Reply(_, Reply::Refused(error))] = &effects[..] else {
+        let [Reply::Refused(error)] = replies(&effects)[..] else {
             panic!("not refused: {effects:?}");
         };
         assert_eq!(error.code, ErrorCode::Unavailable);
@@ -534,7 +733,7 @@ mod tests {
         };
         tell(&mut domain, Event::Peering(armed));
         let view = domain.view(Now::default()).unwrap();
-        assert_eq!(view.availability, Availability::Open);
+        assert!(view.availability.is_open());
         assert!(!domain.settings().receiver, "the setting itself stays");
     }
 

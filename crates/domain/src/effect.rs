@@ -14,8 +14,21 @@ pub enum Effect {
     /// End the node: peers are told, nothing new is started. What is still being said or closed is
     /// waited for.
     ShutDown,
+    /// Read the machine at this pace from now on, beginning at once.
+    Watch(Pace),
     /// From [`crate::peering`].
     Peering(crate::peering::Effect),
     /// From [`crate::work`].
     Work(crate::work::Effect),
+}
+
+/// How often the machine is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Not at all: nobody is lent anything.
+    Never,
+    /// Now and then.
+    Slow,
+    /// Often enough to give way at once: a build of others runs.
+    Fast,
 }

@@ -1,5 +1,7 @@
 //! [`Event`]: everything that can happen to the domain.
-use kiln_model::{Request, Settings};
+use kiln_model::{Inputs, Request, Settings};
+
+use crate::Sleep;
 
 /// A connection of the control channel; owns its pairing-window entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,6 +29,10 @@ pub enum Event {
     SettingsLoaded(Settings),
     /// The node was told to stop by a signal; the same as [`Request::Shutdown`] without an answer.
     ShuttingDown,
+    /// The machine was read, as [`crate::Effect::Watch`] asked.
+    Sensed(Box<Inputs>),
+    /// The system goes to sleep, or woke up.
+    Slept(Sleep),
     /// To [`crate::peering`].
     Peering(crate::peering::Event),
     /// To [`crate::work`].

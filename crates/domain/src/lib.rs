@@ -2,17 +2,20 @@
 //!
 //! [`Domain`] is fed with [`Event`]s and asked for [`Effect`]s; it never blocks, never fails and
 //! reads no clock. It has two halves that know of each other only through this file:
-//! [`peering`] decides about identity, pairing and links, [`work`] about jobs.
+//! [`peering`] decides about identity, pairing and links, [`work`] about jobs. Whether this computer
+//! is lent to others at all is decided beside them.
 
 pub mod peering;
 pub mod work;
 
+mod availability;
 mod domain;
 mod effect;
 mod event;
 mod settings;
 mod text;
 
+pub use availability::{InTheWay, Lending, Sleep, Stance, exclusive_apps};
 pub use domain::Domain;
-pub use effect::Effect;
+pub use effect::{Effect, Pace};
 pub use event::{ClientId, Deadline, Event, RequestId};

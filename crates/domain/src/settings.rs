@@ -7,6 +7,7 @@ use kiln_model::{
     ErrorCode, EsphomeVersion, FriendlyName, RequestError, SettingKey, Settings, VersionPolicy,
 };
 
+use crate::availability::Hours;
 use crate::text::is_printable;
 
 /// Ages after which unused bundles are deleted, in seconds (peer-link.md §4.8).
@@ -20,6 +21,12 @@ const MAX_INTERFACE: usize = 255;
 
 /// Longest name announced to others, in characters (peer-link.md §6.1).
 const MAX_NAME: usize = 128;
+
+/// Longest list of programs, in characters.
+const MAX_APPS: usize = 1_024;
+
+/// Longest text of hours, in characters.
+const MAX_HOURS: usize = 1_024;
 
 /// Returns the settings with `changes` applied, or names the first that is wrong.
 pub(crate) fn changed(
@@ -86,6 +93,44 @@ fn set(settings: &mut Settings, key: SettingKey, value: &str) -> Result<(), &'st
             }
             settings.friendly_name = FriendlyName::clipped(value).to_string();
         }
+        SettingKey::IdleMinutes => {
+            settings.idle_minutes = bounded(value, 0..=1_440).ok_or("minutes from 0 to 1440")?;
+        }
+        SettingKey::OnBattery => settings.on_battery = switch(value)?,
+        SettingKey::OnMetered => settings.on_metered = switch(value)?,
+        SettingKey::Hours => {
+            let readable = value.chars().count() <= MAX_HOURS && Hours::parse(value).is_some();
+            if !value.is_empty() && !readable {
+                return Err("hours per weekday like mon-fri 18:00-08:00; sat,sun all, or empty");
+            }
+            settings.hours = value.to_owned();
+        }
+        SettingKey::ExclusiveApps => {
+            if value.chars().count() > MAX_APPS || !is_printable(value) {
+                return Err("names of programs separated by commas, or empty");
+            }
+            settings.exclusive_apps = value.to_owned();
+        }
+        SettingKey::CpuLimit => {
+            settings.cpu_limit = bounded(value, 0..=100).ok_or("a percentage from 0 to 100")?;
+        }
+        SettingKey::RamFloor => {
+            settings.ram_floor_mb = number(value).ok_or("a number of megabytes, or 0")?;
+        }
+        SettingKey::DiskFloor => {
+            settings.disk_floor_mb = number(value).ok_or("a number of megabytes, or 0")?;
+        }
+        SettingKey::InUseCores => {
+            settings.in_use_cores = bounded(value, 1..=64).ok_or("a number from 1 to 64")?;
+        }
+        SettingKey::YieldMinutes => {
+            settings.yield_minutes = bounded(value, 0..=60).ok_or("minutes from 0 to 60")?;
+        }
+        SettingKey::PausedUntil => {
+            let pause = value.parse();
+            settings.paused =
+                pause.map_err(|_| "empty, a moment in seconds since 1970, or forever")?;
+        }
     }
     Ok(())
 }
@@ -102,6 +147,11 @@ fn switch(value: &str) -> Result<bool, &'static str> {
 fn number<T: FromStr>(value: &str) -> Option<T> {
     let digits = value.bytes().all(|b| b.is_ascii_digit());
     value.parse().ok().filter(|_| digits)
+}
+
+/// Reads a number without sign within bounds.
+fn bounded<T: FromStr + PartialOrd>(value: &str, bounds: RangeInclusive<T>) -> Option<T> {
+    number(value).filter(|n| bounds.contains(n))
 }
 
 fn path(value: &str) -> Result<String, &'static str> {
@@ -135,6 +185,16 @@ fn example(key: SettingKey) -> &'static str {
         SettingKey::ListenPort => "6055",
         SettingKey::CleanupTtl => "86400",
         SettingKey::FriendlyName => "workshop",
+        SettingKey::IdleMinutes => "3",
+        SettingKey::OnBattery | SettingKey::OnMetered => "off",
+        SettingKey::Hours => "\"mon-fri 18:00-08:00; sat,sun all\"",
+        SettingKey::ExclusiveApps => "steam,obs",
+        SettingKey::CpuLimit => "50",
+        SettingKey::RamFloor => "512",
+        SettingKey::DiskFloor => "2048",
+        SettingKey::InUseCores => "1",
+        SettingKey::YieldMinutes => "10",
+        SettingKey::PausedUntil => "forever",
     }
 }
 
@@ -149,7 +209,9 @@ mod tests {
     #[test]
     fn every_setting_takes_its_own_example() {
         for key in SettingKey::ALL {
-            assert!(set_one(key.word(), example(*key)).is_ok(), "{}", key.word());
+            // Quotes are for the shell.
+            let value = example(*key).trim_matches('"');
+            assert!(set_one(key.word(), value).is_ok(), "{}", key.word());
         }
     }
 
@@ -193,6 +255,17 @@ mod tests {
             ("cleanup_ttl_seconds", "3599"),
             ("cleanup_ttl_seconds", "2592001"),
             ("friendly_name", "a\u{202e}b"),
+            ("idle_minutes", "1441"),
+            ("on_battery", "sometimes"),
+            ("on_metered", ""),
+            ("hours", "late"),
+            ("exclusive_apps", "a\u{7}b"),
+            ("cpu_limit", "101"),
+            ("ram_floor_mb", "-1"),
+            ("disk_floor_mb", "much"),
+            ("in_use_cores", "0"),
+            ("yield_minutes", "61"),
+            ("paused_until", "later"),
             ("colour", "blue"),
         ] {
             let error = set_one(name, value).unwrap_err();

@@ -3,7 +3,10 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kiln_domain::{Event, work};
+use kiln_domain::{
+    Event,
+    work::{self, Drive},
+};
 use kiln_esphome::{Invocation, Launcher, Purpose};
 use kiln_model::{EsphomeVersion, JobId, Settings};
 use kiln_ports::process::{Command, Priority};
@@ -17,7 +20,7 @@ use crate::node::Site;
 use crate::outputs::Outputs;
 use crate::received::ReceivedTrees;
 use crate::roster::Roster;
-use crate::tool::Stop;
+use crate::tool::{Orders, Stop};
 
 /// Shared by all steps.
 pub(crate) struct Context {
@@ -109,7 +112,9 @@ impl Context {
 #[derive(Default)]
 pub(crate) struct Steps {
     tasks: JoinSet<()>,
-    stops: Arc<Mutex<HashMap<JobId, watch::Sender<bool>>>>,
+    stops: Arc<Mutex<HashMap<JobId, watch::Sender<Orders>>>>,
+    /// How hard the steps of a job may go, those to come as well.
+    drives: HashMap<JobId, Drive>,
 }
 
 impl Steps {
@@ -121,7 +126,8 @@ impl Steps {
     {
         // Reap what ended, so that the set does not grow.
         while self.tasks.try_join_next().is_some() {}
-        let (ask, stop) = watch::channel(false);
+        let drive = self.drives.get(job).copied().unwrap_or_default();
+        let (ask, stop) = watch::channel(Orders { stop: false, drive });
         let held = ask.clone();
         lock(&self.stops).insert(job.clone(), ask);
         let stops = Arc::clone(&self.stops);
@@ -148,14 +154,27 @@ impl Steps {
     /// Asks the running step of a job to stop. Nothing happens if there is none.
     pub(crate) fn stop(&self, job: &JobId) {
         if let Some(ask) = lock(&self.stops).get(job) {
-            ask.send_replace(true);
+            ask.send_modify(|orders| orders.stop = true);
         }
+    }
+
+    /// Says how hard the running step of a job, and those that follow, may go.
+    pub(crate) fn drive(&mut self, job: &JobId, drive: Drive) {
+        self.drives.insert(job.clone(), drive);
+        if let Some(ask) = lock(&self.stops).get(job) {
+            ask.send_modify(|orders| orders.drive = drive);
+        }
+    }
+
+    /// A job is over.
+    pub(crate) fn forget(&mut self, job: &JobId) {
+        self.drives.remove(job);
     }
 
     /// Asks every step to stop and waits for all.
     pub(crate) async fn finish(&mut self) {
         for ask in lock(&self.stops).values() {
-            ask.send_replace(true);
+            ask.send_modify(|orders| orders.stop = true);
         }
         while self.tasks.join_next().await.is_some() {}
     }

@@ -31,6 +31,7 @@ impl Node {
                 self.tell_facts();
             }
             Effect::ShutDown => self.ended = Some(Ended::Asked),
+            Effect::Watch(pace) => self.watch_machine(pace),
             Effect::Peering(effect) => self.perform_peering(effect).await?,
             Effect::Work(effect) => self.perform_work(effect).await?,
         }
@@ -117,6 +118,7 @@ impl Node {
                 context.outputs.learn(&stored);
                 if stored.job.status.is_final() {
                     self.gauges.remove(&stored.job.id);
+                    self.steps.forget(&stored.job.id);
                 }
                 let row = records::job_row(&stored).map_err(|e| e.to_string())?;
                 self.keep(vec![Change::Put(row)]).await?;
@@ -215,6 +217,7 @@ impl Node {
                     steps::build(context, build, stop)
                 });
             }
+            work::Effect::Drive(job, drive) => self.steps.drive(&job, drive),
             work::Effect::Stop(job) => self.steps.stop(&job),
             work::Effect::DropBlob(blob) => {
                 if let Err(error) = context.store.drop_blob(&blob) {

@@ -19,6 +19,7 @@ mod link_task;
 mod link_writer;
 pub mod links;
 mod listener;
+mod machine;
 mod node;
 mod outputs;
 mod programs;

@@ -12,7 +12,7 @@ use kiln_model::{
 use kiln_ports::discovery::Sighting;
 use kiln_ports::secrets::SecretsError;
 use kiln_ports::store::StoreError;
-use kiln_ports::{Clock, Control, Discovery, Net, Processes, Secrets, Store};
+use kiln_ports::{Activity, Clock, Control, Discovery, Net, Processes, Secrets, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -49,6 +49,8 @@ pub struct Ports {
     pub store: Arc<dyn Store>,
     /// The local front door.
     pub control: Box<dyn Control>,
+    /// The machine and its owner.
+    pub activity: Arc<dyn Activity>,
 }
 
 /// Folders and facts that do not change while a node runs.
@@ -146,6 +148,9 @@ pub struct Node {
     pub(crate) steps: Steps,
     pub(crate) control: ControlServer,
     pub(crate) own_tasks: JoinSet<()>,
+    pub(crate) activity: Arc<dyn Activity>,
+    /// The task that reads the machine.
+    pub(crate) watching: JoinSet<()>,
     pub(crate) gauges: HashMap<JobId, Progress>,
     pub(crate) unsaved: Unsaved,
     /// Keys whose trust anchor is in the keyring.
@@ -173,6 +178,7 @@ impl Node {
             secrets,
             store,
             control,
+            activity,
         } = ports;
         if options.identity == IdentityChoice::New {
             identity::forget(secrets.as_ref(), &store).await?;
@@ -225,6 +231,8 @@ impl Node {
             steps: Steps::default(),
             control,
             own_tasks: JoinSet::new(),
+            activity,
+            watching: JoinSet::new(),
             gauges: HashMap::new(),
             unsaved: Unsaved::default(),
             anchored: HashSet::new(),

@@ -273,6 +273,17 @@ fn setting_value(s: &Settings, key: SettingKey) -> Value {
         SettingKey::ListenPort => json!(s.listen_port),
         SettingKey::CleanupTtl => json!(s.cleanup_ttl_seconds),
         SettingKey::FriendlyName => json!(s.friendly_name),
+        SettingKey::IdleMinutes => json!(s.idle_minutes),
+        SettingKey::OnBattery => json!(s.on_battery),
+        SettingKey::OnMetered => json!(s.on_metered),
+        SettingKey::Hours => json!(s.hours),
+        SettingKey::ExclusiveApps => json!(s.exclusive_apps),
+        SettingKey::CpuLimit => json!(s.cpu_limit),
+        SettingKey::RamFloor => json!(s.ram_floor_mb),
+        SettingKey::DiskFloor => json!(s.disk_floor_mb),
+        SettingKey::InUseCores => json!(s.in_use_cores),
+        SettingKey::YieldMinutes => json!(s.yield_minutes),
+        SettingKey::PausedUntil => json!(s.paused.to_string()),
     }
 }
 
@@ -287,14 +298,29 @@ fn set_value(s: &mut Settings, key: SettingKey, value: &Value) -> Option<()> {
         SettingKey::Python => s.python = owned()?,
         SettingKey::EsphomeVersion => s.esphome_version = owned()?,
         SettingKey::ListenHost => s.listen_host = owned()?,
-        SettingKey::ListenPort => s.listen_port = value.as_u64()?.try_into().ok()?,
+        SettingKey::ListenPort => s.listen_port = number(value)?,
         SettingKey::CleanupTtl => {
-            let seconds: u32 = value.as_u64()?.try_into().ok()?;
+            let seconds: u32 = number(value)?;
             s.cleanup_ttl_seconds = seconds.clamp(3_600, 2_592_000);
         }
         SettingKey::FriendlyName => s.friendly_name = owned()?,
+        SettingKey::IdleMinutes => s.idle_minutes = number(value)?,
+        SettingKey::OnBattery => s.on_battery = value.as_bool()?,
+        SettingKey::OnMetered => s.on_metered = value.as_bool()?,
+        SettingKey::Hours => s.hours = owned()?,
+        SettingKey::ExclusiveApps => s.exclusive_apps = owned()?,
+        SettingKey::CpuLimit => s.cpu_limit = number(value)?,
+        SettingKey::RamFloor => s.ram_floor_mb = number(value)?,
+        SettingKey::DiskFloor => s.disk_floor_mb = number(value)?,
+        SettingKey::InUseCores => s.in_use_cores = number(value)?,
+        SettingKey::YieldMinutes => s.yield_minutes = number(value)?,
+        SettingKey::PausedUntil => s.paused = value.as_str()?.parse().ok()?,
     }
     Some(())
+}
+
+fn number<T: TryFrom<u64>>(value: &Value) -> Option<T> {
+    value.as_u64()?.try_into().ok()
 }
 
 #[derive(Serialize, Deserialize)]
@@ -583,7 +609,7 @@ fn text(error: impl ToString) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kiln_model::EsphomeVersion;
+    use kiln_model::{EsphomeVersion, Pause};
     use proptest::prelude::*;
 
     proptest! {
@@ -650,13 +676,21 @@ mod tests {
 
         #[test]
         fn settings_come_back_as_they_were_stored(
-            flags in any::<[bool; 3]>(),
+            flags in any::<[bool; 5]>(),
             policy in proptest::sample::select(VersionPolicy::ALL),
-            texts in any::<[String; 5]>(),
+            texts in any::<[String; 7]>(),
             listen_port in any::<u16>(),
             cleanup_ttl_seconds in 3_600u32..=2_592_000,
+            (idle_minutes, cpu_limit, ram_floor_mb) in any::<(u16, u8, u32)>(),
+            (disk_floor_mb, in_use_cores, yield_minutes) in any::<(u32, u8, u16)>(),
+            paused in prop_oneof![
+                Just(Pause::Off),
+                Just(Pause::Forever),
+                any::<u32>().prop_map(|s| Pause::Until(Timestamp(i64::from(s) * 1_000_000))),
+            ],
         ) {
-            let [esphome_dir, python, esphome_version, listen_host, friendly_name] = texts;
+            let [esphome_dir, python, esphome_version, listen_host, friendly_name, hours, exclusive_apps] =
+                texts;
             let original = Settings {
                 receiver: flags[0],
                 remote_builds: flags[1],
@@ -669,6 +703,17 @@ mod tests {
                 listen_port,
                 cleanup_ttl_seconds,
                 friendly_name,
+                idle_minutes,
+                on_battery: flags[3],
+                on_metered: flags[4],
+                hours,
+                exclusive_apps,
+                cpu_limit,
+                ram_floor_mb,
+                disk_floor_mb,
+                in_use_cores,
+                yield_minutes,
+                paused,
             };
             let rows = settings_rows(&original).unwrap();
             prop_assert_eq!(settings(&rows), (original, vec![]));

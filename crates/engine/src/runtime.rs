@@ -94,6 +94,7 @@ impl Node {
             }
         }
         self.discovery.withdraw().await;
+        self.watching.shutdown().await;
         self.own_tasks.shutdown().await;
         self.control.stop().await;
     }

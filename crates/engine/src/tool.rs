@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use kiln_domain::Event;
-use kiln_domain::work::{Event as WorkEvent, ProcessOutcome};
+use kiln_domain::work::{Drive, Event as WorkEvent, ProcessOutcome};
 use kiln_esphome::{FailureScan, LineSplitter, Progress};
 use kiln_model::JobId;
-use kiln_ports::process::{Child, Command, Exit};
+use kiln_ports::process::{Child, Command, Exit, Pace};
 use tokio::sync::watch;
 
 use crate::context::Context;
@@ -14,13 +14,43 @@ use crate::context::Context;
 /// Time between the polite and the final end of a process tree (builds.md §11.6).
 const GRACE: Duration = Duration::from_secs(3);
 
-/// Whether a job is asked to stop.
-pub(crate) type Stop = watch::Receiver<bool>;
+/// What a running step of a job is told.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Orders {
+    /// Whether it is asked to stop.
+    pub(crate) stop: bool,
+    /// How hard it may go.
+    pub(crate) drive: Drive,
+}
+
+/// Where a step hears its orders.
+pub(crate) type Stop = watch::Receiver<Orders>;
 
 /// Waits until the job is asked to stop; for ever if that never happens.
 pub(crate) async fn stopped(stop: &mut Stop) {
-    if stop.wait_for(|asked| *asked).await.is_err() {
+    if stop.wait_for(|orders| orders.stop).await.is_err() {
         std::future::pending::<()>().await;
+    }
+}
+
+/// Waits until the job may go in another way than `drive`; for ever if that never happens.
+async fn driven(stop: &mut Stop, drive: Drive) -> Drive {
+    let changed = stop.wait_for(|orders| orders.drive != drive).await;
+    let told = changed.map(|orders| orders.drive);
+    match told {
+        Ok(drive) => drive,
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Returns how fast a tree goes under an order.
+fn pace(context: &Context, drive: Drive) -> Pace {
+    match drive {
+        Drive::Full => Pace::Full,
+        Drive::Gentle => Pace::Gentle {
+            cores: context.settings().in_use_cores,
+        },
+        Drive::Stopped => Pace::Stopped,
     }
 }
 
@@ -43,6 +73,8 @@ pub(crate) async fn run(
         }
     };
     let mut listener = Listener::new(context, job);
+    let mut orders = stop.clone();
+    let mut drive = Drive::Full;
     let end = loop {
         let late = async {
             match deadline {
@@ -53,6 +85,10 @@ pub(crate) async fn run(
         tokio::select! {
             biased;
             () = stopped(stop) => break End::Stopped,
+            wanted = driven(&mut orders, drive) => {
+                drive = wanted;
+                child.set_pace(pace(context, drive)).await;
+            }
             block = child.read() => match block {
                 Some(block) => listener.take(&block).await,
                 None => break End::Done,

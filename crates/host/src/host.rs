@@ -10,7 +10,7 @@ use kiln_esphome::Surroundings;
 use kiln_model::{PairingKey, Settings};
 use kiln_platform::{
     EngineLock, LocalControl, LockError, MdnsDiscovery, OsProcesses, Paths, SqliteStore,
-    SystemClock,
+    SystemActivity, SystemClock,
 };
 
 use crate::secrets::{self, SecretsPlace};
@@ -91,6 +91,9 @@ impl Host {
             );
         }
         let store = SqliteStore::open(&paths.state, &paths.job_logs()).map_err(failed)?;
+        // Tests have no battery; they point to a folder that looks like one.
+        let power_supply = std::env::var_os("KILN_POWER_SUPPLY").map(PathBuf::from);
+        let activity = SystemActivity::new(processes.own_programs(), power_supply);
         let ports = Ports {
             clock: Arc::new(SystemClock),
             net: Arc::new(kiln_platform::net::TcpNet),
@@ -98,6 +101,7 @@ impl Host {
             processes: Arc::new(processes),
             secrets: secrets::open(paths, wanted.secrets).map_err(HostError::Failed)?,
             store: Arc::new(store),
+            activity: Arc::new(activity),
             control: Box::new(LocalControl::bind(&paths.runtime).map_err(failed)?),
         };
         let site = site(paths).map_err(HostError::Failed)?;

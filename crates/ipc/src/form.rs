@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use kiln_model::{
     AlertKind, ArtifactsRefusal, AvailabilityReason, Bootloader, BuildChoice, ConfigurationName,
-    DashboardId, Endpoint, ErrorCode, EsphomeVersion, FailureReason, FriendlyName, JobId, JobKind,
-    JobStatus, Label, PairingStatus, Pin, Port, Presence, PublicKey, Timestamp, VersionPolicy,
-    WireJobId,
+    DashboardId, Endpoint, ErrorCode, EsphomeVersion, FailureReason, FriendlyName, Input, JobId,
+    JobKind, JobStatus, Label, PairingStatus, Pause, Pin, Port, Presence, PublicKey, Snooze,
+    Timestamp, Verdict, VersionPolicy, WireJobId,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -127,6 +127,10 @@ text! {
     JobStatus: |v| v.word().to_owned(), JobStatus::from_word;
     VersionPolicy: |v| v.word().to_owned(), VersionPolicy::from_word;
     AvailabilityReason: |v| v.word().to_owned(), AvailabilityReason::from_word;
+    Input: |v| v.word().to_owned(), Input::from_word;
+    Verdict: |v| v.word().to_owned(), Verdict::from_word;
+    Snooze: |v| v.word().to_owned(), Snooze::from_word;
+    Pause: Pause::to_string, |t| t.parse().ok();
     ArtifactsRefusal: |v| v.word().to_owned(), ArtifactsRefusal::from_word;
     ErrorCode: |v| v.word().to_owned(), ErrorCode::from_word;
     BuildChoice: write_build, read_build;

@@ -2,9 +2,9 @@
 use std::net::IpAddr;
 
 use kiln_model::{
-    Alert, AlertKind, Capabilities, DashboardId, Endpoint, EsphomeVersion, FriendlyName, Label,
-    LinkState, Pairing, PairingStatus, PairingView, Peer, PeerView, PendingPeer, Pin, PublicKey,
-    QueueStatus, Timestamp,
+    Absence, Alert, AlertKind, AvailabilityReason, Capabilities, DashboardId, Endpoint,
+    EsphomeVersion, FriendlyName, Label, LinkState, Pairing, PairingStatus, PairingView, Peer,
+    PeerView, PendingPeer, Pin, PublicKey, QueueStatus, Timestamp,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -65,6 +65,17 @@ struct QueueStatusJson {
     idle: bool,
     running: bool,
     queue_depth: u64,
+    #[serde(with = "form", default)]
+    absence: Option<Absence>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Absence")]
+struct AbsenceJson {
+    #[serde(with = "form")]
+    reason: AvailabilityReason,
+    #[serde(with = "form", default)]
+    until: Option<Timestamp>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -178,6 +189,7 @@ mirrored! {
     Capabilities => CapabilitiesJson,
     PairingView => PairingViewJson,
     QueueStatus => QueueStatusJson,
+    Absence => AbsenceJson,
     Peer => PeerJson,
     PeerView => PeerViewJson,
     PendingPeer => PendingPeerJson,

@@ -1,5 +1,5 @@
 //! JSON of [`Request`]: the name under `request`, its arguments beside it.
-use kiln_model::{BuildChoice, DashboardId, Endpoint, JobId, Label, Pin, Port, Request};
+use kiln_model::{BuildChoice, DashboardId, Endpoint, JobId, Label, Pin, Port, Request, Snooze};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::form::{self, Form};
@@ -93,6 +93,11 @@ enum RequestJson {
     SetSettings {
         settings: Vec<(String, String)>,
     },
+    Pause {
+        #[serde(rename = "for", with = "form")]
+        snooze: Snooze,
+    },
+    Resume,
     Shutdown,
 }
 
@@ -171,5 +176,7 @@ convert! {
     M::Settings = M::Settings, J::Settings = J::Settings;
     M::SetSettings(settings) = M::SetSettings(settings),
         J::SetSettings { settings } = J::SetSettings { settings };
+    M::Pause(snooze) = M::Pause(snooze), J::Pause { snooze } = J::Pause { snooze };
+    M::Resume = M::Resume, J::Resume = J::Resume;
     M::Shutdown = M::Shutdown, J::Shutdown = J::Shutdown;
 }

@@ -1,11 +1,11 @@
 //! One value of everything, for tests.
 use kiln_model::{
-    Alert, AlertKind, Availability, AvailabilityReason, Bootloader, BuildChoice, Capabilities,
-    Device, DiscoveredHost, EnvironmentInfo, EnvironmentState, ErrorCode, EsphomeVersion,
-    FailureReason, FriendlyName, IdentityView, Job, JobId, JobKind, JobOrigin, JobStatus, Label,
-    LinkState, Pairing, PairingStatus, PairingView, Peer, PeerView, PendingPeer, Pin, Placement,
-    Port, Presence, PublicKey, QueueStatus, Reply, Request, RequestError, Settings, Timestamp,
-    View, WindowView, WireJobId,
+    Absence, Alert, AlertKind, Availability, AvailabilityReason, Bootloader, BuildChoice,
+    Capabilities, Device, DiscoveredHost, EnvironmentInfo, EnvironmentState, ErrorCode,
+    EsphomeVersion, FailureReason, FriendlyName, IdentityView, Input, InputVerdict, Job, JobId,
+    JobKind, JobOrigin, JobStatus, Label, LinkState, Pairing, PairingStatus, PairingView, Peer,
+    PeerView, PendingPeer, Pin, Placement, Port, Presence, PublicKey, QueueStatus, Reply, Request,
+    RequestError, Settings, Snooze, Timestamp, Verdict, View, WindowView, WireJobId,
 };
 
 pub(crate) fn pin() -> Pin {
@@ -80,7 +80,13 @@ pub(crate) fn view() -> View {
             ha_addon: false,
         },
         link,
-        queue: Some(QueueStatus::of(true, 2)),
+        queue: Some(QueueStatus {
+            absence: Some(Absence {
+                reason: AvailabilityReason::Hours,
+                until: Some(NOW),
+            }),
+            ..QueueStatus::of(true, 2)
+        }),
     };
     View {
         identity: IdentityView {
@@ -90,7 +96,17 @@ pub(crate) fn view() -> View {
             version: "0.1.0".to_owned(),
             esphome_version: Some(version()),
         },
-        availability: Availability::Closed(AvailabilityReason::UserOff),
+        availability: Availability {
+            reason: AvailabilityReason::Battery,
+            since: Some(NOW),
+            until: None,
+            inputs: vec![InputVerdict {
+                input: Input::Power,
+                value: "battery, 80 %".to_owned(),
+                limit: "mains".to_owned(),
+                verdict: Verdict::Blocks,
+            }],
+        },
         listening: Some(6055),
         window: WindowView::Open { seconds_left: 299 },
         pairings: vec![
@@ -194,6 +210,8 @@ pub(crate) fn requests() -> Vec<Request> {
         Request::ResetEnvironment(Some(pin())),
         Request::Settings,
         Request::SetSettings(vec![("receiver".to_owned(), "true".to_owned())]),
+        Request::Pause(Snooze::HalfHour),
+        Request::Resume,
         Request::Shutdown,
     ]
 }

@@ -1,5 +1,5 @@
 //! JSON of [`Settings`]; the names are those of `kiln settings`.
-use kiln_model::{Settings, VersionPolicy};
+use kiln_model::{Pause, Settings, VersionPolicy};
 use serde::{Deserialize, Serialize};
 
 use crate::form::{self, mirrored};
@@ -19,6 +19,18 @@ struct SettingsJson {
     listen_port: u16,
     cleanup_ttl_seconds: u32,
     friendly_name: String,
+    idle_minutes: u16,
+    on_battery: bool,
+    on_metered: bool,
+    hours: String,
+    exclusive_apps: String,
+    cpu_limit: u8,
+    ram_floor_mb: u32,
+    disk_floor_mb: u32,
+    in_use_cores: u8,
+    yield_minutes: u16,
+    #[serde(rename = "paused_until", with = "form")]
+    paused: Pause,
 }
 
 mirrored!(Settings => SettingsJson);

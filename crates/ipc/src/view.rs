@@ -3,12 +3,12 @@ use std::net::IpAddr;
 
 use kiln_model::{
     Alert, Availability, AvailabilityReason, DashboardId, DiscoveredHost, Endpoint, EsphomeVersion,
-    FriendlyName, IdentityView, Job, Label, PairingView, PeerView, PendingPeer, Pin, QueueStatus,
-    Timestamp, View, WindowView,
+    FriendlyName, IdentityView, Input, InputVerdict, Job, Label, PairingView, PeerView,
+    PendingPeer, Pin, QueueStatus, Timestamp, Verdict, View, WindowView,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::form::{self, Form, Put, Take, mirrored};
+use crate::form::{self, Form, mirrored};
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "View")]
@@ -87,29 +87,52 @@ mirrored! {
     IdentityView => IdentityJson,
     WindowView => WindowJson,
     DiscoveredHost => DiscoveredJson,
+    InputVerdict => InputVerdictJson,
 }
 
 #[derive(Serialize, Deserialize)]
-struct AvailabilityJson<R> {
+#[serde(remote = "InputVerdict")]
+struct InputVerdictJson {
+    #[serde(with = "form")]
+    input: Input,
+    value: String,
+    limit: String,
+    #[serde(with = "form")]
+    verdict: Verdict,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AvailabilityJson {
     open: bool,
-    reason: R,
+    #[serde(with = "form")]
+    reason: AvailabilityReason,
+    #[serde(with = "form", default)]
+    since: Option<Timestamp>,
+    #[serde(with = "form", default)]
+    until: Option<Timestamp>,
+    #[serde(with = "form", default)]
+    inputs: Vec<InputVerdict>,
 }
 
 impl Form for Availability {
     fn put<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         AvailabilityJson {
-            open: *self == Availability::Open,
-            reason: Put(&self.reason()),
+            open: self.is_open(),
+            reason: self.reason,
+            since: self.since,
+            until: self.until,
+            inputs: self.inputs.clone(),
         }
         .serialize(to)
     }
 
     fn take<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let read = AvailabilityJson::<Take<AvailabilityReason>>::deserialize(from)?;
-        Ok(if read.open {
-            Availability::Open
-        } else {
-            Availability::Closed(read.reason.0)
+        let read = AvailabilityJson::deserialize(from)?;
+        Ok(Availability {
+            reason: read.reason,
+            since: read.since,
+            until: read.until,
+            inputs: read.inputs,
         })
     }
 }

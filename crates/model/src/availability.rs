@@ -1,5 +1,6 @@
-//! [`Availability`]: may this computer compile for others now, and why not.
+//! [`Availability`]: may this computer compile for others now, why not, since when and until when.
 
+use crate::Timestamp;
 use crate::link::words;
 
 words! {
@@ -7,27 +8,117 @@ words! {
     AvailabilityReason {
         /// It does: nothing stands in the way.
         Ready = "ready",
+        /// The owner uses this computer.
+        UserActive = "user_active",
+        /// It runs on battery.
+        Battery = "battery",
+        /// The system saves power.
+        PowerSaver = "power_saver",
+        /// It is too hot.
+        Thermal = "thermal",
+        /// Other programs need the processor.
+        CpuBusy = "cpu_busy",
+        /// Too little memory is free.
+        LowRam = "low_ram",
+        /// Too little room is left on the disk.
+        LowDisk = "low_disk",
+        /// Outside the hours that the owner set.
+        Hours = "hours",
+        /// A program runs that the owner wants to have the computer for itself.
+        ExclusiveApp = "exclusive_app",
+        /// The network is metered.
+        Metered = "metered",
+        /// The owner paused it.
+        Snoozed = "snoozed",
         /// The owner switched receiving off.
         UserOff = "user_off",
+        /// The system goes to sleep.
+        Sleeping = "sleeping",
     }
 }
 
-/// The decision and its explanation in one value. Inputs beyond the owner's switch (activity,
-/// power, load, hours) plug in here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Availability {
-    /// Takes builds.
-    Open,
-    /// Does not, for this reason.
-    Closed(AvailabilityReason),
+words! {
+    /// What availability is judged by.
+    Input {
+        /// The owner's switch.
+        Receiver = "receiver",
+        /// The owner's pause.
+        Pause = "pause",
+        /// Whether the system is about to sleep.
+        Sleep = "sleep",
+        /// Hours per weekday.
+        Hours = "hours",
+        /// Mains or battery.
+        Power = "power",
+        /// Power saving of the system.
+        PowerSaver = "power_saver",
+        /// Heat.
+        Thermal = "thermal",
+        /// Time since the owner's last input.
+        Activity = "activity",
+        /// Programs that want the computer for themselves.
+        Apps = "apps",
+        /// Whether the network is metered.
+        Network = "network",
+        /// Free disk space.
+        Disk = "disk",
+        /// Free memory.
+        Memory = "memory",
+        /// Load that other programs make.
+        Load = "load",
+    }
+}
+
+words! {
+    /// What an input says.
+    Verdict {
+        /// It does not stand in the way.
+        Ok = "ok",
+        /// It does.
+        Blocks = "blocks",
+        /// It cannot be read here, and so does not stand in the way.
+        Unknown = "unknown",
+    }
+}
+
+/// One input with what it was held against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputVerdict {
+    /// Which.
+    pub input: Input,
+    /// What it is now, in words; empty when it cannot be read.
+    pub value: String,
+    /// What it is held against, in words; empty when the owner set none.
+    pub limit: String,
+    /// What comes of it.
+    pub verdict: Verdict,
+}
+
+/// The decision and its explanation in one value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Availability {
+    /// Why not; [`AvailabilityReason::Ready`] when builds are taken.
+    pub reason: AvailabilityReason,
+    /// Since when it is so; `None` before anything was judged.
+    pub since: Option<Timestamp>,
+    /// When it ends by itself, if that is known.
+    pub until: Option<Timestamp>,
+    /// What it was judged by, in the order of judging.
+    pub inputs: Vec<InputVerdict>,
 }
 
 impl Availability {
-    /// Returns the reason code; `ready` when open.
-    pub fn reason(self) -> AvailabilityReason {
-        match self {
-            Availability::Open => AvailabilityReason::Ready,
-            Availability::Closed(reason) => reason,
-        }
+    /// Returns whether builds are taken.
+    pub fn is_open(&self) -> bool {
+        self.reason == AvailabilityReason::Ready
     }
+}
+
+/// What a receiver tells of a time in which it does not build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Absence {
+    /// Why.
+    pub reason: AvailabilityReason,
+    /// When it ends by itself, if that is known.
+    pub until: Option<Timestamp>,
 }

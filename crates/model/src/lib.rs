@@ -15,11 +15,13 @@ mod endpoint;
 mod environment;
 mod esphome_version;
 mod hello;
+mod inputs;
 mod job;
 mod label;
 mod link;
 mod message;
 mod pairing_key;
+mod pause;
 mod peer;
 mod pin;
 mod queue_status;
@@ -30,7 +32,7 @@ mod view;
 pub mod witness;
 
 pub use artifacts::{ArtifactsRefusal, BlobId, FirmwareOffset};
-pub use availability::{Availability, AvailabilityReason};
+pub use availability::{Absence, Availability, AvailabilityReason, Input, InputVerdict, Verdict};
 pub use configuration_name::{ConfigurationName, InvalidConfigurationName, storable_component};
 pub use dashboard_id::{DashboardId, InvalidDashboardId, host_label};
 pub use device::{Device, DeviceName, Presence};
@@ -39,6 +41,7 @@ pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use environment::{EnvironmentInfo, EnvironmentState};
 pub use esphome_version::{EsphomeVersion, InvalidEsphomeVersion, OrderKey};
 pub use hello::Hello;
+pub use inputs::{Heat, Inputs, Network, Power, Saver};
 pub use job::{
     Bootloader, FailureReason, InvalidJobId, Job, JobId, JobKind, JobOrigin, JobStatus, Placement,
     Port, WireJobId,
@@ -50,6 +53,7 @@ pub use link::{
 };
 pub use message::{Message, ResetRefusal, SubmitHeader, SubmitRefusal, Target};
 pub use pairing_key::{PairingKey, PresentedKey};
+pub use pause::{InvalidPause, Pause, Snooze};
 pub use peer::{Alert, AlertKind, Pairing, PairingStatus, Peer, PendingPeer};
 pub use pin::{InvalidPin, Pin, PublicKey};
 pub use queue_status::QueueStatus;

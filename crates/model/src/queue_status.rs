@@ -1,4 +1,5 @@
 //! [`QueueStatus`]: what a receiver says of its compile lane.
+use crate::Absence;
 
 /// Snapshot of a compile lane (peer-link.md §5.11). A hint for scheduling, never a promise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -9,6 +10,8 @@ pub struct QueueStatus {
     pub running: bool,
     /// Jobs that wait, without the running one.
     pub queue_depth: u64,
+    /// Why nothing is built for others now. Only Kilns say it.
+    pub absence: Option<Absence>,
 }
 
 impl QueueStatus {
@@ -18,6 +21,7 @@ impl QueueStatus {
             idle: !running && queue_depth == 0,
             running,
             queue_depth,
+            absence: None,
         }
     }
 }

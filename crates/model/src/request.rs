@@ -1,7 +1,8 @@
 //! [`Request`]: everything a person can ask of a node, through any face; [`Reply`]: the answer.
 use crate::link::words;
 use crate::{
-    DashboardId, Device, Endpoint, EnvironmentInfo, Job, JobId, Label, Pin, Port, Settings, View,
+    DashboardId, Device, Endpoint, EnvironmentInfo, Job, JobId, Label, Pin, Port, Settings, Snooze,
+    View,
 };
 
 /// What a person wants. The command line, the window and the tray all speak these.
@@ -81,6 +82,10 @@ pub enum Request {
     Settings,
     /// Change settings; all are checked before any is applied.
     SetSettings(Vec<(String, String)>),
+    /// Compile nothing for others for a while.
+    Pause(Snooze),
+    /// Compile for others again before the pause is over.
+    Resume,
     /// Stop the node.
     Shutdown,
 }

@@ -1,4 +1,5 @@
 //! [`Settings`]: everything the owner can change, with its default.
+use crate::Pause;
 use crate::link::words;
 
 words! {
@@ -40,6 +41,28 @@ words! {
         CleanupTtl = "cleanup_ttl_seconds",
         /// Name announced to others; empty: the machine's.
         FriendlyName = "friendly_name",
+        /// Minutes without input after which the owner counts as away; 0: input is not looked at.
+        IdleMinutes = "idle_minutes",
+        /// Compile for others on battery.
+        OnBattery = "on_battery",
+        /// Compile for others over a metered network.
+        OnMetered = "on_metered",
+        /// Hours per weekday in which to compile for others; empty: always.
+        Hours = "hours",
+        /// Programs that get the computer for themselves, by name.
+        ExclusiveApps = "exclusive_apps",
+        /// Load of other programs above which nothing is compiled for others.
+        CpuLimit = "cpu_limit",
+        /// Memory that stays free.
+        RamFloor = "ram_floor_mb",
+        /// Disk space that stays free.
+        DiskFloor = "disk_floor_mb",
+        /// Cores left to a build for others while it is in the owner's way.
+        InUseCores = "in_use_cores",
+        /// Minutes for which a build of others is held before it is handed back.
+        YieldMinutes = "yield_minutes",
+        /// The owner's pause.
+        PausedUntil = "paused_until",
     }
 }
 
@@ -69,6 +92,31 @@ pub struct Settings {
     pub cleanup_ttl_seconds: u32,
     /// Name announced to others; empty: the machine's.
     pub friendly_name: String,
+    /// Minutes without input after which the owner counts as away, up to 1,440; 0: input is not
+    /// looked at. 3, as in BOINC.
+    pub idle_minutes: u16,
+    /// Compile for others on battery, too.
+    pub on_battery: bool,
+    /// Compile for others over a metered network, too.
+    pub on_metered: bool,
+    /// Hours per weekday, as in `mon-fri 18:00-08:00; sat,sun all`; empty: always.
+    pub hours: String,
+    /// Names of programs, separated by commas, beside which nothing is compiled for others.
+    pub exclusive_apps: String,
+    /// Load of other programs, in percent of all cores, above which nothing is compiled for others;
+    /// 0: load is not looked at. It counts only where the owner's input can be seen: a machine without
+    /// a screen has nobody who waits for it. 50, as in BOINC.
+    pub cpu_limit: u8,
+    /// Memory that stays free, in MiB; 0: not looked at.
+    pub ram_floor_mb: u32,
+    /// Disk space that stays free, in MiB; 0: not looked at.
+    pub disk_floor_mb: u32,
+    /// Cores left to a build for others while it is in the owner's way: 1 to 64.
+    pub in_use_cores: u8,
+    /// Minutes for which a build of others is held before it is handed back: 0 to 60.
+    pub yield_minutes: u16,
+    /// The owner's pause.
+    pub paused: Pause,
 }
 
 impl Default for Settings {
@@ -85,6 +133,17 @@ impl Default for Settings {
             listen_port: 6055,
             cleanup_ttl_seconds: 86_400,
             friendly_name: String::new(),
+            idle_minutes: 3,
+            on_battery: false,
+            on_metered: false,
+            hours: String::new(),
+            exclusive_apps: String::new(),
+            cpu_limit: 50,
+            ram_floor_mb: 512,
+            disk_floor_mb: 2_048,
+            in_use_cores: 1,
+            yield_minutes: 10,
+            paused: Pause::Off,
         }
     }
 }

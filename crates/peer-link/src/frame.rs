@@ -3,8 +3,9 @@
 //! Unknown types and types in the wrong direction are values, not errors; so are malformed frames
 //! of a known type, which say what has to be answered.
 use kiln_model::{
-    ArtifactsRefusal, CloseReason, FailureReason, FirmwareOffset, JobStatus, Message, QueueStatus,
-    ResetRefusal, SubmitHeader, SubmitRefusal, TerminateReason, WireJobId,
+    Absence, ArtifactsRefusal, AvailabilityReason, CloseReason, FailureReason, FirmwareOffset,
+    JobStatus, Message, QueueStatus, ResetRefusal, SubmitHeader, SubmitRefusal, TerminateReason,
+    Timestamp, WireJobId,
 };
 use serde::Serialize;
 
@@ -212,7 +213,20 @@ fn queue_status(object: &Object<'_>) -> Option<Message> {
         idle: object.boolean("idle")?,
         running: object.boolean("running")?,
         queue_depth: object.integer("queue_depth")?.try_into().unwrap_or(0),
+        absence: absence(object),
     }))
+}
+
+/// Reads why, and until when, a Kiln does not build. A reason that we do not know counts as the
+/// owner's switch: it is not there.
+fn absence(object: &Object<'_>) -> Option<Absence> {
+    let reason = object.string("kiln_absent")?;
+    let until = object.integer("kiln_absent_until");
+    Some(Absence {
+        reason: AvailabilityReason::from_word(&reason).unwrap_or(AvailabilityReason::UserOff),
+        until: until.map(|seconds| Timestamp(seconds.saturating_mul(1_000_000))),
+    })
+    .filter(|absence| absence.reason != AvailabilityReason::Ready)
 }
 
 /// Reads `accepted` and, if it is false, the reason.
@@ -325,6 +339,11 @@ enum Wire<'a> {
         idle: bool,
         running: bool,
         queue_depth: u64,
+        /// Reference peers ignore members that they do not know (product.md §0.6).
+        #[serde(skip_serializing_if = "Option::is_none")]
+        kiln_absent: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        kiln_absent_until: Option<i64>,
     },
     SubmitJob {
         job_id: &'a str,
@@ -419,6 +438,11 @@ pub(crate) fn encode(message: &Message) -> Vec<u8> {
             idle: status.idle,
             running: status.running,
             queue_depth: status.queue_depth,
+            kiln_absent: status.absence.map(|absence| absence.reason.word()),
+            kiln_absent_until: status
+                .absence
+                .and_then(|absence| absence.until)
+                .map(|until| until.0.div_euclid(1_000_000)),
         },
         Message::SubmitJobAck { job_id, verdict } => Wire::SubmitJobAck {
             job_id: &job_id.0,
@@ -705,12 +729,30 @@ mod tests {
         }
     }
 
+    fn absence_told() -> impl Strategy<Value = Absence> {
+        let reasons = proptest::sample::select(&AvailabilityReason::ALL[1..]);
+        let until = proptest::option::of(0..i64::from(u32::MAX));
+        (reasons, until).prop_map(|(reason, until)| Absence {
+            reason,
+            until: until.map(|seconds| Timestamp(seconds * 1_000_000)),
+        })
+    }
+
     fn message() -> impl Strategy<Value = Message> {
         let job_id = || any::<String>().prop_map(WireJobId);
         let refusal = |all: &'static [SubmitRefusal]| proptest::sample::select(all);
         prop_oneof![
-            (any::<bool>(), 0..u64::MAX / 2)
-                .prop_map(|(running, depth)| Message::QueueStatus(QueueStatus::of(running, depth))),
+            (
+                any::<bool>(),
+                0..u64::MAX / 2,
+                proptest::option::of(absence_told())
+            )
+                .prop_map(|(running, depth, absence)| Message::QueueStatus(
+                    QueueStatus {
+                        absence,
+                        ..QueueStatus::of(running, depth)
+                    }
+                )),
             (job_id(), proptest::option::of(refusal(SubmitRefusal::ALL))).prop_map(
                 |(job_id, refusal)| Message::SubmitJobAck {
                     job_id,

@@ -1,8 +1,9 @@
-//! Adapters: keyring, store, sockets, mDNS, processes, clock, paths.
+//! Adapters: keyring, store, sockets, mDNS, processes, activity, clock, paths.
 //!
 //! The only crate with code per operating system. It makes no decisions: what a failed keyring, a
 //! full disk or a second instance means is decided above.
 
+pub mod activity;
 pub mod clock;
 pub mod control;
 #[doc(hidden)]
@@ -22,6 +23,7 @@ pub mod store;
 #[cfg(target_os = "linux")]
 pub mod tray;
 
+pub use activity::SystemActivity;
 pub use clock::SystemClock;
 pub use control::{ControlError, LocalControl};
 pub use discovery::MdnsDiscovery;
@@ -29,7 +31,7 @@ pub use import::{RetireError, RetiredDashboard};
 pub use lock::{EngineLock, LockError};
 pub use machine::machine_name;
 pub use paths::{Paths, PathsError};
-pub use process::OsProcesses;
+pub use process::{OsProcesses, OwnPrograms};
 pub use secrets::{FileSecrets, OsSecrets};
 pub use stop::asked_to_stop;
 pub use store::SqliteStore;

@@ -26,6 +26,20 @@ pub enum Priority {
     Background,
 }
 
+/// How fast a running tree goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// As it was started.
+    Full,
+    /// On at most so many cores, with the lowest CPU and I/O priority, as far as the system can.
+    Gentle {
+        /// Cores; at least one is left.
+        cores: u8,
+    },
+    /// Not at all: every process stands still until another pace is set.
+    Stopped,
+}
+
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -55,6 +69,10 @@ pub trait Child: Send {
 
     /// Waits for the exit of the leader. Cancel safe.
     async fn wait(&mut self) -> Exit;
+
+    /// Makes the whole tree go at another pace, what it starts later as well. Best effort: a tree that
+    /// cannot be slowed down goes on. A stopped tree can be killed like any other.
+    async fn set_pace(&mut self, pace: Pace);
 
     /// Asks the whole tree to end, then after `grace` makes it end: every process of the session,
     /// not only the group. Returns when none is left.

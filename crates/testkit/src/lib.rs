@@ -1,5 +1,6 @@
 //! Doubles for every port and a simulated world.
 
+mod activity;
 mod clock;
 mod control;
 mod discovery;
@@ -9,6 +10,7 @@ mod secrets;
 mod store;
 mod stranger;
 
+pub use activity::ScriptedActivity;
 pub use clock::SimClock;
 pub use control::{Bell, MemoryControl};
 pub use discovery::{SimDiscovery, SimMulticast};

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kiln_ports::Processes;
-use kiln_ports::process::{Child, Command, Exit, SpawnError};
+use kiln_ports::process::{Child, Command, Exit, Pace, SpawnError};
 use tokio::sync::watch;
 
 /// What a program does when it is started.
@@ -71,6 +71,7 @@ type Answer = dyn Fn(&Command) -> Script + Send + Sync;
 pub struct ScriptedProcesses {
     answer: Box<Answer>,
     started: Mutex<Vec<Command>>,
+    paces: Arc<Mutex<Vec<Pace>>>,
     killed: Arc<AtomicUsize>,
 }
 
@@ -81,6 +82,7 @@ impl ScriptedProcesses {
         Self {
             answer: Box::new(answer),
             started: Mutex::default(),
+            paces: Arc::default(),
             killed: Arc::default(),
         }
     }
@@ -100,6 +102,14 @@ impl ScriptedProcesses {
             [&[program], c.arguments.as_slice()].concat().join(" ")
         };
         self.started().iter().map(line).collect()
+    }
+
+    /// Returns the paces that were set, of all programs, in order.
+    pub fn paces(&self) -> Vec<Pace> {
+        self.paces
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Returns how many programs did not end by themselves.
@@ -138,6 +148,7 @@ impl Processes for ScriptedProcesses {
         };
         let killed = Arc::clone(&self.killed);
         Ok(Box::new(Scripted {
+            paces: Arc::clone(&self.paces),
             output,
             exit,
             gate,
@@ -147,6 +158,7 @@ impl Processes for ScriptedProcesses {
 }
 
 struct Scripted {
+    paces: Arc<Mutex<Vec<Pace>>>,
     output: VecDeque<Vec<u8>>,
     exit: Option<Exit>,
     gate: Option<watch::Receiver<bool>>,
@@ -177,6 +189,11 @@ impl Child for Scripted {
             pending::<()>().await;
         }
         *self.exit.insert(Exit::Code(0))
+    }
+
+    async fn set_pace(&mut self, pace: Pace) {
+        let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
+        paces.push(pace);
     }
 
     async fn kill(&mut self, _grace: Duration) {

@@ -24,6 +24,8 @@ pub enum Event {
     Loaded(Vec<Peer>, Vec<Pairing>),
     /// Settings changed, or were loaded.
     SettingsChanged(Settings),
+    /// The computer is lent, or not for a while: then nobody is served but who is to be paired.
+    PresenceChanged(Presence),
     /// What we announce of ourselves changed (ESPHome version installed, name changed).
     FactsChanged(PeerFacts),
     /// The headless bootstrap was asked for on the command line.
@@ -119,4 +121,13 @@ impl From<CloseReason> for DialFailure {
             observed: None,
         }
     }
+}
+
+/// Whether a receiver is there for its offloaders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It is.
+    Here,
+    /// It is quiet: no session, no listener, no pin announced, no call.
+    Away,
 }

@@ -53,7 +53,7 @@ use self::window::Window;
 use crate::{ClientId, Deadline, RequestId};
 
 pub use effect::{Advert, Effect, Purpose, Role, Session};
-pub use event::{DialAnswer, DialFailure, Event};
+pub use event::{DialAnswer, DialFailure, Event, Presence};
 
 /// Decides who may talk to us and how we reach others; no IO, no clock.
 #[derive(Debug)]
@@ -61,6 +61,7 @@ pub struct Peering {
     version: String,
     identity: Option<Identity>,
     settings: Settings,
+    presence: Presence,
     facts: PeerFacts,
     stored: Stored,
     life: Life,
@@ -148,6 +149,7 @@ impl Peering {
             version: version.into(),
             identity: None,
             settings: Settings::default(),
+            presence: Presence::Here,
             facts: PeerFacts::default(),
             stored: Stored::Unknown,
             life: Life::Running,
@@ -190,6 +192,7 @@ impl Peering {
                 self.out.push(Effect::PairingsChanged);
             }
             Event::SettingsChanged(settings) => self.settings = settings,
+            Event::PresenceChanged(presence) => self.presence = presence,
             Event::FactsChanged(facts) => self.facts = facts,
             Event::BootstrapArmed { key, sources } => self.bootstrap.arm(key, sources, now.mono),
             Event::Listening { port } => self.listener.handle_listening(port),
@@ -284,6 +287,8 @@ impl Peering {
             | Request::ResetEnvironment(_)
             | Request::Settings
             | Request::SetSettings(_)
+            | Request::Pause(_)
+            | Request::Resume
             | Request::Shutdown => return Taken::NotMine,
         }
         self.settle(now);

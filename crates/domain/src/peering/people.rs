@@ -5,7 +5,6 @@ use kiln_model::{
 
 use super::asking::Wish;
 use super::endpoint::{Probe, WantedBy};
-use super::listener::Serves;
 use super::{Effect, Identity, Life, Peering};
 use crate::text::is_printable;
 use crate::{ClientId, RequestId};
@@ -160,7 +159,7 @@ impl Peering {
     }
 
     pub(super) fn open_window(&mut self, client: ClientId, id: RequestId, now: Now) {
-        if self.serves_as() == Some(Serves::Receiver) {
+        if self.may_receive() {
             self.window.open(client, now.mono);
             self.out.reply(id, Reply::Done);
         } else {

@@ -8,7 +8,7 @@ use super::hosts::Own;
 use super::listener::{Serves, Step, Wanted};
 use super::pairings::{Dialler, Sessions};
 use super::pending::Waiter;
-use super::{Advert, Effect, Life, Peering, Stored};
+use super::{Advert, Effect, Life, Peering, Presence, Stored};
 
 impl Peering {
     /// Drops what is over; nothing is decided on grounds that have lapsed.
@@ -35,7 +35,7 @@ impl Peering {
 
     /// Forgets those who ask when the window closes, and answers whoever waits for what is decided.
     pub(super) fn settle_window(&mut self) {
-        if self.serves_as() != Some(Serves::Receiver) {
+        if !self.may_receive() {
             self.window.clear();
         }
         self.hearing = match self.window_until() {
@@ -54,9 +54,16 @@ impl Peering {
         }
     }
 
-    /// Returns what is to be served (peer-link.md §3.1); a headless receiver receives in any case.
+    /// Returns whether the owner lets this computer receive; a headless one does in any case.
+    pub(super) fn may_receive(&self) -> bool {
+        self.settings.receiver || self.is_headless()
+    }
+
+    /// Returns what is to be served (peer-link.md §3.1). A receiver that is away serves nobody, except
+    /// while its owner waits for somebody to pair with; and without offloaders nobody notices it.
     pub(super) fn serves_as(&self) -> Option<Serves> {
-        if self.settings.receiver || self.is_headless() {
+        let waits = self.window_until().is_some() || self.peers.is_empty();
+        if self.may_receive() && (self.presence == Presence::Here || waits) {
             Some(Serves::Receiver)
         } else if self.pairings.any_approved() {
             Some(Serves::ConnectBackOnly)

@@ -94,23 +94,27 @@ mod tests {
         idle: true,
         running: false,
         queue_depth: 0,
+        absence: None,
     };
     const BUSY: QueueStatus = QueueStatus {
         idle: false,
         running: true,
         queue_depth: 2,
+        absence: None,
     };
     /// Only `idle` is read.
     const NOT_IDLE: QueueStatus = QueueStatus {
         idle: false,
         running: false,
         queue_depth: 0,
+        absence: None,
     };
     /// Only `idle` is read.
     const SAYS_IDLE: QueueStatus = QueueStatus {
         idle: true,
         running: true,
         queue_depth: 9,
+        absence: None,
     };
 
     /// One pairing of a case: pin, status, link open, queue.

@@ -258,7 +258,8 @@ impl World {
             Effect::DropBlob(blob) => {
                 assert!(self.blobs.remove(&blob), "a blob is dropped twice");
             }
-            Effect::Stop(_)
+            Effect::Drive(..)
+            | Effect::Stop(_)
             | Effect::Note(..)
             | Effect::JobChanged(_)
             | Effect::ViewChanged
@@ -359,9 +360,10 @@ impl World {
             idle,
             running: says,
             queue_depth,
+            absence,
         } = self.work.queue_status();
         assert_eq!(says, running, "the queue status lies");
-        assert_eq!(idle, !running && queue_depth == 0);
+        assert_eq!(idle, !running && queue_depth == 0 && absence.is_none());
         let mut servers = BTreeSet::new();
         for job in &jobs {
             let stored = self.store.get(&job.id);

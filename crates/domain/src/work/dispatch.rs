@@ -124,9 +124,13 @@ impl Work {
                 Verdict::Remote(pin)
             }
             (Standing::BusyWithOurs, _) => Verdict::Wait,
-            (Standing::LinkClosed, None) => Verdict::WaitUntil(now.mono + CHOSEN_PATIENCE),
-            (Standing::LinkClosed, Some(end)) if end > now.mono => Verdict::Wait,
-            (Standing::LinkClosed, Some(_))
+            (Standing::LinkClosed | Standing::NotLent, None) => {
+                Verdict::WaitUntil(now.mono + CHOSEN_PATIENCE)
+            }
+            (Standing::LinkClosed | Standing::NotLent, Some(end)) if end > now.mono => {
+                Verdict::Wait
+            }
+            (Standing::LinkClosed | Standing::NotLent, Some(_))
             | (Standing::NotApproved | Standing::Disabled | Standing::OtherVersion, _) => {
                 Verdict::Fail
             }
@@ -213,7 +217,10 @@ impl Work {
     /// The grace is for receivers that are about to connect: it ends when the first one does.
     fn end_grace(&mut self) {
         let usable = |s: Standing| match s {
-            Standing::NotApproved | Standing::Disabled | Standing::LinkClosed => false,
+            Standing::NotApproved
+            | Standing::Disabled
+            | Standing::LinkClosed
+            | Standing::NotLent => false,
             Standing::OtherVersion
             | Standing::BusyWithOurs
             | Standing::Idle

@@ -75,10 +75,24 @@ pub enum Effect {
         /// With or without bootloader.
         bootloader: Bootloader,
     },
+    /// How hard the build of a job may go from now on, also if it runs later.
+    Drive(JobId, Drive),
     /// Stop whatever runs for a job, its whole process tree; the step then ends as cancelled.
     Stop(JobId),
     /// Drop a blob.
     DropBlob(BlobId),
+}
+
+/// How hard a build may go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Drive {
+    /// As it was started.
+    #[default]
+    Full,
+    /// On few cores, at lowest priority.
+    Gentle,
+    /// Not at all: its whole process tree stands still.
+    Stopped,
 }
 
 /// Where a build happens.

@@ -576,6 +576,7 @@ impl Shop {
                     kind.word()
                 )
             }
+            Effect::Drive(id, drive) => format!("drive {} {drive:?}", self.name(&id)),
             Effect::Stop(id) => format!("stop {}", self.name(&id)),
         };
         self.log.push(line);
@@ -584,6 +585,10 @@ impl Shop {
     fn frame(&mut self, message: &Message) -> String {
         match message {
             Message::QueueStatus(q) if q.idle => "queue idle".to_owned(),
+            Message::QueueStatus(q) if q.absence.is_some() => {
+                let reason = q.absence.map_or("", |absence| absence.reason.word());
+                format!("queue absent={reason} depth={}", q.queue_depth)
+            }
             Message::QueueStatus(q) => {
                 format!("queue running={} depth={}", q.running, q.queue_depth)
             }

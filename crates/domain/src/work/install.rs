@@ -82,6 +82,8 @@ impl Work {
             | Request::Unpair(_)
             | Request::SetPairingEnabled(..)
             | Request::EditEndpoint(..)
+            | Request::Pause(_)
+            | Request::Resume
             | Request::OpenWindow
             | Request::CloseWindow
             | Request::Approve(_)
@@ -276,6 +278,10 @@ impl Work {
             Standing::LinkClosed if self.grace.is_none() => refuse(
                 ErrorCode::Unavailable,
                 "Is it on and in the same network? `kiln receivers` shows what keeps it away.",
+            ),
+            Standing::NotLent => refuse(
+                ErrorCode::Unavailable,
+                "Build it elsewhere, or try again when its owner is done.",
             ),
             Standing::OtherVersion => refuse(
                 ErrorCode::NoCompatiblePeer,

@@ -8,6 +8,7 @@ use kiln_model::{
 
 use super::effect::StoredJob;
 use super::remote::Run;
+use super::yielding::Hold;
 
 /// Newest final compiles and uploads kept (builds.md §2.12).
 const PRIMARY_HISTORY: usize = 500;
@@ -27,6 +28,8 @@ pub(super) struct Entry {
     pub(super) step: Step,
     /// What a cancelled job says, once somebody asked.
     pub(super) cancelled_because: String,
+    /// How its build is treated, if it is somebody else's and runs.
+    pub(super) hold: Hold,
 }
 
 /// What exactly happens to a job right now. A restart derives it from the stored job.
@@ -71,6 +74,7 @@ impl Entry {
             stored,
             step,
             cancelled_because: "cancelled".to_owned(),
+            hold: Hold::Free,
         }
     }
 

@@ -1,27 +1,30 @@
 //! The lanes of this machine at work: compiles one at a time, flashes beside them, and what their
 //! processes come to. [`super::queue`] says who is next.
-use kiln_model::{
-    Availability, EnvironmentState, EsphomeVersion, FailureReason, JobId, JobKind, Now,
-};
+use kiln_model::{EnvironmentState, EsphomeVersion, FailureReason, JobId, JobKind, Now};
 
 use super::effect::{BuildTree, Effect};
 use super::event::{ProcessOutcome, StepFailure};
 use super::jobs::{Entry, Step};
 use super::machine::{Outcome, Work, or_else};
 use super::queue::{Waiting, upload_slots};
+use super::received::declined;
+use super::yielding::Hold;
 
 impl Work {
     pub(super) fn start_compile(&mut self, now: Now) {
         if self.jobs.active().any(|(_, e)| e.step.holds_lane()) {
             return;
         }
-        let open = self.availability() == Availability::Open;
+        let lends = self.lends();
         let mut waiting = Vec::new();
         for (id, entry) in self.jobs.active() {
             let offloader = entry.sender().map(|s| s.0);
             let may_start = match offloader {
                 None => !self.own_tree_in_use(id, &entry.stored.job.configuration),
-                Some(pin) => open && !self.intake.is_serving(pin, &entry.stored.job.configuration),
+                // Only builds are work; a clean is done before anybody notices.
+                Some(_) if entry.is(JobKind::Compile) && !lends => false,
+                Some(_) if !self.settings.receiver => false,
+                Some(pin) => !self.intake.is_serving(pin, &entry.stored.job.configuration),
             };
             if matches!(entry.step, Step::Lane) && may_start {
                 waiting.push(Waiting { id, offloader });
@@ -133,6 +136,9 @@ impl Work {
                 };
                 self.finish(id, outcome, now);
             }
+            Err(StepFailure::Cancelled | StepFailure::LinkLost) if entry.hold == Hold::Leaving => {
+                self.finish(id, declined(self.sentence()), now);
+            }
             Err(StepFailure::Cancelled | StepFailure::LinkLost) => {
                 self.finish(
                     id,
@@ -212,6 +218,7 @@ impl Work {
             Step::Flashing => true,
             _ => return,
         };
+        let leaving = entry.hold == Hold::Leaving;
         match outcome {
             ProcessOutcome::Succeeded => self.finish(id, Outcome::Completed, now),
             ProcessOutcome::Failed { exit_code, message } => {
@@ -229,6 +236,9 @@ impl Work {
                 if let Some(stored) = again {
                     self.defer_flash(stored, now);
                 }
+            }
+            ProcessOutcome::Killed if leaving => {
+                self.finish(id, declined(self.sentence()), now);
             }
             ProcessOutcome::Killed => {
                 self.finish(id, Outcome::failed("its process was killed"), now);

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use kiln_model::{
-    Availability, AvailabilityReason, Device, EnvironmentInfo, EsphomeVersion, FailureReason, Job,
-    JobId, JobStatus, LinkId, Message, Mono, Now, Pairing, Pin, QueueStatus, Reply, Request,
-    RequestError, Settings, WireJobId,
+    Device, EnvironmentInfo, EsphomeVersion, FailureReason, Job, JobId, JobKind, JobStatus, LinkId,
+    Message, Mono, Now, Pairing, Pin, QueueStatus, Reply, Request, RequestError, Settings,
+    WireJobId,
 };
 
 use super::effect::Effect;
@@ -20,7 +20,7 @@ use super::received::Intake;
 use super::remote::Uploads;
 use super::schedule::{Conditions, Pool};
 use crate::peering::{Role, Session};
-use crate::{ClientId, Deadline, RequestId};
+use crate::{ClientId, Deadline, Lending, RequestId};
 
 /// Everything about jobs: the owner's installs and the builds received from offloaders.
 ///
@@ -43,6 +43,7 @@ pub struct Work {
     pub(super) turn: Turn,
     pub(super) uploads: Uploads,
     pub(super) intake: Intake,
+    pub(super) lending: Lending,
     pub(super) sweep_at: Option<Mono>,
     pub(super) parked: Vec<Parked>,
     effects: VecDeque<crate::Effect>,
@@ -102,6 +103,7 @@ impl Work {
             turn: Turn::default(),
             uploads: Uploads::default(),
             intake: Intake::default(),
+            lending: Lending::FREE,
             sweep_at: None,
             parked: Vec::new(),
             effects: VecDeque::new(),
@@ -201,6 +203,7 @@ impl Work {
         self.grace = self.grace.filter(|end| *end > now.mono);
         self.expire_runs(now);
         self.expire_parked(now);
+        self.intake.expire(now.mono);
         self.sweep(now);
         self.advance(now);
     }
@@ -218,7 +221,10 @@ impl Work {
         let startup = self.grace.map(|at| (at, "StartupGrace"));
         let sweep = self.sweep_at.map(|at| (at, "Sweep"));
         let parked = self.parked.iter().map(|p| (p.until, "DeviceScan"));
+        let yields = self.yield_deadline().map(|at| (at, "Yield"));
+        let owed = self.intake.poll_timeout().map(|at| (at, "Artifacts"));
         let all = waiting.chain(startup).chain(sweep).chain(parked);
+        let all = all.chain(yields).chain(owed);
         all.min_by_key(|(at, _)| *at)
     }
 
@@ -233,29 +239,30 @@ impl Work {
         newest.map(|(_, e)| e.stored.job.clone()).collect()
     }
 
-    /// Returns the truth about our compile lane.
+    /// Returns the truth about our compile lane, as others need it: who is not lent is not idle.
     pub fn queue_status(&self) -> QueueStatus {
+        let lane = self.lane_status();
+        QueueStatus {
+            idle: lane.idle && self.lending.absence.is_none(),
+            absence: self.lending.absence,
+            ..lane
+        }
+    }
+
+    /// Returns the truth about our compile lane, as the owner's own builds need it.
+    fn lane_status(&self) -> QueueStatus {
         let running = self.jobs.active().any(|(_, e)| e.step.holds_lane());
-        let open = self.availability() == Availability::Open;
-        let waits = |step: &Step| matches!(step, Step::Lane);
-        let waiting = self.jobs.active().filter(|(_, e)| waits(&e.step));
-        let depth = waiting.filter(|(_, e)| e.is_owners() || open).count();
-        QueueStatus::of(running, depth as u64)
+        let waiting = self
+            .jobs
+            .active()
+            .filter(|(_, e)| matches!(e.step, Step::Lane));
+        let depth = waiting.filter(|(_, e)| e.is_owners() || self.settings.receiver);
+        QueueStatus::of(running, depth.count() as u64)
     }
 
     /// Returns the last queue status that a receiver pushed.
     pub fn receiver_queue(&self, pin: &Pin) -> Option<QueueStatus> {
         self.receivers.get(*pin)?.queue
-    }
-
-    /// Returns whether this computer compiles for others now. Reasons beyond the owner's switch
-    /// (activity, power, load, hours) are decided here and nowhere else.
-    pub fn availability(&self) -> Availability {
-        if self.settings.receiver {
-            Availability::Open
-        } else {
-            Availability::Closed(AvailabilityReason::UserOff)
-        }
     }
 
     /// Returns the owner's devices as of the last scan.
@@ -382,6 +389,12 @@ impl Work {
             _ => None,
         };
         let completed = outcome == Outcome::Completed;
+        if completed
+            && entry.is(JobKind::Compile)
+            && let Some((pin, wire)) = entry.sender()
+        {
+            self.intake.built(pin, wire.clone(), now.mono);
+        }
         let job = &mut entry.stored.job;
         job.completed_at = Some(now.wall);
         job.deferred = false;
@@ -478,6 +491,7 @@ impl Work {
         if self.stage != Stage::Serving {
             return;
         }
+        self.give_way(now);
         self.dispatch(now);
         self.start_unpacking();
         self.start_compile(now);
@@ -487,7 +501,7 @@ impl Work {
 
     /// Brings the scheduler's conditions up to date.
     pub(super) fn refresh_conditions(&mut self) {
-        let busy = !self.queue_status().idle;
+        let busy = !self.lane_status().idle;
         let now = conditions(&self.settings, self.own_version(), busy);
         if now != *self.receivers.conditions() {
             self.receivers.set_conditions(now);

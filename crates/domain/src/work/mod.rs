@@ -20,7 +20,8 @@ mod received;
 mod remote;
 mod restart;
 pub mod schedule;
+mod yielding;
 
-pub use effect::{BuildTree, Effect, StoredJob};
+pub use effect::{BuildTree, Drive, Effect, StoredJob};
 pub use event::{BundleFacts, DownloadFailure, Event, ProcessOutcome, StepFailure};
 pub use machine::Work;

@@ -8,14 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kiln_model::{
-    ArtifactsRefusal, Availability, BlobId, Bootloader, ConfigurationName, FailureReason, JobId,
-    JobKind, JobOrigin, JobStatus, Label, LinkId, Message, Mono, Now, Pin, ResetRefusal,
-    SubmitHeader, SubmitRefusal, Target, WireJobId,
+    ArtifactsRefusal, BlobId, Bootloader, ConfigurationName, FailureReason, JobId, JobKind,
+    JobOrigin, JobStatus, Label, LinkId, Message, Mono, Now, Pin, ResetRefusal, SubmitHeader,
+    SubmitRefusal, Target, WireJobId,
 };
 
 use super::effect::{BuildTree, Effect};
 use super::event::StepFailure;
 use super::jobs::{Entry, Step, new_job};
+use super::links::Links;
 use super::machine::{Outcome, Stage, Work};
 use crate::peering::Role;
 
@@ -24,6 +25,8 @@ pub(super) const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 /// Jobs of one offloader that may wait or run here. A reference peer has one compile and a few
 /// cleans here at a time.
 const MAX_JOBS_PER_OFFLOADER: usize = 16;
+/// How long a sender may take until it fetches a result; a reference peer asks at once.
+const FETCH: Duration = Duration::from_secs(30);
 /// What every offloader reads when its bundle cannot be unpacked (peer-link.md §5.8).
 const EXTRACT_FAILED: &str = "receiver could not process the bundle: extract_failed";
 
@@ -34,6 +37,9 @@ pub(super) struct Intake {
     arriving: BTreeSet<(LinkId, WireJobId)>,
     /// Artifact streams in progress.
     serving: BTreeMap<LinkId, Serving>,
+    /// Results that their senders are about to fetch, and until when that is expected. A session that
+    /// ends before costs the sender's user the install (builds.md §4.4).
+    owed: BTreeMap<(Pin, WireJobId), Mono>,
 }
 
 /// An artifact stream.
@@ -54,8 +60,10 @@ impl Intake {
     }
 
     pub(super) fn served(&mut self, link: LinkId, wire: &WireJobId) {
-        if self.serving.get(&link).is_some_and(|s| s.wire == *wire) {
-            self.serving.remove(&link);
+        if self.serving.get(&link).is_some_and(|s| s.wire == *wire)
+            && let Some(served) = self.serving.remove(&link)
+        {
+            self.owed.remove(&(served.pin, served.wire));
         }
     }
 
@@ -75,8 +83,28 @@ impl Intake {
         })
     }
 
-    fn is_quiet(&self) -> bool {
+    pub(super) fn is_quiet(&self) -> bool {
         self.arriving.is_empty() && self.serving.is_empty()
+    }
+
+    /// A result is there to be fetched.
+    pub(super) fn built(&mut self, pin: Pin, wire: WireJobId, now: Mono) {
+        self.owed.insert((pin, wire), now + FETCH);
+    }
+
+    /// Returns whether a sender that is here is about to fetch a result.
+    pub(super) fn owes(&self, links: &Links) -> bool {
+        self.owed
+            .keys()
+            .any(|(pin, _)| links.to_offloader(*pin).is_some())
+    }
+
+    pub(super) fn expire(&mut self, now: Mono) {
+        self.owed.retain(|_, until| *until > now);
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Mono> {
+        self.owed.values().min().copied()
     }
 }
 
@@ -157,7 +185,7 @@ impl Work {
             let text = format!("this receiver has {MAX_JOBS_PER_OFFLOADER} jobs of yours already");
             return self.finish(&id, declined(text), now);
         }
-        if self.availability() != Availability::Open {
+        if !self.settings.receiver {
             let text = "this receiver does not take builds now".to_owned();
             return self.finish(&id, declined(text), now);
         }
@@ -377,7 +405,7 @@ impl Work {
         // A flash that waits for its device may wait for weeks and touches nothing meanwhile.
         let active = |e: &Entry| !matches!(e.step, Step::Away);
         let working = self.jobs.active().any(|(_, e)| active(e));
-        if working || !self.intake.is_quiet() || self.availability() != Availability::Open {
+        if working || !self.intake.is_quiet() || !self.settings.receiver {
             return self.send(link, refuse(ResetRefusal::Busy));
         }
         let Some((_, origin)) = self.sender_on(link) else {
@@ -477,7 +505,7 @@ impl Work {
 }
 
 /// "Please build it yourself": the sender's dashboard does, without a failed install.
-fn declined(error: String) -> Outcome {
+pub(super) fn declined(error: String) -> Outcome {
     Outcome::Failed {
         error,
         exit_code: None,

@@ -91,6 +91,9 @@ impl Receiver {
             Link::Open => {}
             Link::Closed => return Standing::LinkClosed,
         }
+        if self.queue.is_some_and(|queue| queue.absence.is_some()) {
+            return Standing::NotLent;
+        }
         if !self.version_fits(conditions) {
             return Standing::OtherVersion;
         }
@@ -179,6 +182,8 @@ pub enum Standing {
     Disabled,
     /// No session is open.
     LinkClosed,
+    /// A Kiln whose owner needs it now.
+    NotLent,
     /// Its ESPHome version does not fit the policy and it cannot build with ours.
     OtherVersion,
     /// It already builds for us.
@@ -198,6 +203,7 @@ impl Standing {
             Standing::NotApproved => "not_approved",
             Standing::Disabled => "disabled",
             Standing::LinkClosed => "link_closed",
+            Standing::NotLent => "not_lent",
             Standing::OtherVersion => "other_version",
             Standing::BusyWithOurs => "busy_with_ours",
             Standing::Idle => "idle",
@@ -213,6 +219,7 @@ impl fmt::Display for Standing {
             Standing::NotApproved => "not approved yet",
             Standing::Disabled => "switched off",
             Standing::LinkClosed => "link closed",
+            Standing::NotLent => "needed by its owner",
             Standing::OtherVersion => "another ESPHome version",
             Standing::BusyWithOurs => "builds for us already",
             Standing::Idle => "idle",
@@ -227,7 +234,7 @@ impl fmt::Display for Standing {
 pub struct Tally {
     /// Approved and enabled: the owner means them to build.
     pub intended: usize,
-    /// Intended, without an open link.
+    /// Intended, but without an open link or needed by its owner.
     pub link_closed: usize,
     /// Connected, with a version that does not fit.
     pub other_version: usize,
@@ -240,7 +247,9 @@ impl Tally {
     fn counters(&mut self, standing: Standing) -> [Option<&mut usize>; 2] {
         match standing {
             Standing::NotApproved | Standing::Disabled => [None, None],
-            Standing::LinkClosed => [Some(&mut self.intended), Some(&mut self.link_closed)],
+            Standing::LinkClosed | Standing::NotLent => {
+                [Some(&mut self.intended), Some(&mut self.link_closed)]
+            }
             Standing::OtherVersion => [Some(&mut self.intended), Some(&mut self.other_version)],
             Standing::BusyWithOurs => [Some(&mut self.intended), Some(&mut self.busy_with_ours)],
             Standing::Idle | Standing::BusyWithOthers | Standing::QueueUnknown => {
@@ -395,6 +404,7 @@ impl<O> fmt::Display for Decision<'_, O> {
         let intended = |reason: &PeerReason<'_>| match reason.standing {
             Standing::NotApproved | Standing::Disabled => false,
             Standing::LinkClosed
+            | Standing::NotLent
             | Standing::OtherVersion
             | Standing::BusyWithOurs
             | Standing::Idle
@@ -462,6 +472,7 @@ fn is_eligible(standing: Standing) -> bool {
         Standing::NotApproved
         | Standing::Disabled
         | Standing::LinkClosed
+        | Standing::NotLent
         | Standing::OtherVersion
         | Standing::BusyWithOurs => false,
     }
@@ -788,6 +799,7 @@ mod tests {
                     idle: queue["idle"].as_bool().unwrap(),
                     running: queue["running"].as_bool().unwrap(),
                     queue_depth: queue["queue_depth"].as_u64().unwrap(),
+                    absence: None,
                 }),
                 ours_in_flight: names(&row["busy"], name),
             }
@@ -1125,6 +1137,7 @@ mod tests {
             idle,
             running: false,
             queue_depth: 0,
+            absence: None,
         }));
         let flags = prop::array::uniform5(prop::bool::weighted(0.8));
         (0..12_u8, 0..4_i64, version, queue, flags).prop_map(

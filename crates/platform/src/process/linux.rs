@@ -1,57 +1,142 @@
 //! Linux: the process table is `/proc` (proc_pid_stat(5), proc_pid_environ(5)).
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use rustix::process::{
     Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal, setpriority_process,
 };
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use super::os::Belongs;
 
 /// Returns how many living processes belong, after sending each of them a signal if there is one.
 pub(super) fn signal_all(belongs: &Belongs, signal: Option<Signal>) -> usize {
+    let members = members(belongs);
+    let Some(signal) = signal else {
+        return members.len();
+    };
+    let reached = members
+        .iter()
+        .filter(|(pid, _)| signal_one(*pid, belongs, signal));
+    reached.count()
+}
+
+/// The process is held before it is looked at again, so that its number cannot pass to another one
+/// in between.
+fn signal_one(pid: Pid, belongs: &Belongs, signal: Signal) -> bool {
+    let Ok(held) = pidfd_open(pid, PidfdFlags::empty()) else {
+        return false;
+    };
+    state(pid, belongs).is_some() && pidfd_send_signal(held, signal).is_ok()
+}
+
+/// Returns whether everything that belongs stands still.
+pub(super) fn all_stand(belongs: &Belongs) -> bool {
+    let stands = |state: &char| matches!(state, 'T' | 't');
+    members(belongs).iter().all(|(_, state)| stands(state))
+}
+
+/// Returns the living processes that belong, with their states.
+fn members(belongs: &Belongs) -> Vec<(Pid, char)> {
     let Ok(entries) = fs::read_dir("/proc") else {
-        return 0;
+        return Vec::new();
     };
     let pids = entries
         .filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok())
         .filter_map(Pid::from_raw)
         .filter(|pid| *pid != getpid());
-    pids.filter(|pid| signal_one(*pid, belongs, signal)).count()
+    pids.filter_map(|pid| Some((pid, state(pid, belongs)?)))
+        .collect()
 }
 
-/// The process is held before it is looked at, so that its number cannot pass to another one in
-/// between.
-fn signal_one(pid: Pid, belongs: &Belongs, signal: Option<Signal>) -> bool {
-    if !fits(pid, belongs) {
-        return false;
-    }
-    let Some(signal) = signal else {
-        return true;
-    };
-    let Ok(held) = pidfd_open(pid, PidfdFlags::empty()) else {
-        return false;
-    };
-    fits(pid, belongs) && pidfd_send_signal(held, signal).is_ok()
-}
-
-fn fits(pid: Pid, belongs: &Belongs) -> bool {
+/// Returns the state of a process that lives and belongs.
+fn state(pid: Pid, belongs: &Belongs) -> Option<char> {
     let dir = Path::new("/proc").join(pid.as_raw_nonzero().to_string());
-    let Ok(stat) = fs::read(dir.join("stat")) else {
-        return false;
-    };
+    let stat = fs::read(dir.join("stat")).ok()?;
     // `pid (name) state ppid pgrp session ...`; the name may hold anything, also parentheses.
     let after_name = stat.rsplit(|b| *b == b')').next().unwrap_or_default();
     let text = String::from_utf8_lossy(after_name);
     let mut fields = text.split_ascii_whitespace();
-    let (state, session) = (fields.next(), fields.nth(2));
-    if matches!(state, None | Some("Z" | "X")) {
-        return false;
+    let (state, session) = (fields.next()?.chars().next()?, fields.nth(2));
+    if matches!(state, 'Z' | 'X') {
+        return None;
     }
     let session = session.and_then(|s| s.parse().ok()).and_then(Pid::from_raw);
     // Other users' environments cannot be read, and are not ours.
     let environment = fs::read(dir.join("environ")).unwrap_or_default();
-    belongs.fits(session, &environment)
+    belongs.fits(session, &environment).then_some(state)
+}
+
+/// Leaves a tree only so many cores, and the lowest priorities.
+pub(super) fn slow_down(belongs: &Belongs, cores: usize) {
+    let mut few = CpuSet::new();
+    let allowed = sched_getaffinity(None).unwrap_or_default();
+    let mine = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu));
+    for cpu in mine.take(cores.max(1)) {
+        few.set(cpu);
+    }
+    each_thread(belongs, |thread| {
+        // Best effort: a thread that ended meanwhile needs nothing.
+        let _ = sched_setaffinity(Some(thread), &few);
+        let _ = setpriority_process(Some(thread), 19);
+        io_priority(thread, IO_IDLE);
+    });
+}
+
+/// Gives a tree back what [`slow_down`] took, but for the CPU priority, which was low from the start.
+pub(super) fn speed_up(belongs: &Belongs) {
+    let allowed = sched_getaffinity(None).unwrap_or_default();
+    each_thread(belongs, |thread| {
+        let _ = sched_setaffinity(Some(thread), &allowed);
+        io_priority(thread, IO_NONE);
+    });
+}
+
+/// Does something to every thread of a tree, then to those that were started meanwhile. What they
+/// start later inherits it.
+fn each_thread(belongs: &Belongs, act: impl Fn(Pid)) {
+    let mut done = BTreeSet::new();
+    loop {
+        let mut new = 0;
+        for (pid, _) in members(belongs) {
+            let tasks = format!("/proc/{}/task", pid.as_raw_nonzero());
+            let threads = fs::read_dir(tasks).into_iter().flatten();
+            let threads = threads
+                .filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok())
+                .filter_map(Pid::from_raw);
+            for thread in threads {
+                if done.insert(thread.as_raw_nonzero()) {
+                    new += 1;
+                    act(thread);
+                }
+            }
+        }
+        if new == 0 {
+            return;
+        }
+    }
+}
+
+/// Classes of ioprio_set(2): only when nobody else reads or writes, and the default, which follows
+/// the nice value.
+const IO_IDLE: libc::c_int = 3 << 13;
+const IO_NONE: libc::c_int = 0;
+
+/// Sets the I/O priority of a thread. Best effort.
+#[expect(unsafe_code, reason = "no library wraps ioprio_set")]
+fn io_priority(thread: Pid, priority: libc::c_int) {
+    /// IOPRIO_WHO_PROCESS of ioprio_set(2).
+    const ONE: libc::c_int = 1;
+    // SAFETY: ioprio_set takes three integers and touches no memory of ours.
+    unsafe {
+        libc::syscall(
+            libc::SYS_ioprio_set,
+            ONE,
+            thread.as_raw_nonzero().get(),
+            priority,
+        );
+    }
 }
 
 /// Returns the command lines of other processes, arguments separated by spaces.

@@ -18,12 +18,44 @@ pub(super) fn signal_all(belongs: &Belongs, signal: Option<Signal>) -> usize {
     signalled.count()
 }
 
+/// Returns whether everything that belongs stands still.
+pub(super) fn all_stand(belongs: &Belongs) -> bool {
+    let listing = ps(["-axwwE", "-o", "pid=,state=,command="]);
+    let mut lines = listing.split(|b| *b == b'\n');
+    lines.all(|line| {
+        let Some((pid, state)) = pid_and_state(line) else {
+            return true;
+        };
+        let ours = pid != getpid() && belongs.fits(getsid(Some(pid)).ok(), line);
+        !ours || matches!(state, 'T' | 'Z')
+    })
+}
+
+/// Gives a tree the lowest CPU priority. The system has no affinity: cores are not taken away.
+pub(super) fn slow_down(belongs: &Belongs, _cores: usize) {
+    let listing = ps(["-axwwE", "-o", "pid=,state=,command="]);
+    let lines = listing.split(|b| *b == b'\n');
+    for pid in lines.filter_map(|line| {
+        living(line).filter(|pid| *pid != getpid() && belongs.fits(getsid(Some(*pid)).ok(), line))
+    }) {
+        lower_priority(pid);
+    }
+}
+
+/// Nothing: an ordinary user cannot raise a priority again, and that of received builds is low anyway.
+pub(super) fn speed_up(_belongs: &Belongs) {}
+
 /// Reads the number of a process from its line, unless it is a zombie.
 fn living(line: &[u8]) -> Option<Pid> {
+    let (pid, state) = pid_and_state(line)?;
+    (state != 'Z').then_some(pid)
+}
+
+fn pid_and_state(line: &[u8]) -> Option<(Pid, char)> {
     let text = String::from_utf8_lossy(line);
     let mut fields = text.split_ascii_whitespace();
     let pid = Pid::from_raw(fields.next()?.parse().ok()?)?;
-    (!fields.next()?.starts_with('Z')).then_some(pid)
+    Some((pid, fields.next()?.chars().next()?))
 }
 
 /// Returns the command lines of other processes.

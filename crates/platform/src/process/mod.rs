@@ -8,6 +8,7 @@ mod os;
 mod table;
 
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -24,6 +25,26 @@ const AFTERMATH: Duration = Duration::from_secs(1);
 /// kernel, for example on a dead network disk, takes that long; it is given up with a warning.
 const GIVE_UP: Duration = Duration::from_secs(30);
 
+/// Held once by whoever runs programs or wants to know about them, and once per running program.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Live(Arc<()>);
+
+/// What tells Kiln's own programs from everybody else's.
+#[derive(Clone, Debug)]
+pub struct OwnPrograms {
+    /// Text in the environment of each.
+    pub(crate) mark: String,
+    live: Live,
+}
+
+impl OwnPrograms {
+    /// Returns whether any runs.
+    pub(crate) fn any(&self) -> bool {
+        // One is held by the runner, one here.
+        Arc::strong_count(&self.live.0) > 2
+    }
+}
+
 /// Runs programs for one Kiln and finds them again after a crash.
 ///
 /// Beside what the caller asks for, every program gets `KILN_RUN=INSTANCE#RUN;` in its
@@ -33,6 +54,7 @@ const GIVE_UP: Duration = Duration::from_secs(30);
 pub struct OsProcesses {
     instance: String,
     runs: AtomicU64,
+    live: Live,
 }
 
 impl OsProcesses {
@@ -41,6 +63,7 @@ impl OsProcesses {
         Self {
             instance: instance.to_owned(),
             runs: AtomicU64::new(0),
+            live: Live::default(),
         }
     }
 
@@ -48,6 +71,14 @@ impl OsProcesses {
     /// processes there were. Call it while holding the engine lock, before anything is spawned.
     pub async fn reap_leftovers(&self) -> usize {
         os::reap(format!("KILN_RUN={}#", self.instance)).await
+    }
+
+    /// Returns what tells the programs that run here from others.
+    pub fn own_programs(&self) -> OwnPrograms {
+        OwnPrograms {
+            mark: format!("KILN_RUN={}#", self.instance),
+            live: self.live.clone(),
+        }
     }
 
     fn next_mark(&self) -> String {
@@ -66,7 +97,7 @@ impl Processes for OsProcesses {
             let folder = command.directory.display();
             return Err(failed(format!("there is no folder {folder}")));
         }
-        match os::Running::spawn(command, self.next_mark()) {
+        match os::Running::spawn(command, self.next_mark(), self.live.clone()) {
             Ok(child) => Ok(Box::new(child)),
             Err(error) => Err(failed(error.to_string())),
         }

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::time::Duration;
 
-use kiln_ports::process::{Child, Command, Exit, Priority};
+use kiln_ports::process::{Child, Command, Exit, Pace, Priority};
 use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessSession};
 use rustix::process::{Pid, Signal};
 use tokio::io::AsyncReadExt as _;
@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 pub(super) use super::table::command_lines;
 use super::table::{self, signal_all};
-use super::{AFTERMATH, BLOCK, GIVE_UP, exit};
+use super::{AFTERMATH, BLOCK, GIVE_UP, Live, exit};
 
 /// Time between two looks at the process table while waiting for a tree to end.
 const LOOK: Duration = Duration::from_millis(10);
@@ -31,6 +31,22 @@ impl Belongs {
     pub(super) fn fits(&self, session: Option<Pid>, environment: &[u8]) -> bool {
         let mut parts = environment.windows(self.mark.len());
         (self.session.is_some() && self.session == session) || parts.any(|p| p == self.mark)
+    }
+
+    /// Stops until everything stands still: what was forked meanwhile is stopped in the next round.
+    async fn stop(&self) {
+        let stands = async {
+            loop {
+                signal_all(self, Some(Signal::STOP));
+                if table::all_stand(self) {
+                    break;
+                }
+                sleep(LOOK).await;
+            }
+        };
+        if timeout(GIVE_UP, stands).await.is_err() {
+            tracing::warn!("processes of a build that was stopped go on");
+        }
     }
 
     /// Kills until nothing is left, and returns how many processes there were at first.
@@ -63,12 +79,15 @@ pub(super) struct Running {
     tree: Belongs,
     output: Receiver,
     block: Box<[u8]>,
+    pace: Pace,
     /// When the tree was killed.
     killed: Option<Instant>,
+    /// Tells whoever reads the load that something runs.
+    _live: Live,
 }
 
 impl Running {
-    pub(super) fn spawn(command: Command, mark: String) -> io::Result<Self> {
+    pub(super) fn spawn(command: Command, mark: String, live: Live) -> io::Result<Self> {
         let (reader, writer) = pipe()?;
         let errors = writer.try_clone()?;
         let mut wrapped = CommandWrap::with_new(&command.program, |c| {
@@ -94,7 +113,9 @@ impl Running {
             },
             output: Receiver::from_owned_fd(OwnedFd::from(reader))?,
             block: vec![0; BLOCK].into(),
+            pace: Pace::Full,
             killed: None,
+            _live: live,
         };
         match (command.priority, session) {
             (Priority::Background, Some(leader)) => table::lower_priority(leader),
@@ -120,9 +141,26 @@ impl Child for Running {
         exit(self.leader.wait().await)
     }
 
+    async fn set_pace(&mut self, pace: Pace) {
+        let stood = self.pace == Pace::Stopped;
+        self.pace = pace;
+        match pace {
+            Pace::Stopped => self.tree.stop().await,
+            Pace::Gentle { cores } => table::slow_down(&self.tree, usize::from(cores)),
+            Pace::Full => table::speed_up(&self.tree),
+        }
+        if stood && pace != Pace::Stopped {
+            signal_all(&self.tree, Some(Signal::CONT));
+        }
+    }
+
     async fn kill(&mut self, grace: Duration) {
         // Asked once: a second request would interrupt whoever is cleaning up.
         signal_all(&self.tree, Some(Signal::TERM));
+        if self.pace == Pace::Stopped {
+            // What stands still cannot end in an orderly way.
+            signal_all(&self.tree, Some(Signal::CONT));
+        }
         let ended = async {
             while signal_all(&self.tree, None) > 0 {
                 sleep(LOOK).await

@@ -1,0 +1,485 @@
+//! [`Evaluator`]: may this computer compile for others now? One pure decision from what the machine
+//! says, what the owner set, and the time.
+//!
+//! The order of judging is that of BOINC's `check_suspend_processing`: the owner's word first, then
+//! power, hours, the owner's presence, and what other programs need. Only the owner's word, and sleep,
+//! take effect at once both ways. Everything else opens late and never changes faster than a minimum
+//! dwell, because every ended session costs a sender one of its three re-routes.
+
+mod hours;
+mod sayings;
+
+use std::time::Duration;
+
+use kiln_model::{
+    Absence, Availability, AvailabilityReason, Heat, Inputs, Mono, Network, Now, Pause, Power,
+    Saver, Settings, Snooze, Timestamp,
+};
+
+pub(crate) use hours::Hours;
+
+use AvailabilityReason as Reason;
+
+/// Shortest time that it stays open, and closed, unless the owner says otherwise.
+pub(crate) const DWELL: Duration = Duration::from_secs(60);
+
+/// How long nothing may stand in the way before it opens.
+pub(crate) const CALM: Duration = Duration::from_secs(30);
+
+/// How long other programs may need the processor before it closes, and how long they must not
+/// before that counts as over. FASTBuild smooths in the same lopsided way.
+const LOAD_RISES: Duration = Duration::from_secs(20);
+const LOAD_FALLS: Duration = Duration::from_secs(60);
+
+/// Percent below the limit at which load counts as low again.
+const LOAD_MARGIN: u8 = 10;
+
+/// Absences up to this are sat out: what arrives is kept queued (product.md §0.1).
+pub(crate) const GRACE: Duration = Duration::from_secs(120);
+
+/// Hour of the day at which "until tomorrow" ends, and how far ahead that is at least.
+const MORNING: i64 = 6;
+const SHORTEST_NIGHT: i64 = 4 * 3_600;
+
+/// Whether the system is awake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sleep {
+    /// It is.
+    Awake,
+    /// It goes to sleep, or sleeps.
+    Asleep,
+}
+
+/// What is known of the system's sleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    Awake,
+    Asleep,
+    /// Awake, but nothing was read since: what was true before the sleep says nothing now.
+    Waking,
+}
+
+/// How the rest of the node treats others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stance {
+    /// Build for them.
+    Open,
+    /// Not now, but soon: keep what arrives.
+    Brief,
+    /// Not for a while: hand everything back and be gone.
+    Long,
+}
+
+/// Whether something is in the owner's way at this very moment, before any smoothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InTheWay {
+    /// Nothing stands against a build.
+    No,
+    /// Something does.
+    Yes,
+}
+
+/// What the rest of the node acts on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lending {
+    /// How others are treated.
+    pub stance: Stance,
+    /// Why, and until when.
+    pub absence: Option<Absence>,
+    /// Since when the stance is not [`Stance::Open`]; the start of the node while it is.
+    pub since: Mono,
+    /// Whether a running build is in the owner's way.
+    pub in_the_way: InTheWay,
+}
+
+impl Lending {
+    /// Open, with nothing in the way.
+    pub const FREE: Self = Self {
+        stance: Stance::Open,
+        absence: None,
+        since: Mono(Duration::ZERO),
+        in_the_way: InTheWay::No,
+    };
+}
+
+/// The decision and what it was made of.
+#[derive(Debug)]
+pub(crate) struct Evaluator {
+    settings: Settings,
+    hours: Option<Hours>,
+    inputs: Inputs,
+    rest: Rest,
+    load: Load,
+    standing: Standing,
+    /// Everything that stands in the way now, in the order of judging.
+    blocking: Vec<Reason>,
+    /// Since when nothing stands in the way.
+    calm_since: Option<Mono>,
+    lending: Lending,
+    wake: Option<Mono>,
+}
+
+/// What was decided last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Standing {
+    reason: Reason,
+    until: Option<Timestamp>,
+    /// When the reason, and when open or closed, began; `None` before the first reading.
+    since: Option<Now>,
+    turned: Option<Mono>,
+}
+
+/// Whether other programs need the processor, smoothed.
+#[derive(Debug, Default)]
+struct Load {
+    verdict: Pressure,
+    /// Since when the load contradicts the verdict.
+    against: Option<Mono>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Pressure {
+    #[default]
+    Low,
+    High,
+}
+
+impl Load {
+    /// Takes in how loaded the machine is; returns when the verdict changes if that stays so.
+    fn settle(&mut self, load: Option<u8>, limit: u8, now: Mono) -> Option<Mono> {
+        let load = load.filter(|_| limit > 0).unwrap_or(0);
+        let (contradicts, patience) = match self.verdict {
+            Pressure::Low => (load > limit, LOAD_RISES),
+            Pressure::High => (load <= limit.saturating_sub(LOAD_MARGIN), LOAD_FALLS),
+        };
+        if !contradicts {
+            self.against = None;
+            return None;
+        }
+        let due = *self.against.get_or_insert(now) + patience;
+        if now < due {
+            return Some(due);
+        }
+        self.against = None;
+        self.verdict = match self.verdict {
+            Pressure::Low => Pressure::High,
+            Pressure::High => Pressure::Low,
+        };
+        None
+    }
+}
+
+/// Something that stands in the way, and when it ends if that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Block {
+    reason: Reason,
+    until: Option<Timestamp>,
+}
+
+impl Evaluator {
+    pub(crate) fn new() -> Self {
+        Self {
+            settings: Settings::default(),
+            hours: None,
+            inputs: Inputs::default(),
+            rest: Rest::Awake,
+            load: Load::default(),
+            standing: Standing {
+                reason: Reason::Ready,
+                until: None,
+                since: None,
+                turned: None,
+            },
+            blocking: Vec::new(),
+            calm_since: None,
+            lending: Lending::FREE,
+            wake: None,
+        }
+    }
+
+    /// The owner changed something. `settings` say `receiver` also for a receiver without a face.
+    pub(crate) fn handle_settings(&mut self, settings: Settings, now: Now) {
+        self.hours = Hours::parse(&settings.hours);
+        self.settings = settings;
+        self.settle(now);
+    }
+
+    /// The machine was read.
+    pub(crate) fn handle_inputs(&mut self, inputs: Inputs, now: Now) {
+        self.inputs = inputs;
+        if self.rest == Rest::Waking {
+            self.rest = Rest::Awake;
+        }
+        self.settle(now);
+        self.standing.since.get_or_insert(now);
+    }
+
+    /// The system goes to sleep, or woke up.
+    pub(crate) fn handle_sleep(&mut self, sleep: Sleep, now: Now) {
+        self.rest = match (sleep, self.rest) {
+            (Sleep::Asleep, _) => Rest::Asleep,
+            (Sleep::Awake, Rest::Awake) => Rest::Awake,
+            (Sleep::Awake, Rest::Asleep | Rest::Waking) => Rest::Waking,
+        };
+        self.settle(now);
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Now) {
+        if self.wake.is_some_and(|at| at <= now.mono) {
+            self.settle(now);
+        }
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Mono> {
+        self.wake
+    }
+
+    /// Returns what the rest of the node acts on.
+    pub(crate) fn lending(&self) -> Lending {
+        self.lending
+    }
+
+    /// Returns the decision as faces show it.
+    pub(crate) fn availability(&self) -> Availability {
+        Availability {
+            reason: self.standing.reason,
+            since: self.standing.since.map(|since| since.wall),
+            until: self.standing.until,
+            inputs: self.sayings(),
+        }
+    }
+
+    /// Returns when a pause that begins now is over.
+    pub(crate) fn pause(&self, snooze: Snooze, now: Timestamp) -> Pause {
+        let seconds = now.0.div_euclid(1_000_000);
+        let end = match snooze {
+            Snooze::HalfHour => seconds + 1_800,
+            Snooze::TwoHours => seconds + 7_200,
+            Snooze::Tomorrow => {
+                let offset = i64::from(self.utc_offset());
+                let day = |at: i64| (at + offset).div_euclid(86_400);
+                let morning = |day: i64| day * 86_400 + MORNING * 3_600 - offset;
+                let next = morning(day(seconds));
+                if next - seconds >= SHORTEST_NIGHT {
+                    next
+                } else {
+                    morning(day(seconds) + 1)
+                }
+            }
+            Snooze::Forever => return Pause::Forever,
+        };
+        Pause::Until(Timestamp(end * 1_000_000))
+    }
+
+    fn utc_offset(&self) -> i32 {
+        self.inputs.utc_offset.unwrap_or(0)
+    }
+
+    /// Decides anew, and when to look again.
+    fn settle(&mut self, now: Now) {
+        self.wake = None;
+        let limit = self.settings.cpu_limit;
+        // Without a screen there is nobody whom a program at lowest priority could disturb.
+        let load = self
+            .inputs
+            .other_load
+            .filter(|_| self.inputs.idle.is_some());
+        if let Some(due) = self.load.settle(load, limit, now.mono) {
+            self.wake_at(due);
+        }
+        let blocks = self.blocks(now);
+        self.blocking = blocks.iter().map(|block| block.reason).collect();
+        let first = blocks.first().copied();
+        for end in blocks.iter().filter_map(|block| block.until) {
+            let left =
+                Duration::from_micros(end.0.saturating_sub(now.wall.0).max(0).unsigned_abs());
+            self.wake_at(now.mono + left);
+        }
+        if let (true, Some(left)) = self.hours_now(now) {
+            self.wake_at(now.mono + left);
+        }
+        match first {
+            None => {
+                self.calm_since.get_or_insert(now.mono);
+            }
+            Some(_) => self.calm_since = None,
+        }
+        self.decide(first, &blocks, now);
+        self.take_stance(first, now);
+    }
+
+    fn wake_at(&mut self, at: Mono) {
+        self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
+    }
+
+    fn decide(&mut self, first: Option<Block>, blocks: &[Block], now: Now) {
+        let closed = self.standing.reason != Reason::Ready;
+        match first {
+            Some(block) if is_word(block.reason) => self.stand(block, now),
+            Some(_) if closed => {
+                let same = |b: &&Block| b.reason == self.standing.reason;
+                let kept = blocks.iter().find(same).copied();
+                if let Some(block) = kept.or(first) {
+                    self.stand(block, now);
+                }
+            }
+            Some(block) => {
+                let turned = self.standing.turned.map(|at| at + DWELL);
+                match turned.filter(|due| now.mono < *due) {
+                    Some(due) => self.wake_at(due),
+                    None => self.stand(block, now),
+                }
+            }
+            None if !closed => {}
+            None => {
+                let calm = self.calm_since.map(|since| since + CALM);
+                let dwelt = self.standing.turned.map(|at| at + DWELL);
+                let due = calm.max(dwelt).filter(|due| now.mono < *due);
+                match due.filter(|_| !is_word(self.standing.reason)) {
+                    Some(due) => self.wake_at(due),
+                    None => {
+                        let reason = Reason::Ready;
+                        self.stand(
+                            Block {
+                                reason,
+                                until: None,
+                            },
+                            now,
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    fn stand(&mut self, block: Block, now: Now) {
+        let Block { reason, until } = block;
+        let was = self.standing.reason;
+        if reason != was {
+            self.standing.since = Some(now);
+        }
+        if (reason == Reason::Ready) != (was == Reason::Ready) {
+            self.standing.turned = Some(now.mono);
+        }
+        self.standing.reason = reason;
+        self.standing.until = until;
+    }
+
+    fn take_stance(&mut self, first: Option<Block>, now: Now) {
+        let in_the_way = match first {
+            Some(_) => InTheWay::Yes,
+            None => InTheWay::No,
+        };
+        let Standing { reason, until, .. } = self.standing;
+        let since = self.standing.turned.unwrap_or(now.mono);
+        if reason == Reason::Ready {
+            self.lending = Lending {
+                stance: Stance::Open,
+                absence: None,
+                since,
+                in_the_way,
+            };
+            return;
+        }
+        let ends = until.map(|end| end.0.saturating_sub(now.wall.0));
+        let far = i64::try_from(GRACE.as_micros()).unwrap_or(i64::MAX);
+        let long = is_word(reason) || ends.is_some_and(|left| left > far);
+        let due = since + GRACE;
+        let stance = if long || due <= now.mono {
+            Stance::Long
+        } else {
+            self.wake_at(due);
+            Stance::Brief
+        };
+        self.lending = Lending {
+            stance,
+            absence: Some(Absence { reason, until }),
+            since,
+            in_the_way,
+        };
+    }
+
+    /// Returns the hours' answer: lent, and for how long that stays so.
+    fn hours_now(&self, now: Now) -> (bool, Option<Duration>) {
+        match &self.hours {
+            None => (true, None),
+            Some(hours) => hours.at(now.wall, self.utc_offset()),
+        }
+    }
+
+    /// Returns everything that stands in the way, in the order of judging.
+    fn blocks(&self, now: Now) -> Vec<Block> {
+        let (settings, inputs) = (&self.settings, &self.inputs);
+        let mut blocks = Vec::new();
+        let mut block = |reason, until| blocks.push(Block { reason, until });
+        if !settings.receiver {
+            block(Reason::UserOff, None);
+        }
+        match settings.paused {
+            Pause::Forever => block(Reason::Snoozed, None),
+            Pause::Until(end) if now.wall < end => block(Reason::Snoozed, Some(end)),
+            Pause::Until(_) | Pause::Off => {}
+        }
+        if self.rest != Rest::Awake {
+            block(Reason::Sleeping, None);
+        }
+        if let (Some(Power::Battery(_)), false) = (inputs.power, settings.on_battery) {
+            block(Reason::Battery, None);
+        }
+        if let (Some(Saver::On), false) = (inputs.saver, settings.on_battery) {
+            block(Reason::PowerSaver, None);
+        }
+        if inputs.heat == Some(Heat::Hot) {
+            block(Reason::Thermal, None);
+        }
+        if let (false, left) = self.hours_now(now) {
+            let end = left.map(|left| {
+                let micros = i64::try_from(left.as_micros()).unwrap_or(i64::MAX);
+                Timestamp(now.wall.0.saturating_add(micros))
+            });
+            block(Reason::Hours, end);
+        }
+        if inputs.idle.is_some_and(|idle| idle < self.patience()) {
+            block(Reason::UserActive, None);
+        }
+        if inputs.apps.as_ref().is_some_and(|apps| !apps.is_empty()) {
+            block(Reason::ExclusiveApp, None);
+        }
+        if let (Some(Network::Metered), false) = (inputs.network, settings.on_metered) {
+            block(Reason::Metered, None);
+        }
+        let below = |free: Option<u64>, floor: u32| free.is_some_and(|mb| mb < u64::from(floor));
+        if below(inputs.free_disk, settings.disk_floor_mb) {
+            block(Reason::LowDisk, None);
+        }
+        if below(inputs.free_memory, settings.ram_floor_mb) {
+            block(Reason::LowRam, None);
+        }
+        if self.load.verdict == Pressure::High {
+            block(Reason::CpuBusy, None);
+        }
+        blocks
+    }
+
+    /// Returns how long the owner has to be quiet to count as away.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(u64::from(self.settings.idle_minutes) * 60)
+    }
+}
+
+/// The owner said so, or the system sleeps: it counts at once, both ways.
+fn is_word(reason: Reason) -> bool {
+    matches!(reason, Reason::UserOff | Reason::Snoozed | Reason::Sleeping)
+}
+
+/// Returns the names of the programs beside which nothing is built for others, in lower case.
+pub fn exclusive_apps(settings: &Settings) -> Vec<String> {
+    let names = settings.exclusive_apps.split(',');
+    let names = names.map(|name| name.trim().to_lowercase());
+    names.filter(|name| !name.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod days;
+#[cfg(test)]
+mod tables;

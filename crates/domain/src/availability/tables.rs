@@ -1,0 +1,406 @@
+//! The evaluator as tables: what stands in the way, in which order, and how the owner's word counts.
+use super::*;
+
+/// Monday, 7 September 2026, 12:00 UTC.
+const NOON: i64 = 1_788_739_200 + 12 * 3_600;
+
+/// An evaluator with a clock.
+struct Clock {
+    evaluator: Evaluator,
+    seconds: u64,
+}
+
+impl Clock {
+    fn new(change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        let mut clock = Self {
+            evaluator: Evaluator::new(),
+            seconds: 1_000,
+        };
+        let now = clock.now();
+        clock.evaluator.handle_settings(settings, now);
+        clock
+    }
+
+    fn now(&self) -> Now {
+        let since_noon = i64::try_from(self.seconds - 1_000).unwrap();
+        Now {
+            mono: Mono(Duration::from_secs(self.seconds)),
+            wall: Timestamp((NOON + since_noon) * 1_000_000),
+        }
+    }
+
+    /// Lets time pass, doing what is due on the way.
+    fn pass(&mut self, seconds: u64) {
+        let end = self.seconds + seconds;
+        while let Some(due) = self.evaluator.poll_timeout() {
+            let due = due.0.as_secs() + u64::from(due.0.subsec_nanos() > 0);
+            if due > end {
+                break;
+            }
+            self.seconds = due.max(self.seconds);
+            let now = self.now();
+            self.evaluator.handle_timeout(now);
+            assert_ne!(self.evaluator.poll_timeout(), Some(now.mono), "a busy loop");
+        }
+        self.seconds = end;
+    }
+
+    fn senses(&mut self, inputs: Inputs) -> Reason {
+        let now = self.now();
+        self.evaluator.handle_inputs(inputs, now);
+        self.reason()
+    }
+
+    fn reason(&self) -> Reason {
+        self.evaluator.availability().reason
+    }
+
+    fn set(&mut self, change: impl FnOnce(&mut Settings)) {
+        let mut settings = self.evaluator.settings.clone();
+        change(&mut settings);
+        let now = self.now();
+        self.evaluator.handle_settings(settings, now);
+    }
+}
+
+/// A machine of which everything can be read, with nothing in the way.
+fn quiet() -> Inputs {
+    Inputs {
+        idle: Some(Duration::from_secs(3_600)),
+        power: Some(Power::Mains),
+        saver: Some(Saver::Off),
+        heat: Some(Heat::Normal),
+        other_load: Some(5),
+        free_memory: Some(8_192),
+        free_disk: Some(100_000),
+        network: Some(Network::Free),
+        apps: Some(Vec::new()),
+        utc_offset: Some(0),
+    }
+}
+
+fn active() -> Inputs {
+    Inputs {
+        idle: Some(Duration::ZERO),
+        ..quiet()
+    }
+}
+
+/// Everything that can stand in the way, in the order of judging.
+fn obstacles() -> Vec<(Reason, Inputs)> {
+    let battery = Power::Battery(Some(50));
+    vec![
+        (
+            Reason::Battery,
+            Inputs {
+                power: Some(battery),
+                ..quiet()
+            },
+        ),
+        (
+            Reason::PowerSaver,
+            Inputs {
+                saver: Some(Saver::On),
+                ..quiet()
+            },
+        ),
+        (
+            Reason::Thermal,
+            Inputs {
+                heat: Some(Heat::Hot),
+                ..quiet()
+            },
+        ),
+        (Reason::UserActive, active()),
+        (
+            Reason::ExclusiveApp,
+            Inputs {
+                apps: Some(vec!["steam".to_owned()]),
+                ..quiet()
+            },
+        ),
+        (
+            Reason::Metered,
+            Inputs {
+                network: Some(Network::Metered),
+                ..quiet()
+            },
+        ),
+        (
+            Reason::LowDisk,
+            Inputs {
+                free_disk: Some(2_047),
+                ..quiet()
+            },
+        ),
+        (
+            Reason::LowRam,
+            Inputs {
+                free_memory: Some(511),
+                ..quiet()
+            },
+        ),
+    ]
+}
+
+#[test]
+fn each_obstacle_closes_with_its_own_reason_and_opens_again_by_itself() {
+    for (reason, inputs) in obstacles() {
+        let mut clock = Clock::new(|s| s.exclusive_apps = "steam".to_owned());
+        assert_eq!(clock.senses(quiet()), Reason::Ready);
+        assert_eq!(clock.senses(inputs), reason);
+        let said = clock.evaluator.availability();
+        let blocks = |row: &&kiln_model::InputVerdict| row.verdict == kiln_model::Verdict::Blocks;
+        assert_eq!(said.inputs.iter().filter(blocks).count(), 1, "{reason:?}");
+        assert_eq!(said.since, Some(clock.now().wall));
+        clock.pass(5);
+        assert_eq!(clock.senses(quiet()), reason, "not at once");
+        clock.pass(60);
+        assert_eq!(clock.reason(), Reason::Ready, "{reason:?}");
+    }
+}
+
+#[test]
+fn of_several_obstacles_the_first_in_order_is_named() {
+    let all = obstacles();
+    for (first, rest) in all.iter().enumerate().map(|(n, o)| (o, &all[n..])) {
+        let mut inputs = quiet();
+        for (_, other) in rest.iter().rev() {
+            let both = |one: &Inputs| one != &quiet();
+            assert!(both(other));
+            inputs = merged(&inputs, other);
+        }
+        let mut clock = Clock::new(|_| {});
+        assert_eq!(clock.senses(inputs), first.0);
+    }
+}
+
+/// Takes from `b` what differs from a quiet machine.
+fn merged(a: &Inputs, b: &Inputs) -> Inputs {
+    let quiet = quiet();
+    Inputs {
+        idle: if b.idle != quiet.idle { b.idle } else { a.idle },
+        power: if b.power != quiet.power {
+            b.power
+        } else {
+            a.power
+        },
+        saver: if b.saver != quiet.saver {
+            b.saver
+        } else {
+            a.saver
+        },
+        heat: if b.heat != quiet.heat { b.heat } else { a.heat },
+        network: if b.network != quiet.network {
+            b.network
+        } else {
+            a.network
+        },
+        free_disk: a.free_disk.min(b.free_disk),
+        free_memory: a.free_memory.min(b.free_memory),
+        apps: if b.apps != quiet.apps {
+            b.apps.clone()
+        } else {
+            a.apps.clone()
+        },
+        ..quiet
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_said_to_be_unknown_and_never_blocks() {
+    let mut clock = Clock::new(|s| s.exclusive_apps = "steam".to_owned());
+    assert_eq!(clock.senses(Inputs::default()), Reason::Ready);
+    clock.pass(86_400);
+    assert_eq!(clock.reason(), Reason::Ready);
+    let said = clock.evaluator.availability();
+    let unknown = said
+        .inputs
+        .iter()
+        .filter(|row| row.verdict == kiln_model::Verdict::Unknown);
+    assert_eq!(unknown.count(), 9);
+}
+
+#[test]
+fn settings_switch_inputs_off() {
+    let cases: [(fn(&mut Settings), Inputs); 5] = [
+        (|s| s.idle_minutes = 0, active()),
+        (
+            |s| s.on_battery = true,
+            Inputs {
+                power: Some(Power::Battery(None)),
+                ..quiet()
+            },
+        ),
+        (
+            |s| s.on_metered = true,
+            Inputs {
+                network: Some(Network::Metered),
+                ..quiet()
+            },
+        ),
+        (
+            |s| s.ram_floor_mb = 0,
+            Inputs {
+                free_memory: Some(0),
+                ..quiet()
+            },
+        ),
+        (
+            |s| s.disk_floor_mb = 0,
+            Inputs {
+                free_disk: Some(0),
+                ..quiet()
+            },
+        ),
+    ];
+    for (change, inputs) in cases {
+        let mut clock = Clock::new(change);
+        assert_eq!(clock.senses(inputs.clone()), Reason::Ready, "{inputs:?}");
+    }
+}
+
+#[test]
+fn a_pause_counts_at_once_and_ends_by_itself_or_at_a_word() {
+    let mut clock = Clock::new(|_| {});
+    clock.senses(quiet());
+    let pause = clock.evaluator.pause(Snooze::HalfHour, clock.now().wall);
+    clock.set(|s| s.paused = pause);
+    assert_eq!(clock.reason(), Reason::Snoozed);
+    let end = Timestamp((NOON + 1_800) * 1_000_000);
+    assert_eq!(clock.evaluator.availability().until, Some(end));
+    assert_eq!(clock.evaluator.lending().stance, Stance::Long);
+    clock.pass(1_799);
+    assert_eq!(clock.reason(), Reason::Snoozed);
+    clock.pass(1);
+    assert_eq!(clock.reason(), Reason::Ready);
+    clock.set(|s| s.paused = Pause::Forever);
+    assert_eq!(clock.reason(), Reason::Snoozed);
+    clock.pass(86_400);
+    assert_eq!(clock.reason(), Reason::Snoozed);
+    clock.set(|s| s.paused = Pause::Off);
+    assert_eq!(clock.reason(), Reason::Ready);
+}
+
+#[test]
+fn after_a_pause_other_obstacles_still_count() {
+    let mut clock = Clock::new(|s| s.paused = Pause::Forever);
+    assert_eq!(clock.senses(active()), Reason::Snoozed);
+    clock.set(|s| s.paused = Pause::Off);
+    assert_eq!(clock.reason(), Reason::UserActive);
+}
+
+#[test]
+fn tomorrow_is_the_next_morning_that_is_a_night_away() {
+    let mut clock = Clock::new(|_| {});
+    clock.senses(Inputs {
+        utc_offset: Some(7_200),
+        ..quiet()
+    });
+    // (now, end), in hours of local time from Monday 0:00 on.
+    for (now, end) in [(14, 30), (23, 30), (24, 30), (25, 30), (27, 54), (30, 54)] {
+        let at = |hour: i64| Timestamp((NOON - 12 * 3_600 - 7_200 + hour * 3_600) * 1_000_000);
+        let pause = clock.evaluator.pause(Snooze::Tomorrow, at(now));
+        assert_eq!(pause, Pause::Until(at(end)), "at {now}");
+    }
+}
+
+#[test]
+fn hours_close_and_open_on_time() {
+    let mut clock = Clock::new(|s| s.hours = "mon 13:00-14:00".to_owned());
+    assert_eq!(clock.senses(quiet()), Reason::Hours);
+    let opens = Timestamp((NOON + 3_600) * 1_000_000);
+    assert_eq!(clock.evaluator.availability().until, Some(opens));
+    clock.pass(3_599);
+    assert_eq!(clock.reason(), Reason::Hours);
+    clock.pass(1 + CALM.as_secs());
+    assert_eq!(clock.reason(), Reason::Ready);
+    clock.pass(3_600);
+    assert_eq!(clock.reason(), Reason::Hours);
+}
+
+#[test]
+fn load_counts_late_only_where_somebody_sits_and_without_ourselves() {
+    let busy = Inputs {
+        other_load: Some(90),
+        ..quiet()
+    };
+    let mut clock = Clock::new(|_| {});
+    assert_eq!(
+        clock.senses(busy.clone()),
+        Reason::Ready,
+        "a moment is no load"
+    );
+    clock.pass(LOAD_RISES.as_secs());
+    assert_eq!(clock.reason(), Reason::CpuBusy);
+    assert_eq!(
+        clock.senses(Inputs {
+            other_load: Some(45),
+            ..quiet()
+        }),
+        Reason::CpuBusy
+    );
+    clock.pass(3_600);
+    assert_eq!(
+        clock.reason(),
+        Reason::CpuBusy,
+        "not clearly below the limit"
+    );
+    clock.senses(quiet());
+    clock.pass(LOAD_FALLS.as_secs());
+    assert_eq!(clock.reason(), Reason::CpuBusy);
+    clock.pass(CALM.as_secs());
+    assert_eq!(clock.reason(), Reason::Ready);
+    let mut server = Clock::new(|_| {});
+    server.senses(Inputs { idle: None, ..busy });
+    server.pass(3_600);
+    assert_eq!(server.reason(), Reason::Ready);
+}
+
+#[test]
+fn a_short_absence_is_brief_and_a_lasting_one_long() {
+    let mut clock = Clock::new(|_| {});
+    clock.senses(quiet());
+    let stance = |clock: &Clock| clock.evaluator.lending().stance;
+    assert_eq!(stance(&clock), Stance::Open);
+    clock.senses(active());
+    assert_eq!(stance(&clock), Stance::Brief);
+    clock.pass(GRACE.as_secs() - 1);
+    assert_eq!(stance(&clock), Stance::Brief);
+    clock.pass(1);
+    assert_eq!(stance(&clock), Stance::Long);
+    clock.senses(quiet());
+    clock.pass(CALM.as_secs());
+    assert_eq!(stance(&clock), Stance::Open);
+}
+
+#[test]
+fn sleep_counts_at_once_and_what_was_read_before_it_is_forgotten() {
+    let mut clock = Clock::new(|_| {});
+    clock.senses(quiet());
+    let now = clock.now();
+    clock.evaluator.handle_sleep(Sleep::Asleep, now);
+    assert_eq!(clock.reason(), Reason::Sleeping);
+    assert_eq!(clock.evaluator.lending().stance, Stance::Long);
+    clock.seconds += 30_000;
+    let now = clock.now();
+    clock.evaluator.handle_sleep(Sleep::Awake, now);
+    assert_eq!(clock.reason(), Reason::Sleeping, "nothing was read yet");
+    assert_eq!(clock.senses(active()), Reason::UserActive);
+}
+
+#[test]
+fn the_owners_switch_beats_everything() {
+    let mut clock = Clock::new(|s| {
+        s.receiver = false;
+        s.paused = Pause::Forever;
+    });
+    assert_eq!(clock.senses(active()), Reason::UserOff);
+    clock.set(|s| {
+        s.receiver = true;
+        s.paused = Pause::Off;
+    });
+    assert_eq!(clock.reason(), Reason::UserActive);
+}

@@ -1,0 +1,507 @@
+//! Giving way to the owner: what becomes of others' jobs while this computer is not lent.
+//!
+//! A short absence keeps what waits, a long one hands it back. What runs gets fewer cores, then is
+//! stopped in its tracks while its session lives on, and is handed back when that takes too long. The
+//! owner's own jobs are never touched.
+use std::time::Duration;
+
+use kiln_model::{
+    Absence, AvailabilityReason as Reason, JobId, JobKind, LinkId, Message, Mono, Now,
+};
+
+use super::effect::{Drive, Effect};
+use super::jobs::{Entry, Step};
+use super::machine::Work;
+use super::received::declined;
+use crate::{InTheWay, Lending, Stance};
+
+/// How long a build may go on gently before it is stopped: the owner may only have passed by.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How the running build of somebody else is treated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// As ever.
+    #[default]
+    Free,
+    /// On few cores and at lowest priority.
+    Gentle,
+    /// Stopped since then.
+    Stopped(Mono),
+    /// Being ended, to be handed back.
+    Leaving,
+}
+
+impl Work {
+    /// Whether, and how, this computer is lent to others has changed, or not.
+    pub fn lend(&mut self, lending: Lending, now: Now) {
+        if lending == self.lending {
+            return;
+        }
+        let told = self.lending.absence != lending.absence;
+        self.lending = lending;
+        if told {
+            let status = self.queue_status();
+            let links: Vec<LinkId> = self.links.offloaders().collect();
+            for link in links {
+                self.send(link, Message::QueueStatus(status));
+            }
+        }
+        self.advance(now);
+    }
+
+    /// Returns whether builds of others may start.
+    pub(super) fn lends(&self) -> bool {
+        self.settings.receiver && self.lending.stance == Stance::Open
+    }
+
+    /// Returns whether a build of somebody else runs.
+    pub fn builds_for_others(&self) -> bool {
+        self.jobs.active().any(|(_, e)| is_foreign_build(e))
+    }
+
+    /// Returns whether no offloader would lose anything if its session ended now: nothing of its jobs
+    /// is active, and no result waits to be fetched.
+    pub fn is_done_with_others(&self) -> bool {
+        let active = self.jobs.active().any(|(_, e)| !e.is_owners());
+        !active && self.intake.is_quiet() && !self.intake.owes(&self.links)
+    }
+
+    /// Treats others' jobs as the owner's needs demand.
+    pub(super) fn give_way(&mut self, now: Now) {
+        if !self.settings.receiver {
+            // What runs when the owner switches receiving off goes on: it can still be fetched.
+            return;
+        }
+        if self.lending.stance == Stance::Long {
+            let waits = |e: &Entry| {
+                let is_waiting = matches!(e.step, Step::Arrived | Step::Lane);
+                !e.is_owners() && is_waiting && e.is(JobKind::Compile)
+            };
+            for id in self.jobs.ids(waits) {
+                self.finish(&id, declined(self.sentence()), now);
+            }
+        }
+        for id in self.jobs.ids(is_foreign_build) {
+            self.treat(&id, now);
+        }
+    }
+
+    fn treat(&mut self, id: &JobId, now: Now) {
+        let Some(hold) = self.jobs.get(id).map(|e| e.hold) else {
+            return;
+        };
+        if self.reason() == Some(Reason::Sleeping) {
+            // There is no time to wait for its end: the sender has to hear of it before the sleep.
+            self.push(Effect::Stop(id.clone()));
+            return self.finish(id, declined(self.sentence()), now);
+        }
+        let wanted = self.wanted(hold, now);
+        if wanted == hold {
+            return;
+        }
+        if let Some(entry) = self.jobs.get_mut(id) {
+            entry.hold = wanted;
+        }
+        let why = self
+            .reason()
+            .map_or("its owner needs this computer", because);
+        match wanted {
+            Hold::Free => {
+                self.note(id, "the build goes on: this computer is free again");
+                self.push(Effect::Drive(id.clone(), Drive::Full));
+            }
+            Hold::Gentle => {
+                self.push(Effect::Drive(id.clone(), Drive::Gentle));
+                self.note(id, format!("the build goes on with fewer cores: {why}"));
+            }
+            Hold::Stopped(_) => {
+                self.push(Effect::Drive(id.clone(), Drive::Stopped));
+                let minutes = self.settings.yield_minutes;
+                let text = format!(
+                    "the build waits: {why}. If that lasts longer than {minutes} min, it is handed back"
+                );
+                self.note(id, text);
+            }
+            Hold::Leaving => {
+                self.note(id, format!("the build is handed back: {why}"));
+                self.push(Effect::Stop(id.clone()));
+            }
+        }
+    }
+
+    fn wanted(&self, hold: Hold, now: Now) -> Hold {
+        let Lending {
+            stance,
+            absence,
+            since,
+            in_the_way,
+        } = self.lending;
+        let cap = self.yield_cap();
+        let hopeless = absence.is_some_and(|absence| is_hopeless(absence, cap, now));
+        match (hold, stance) {
+            (Hold::Leaving, _) => Hold::Leaving,
+            (_, Stance::Open) if in_the_way == InTheWay::No => Hold::Free,
+            (Hold::Free | Hold::Gentle, Stance::Open) => Hold::Gentle,
+            (_, Stance::Brief | Stance::Long) if hopeless => Hold::Leaving,
+            (Hold::Stopped(at), _) if at + cap <= now.mono => Hold::Leaving,
+            (Hold::Stopped(at), _) => Hold::Stopped(at),
+            (Hold::Free | Hold::Gentle, _) if now.mono < since + PATIENCE => Hold::Gentle,
+            (Hold::Free | Hold::Gentle, _) if cap.is_zero() => Hold::Leaving,
+            (Hold::Free | Hold::Gentle, _) => Hold::Stopped(now.mono),
+        }
+    }
+
+    /// Returns when a running build is to be treated in another way.
+    pub(super) fn yield_deadline(&self) -> Option<Mono> {
+        let due = |entry: &Entry| match entry.hold {
+            Hold::Gentle if self.lending.stance != Stance::Open => {
+                Some(self.lending.since + PATIENCE)
+            }
+            Hold::Stopped(at) => Some(at + self.yield_cap()),
+            Hold::Free | Hold::Gentle | Hold::Leaving => None,
+        };
+        let builds = self.jobs.active().filter(|(_, e)| is_foreign_build(e));
+        builds.filter_map(|(_, e)| due(e)).min()
+    }
+
+    fn yield_cap(&self) -> Duration {
+        Duration::from_secs(u64::from(self.settings.yield_minutes) * 60)
+    }
+
+    fn reason(&self) -> Option<Reason> {
+        self.lending.absence.map(|absence| absence.reason)
+    }
+
+    /// Returns what the person who waits for a handed-back build reads.
+    pub(super) fn sentence(&self) -> String {
+        let why = self.reason().map_or("it is not lent now", because);
+        format!("this receiver does not build it: {why}")
+    }
+}
+
+/// Stopping the build would not help, or it ends later than anybody would wait for.
+fn is_hopeless(absence: Absence, cap: Duration, now: Now) -> bool {
+    let holds_what_is_scarce = matches!(absence.reason, Reason::LowRam | Reason::LowDisk);
+    let ends = absence.until.map(|end| end.0.saturating_sub(now.wall.0));
+    let cap = i64::try_from(cap.as_micros()).unwrap_or(i64::MAX);
+    holds_what_is_scarce || ends.is_some_and(|left| left > cap)
+}
+
+fn is_foreign_build(entry: &Entry) -> bool {
+    !entry.is_owners() && entry.step.holds_lane() && entry.is(JobKind::Compile)
+}
+
+/// What a sender reads of the reason.
+fn because(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Ready => "it is about to be free",
+        Reason::UserActive => "its owner is using this computer",
+        Reason::Battery => "this computer runs on battery",
+        Reason::PowerSaver => "this computer saves power",
+        Reason::Thermal => "this computer is too hot",
+        Reason::CpuBusy => "other programs need this computer",
+        Reason::LowRam => "this computer is short of memory",
+        Reason::LowDisk => "this computer is short of disk space",
+        Reason::Hours => "it is outside the hours in which this computer is lent",
+        Reason::ExclusiveApp => "a program needs this computer for itself",
+        Reason::Metered => "this computer is on a metered network",
+        Reason::Snoozed => "its owner paused builds for others",
+        Reason::UserOff => "its owner switched builds for others off",
+        Reason::Sleeping => "this computer goes to sleep",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_model::{FailureReason, JobStatus, Timestamp};
+
+    use super::super::fixtures::{Shop, failed, wire};
+    use super::super::{Event, ProcessOutcome, StepFailure};
+    use super::*;
+
+    impl Shop {
+        /// The owner's needs changed just now.
+        fn lent(&mut self, stance: Stance, reason: Reason, until: Option<Timestamp>) {
+            let open = stance == Stance::Open;
+            let lending = Lending {
+                stance,
+                absence: (!open).then_some(Absence { reason, until }),
+                since: self.now.mono,
+                in_the_way: if reason == Reason::Ready {
+                    InTheWay::No
+                } else {
+                    InTheWay::Yes
+                },
+            };
+            self.lends(lending);
+        }
+
+        fn lends(&mut self, lending: Lending) {
+            let now = self.now;
+            self.work.lend(lending, now);
+            self.happens(Event::SubmissionDropped(LinkId(999), wire("none")));
+        }
+
+        fn busy(&mut self) {
+            self.lent(Stance::Brief, Reason::UserActive, None);
+        }
+
+        fn free(&mut self) {
+            self.lent(Stance::Open, Reason::Ready, None);
+        }
+    }
+
+    /// An offloader whose build runs.
+    fn building() -> (Shop, LinkId, JobId) {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        let job = shop.submit_queued(link, "a", "kitchen");
+        assert_eq!(shop.status(&job), JobStatus::Running);
+        shop.lines();
+        (shop, link, job)
+    }
+
+    #[test]
+    fn a_short_absence_keeps_what_arrives_and_builds_it_afterwards() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        shop.lines();
+        shop.busy();
+        assert_eq!(shop.lines(), ["link-2 queue absent=user_active depth=0"]);
+        let job = shop.submit_queued(link, "a", "kitchen");
+        assert_eq!(shop.status(&job), JobStatus::Queued);
+        assert!(!shop.work.is_done_with_others());
+        shop.lines();
+        shop.free();
+        assert_eq!(shop.status(&job), JobStatus::Running);
+        assert_eq!(shop.lines_of("build"), ["build j1 compile 2 kitchen.yaml"]);
+    }
+
+    #[test]
+    fn a_long_absence_hands_back_what_waits_so_that_it_is_built_elsewhere() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        shop.busy();
+        let early = shop.submit_queued(link, "a", "kitchen");
+        shop.lent(Stance::Long, Reason::UserActive, None);
+        let late = shop.submit_queued(link, "b", "bath");
+        for job in [early, late] {
+            let job = shop.job(&job);
+            assert_eq!(job.status, JobStatus::Failed);
+            assert_eq!(job.failure_reason, Some(FailureReason::Provision));
+            let text = "this receiver does not build it: its owner is using this computer";
+            assert_eq!(job.error.as_deref(), Some(text));
+        }
+        assert!(shop.work.is_done_with_others());
+    }
+
+    #[test]
+    fn a_clean_is_done_whoever_uses_the_computer() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        shop.lent(Stance::Long, Reason::Battery, None);
+        let clean = shop.submit_with(link, "c", "kitchen", |header| {
+            header.target = "clean".to_owned();
+        });
+        shop.prepared(&clean);
+        shop.succeeds(&clean);
+        assert_eq!(shop.status(&clean), JobStatus::Completed);
+    }
+
+    #[test]
+    fn the_owners_own_builds_are_never_affected() {
+        let mut shop = Shop::open();
+        shop.lent(Stance::Long, Reason::Battery, None);
+        let own = shop.compile("attic", kiln_model::BuildChoice::Auto);
+        assert_eq!(shop.status(&own), JobStatus::Running);
+        shop.pass(3_600);
+        assert_eq!(shop.lines_of("drive"), [""; 0]);
+        assert_eq!(shop.status(&own), JobStatus::Running);
+    }
+
+    #[test]
+    fn a_running_build_is_slowed_at_once_then_stopped_and_goes_on_when_the_owner_leaves() {
+        let (mut shop, _, job) = building();
+        shop.busy();
+        assert_eq!(shop.lines_of("drive"), ["drive j1 Gentle"]);
+        shop.pass(PATIENCE.as_secs());
+        assert_eq!(shop.lines_of("drive"), ["drive j1 Stopped"]);
+        shop.pass(300);
+        assert_eq!(
+            shop.status(&job),
+            JobStatus::Running,
+            "its sender still waits"
+        );
+        shop.free();
+        assert_eq!(shop.lines_of("drive"), ["drive j1 Full"]);
+        let told: Vec<&str> = shop.notes.iter().map(|(_, text)| text.as_str()).collect();
+        assert_eq!(
+            told,
+            [
+                "the build goes on with fewer cores: its owner is using this computer",
+                "the build waits: its owner is using this computer. If that lasts longer than 10 min, \
+                 it is handed back",
+                "the build goes on: this computer is free again",
+            ]
+        );
+        shop.succeeds(&job);
+        assert_eq!(shop.status(&job), JobStatus::Completed);
+    }
+
+    #[test]
+    fn an_owner_who_only_passes_by_costs_the_build_nothing_but_cores() {
+        let (mut shop, _, _) = building();
+        let passing = Lending {
+            in_the_way: InTheWay::Yes,
+            ..Lending::FREE
+        };
+        shop.lends(passing);
+        shop.pass(60);
+        shop.free();
+        assert_eq!(shop.lines_of("drive"), ["drive j1 Gentle", "drive j1 Full"]);
+    }
+
+    #[test]
+    fn what_is_held_too_long_is_handed_back() {
+        let (mut shop, _, job) = building();
+        shop.busy();
+        shop.pass(PATIENCE.as_secs() + 599);
+        assert_eq!(shop.lines_of("stop"), [""; 0]);
+        shop.lent(Stance::Long, Reason::UserActive, None);
+        shop.pass(1);
+        assert_eq!(shop.lines_of("stop"), ["stop j1"]);
+        assert!(
+            !shop.work.is_done_with_others(),
+            "its end is still to be told"
+        );
+        shop.ends(&job, ProcessOutcome::Killed);
+        let job = shop.job(&job);
+        assert_eq!(job.failure_reason, Some(FailureReason::Provision));
+        assert!(shop.work.is_done_with_others());
+    }
+
+    #[test]
+    fn a_build_that_ends_while_it_is_handed_back_has_its_own_outcome() {
+        for (outcome, status) in [
+            (ProcessOutcome::Succeeded, JobStatus::Completed),
+            (failed("a typing error"), JobStatus::Failed),
+        ] {
+            let (mut shop, _, job) = building();
+            shop.lent(Stance::Brief, Reason::LowRam, None);
+            assert_eq!(
+                shop.lines_of("stop"),
+                ["stop j1"],
+                "stopping frees no memory"
+            );
+            shop.ends(&job, outcome);
+            assert_eq!(shop.status(&job), status);
+            assert_eq!(shop.job(&job).failure_reason, None);
+        }
+    }
+
+    #[test]
+    fn an_absence_known_to_outlast_the_cap_is_not_waited_for() {
+        let (mut shop, _, _) = building();
+        let end = Timestamp(shop.now.wall.0 + 1_800_000_000);
+        shop.lent(Stance::Long, Reason::Snoozed, Some(end));
+        assert_eq!(shop.acts(), ["stop j1"]);
+    }
+
+    #[test]
+    fn a_build_whose_version_is_being_installed_is_handed_back_as_well() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        let job = shop.submit_with(link, "a", "kitchen", |header| {
+            header.target_esphome_version = "2026.9.0".parse().ok();
+        });
+        shop.prepared(&job);
+        shop.lent(Stance::Brief, Reason::LowDisk, None);
+        assert_eq!(shop.lines_of("stop"), ["stop j1"]);
+        shop.happens(Event::Provisioned(job.clone(), Err(StepFailure::Cancelled)));
+        assert_eq!(
+            shop.job(&job).failure_reason,
+            Some(FailureReason::Provision)
+        );
+    }
+
+    #[test]
+    fn before_a_sleep_the_sender_hears_of_its_build_without_waiting_for_its_end() {
+        let (mut shop, link, job) = building();
+        shop.lent(Stance::Long, Reason::Sleeping, None);
+        let text = "link-2 a failed [provision] this receiver does not build it: \
+                    this computer goes to sleep";
+        assert!(shop.lines().contains(&text.to_owned()));
+        shop.ends(&job, ProcessOutcome::Killed);
+        assert_eq!(shop.status(&job), JobStatus::Failed);
+        let _ = link;
+    }
+
+    #[test]
+    fn a_cancel_of_a_stopped_build_is_a_cancel() {
+        let (mut shop, link, job) = building();
+        shop.busy();
+        shop.pass(60);
+        shop.says(link, Message::CancelJob { job_id: wire("a") });
+        shop.ends(&job, ProcessOutcome::Killed);
+        assert_eq!(shop.status(&job), JobStatus::Cancelled);
+    }
+
+    #[test]
+    fn a_result_that_is_about_to_be_fetched_keeps_the_session() {
+        let (mut shop, link, job) = building();
+        shop.succeeds(&job);
+        shop.lent(Stance::Long, Reason::Battery, None);
+        assert!(!shop.work.is_done_with_others());
+        let job_id = wire("a");
+        shop.says(link, Message::DownloadArtifacts { job_id });
+        assert!(!shop.work.is_done_with_others());
+        shop.happens(Event::ArtifactsServed(link, wire("a")));
+        assert!(shop.work.is_done_with_others());
+    }
+
+    #[test]
+    fn a_result_that_nobody_fetches_is_not_waited_for_for_ever() {
+        let (mut shop, _, job) = building();
+        shop.succeeds(&job);
+        shop.pass(30);
+        assert!(shop.work.is_done_with_others());
+    }
+
+    #[test]
+    fn an_upload_that_arrives_is_heard_out() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        shop.happens(Event::SubmissionStarted(link, wire("a")));
+        shop.lent(Stance::Long, Reason::Battery, None);
+        assert!(!shop.work.is_done_with_others());
+        let job = shop.submit_queued(link, "a", "kitchen");
+        assert_eq!(
+            shop.job(&job).failure_reason,
+            Some(FailureReason::Provision)
+        );
+        assert!(shop.work.is_done_with_others());
+    }
+
+    #[test]
+    fn a_kiln_that_is_needed_by_its_owner_gets_no_builds_from_us() {
+        let mut shop = Shop::open();
+        let tower = shop.receiver(1);
+        let absence = Some(Absence {
+            reason: Reason::UserActive,
+            until: None,
+        });
+        let absent = kiln_model::QueueStatus {
+            absence,
+            ..kiln_model::QueueStatus::of(false, 0)
+        };
+        shop.says(tower, Message::QueueStatus(absent));
+        let job = shop.compile("attic", kiln_model::BuildChoice::Auto);
+        assert_eq!(shop.job(&job).placement, kiln_model::Placement::Local);
+        assert!(
+            shop.job(&job).reason.contains("needed by its owner"),
+            "{}",
+            shop.job(&job).reason
+        );
+    }
+}

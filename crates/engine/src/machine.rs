@@ -1,0 +1,69 @@
+//! Reading the machine: how often, and what is passed on to the domain.
+use std::sync::Arc;
+use std::time::Duration;
+
+use kiln_domain::{Event, Pace};
+use kiln_model::Inputs;
+use kiln_ports::Activity;
+use kiln_ports::activity::{Depth, Reading};
+
+use crate::context::Context;
+use crate::node::Node;
+
+/// Time between two looks at everything: nothing is woken more often for it than that.
+const SLOW: Duration = Duration::from_secs(10);
+
+/// Time between two looks at the owner while a build of others runs: it gives way within a second.
+const FAST: Duration = Duration::from_millis(400);
+
+impl Node {
+    /// Reads the machine at another pace from now on.
+    pub(crate) fn watch_machine(&mut self, pace: Pace) {
+        self.watching.abort_all();
+        let every = match pace {
+            Pace::Never => return,
+            Pace::Slow => SLOW,
+            Pace::Fast => FAST,
+        };
+        let (context, activity) = (Arc::clone(&self.context), Arc::clone(&self.activity));
+        self.watching.spawn(watch(context, activity, every));
+    }
+}
+
+async fn watch(context: Arc<Context>, activity: Arc<dyn Activity>, every: Duration) {
+    let mut told: Option<Inputs> = None;
+    loop {
+        let full_until = context.clock.now().mono + SLOW;
+        let all = activity.read(&reading(&context, Depth::All)).await;
+        pass_on(&context, &mut told, all.clone()).await;
+        loop {
+            let next = context.clock.now().mono + every;
+            context.clock.sleep_until(next.min(full_until)).await;
+            if full_until <= context.clock.now().mono {
+                break;
+            }
+            let owner = activity.read(&reading(&context, Depth::Owner)).await;
+            let inputs = Inputs {
+                idle: owner.idle,
+                ..all.clone()
+            };
+            pass_on(&context, &mut told, inputs).await;
+        }
+    }
+}
+
+/// The domain is not woken by a reading that says nothing new.
+async fn pass_on(context: &Context, told: &mut Option<Inputs>, inputs: Inputs) {
+    if told.as_ref() != Some(&inputs) {
+        *told = Some(inputs.clone());
+        context.tell(Event::Sensed(Box::new(inputs))).await;
+    }
+}
+
+fn reading(context: &Context, depth: Depth) -> Reading {
+    Reading {
+        depth,
+        folder: context.site.received.clone(),
+        apps: kiln_domain::exclusive_apps(&context.settings()),
+    }
+}

@@ -1,0 +1,63 @@
+//! [`Inputs`]: what a machine says of itself and its owner at one moment.
+use std::time::Duration;
+
+/// One reading. Every part can be missing: what cannot be read is `None`, never a guess.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Inputs {
+    /// Time since the owner's last key or pointer event.
+    pub idle: Option<Duration>,
+    /// Where the power comes from.
+    pub power: Option<Power>,
+    /// Whether the system saves power.
+    pub saver: Option<Saver>,
+    /// Whether the system says that it is too hot.
+    pub heat: Option<Heat>,
+    /// Load that other programs make, in percent of all cores. Kiln and what it runs are left out.
+    pub other_load: Option<u8>,
+    /// Memory that a program could still get, in MiB.
+    pub free_memory: Option<u64>,
+    /// Room on the disk that builds are made on, in MiB.
+    pub free_disk: Option<u64>,
+    /// Whether the network is metered.
+    pub network: Option<Network>,
+    /// Programs that run, of those that were asked about.
+    pub apps: Option<Vec<String>>,
+    /// Local time minus UTC, in seconds.
+    pub utc_offset: Option<i32>,
+}
+
+/// Where the power comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Power {
+    /// The mains, or a machine without a battery.
+    Mains,
+    /// The battery; with its charge in percent, if that is known.
+    Battery(Option<u8>),
+}
+
+/// Whether the system saves power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Saver {
+    /// No.
+    Off,
+    /// Yes.
+    On,
+}
+
+/// Whether it is too hot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heat {
+    /// No.
+    Normal,
+    /// The system slows down because of it.
+    Hot,
+}
+
+/// What the network costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// Nothing by the byte.
+    Free,
+    /// The owner pays for bytes.
+    Metered,
+}

@@ -1,0 +1,56 @@
+//! Linux: sysfs, `/proc`, the X server, and what the desktop and the system say over D-Bus.
+use std::path::PathBuf;
+
+use kiln_model::Inputs;
+use kiln_ports::activity::{Depth, Reading};
+
+use super::bus::System;
+use super::idle::Idle;
+use super::load::Load;
+use super::{load, power, utc_offset};
+use crate::process::OwnPrograms;
+
+/// Where the kernel lists batteries and mains.
+const POWER_SUPPLY: &str = "/sys/class/power_supply";
+
+#[derive(Debug)]
+pub(super) struct Machine {
+    power_supply: PathBuf,
+    idle: Idle,
+    load: Load,
+    system: System,
+}
+
+impl Machine {
+    pub(super) fn new(own: OwnPrograms, power_supply: Option<PathBuf>) -> Self {
+        Self {
+            power_supply: power_supply.unwrap_or_else(|| POWER_SUPPLY.into()),
+            idle: Idle::new(),
+            load: Load::new(own),
+            system: System::default(),
+        }
+    }
+
+    pub(super) async fn read(&self, reading: &Reading) -> Inputs {
+        let idle = self.idle.read(&self.system).await;
+        if reading.depth == Depth::Owner {
+            return Inputs {
+                idle,
+                ..Inputs::default()
+            };
+        }
+        let profile = self.system.power_profile().await;
+        Inputs {
+            idle,
+            power: power::read(&self.power_supply),
+            saver: profile.map(|profile| profile.saver),
+            heat: profile.map(|profile| profile.heat),
+            other_load: self.load.read(),
+            free_memory: load::free_memory(),
+            free_disk: load::free_disk(&reading.folder),
+            network: self.system.network().await,
+            apps: load::running(&reading.apps),
+            utc_offset: Some(utc_offset()),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! [`SystemActivity`]: what this machine says of itself and of its owner.
+#[cfg_attr(target_os = "linux", path = "linux.rs")]
+#[cfg_attr(target_os = "macos", path = "macos.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+mod os;
+
+#[cfg(target_os = "linux")]
+mod bus;
+#[cfg(target_os = "linux")]
+mod idle;
+#[cfg(target_os = "linux")]
+mod load;
+#[cfg(target_os = "linux")]
+mod power;
+
+use std::path::PathBuf;
+
+use kiln_model::Inputs;
+use kiln_ports::Activity;
+use kiln_ports::activity::Reading;
+
+use crate::process::OwnPrograms;
+
+/// Reads the machine that Kiln runs on.
+#[derive(Debug)]
+pub struct SystemActivity(os::Machine);
+
+impl SystemActivity {
+    /// Reads this machine. Load that `own` programs make is left out. `power_supply` is a folder to be
+    /// read instead of the system's list of batteries and mains, on Linux.
+    pub fn new(own: OwnPrograms, power_supply: Option<PathBuf>) -> Self {
+        Self(os::Machine::new(own, power_supply))
+    }
+}
+
+#[async_trait::async_trait]
+impl Activity for SystemActivity {
+    async fn read(&self, reading: &Reading) -> Inputs {
+        self.0.read(reading).await
+    }
+}
+
+/// Returns local time minus UTC, in seconds.
+fn utc_offset() -> i32 {
+    let zone = jiff::tz::TimeZone::system();
+    zone.to_offset(jiff::Timestamp::now()).seconds()
+}
