@@ -40,7 +40,7 @@ enum Why {
 
 impl Serving {
     pub(crate) fn of(availability: &Availability) -> Self {
-        Self::named(availability.reason().word(), None)
+        Self::named(availability.reason.word(), availability.until)
     }
 
     /// Reads a reason code; what is unknown here says no more than that nothing is built.

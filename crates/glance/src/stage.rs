@@ -35,7 +35,7 @@ pub(crate) fn quiet() -> View {
             version: "0.1.0".to_owned(),
             esphome_version: kiln_model::EsphomeVersion::parse("2026.10.0"),
         },
-        availability: Availability::Open,
+        availability: judged(AvailabilityReason::Ready),
         listening: Some(6055),
         window: WindowView::Closed,
         pairings: Vec::new(),
@@ -52,7 +52,17 @@ pub(crate) fn quiet() -> View {
 }
 
 pub(crate) fn switched_off() -> Availability {
-    Availability::Closed(AvailabilityReason::UserOff)
+    judged(AvailabilityReason::UserOff)
+}
+
+/// Availability with this reason and nothing else known.
+fn judged(reason: AvailabilityReason) -> Availability {
+    Availability {
+        reason,
+        since: None,
+        until: None,
+        inputs: Vec::new(),
+    }
 }
 
 /// An offloader that may use us.

@@ -3,6 +3,7 @@
 //! Ports speak model types. They are `async` only where they wait, and each says what it refuses,
 //! in which unit it counts and what cancelling (dropping the future) does.
 
+pub mod activity;
 pub mod autostart;
 pub mod activity;
 pub mod clock;
@@ -16,6 +17,7 @@ pub mod secrets;
 pub mod store;
 pub mod tray;
 
+pub use activity::Activity;
 pub use autostart::Autostart;
 pub use activity::Activity;
 pub use clock::Clock;
