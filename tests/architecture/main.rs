@@ -14,6 +14,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("kiln-glance", &["kiln-model"]),
     ("kiln-ports", &["kiln-model"]),
     ("kiln-ipc", &["kiln-model"]),
+    ("kiln-update", &["kiln-model"]),
     ("kiln-archive", &["kiln-esphome", "kiln-model"]),
     ("kiln-platform", &["kiln-model", "kiln-ports"]),
     ("kiln-client", &["kiln-ipc", "kiln-model"]),
@@ -68,7 +69,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that never wait, read a clock, open a file or a socket.
-const PURE: &[&str] = &["model", "peer-link", "domain", "esphome", "glance"];
+const PURE: &[&str] = &["model", "peer-link", "domain", "esphome", "glance", "update"];
 
 /// What pure crates must not name outside their tests.
 const IMPURE: &[&str] = &[

@@ -1,7 +1,7 @@
 //! Stories of an installation: compiled on the receiver, flashed from the offloader.
 use std::time::Duration;
 
-use kiln_model::{JobStatus, Placement};
+use kiln_model::{BuildChoice, JobStatus, Placement, Port, PortState, Reply, Request, SerialPort};
 
 use crate::esphome::Flash;
 use crate::world::World;
@@ -54,4 +54,36 @@ async fn without_a_receiver_an_installation_is_built_here() {
     one.install("kitchen").await;
     assert_eq!(one.finish_jobs(LONG).await, [JobStatus::Completed; 2]);
     assert_eq!(one.esphome.flashed(), [flash("one")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_on_a_cable_is_flashed_through_its_port_once_it_is_plugged_in() {
+    let world = World::new();
+    let one = world.host(1, "one").await;
+    let install = || Request::Install {
+        device: "kitchen".to_owned(),
+        build: BuildChoice::Auto,
+        port: Port::Serial("/dev/ttyUSB0".to_owned()),
+    };
+    let Reply::Refused(error) = one.ask(install()).await else {
+        panic!("nothing is plugged in");
+    };
+    assert_eq!(error.message, "There is no serial port /dev/ttyUSB0.");
+    one.serial.plug(SerialPort {
+        path: "/dev/ttyUSB0".to_owned(),
+        product: "Bridge".to_owned(),
+        usb: None,
+        state: PortState::Usable,
+        problem: String::new(),
+    });
+    let Reply::Jobs(_) = one.ask(install()).await else {
+        panic!("it is plugged in");
+    };
+    assert_eq!(one.finish_jobs(LONG).await, [JobStatus::Completed; 2]);
+    let lines = one.processes.lines();
+    let flash = lines.iter().find(|line| line.contains(" upload "));
+    assert!(
+        flash.is_some_and(|line| line.contains("--device /dev/ttyUSB0")),
+        "{lines:#?}"
+    );
 }

@@ -18,7 +18,7 @@ use kiln_model::{
 use kiln_ports::Clock as _;
 use kiln_testkit::{
     Bell, DirStore, MemoryControl, MemorySecrets, ScriptedActivity, ScriptedProcesses, SimClock,
-    SimMulticast, SimNet,
+    SimMulticast, SimNet, SimSerialPorts,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::{mpsc, oneshot};
@@ -102,6 +102,7 @@ impl World {
             name: name.to_owned(),
             ip: [10, 0, 0, number].into(),
             store: Arc::new(DirStore::new()),
+            serial: Arc::new(SimSerialPorts::default()),
             secrets: Arc::new(MemorySecrets::default()),
             processes: Arc::new(ScriptedProcesses::new(move |c| tools.answer(c))),
             activity: Arc::default(),
@@ -128,6 +129,7 @@ pub(crate) struct Host {
     pub(crate) name: String,
     pub(crate) ip: IpAddr,
     pub(crate) store: Arc<DirStore>,
+    pub(crate) serial: Arc<SimSerialPorts>,
     pub(crate) secrets: Arc<MemorySecrets>,
     pub(crate) processes: Arc<ScriptedProcesses>,
     pub(crate) activity: Arc<ScriptedActivity>,
@@ -172,6 +174,7 @@ impl Host {
             processes: Arc::clone(&self.processes) as _,
             secrets: Arc::clone(&self.secrets) as _,
             store: Arc::clone(&self.store) as _,
+            serial: Arc::clone(&self.serial) as _,
             control: Box::new(control),
             activity: Arc::clone(&self.activity) as _,
         };

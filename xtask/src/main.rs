@@ -1,8 +1,9 @@
-//! Developer verbs of Kiln: `cargo xtask demo | test | check | bench`.
+//! Developer verbs of Kiln: `cargo xtask demo | test | check | check-os | bench`.
 //!
 //! Every verb does its own set-up, says what it is about to install, and ends with a summary.
 mod bench;
 mod check;
+mod check_os;
 mod demo;
 mod packages;
 mod python;
@@ -22,6 +23,10 @@ Developer verbs of Kiln.
       With names, only those steps (`cargo xtask test --list` shows them).
   cargo xtask check
       Formatting, lints and documentation.
+  cargo xtask check-os [--windows] [--macos] [--wine]
+      Lints the Windows and macOS sources on Debian 12, with a compiler and standard
+      libraries that it brings (about 15 minutes the first time, kept under
+      target/cross). --wine runs the Windows tests as well.
   cargo xtask bench [--quick] [--write]
       Measures Kiln beside a real Device Builder dashboard. --write puts the table
       into docs/BENCHMARKS.md.
@@ -37,6 +42,7 @@ fn main() -> ExitCode {
         "demo" => demo::demo(rest),
         "test" => test::test(rest),
         "check" => check::check(),
+        "check-os" => check_os::check_os(rest),
         "bench" => bench::bench(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

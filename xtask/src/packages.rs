@@ -1,4 +1,6 @@
 //! System packages: what is missing is named, then installed, on systems with apt.
+use std::process::Command;
+
 use crate::run::{Outcome, command, has, run, say};
 
 /// Something the system has to have: a file or program that shows it is there, and the Debian and
@@ -10,24 +12,19 @@ pub struct Need {
     package: &'static str,
 }
 
+impl Need {
+    /// Names what shows it and what brings it.
+    pub const fn new(shows: &'static str, package: &'static str) -> Self {
+        Self { shows, package }
+    }
+}
+
 /// A C and C++ compiler: for crates with C in them, and for real ESPHome builds.
 pub const BUILD: &[Need] = &[
-    Need {
-        shows: "cc",
-        package: "gcc",
-    },
-    Need {
-        shows: "g++",
-        package: "g++",
-    },
-    Need {
-        shows: "make",
-        package: "make",
-    },
-    Need {
-        shows: "/usr/include/stdio.h",
-        package: "libc6-dev",
-    },
+    Need::new("cc", "gcc"),
+    Need::new("g++", "g++"),
+    Need::new("make", "make"),
+    Need::new("/usr/include/stdio.h", "libc6-dev"),
 ];
 
 /// What a desktop session without a screen needs.
@@ -68,42 +65,15 @@ pub const DESKTOP: &[Need] = &[
 
 /// What the real dashboards, networks and keyrings of the tests need.
 pub const TEST: &[Need] = &[
-    Need {
-        shows: "ip",
-        package: "iproute2",
-    },
-    Need {
-        shows: "unshare",
-        package: "util-linux",
-    },
-    Need {
-        shows: "hostname",
-        package: "hostname",
-    },
-    Need {
-        shows: "ps",
-        package: "procps",
-    },
-    Need {
-        shows: "git",
-        package: "git",
-    },
-    Need {
-        shows: "dbus-run-session",
-        package: "dbus",
-    },
-    Need {
-        shows: "gnome-keyring-daemon",
-        package: "gnome-keyring",
-    },
-    Need {
-        shows: "secret-tool",
-        package: "libsecret-tools",
-    },
-    Need {
-        shows: "gdbus",
-        package: "libglib2.0-bin",
-    },
+    Need::new("ip", "iproute2"),
+    Need::new("unshare", "util-linux"),
+    Need::new("hostname", "hostname"),
+    Need::new("ps", "procps"),
+    Need::new("git", "git"),
+    Need::new("dbus-run-session", "dbus"),
+    Need::new("gnome-keyring-daemon", "gnome-keyring"),
+    Need::new("secret-tool", "libsecret-tools"),
+    Need::new("gdbus", "libglib2.0-bin"),
 ];
 
 /// Makes sure that every need is met.
@@ -128,27 +98,35 @@ pub fn install(packages: &[&str]) -> Outcome {
             "please install these first (names of Debian's packages): {list}"
         ));
     }
-    let root = command("id", &["-u"])
-        .output()
-        .is_ok_and(|o| o.stdout.starts_with(b"0"));
-    if !root && !has("sudo") {
+    if !is_root() && !has("sudo") {
         return Err(format!(
             "please install these as root: apt-get install {list}"
         ));
     }
     say(&format!("installing system packages with apt-get: {list}"));
     let apt = |arguments: &[&str]| {
-        let mut words = vec!["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"];
-        if !root {
-            words.insert(0, "sudo");
-        }
-        words.extend(arguments);
-        run(&mut command(words[0], &words[1..]))
+        let noninteractive = ["DEBIAN_FRONTEND=noninteractive", "apt-get"];
+        run(as_root("env", &noninteractive).args(arguments))
     };
     apt(&["update", "-q"])?;
     let mut words = vec!["install", "-qy", "--no-install-recommends"];
     words.extend(packages);
     apt(&words)
+}
+
+/// Makes a command that runs as root: as it is, or through sudo.
+pub fn as_root(program: &str, arguments: &[&str]) -> Command {
+    if is_root() {
+        return command(program, arguments);
+    }
+    let mut sudo = command("sudo", &[program]);
+    sudo.args(arguments);
+    sudo
+}
+
+fn is_root() -> bool {
+    let id = command("id", &["-u"]).output();
+    id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
 fn present(shows: &str) -> bool {

@@ -114,6 +114,8 @@ pub enum Verb {
     },
     /// The devices in your ESPHome folder
     Devices,
+    /// Serial ports, and whether devices can be flashed through them
+    Ports,
     /// Compile and flash devices
     Install(InstallArgs),
     /// Compile devices without flashing

@@ -65,6 +65,7 @@ async fn perform(verb: Verb, transport: &impl Transport, face: &mut Face) -> Res
         }
         Verb::Reject { id } => pairing::decide(transport, face, &id, Decision::Reject).await,
         Verb::Devices => work::devices(transport, face).await,
+        Verb::Ports => work::ports(transport, face).await,
         Verb::Install(wanted) => work::install(transport, face, wanted).await,
         Verb::Compile(wanted) => work::compile(transport, face, wanted).await,
         Verb::Clean { devices, wait } => work::clean(transport, face, devices, wait).await,

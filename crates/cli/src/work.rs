@@ -66,6 +66,41 @@ pub(crate) async fn devices(transport: &impl Transport, face: &mut Face) -> Resu
     )
 }
 
+pub(crate) async fn ports(transport: &impl Transport, face: &mut Face) -> Result<(), Failure> {
+    let mut client = Client::connect(transport).await?;
+    let reply = client.ask(Request::SerialPorts).await?;
+    let Reply::SerialPorts { ports, advice } = &reply else {
+        return Err(unexpected());
+    };
+    face.result(
+        || reply_json(&reply)["ports"].clone(),
+        || {
+            if ports.is_empty() {
+                return format!("No serial port is connected.\n{}\n", safe(advice));
+            }
+            let rows: Vec<Vec<String>> = ports
+                .iter()
+                .map(|port| {
+                    let usb = port.usb.as_ref();
+                    let id = usb.map(|usb| format!("{:04x}:{:04x}", usb.vendor, usb.product));
+                    vec![
+                        safe(&port.path),
+                        safe(&port.product),
+                        id.unwrap_or_default(),
+                        usb.map(|usb| safe(&usb.serial)).unwrap_or_default(),
+                        port.state.word().to_owned(),
+                    ]
+                })
+                .collect();
+            let mut text = table(&["PORT", "DEVICE", "USB", "SERIAL NUMBER", "STATE"], &rows);
+            for port in ports.iter().filter(|port| !port.problem.is_empty()) {
+                text.push_str(&format!("{}\n", safe(&port.problem)));
+            }
+            text
+        },
+    )
+}
+
 /// Bounds a wait, if it is to be bounded.
 pub(crate) async fn within<T>(
     seconds: Option<u64>,

@@ -391,6 +391,49 @@ async fn an_offloader_that_asks_is_shown_and_approved_under_its_key_alone() {
 }
 
 #[tokio::test]
+async fn serial_ports_are_listed_with_what_keeps_them_from_being_used() {
+    let answer = |ports: Value| {
+        let advice = "Use a cable that carries data.";
+        json!({"reply": "serial_ports", "ports": ports, "advice": advice})
+    };
+    let port = |path: &str, state: &str, problem: &str| {
+        let usb = json!({"vendor": "10c4", "product": "ea60", "serial": "0001"});
+        json!({
+            "path": path, "product": "CP2102N \u{1b}[2J", "usb": usb, "state": state,
+            "problem": problem,
+        })
+    };
+    let two = json!([
+        port("/dev/ttyUSB0", "usable", ""),
+        port(
+            "/dev/ttyUSB1",
+            "busy",
+            "/dev/ttyUSB1 is in use by minicom (process 77)."
+        ),
+    ]);
+    let script = || Script::new().on("serial_ports", answer(two.clone()));
+    shows(&kiln("ports", "", script()).await, expect![[r#"
+        exit 0
+        --- out
+        PORT          DEVICE             USB        SERIAL NUMBER  STATE
+        /dev/ttyUSB0  CP2102N \u{1b}[2J  10c4:ea60  0001           usable
+        /dev/ttyUSB1  CP2102N \u{1b}[2J  10c4:ea60  0001           busy
+        /dev/ttyUSB1 is in use by minicom (process 77).
+        --- err
+    "#]]);
+    let told = kiln("--json ports", "", script()).await;
+    assert_eq!(serde_json::from_str::<Value>(&told.out).unwrap(), two);
+    let script = Script::new().on("serial_ports", answer(json!([])));
+    shows(&kiln("ports", "", script).await, expect![[r#"
+        exit 0
+        --- out
+        No serial port is connected.
+        Use a cable that carries data.
+        --- err
+    "#]]);
+}
+
+#[tokio::test]
 async fn an_install_that_is_waited_for_shows_its_log_and_its_end() {
     let (compile, flash) = ("0123456789ab", "ba9876543210");
     let event = |job: Value| json!({"event": "job", "job": job});
@@ -647,6 +690,7 @@ fn help_reads_like_a_product() {
           approve      Let an offloader that asks use this computer
           reject       Refuse an offloader that asks
           devices      The devices in your ESPHome folder
+          ports        Serial ports, and whether devices can be flashed through them
           install      Compile and flash devices
           compile      Compile devices without flashing
           clean        Remove devices' build files, here and on connected receivers

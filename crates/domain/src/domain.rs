@@ -180,7 +180,8 @@ impl Domain {
             | Request::Environments
             | Request::NewestEnvironment
             | Request::InstallEnvironment(_)
-            | Request::ResetEnvironment(_) => self.work.handle_request(client, id, request, now),
+            | Request::ResetEnvironment(_)
+            | Request::SerialPorts => self.work.handle_request(client, id, request, now),
             // Answered by the half above.
             Request::RotateIdentity
             | Request::Preview(_)

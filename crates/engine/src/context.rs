@@ -10,7 +10,7 @@ use kiln_domain::{
 use kiln_esphome::{Invocation, Launcher, Purpose};
 use kiln_model::{EsphomeVersion, JobId, Settings};
 use kiln_ports::process::{Command, Priority};
-use kiln_ports::{Clock, Processes, Store};
+use kiln_ports::{Clock, Processes, SerialPorts, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -27,6 +27,7 @@ pub(crate) struct Context {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) processes: Arc<dyn Processes>,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) serial: Arc<dyn SerialPorts>,
     pub(crate) links: Links,
     pub(crate) outputs: Outputs,
     pub(crate) environments: Environments,

@@ -12,7 +12,7 @@ use crate::blocking::blocking;
 use crate::node::{Ended, Link, Node};
 use crate::runtime::RETRY;
 use crate::unsaved::Unsaved;
-use crate::{identity, records, steps};
+use crate::{identity, records, serial, steps};
 
 /// What a flash says that was not begun.
 const NOT_BEGUN: &str = "the flash was not begun, because that could not be kept; free some disk \
@@ -136,6 +136,12 @@ impl Node {
             work::Effect::JobChanged(job) => self.control.job_changed(&job),
             work::Effect::ViewChanged => {}
             work::Effect::ScanDevices => self.scan_devices(),
+            work::Effect::ListPorts(id) => {
+                self.steps.start_free(serial::list(context, id));
+            }
+            work::Effect::LookAtPort(id, path) => {
+                self.steps.start_free(serial::look(context, id, path));
+            }
             work::Effect::MakeBundle(job, configuration) => {
                 let blob = new_blob("bundle")?;
                 self.steps.start(&job.clone(), |stop| {

@@ -28,6 +28,7 @@ pub mod records;
 mod reports;
 mod roster;
 mod runtime;
+mod serial;
 mod steps;
 mod stored;
 mod tool;

@@ -200,7 +200,7 @@ impl Links {
             Upload::Artifacts {
                 job_id,
                 path,
-                packed,
+                packed: Box::new(packed),
                 served,
             },
         );

@@ -12,7 +12,9 @@ use kiln_model::{
 use kiln_ports::discovery::Sighting;
 use kiln_ports::secrets::SecretsError;
 use kiln_ports::store::StoreError;
-use kiln_ports::{Activity, Clock, Control, Discovery, Net, Processes, Secrets, Store};
+use kiln_ports::{
+    Activity, Clock, Control, Discovery, Net, Processes, Secrets, SerialPorts, Store,
+};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -47,6 +49,8 @@ pub struct Ports {
     pub secrets: Arc<dyn Secrets>,
     /// Records, blobs, logs.
     pub store: Arc<dyn Store>,
+    /// Devices on a cable.
+    pub serial: Arc<dyn SerialPorts>,
     /// The local front door.
     pub control: Box<dyn Control>,
     /// The machine and its owner.
@@ -177,6 +181,7 @@ impl Node {
             processes,
             secrets,
             store,
+            serial,
             control,
             activity,
         } = ports;
@@ -216,6 +221,7 @@ impl Node {
             clock,
             processes,
             store,
+            serial,
             links,
             environments,
             site,

@@ -20,7 +20,7 @@ pub(crate) enum Upload {
     Artifacts {
         job_id: WireJobId,
         path: PathBuf,
-        packed: PackedArtifacts,
+        packed: Box<PackedArtifacts>,
         /// Dropped when the file is no longer needed.
         served: oneshot::Sender<()>,
     },

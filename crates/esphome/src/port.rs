@@ -17,16 +17,13 @@ pub enum InvalidPort {
     Host,
 }
 
-/// The word for an RP2 in mass-storage mode; handled like a serial port.
-const BOOTSEL: &str = "BOOTSEL";
-
 /// Reads `OTA`, a serial port (`/dev/ttyUSB0`, `COM3`, `BOOTSEL`), an IP address or a host name.
 pub fn parse_port(text: &str) -> Result<Port, InvalidPort> {
     if text.is_empty() {
         Err(InvalidPort::Empty)
     } else if text == "OTA" {
         Ok(Port::Ota)
-    } else if text.starts_with('/') || text.starts_with("COM") || text == BOOTSEL {
+    } else if text.starts_with('/') || text.starts_with("COM") || text == Port::BOOTSEL {
         Ok(Port::Serial(text.to_owned()))
     } else if text.contains(':') || text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
         let address = text.parse::<IpAddr>().map_err(|_| InvalidPort::Address)?;

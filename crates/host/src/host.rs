@@ -9,7 +9,7 @@ use kiln_engine::{
 use kiln_esphome::Surroundings;
 use kiln_model::{PairingKey, Settings};
 use kiln_platform::{
-    DoorOf, EngineLock, LocalControl, LockError, MdnsDiscovery, OsProcesses, Paths, SqliteStore,
+    DoorOf, EngineLock, LocalControl, LockError, MdnsDiscovery, OsProcesses, OsSerialPorts, Paths, SqliteStore,
     SystemActivity, SystemClock,
 };
 
@@ -101,6 +101,7 @@ impl Host {
             processes: Arc::new(processes),
             secrets: secrets::open(paths, wanted.secrets).map_err(HostError::Failed)?,
             store: Arc::new(store),
+            serial: Arc::new(OsSerialPorts::new()),
             activity: Arc::new(activity),
             control: Box::new(LocalControl::bind(&paths.runtime, DoorOf::Node).map_err(failed)?),
         };

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use kiln_model::{
     AlertKind, ArtifactsRefusal, AvailabilityReason, Bootloader, BuildChoice, ConfigurationName,
     DashboardId, Endpoint, ErrorCode, EsphomeVersion, FailureReason, FriendlyName, Input, JobId,
-    JobKind, JobStatus, Label, PairingStatus, Pause, Pin, Port, Presence, PublicKey, Snooze,
+    JobKind, JobStatus, Label, PairingStatus, Pause, Pin, Port, PortState, Presence, PublicKey, Snooze,
     Timestamp, Verdict, VersionPolicy, WireJobId,
 };
 use serde::de::Error as _;
@@ -133,6 +133,7 @@ text! {
     Pause: Pause::to_string, |t| t.parse().ok();
     ArtifactsRefusal: |v| v.word().to_owned(), ArtifactsRefusal::from_word;
     ErrorCode: |v| v.word().to_owned(), ErrorCode::from_word;
+    PortState: |v| v.word().to_owned(), PortState::from_word;
     BuildChoice: write_build, read_build;
     Port: write_port, read_port;
 }

@@ -28,6 +28,7 @@ mod reply;
 mod request;
 #[cfg(test)]
 mod samples;
+mod serial_port;
 mod settings;
 mod view;
 

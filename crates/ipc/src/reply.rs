@@ -1,7 +1,7 @@
 //! JSON of [`Reply`]: its name under `reply`, its content beside it. The same objects are what
 //! `--json` prints.
 use kiln_model::{
-    Device, EnvironmentInfo, ErrorCode, EsphomeVersion, Job, Pin, Reply, RequestError, Settings,
+    Device, EnvironmentInfo, ErrorCode, EsphomeVersion, Job, Pin, Reply, RequestError, SerialPort, Settings,
     View,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -78,6 +78,12 @@ enum ReplyJson {
         #[serde(with = "form")]
         version: EsphomeVersion,
     },
+    SerialPorts {
+        #[serde(with = "form")]
+        ports: Vec<SerialPort>,
+        #[serde(default)]
+        advice: String,
+    },
     Settings {
         #[serde(with = "form")]
         settings: Settings,
@@ -108,6 +114,7 @@ impl Form for Reply {
             Reply::Jobs(jobs) => ReplyJson::Jobs { jobs },
             Reply::Environments(environments) => ReplyJson::Environments { environments },
             Reply::NewestEnvironment(version) => ReplyJson::NewestEnvironment { version },
+            Reply::SerialPorts { ports, advice } => ReplyJson::SerialPorts { ports, advice },
             Reply::Settings(settings) => ReplyJson::Settings { settings },
             Reply::Refused(error) => ReplyJson::Refused { error },
         };
@@ -133,6 +140,7 @@ impl Form for Reply {
             ReplyJson::Jobs { jobs } => Reply::Jobs(jobs),
             ReplyJson::Environments { environments } => Reply::Environments(environments),
             ReplyJson::NewestEnvironment { version } => Reply::NewestEnvironment(version),
+            ReplyJson::SerialPorts { ports, advice } => Reply::SerialPorts { ports, advice },
             ReplyJson::Settings { settings } => Reply::Settings(settings),
             ReplyJson::Refused { error } => Reply::Refused(error),
         })

@@ -90,6 +90,7 @@ enum RequestJson {
         #[serde(rename = "pin_sha256", with = "form", default)]
         pin: Option<Pin>,
     },
+    SerialPorts,
     Settings,
     SetSettings {
         settings: Vec<(String, String)>,
@@ -175,6 +176,7 @@ convert! {
         J::InstallEnvironment { version } = J::InstallEnvironment { version };
     M::ResetEnvironment(pin) = M::ResetEnvironment(pin),
         J::ResetEnvironment { pin } = J::ResetEnvironment { pin };
+    M::SerialPorts = M::SerialPorts, J::SerialPorts = J::SerialPorts;
     M::Settings = M::Settings, J::Settings = J::Settings;
     M::SetSettings(settings) = M::SetSettings(settings),
         J::SetSettings { settings } = J::SetSettings { settings };

@@ -4,8 +4,8 @@ use kiln_model::{
     Capabilities, Device, DiscoveredHost, EnvironmentInfo, EnvironmentState, ErrorCode,
     EsphomeVersion, FailureReason, FriendlyName, IdentityView, Input, InputVerdict, Job, JobId,
     JobKind, JobOrigin, JobStatus, Label, LinkState, Pairing, PairingStatus, PairingView, Peer,
-    PeerView, PendingPeer, Pin, Placement, Port, Presence, PublicKey, QueueStatus, Reply, Request,
-    RequestError, Settings, Snooze, Timestamp, Verdict, View, WindowView, WireJobId,
+    PeerView, PendingPeer, Pin, Placement, Port, PortState, Presence, PublicKey, QueueStatus, Reply, Request,
+    RequestError, SerialPort, Settings, Snooze, Timestamp, UsbId, Verdict, View, WindowView, WireJobId,
 };
 
 pub(crate) fn pin() -> Pin {
@@ -209,6 +209,7 @@ pub(crate) fn requests() -> Vec<Request> {
         Request::InstallEnvironment("2026.10.0".to_owned()),
         Request::ResetEnvironment(None),
         Request::ResetEnvironment(Some(pin())),
+        Request::SerialPorts,
         Request::Settings,
         Request::SetSettings(vec![("receiver".to_owned(), "true".to_owned())]),
         Request::Pause(Snooze::HalfHour),
@@ -262,6 +263,20 @@ pub(crate) fn replies() -> Vec<Reply> {
         Reply::Jobs(vec![job()]),
         Reply::Environments(environments()),
         Reply::NewestEnvironment(version()),
+        Reply::SerialPorts {
+            ports: vec![SerialPort {
+                path: "/dev/ttyUSB0".to_owned(),
+                product: "CP2102N USB to UART Bridge".to_owned(),
+                usb: Some(UsbId {
+                    vendor: 0x10c4,
+                    product: 0xea60,
+                    serial: "0001".to_owned(),
+                }),
+                state: PortState::Denied,
+                problem: "Your account may not use it.".to_owned(),
+            }],
+            advice: "Use a cable that carries data.".to_owned(),
+        },
         Reply::Settings(Settings::default()),
         Reply::Refused(RequestError {
             code: ErrorCode::NotFound,

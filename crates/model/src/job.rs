@@ -195,6 +195,11 @@ pub enum Port {
     Serial(String),
 }
 
+impl Port {
+    /// The word for an RP2 in mass-storage mode; handled like a serial port that needs no device file.
+    pub const BOOTSEL: &str = "BOOTSEL";
+}
+
 /// Whether a build includes the bootloader (builds.md §2.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Bootloader {

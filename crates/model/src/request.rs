@@ -2,7 +2,7 @@
 use crate::link::words;
 use crate::{
     DashboardId, Device, Endpoint, EnvironmentInfo, EsphomeVersion, Job, JobId, Label, Pin, Port,
-    Settings, Snooze, View,
+    SerialPort, Settings, Snooze, View,
 };
 
 /// What a person wants. The command line, the window and the tray all speak these.
@@ -80,6 +80,8 @@ pub enum Request {
     InstallEnvironment(String),
     /// Wipe the build environment: our own, or that of a receiver.
     ResetEnvironment(Option<Pin>),
+    /// Serial ports of this computer.
+    SerialPorts,
     /// All settings.
     Settings,
     /// Change settings; all are checked before any is applied.
@@ -131,6 +133,13 @@ pub enum Reply {
     Environments(Vec<EnvironmentInfo>),
     /// The newest ESPHome release.
     NewestEnvironment(EsphomeVersion),
+    /// Serial ports.
+    SerialPorts {
+        /// Those that are connected, in the order of their names.
+        ports: Vec<SerialPort>,
+        /// What to try when a device that is plugged in is missing.
+        advice: String,
+    },
     /// Settings.
     Settings(Settings),
     /// Refused.

@@ -19,6 +19,7 @@ pub mod notify;
 pub mod paths;
 pub mod process;
 pub mod secrets;
+pub mod serial;
 mod stop;
 pub mod store;
 #[cfg(target_os = "linux")]
@@ -36,6 +37,7 @@ pub use notify::DesktopNotify;
 pub use paths::{Paths, PathsError};
 pub use process::{OsProcesses, OwnPrograms};
 pub use secrets::{FileSecrets, OsSecrets};
+pub use serial::OsSerialPorts;
 pub use stop::asked_to_stop;
 pub use store::SqliteStore;
 #[cfg(target_os = "linux")]

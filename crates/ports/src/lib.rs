@@ -14,6 +14,7 @@ pub mod net;
 pub mod notify;
 pub mod process;
 pub mod secrets;
+pub mod serial;
 pub mod store;
 pub mod tray;
 
@@ -28,4 +29,5 @@ pub use net::Net;
 pub use notify::Notify;
 pub use process::Processes;
 pub use secrets::Secrets;
+pub use serial::SerialPorts;
 pub use store::Store;

@@ -9,6 +9,7 @@ mod net;
 mod notify;
 mod processes;
 mod secrets;
+mod serial;
 mod store;
 mod stranger;
 
@@ -21,5 +22,6 @@ pub use net::{SimHost, SimNet, Wire};
 pub use notify::MemoryNotify;
 pub use processes::{Script, ScriptedProcesses};
 pub use secrets::MemorySecrets;
+pub use serial::SimSerialPorts;
 pub use store::DirStore;
 pub use stranger::{Heard, Stranger};

@@ -285,6 +285,7 @@ impl Peering {
             | Request::Environments
             | Request::InstallEnvironment(_)
             | Request::ResetEnvironment(_)
+            | Request::SerialPorts
             | Request::Settings
             | Request::SetSettings(_)
             | Request::NewestEnvironment

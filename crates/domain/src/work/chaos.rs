@@ -264,6 +264,8 @@ impl World {
             | Effect::JobChanged(_)
             | Effect::ViewChanged
             | Effect::ScanDevices
+            | Effect::ListPorts(_)
+            | Effect::LookAtPort(..)
             | Effect::SubmissionSettled(..)
             | Effect::Sweep { .. }
             | Effect::FindNewestEnvironment(_)

@@ -23,6 +23,10 @@ pub enum Effect {
     ViewChanged,
     /// Read the owner's devices again.
     ScanDevices,
+    /// Say which serial ports are connected; ends with `PortsListed`.
+    ListPorts(RequestId),
+    /// Look at one serial port before it is flashed through; ends with `PortLooked`.
+    LookAtPort(RequestId, String),
 
     /// Offloader: make the bundle of a configuration; ends with `BundleMade`.
     MakeBundle(JobId, ConfigurationName),

@@ -2,7 +2,7 @@
 use kiln_model::witness::DigestVerified;
 use kiln_model::{
     ArtifactsRefusal, BlobId, ConfigurationName, Device, EnvironmentInfo, EsphomeVersion, JobId,
-    LinkId, Message, Settings, SubmitHeader, WireJobId,
+    LinkId, Message, SerialPort, Settings, SubmitHeader, WireJobId,
 };
 
 use super::effect::{BuildTree, StoredJob};
@@ -28,6 +28,10 @@ pub enum Event {
     },
     /// One of the owner's devices said goodbye or is not heard any more.
     DeviceGone(ConfigurationName),
+    /// The serial ports, and what to try when one is missing.
+    PortsListed(RequestId, Vec<SerialPort>, String),
+    /// One serial port as it is now; `None` if there is none.
+    PortLooked(RequestId, Option<SerialPort>),
     /// Environments changed; `installed` marks the one for own builds.
     EnvironmentsChanged(Vec<EnvironmentInfo>),
     /// Our own ESPHome is being asked for its version: what depends on it waits.

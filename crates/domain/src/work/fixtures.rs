@@ -7,9 +7,9 @@ use kiln_model::witness::DigestVerified;
 use kiln_model::{
     BlobId, BuildChoice, Capabilities, ConfigurationName, Device, EnvironmentInfo,
     EnvironmentState, EsphomeVersion, FailureReason, FriendlyName, Job, JobId, JobStatus, Label,
-    LinkId, Message, Mono, Now, Pairing, PairingStatus, Pin, Port, Presence, PublicKey,
-    QueueStatus, Reply, Request, RequestError, Settings, SubmitHeader, Timestamp, VersionPolicy,
-    WireJobId,
+    LinkId, Message, Mono, Now, Pairing, PairingStatus, Pin, Port, PortState, Presence, PublicKey,
+    QueueStatus, Reply, Request, RequestError, SerialPort, Settings, SubmitHeader, Timestamp,
+    VersionPolicy, WireJobId,
 };
 
 use super::{BuildTree, BundleFacts, Effect, Event, ProcessOutcome, StepFailure, StoredJob, Work};
@@ -23,6 +23,8 @@ pub(super) struct Shop {
     pub(super) store: Vec<StoredJob>,
     /// Notes of each job.
     pub(super) notes: Vec<(JobId, String)>,
+    /// Serial ports that are plugged in; `COM3` at first.
+    pub(super) ports: Vec<SerialPort>,
     /// Answers, by request number.
     pub(super) replies: Vec<(u64, Reply)>,
     names: Vec<JobId>,
@@ -83,6 +85,19 @@ pub(super) fn installed(release: &str) -> EnvironmentInfo {
     }
 }
 
+pub(super) fn serial_port(path: &str, state: PortState) -> SerialPort {
+    SerialPort {
+        path: path.to_owned(),
+        product: "Bridge".to_owned(),
+        usb: None,
+        state,
+        problem: match state {
+            PortState::Usable => String::new(),
+            _ => format!("{path} is {}.", state.word()),
+        },
+    }
+}
+
 /// The device announces itself.
 pub(super) fn seen(name: &str) -> Event {
     Event::DeviceSeen {
@@ -131,6 +146,7 @@ impl Shop {
             now: Now::default(),
             store: Vec::new(),
             notes: Vec::new(),
+            ports: vec![serial_port("COM3", PortState::Usable)],
             replies: Vec::new(),
             names: Vec::new(),
             wires: Vec::new(),
@@ -528,6 +544,17 @@ impl Shop {
                 format!("forget {}", self.name(&id))
             }
             Effect::JobChanged(_) | Effect::ViewChanged | Effect::ScanDevices => return,
+            Effect::ListPorts(id) => {
+                let event = Event::PortsListed(id, self.ports.clone(), "Plug it in.".to_owned());
+                self.work.handle(event, self.now);
+                return;
+            }
+            Effect::LookAtPort(id, path) => {
+                let port = self.ports.iter().find(|port| port.path == path);
+                let event = Event::PortLooked(id, port.cloned());
+                self.work.handle(event, self.now);
+                return;
+            }
             Effect::DropBlob(_) => return,
             Effect::Send(link, message) => format!("{link} {}", self.frame(&message)),
             Effect::MakeBundle(id, yaml) => format!("bundle {} {yaml}", self.name(&id)),

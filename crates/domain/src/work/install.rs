@@ -2,7 +2,8 @@
 //! away are flashed when they come back.
 use kiln_model::{
     Bootloader, ConfigurationName, Device, ErrorCode, JobId, JobKind, JobOrigin, Mono, Now,
-    PairingStatus, Pin, Placement, Port, Presence, Reply, Request, RequestError,
+    PairingStatus, Pin, Placement, Port, PortState, Presence, Reply, Request, RequestError,
+    SerialPort,
 };
 
 use super::devices;
@@ -46,15 +47,17 @@ impl Work {
         }
         match request {
             Request::Devices => self.park(id, request, now),
+            Request::SerialPorts => self.push(Effect::ListPorts(id)),
+            Request::Install {
+                port: Port::Serial(path),
+                ..
+            } if path != Port::BOOTSEL => {
+                self.plugging.insert(id, request.clone());
+                self.push(Effect::LookAtPort(id, path.clone()));
+            }
             Request::Install { device, .. }
             | Request::Compile { device, .. }
-            | Request::Clean { device } => match devices::find(&self.devices, device) {
-                Ok(found) => {
-                    let found = found.clone();
-                    self.device_request(id, request, &found, now);
-                }
-                Err(_) => self.park(id, request, now),
-            },
+            | Request::Clean { device } => self.named(id, request, device, now),
             Request::Jobs => {
                 let jobs = self.jobs();
                 self.reply(id, Reply::Jobs(jobs));
@@ -93,6 +96,43 @@ impl Work {
             | Request::Settings
             | Request::SetSettings(_)
             | Request::Shutdown => {}
+        }
+    }
+
+    /// A request for a device, which may be newer than the last scan.
+    fn named(&mut self, id: RequestId, request: &Request, device: &str, now: Now) {
+        match devices::find(&self.devices, device) {
+            Ok(found) => {
+                let found = found.clone();
+                self.device_request(id, request, &found, now);
+            }
+            Err(_) => self.park(id, request, now),
+        }
+    }
+
+    /// An install through a serial port goes on only if the port can be used now: a build of ten
+    /// minutes that ends at a closed door helps nobody.
+    pub(super) fn port_looked(&mut self, id: RequestId, port: Option<SerialPort>, now: Now) {
+        let Some(request) = self.plugging.remove(&id) else {
+            return;
+        };
+        let Request::Install {
+            device,
+            port: Port::Serial(path),
+            ..
+        } = &request
+        else {
+            return;
+        };
+        if self.stage == Stage::Stopping {
+            return self.refuse(id, unavailable("Kiln is stopping."));
+        }
+        match port {
+            None => self.refuse(id, no_port(path)),
+            Some(port) => match port.state {
+                PortState::Usable | PortState::Unknown => self.named(id, &request, device, now),
+                PortState::Denied | PortState::Busy => self.refuse(id, unusable(port.problem)),
+            },
         }
     }
 
@@ -654,6 +694,22 @@ fn display_name(device: &Device) -> &str {
     }
 }
 
+fn no_port(path: &str) -> RequestError {
+    RequestError {
+        code: ErrorCode::NotFound,
+        message: format!("There is no serial port {path}."),
+        hint: "`kiln ports` shows what is connected.".to_owned(),
+    }
+}
+
+fn unusable(problem: String) -> RequestError {
+    RequestError {
+        code: ErrorCode::PreconditionFailed,
+        message: problem,
+        hint: String::new(),
+    }
+}
+
 fn no_job(id: &JobId) -> RequestError {
     RequestError {
         code: ErrorCode::NotFound,
@@ -683,7 +739,7 @@ mod tests {
     use kiln_model::JobStatus;
 
     use super::super::Event;
-    use super::super::fixtures::{Shop, device, failed, pairing, pin, seen, yaml};
+    use super::super::fixtures::{Shop, device, failed, pairing, pin, seen, serial_port, yaml};
     use super::*;
 
     fn offline(shop: &mut Shop, name: &str) {
@@ -852,6 +908,45 @@ mod tests {
         shop.happens(Event::DevicesScanned(vec![device("kitchen")]));
         shop.succeeds(&compile);
         assert!(shop.job(&flash).deferred);
+    }
+
+    #[test]
+    fn an_install_through_a_port_that_cannot_be_used_makes_no_job_and_says_why() {
+        let mut shop = Shop::open();
+        let install = |path: &str| Request::Install {
+            device: "kitchen".to_owned(),
+            build: BuildChoice::Auto,
+            port: Port::Serial(path.to_owned()),
+        };
+        let denied = ("/dev/ttyUSB0", PortState::Denied);
+        let busy = ("/dev/ttyUSB1", PortState::Busy);
+        for (path, state) in [denied, busy] {
+            shop.ports.push(serial_port(path, state));
+            let error = shop.ask_in_vain(&install(path));
+            assert_eq!(error.code, ErrorCode::PreconditionFailed);
+            assert_eq!(error.message, format!("{path} is {}.", state.word()));
+        }
+        let error = shop.ask_in_vain(&install("/dev/ttyUSB9"));
+        assert_eq!(error.code, ErrorCode::NotFound);
+        assert_eq!(error.message, "There is no serial port /dev/ttyUSB9.");
+        assert!(shop.work.jobs().is_empty());
+        // What cannot be looked at is tried; the boot disk of an RP2 is no port at all.
+        shop.ports
+            .push(serial_port("/dev/ttyUSB2", PortState::Unknown));
+        for path in ["/dev/ttyUSB2", Port::BOOTSEL] {
+            assert_eq!(shop.ask_jobs(&install(path)).len(), 2, "{path}");
+        }
+    }
+
+    #[test]
+    fn serial_ports_are_listed_with_what_to_try_when_one_is_missing() {
+        let mut shop = Shop::open();
+        let id = shop.ask(&Request::SerialPorts);
+        let expected = Reply::SerialPorts {
+            ports: vec![serial_port("COM3", PortState::Usable)],
+            advice: "Plug it in.".to_owned(),
+        };
+        assert_eq!(shop.reply_to(id), Some(expected));
     }
 
     #[test]

@@ -674,14 +674,14 @@ mod tests {
     #[test]
     fn a_serial_flash_gets_a_build_with_bootloader() {
         let mut shop = Shop::open();
-        let port = Port::Serial("/dev/ttyUSB0".to_owned());
+        let port = Port::Serial("COM3".to_owned());
         let (compile, _) = shop.install_to("kitchen", BuildChoice::Auto, port);
         shop.succeeds(&compile);
         assert_eq!(
             shop.acts(),
             [
                 "build j1 compile own kitchen.yaml",
-                "flash j2 kitchen.yaml Serial(\"/dev/ttyUSB0\")"
+                "flash j2 kitchen.yaml Serial(\"COM3\")"
             ]
         );
     }

@@ -1,6 +1,6 @@
 //! [`Work`]: the decision maker for jobs of both roles. Each concern has a file of its own; this
 //! one holds what they share, hands every event to the right one, and ends jobs.
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use kiln_model::{
@@ -47,6 +47,8 @@ pub struct Work {
     pub(super) lending: Lending,
     pub(super) sweep_at: Option<Mono>,
     pub(super) parked: Vec<Parked>,
+    /// Installs that wait for a look at their serial port.
+    pub(super) plugging: BTreeMap<RequestId, Request>,
     effects: VecDeque<crate::Effect>,
 }
 
@@ -117,6 +119,7 @@ impl Work {
             lending: Lending::FREE,
             sweep_at: None,
             parked: Vec::new(),
+            plugging: BTreeMap::new(),
             effects: VecDeque::new(),
         }
     }
@@ -136,6 +139,10 @@ impl Work {
                 version,
             } => self.device_seen(&configuration, address, version),
             Event::DeviceGone(configuration) => self.device_gone(&configuration),
+            Event::PortsListed(id, ports, advice) => {
+                self.reply(id, Reply::SerialPorts { ports, advice });
+            }
+            Event::PortLooked(id, port) => self.port_looked(id, port, now),
             Event::EnvironmentsChanged(environments) => self.environments = environments,
             Event::VersionAsked => self.answer = Answer::Awaited,
             Event::VersionAnswered => self.answer = Answer::Given,
@@ -171,7 +178,7 @@ impl Work {
 
     /// A person asked for something that is about jobs, devices or environments: `Devices`,
     /// `Install`, `Compile`, `Clean`, `Jobs`, `Job`, `Cancel`, `BuildHere`, `Environments`,
-    /// `InstallEnvironment` and `ResetEnvironment`. Each is answered with exactly one
+    /// `InstallEnvironment`, `ResetEnvironment` and `SerialPorts`. Each is answered with exactly one
     /// [`crate::Effect::Reply`], possibly later. Any other request belongs to somebody else and is
     /// ignored here.
     pub fn handle_request(&mut self, client: ClientId, id: RequestId, request: &Request, now: Now) {
