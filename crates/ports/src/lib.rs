@@ -5,7 +5,6 @@
 
 pub mod activity;
 pub mod autostart;
-pub mod activity;
 pub mod clock;
 pub mod control;
 pub mod dashboard;
@@ -20,7 +19,6 @@ pub mod tray;
 
 pub use activity::Activity;
 pub use autostart::Autostart;
-pub use activity::Activity;
 pub use clock::Clock;
 pub use control::Control;
 pub use dashboard::DashboardFiles;
