@@ -17,6 +17,14 @@ use flate2::write::GzEncoder;
 use kiln_archive::{LocalTree, extract_bundle, materialise};
 use kiln_model::ConfigurationName;
 
+/// Reads the manifest of a bundle on its own, where most damage to an archive would not reach it.
+/// One that is good for a configuration is good for no other.
+pub fn manifest(data: &[u8]) {
+    let other = "bath.yaml".parse().expect("a name");
+    let fits = [&kitchen(), &other].map(|name| kiln_archive::decoders::manifest(data, name));
+    assert_ne!(fits, [true, true]);
+}
+
 /// Unpacks a bundle: on success only the target is new, on refusal nothing is.
 pub fn bundle(data: &[u8]) {
     let root = tempfile::tempdir().expect("a temporary folder");

@@ -1,5 +1,7 @@
 //! The directions and absences of `docs/ARCHITECTURE.md`, as tests.
-#![expect(clippy::expect_used, reason = "a test cannot go on")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test cannot go on")]
+mod licences;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
@@ -142,6 +144,34 @@ fn every_source_file_says_in_its_first_line_what_it_is_for() {
             let said = first.starts_with("//! ") && first.len() > 12;
             assert!(said, "{} begins with {first:?}", source.path);
         }
+    }
+}
+
+#[test]
+fn every_fuzz_target_is_built_and_its_body_runs_on_stable_too() {
+    let manifest = std::fs::read_to_string(root().join("fuzz/Cargo.toml")).expect("a manifest");
+    let smoke: String = sources("crates", "rs")
+        .into_iter()
+        .filter(|source| source.path.ends_with("/tests/smoke.rs"))
+        .map(|source| source.text)
+        .collect();
+    let targets = sources("fuzz/fuzz_targets", "rs");
+    assert!(targets.len() >= 16, "a decoder lost its target");
+    for target in targets {
+        assert!(
+            manifest.contains(&format!("path = \"{}\"", &target.path["fuzz/".len()..])),
+            "{} is not in fuzz/Cargo.toml",
+            target.path
+        );
+        let body = target.text.split("|data: &[u8]| ").nth(1);
+        let body = body.and_then(|rest| rest.split('(').next());
+        let body = body.and_then(|path| path.split("::").last());
+        let run = format!("::{}", body.expect("a target calls its body"));
+        assert!(
+            smoke.contains(&run),
+            "{} runs in no smoke test",
+            target.path
+        );
     }
 }
 

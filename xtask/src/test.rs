@@ -45,6 +45,11 @@ const STEPS: &[Step] = &[
         run: || interop("faults"),
     },
     Step {
+        name: "kills",
+        what: "kill -9 at 200 points of remote jobs, either side: nothing is lost",
+        run: || interop("kills"),
+    },
+    Step {
         name: "discovery",
         what: "Kilns and real dashboards find each other over mDNS",
         run: || interop("discovery"),

@@ -5,6 +5,7 @@
 //! all of an archive was accepted. All calls block on the disk and look at a cancellation flag.
 
 mod blob_facts;
+pub mod decoders;
 mod extract;
 mod fault;
 mod folder_lock;

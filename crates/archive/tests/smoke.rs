@@ -6,6 +6,8 @@ use proptest::sample::Index;
 
 #[path = "../../../fuzz/bodies/archive.rs"]
 mod archive;
+#[path = "../../../fuzz/bodies/mutants.rs"]
+mod mutants;
 mod support;
 use support::build::KINDS;
 use support::{CARRIERS, Tar, bundle};
@@ -78,4 +80,13 @@ proptest! {
         archive::bundle(&bytes);
         archive::artifacts(&bytes);
     }
+}
+
+#[test]
+fn mutated_manifests_do_no_harm() {
+    let good = r#"{"manifest_version": 1, "esphome_version": "2026.10.0",
+        "config_filename": "kitchen.yaml", "config_dir": "/x", "files": [], "has_secrets": false}"#;
+    let path = r#"{"manifest_version": 1, "config_filename": "../kitchen.yaml"}"#;
+    let corpus = [good, path].map(|text| text.as_bytes().to_vec());
+    mutants::run(archive::manifest, &corpus, 4_000);
 }

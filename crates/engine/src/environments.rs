@@ -374,7 +374,7 @@ impl Environments {
             .get(version)
             .is_some_and(|known| known.state == EnvironmentState::Ready);
         if !is_ready {
-            self.note_installing(version, "about to begin");
+            self.note_installing(version, "beginning");
         }
     }
 

@@ -1,11 +1,11 @@
 //! The only loop: what happened goes into the domain, what it wants is done, in order.
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use kiln_domain::{Effect, Event, peering, work};
 use kiln_model::{
-    ErrorCode, FailureReason, IntentReason, JobStatus, LinkId, Message, Reply, RequestError,
+    ErrorCode, FailureReason, IntentReason, JobId, JobStatus, LinkId, Message, Reply, RequestError,
     ResponseKind, WireJobId,
 };
 
@@ -165,6 +165,7 @@ impl Node {
             if batch.is_empty() {
                 return;
             }
+            let mut batch = with_fewer_saves(batch);
             let mut broken: Option<String> = None;
             while let Some(effect) = batch.pop_front() {
                 let effects = match &broken {
@@ -196,6 +197,29 @@ impl Node {
         }
         self.publish();
     }
+}
+
+/// Keeps each job that goes on once, as it is at the end of the batch, where it was to be kept first:
+/// every write waits for the disk. An end is kept where it stands, since what is told of it counts
+/// only then.
+fn with_fewer_saves(batch: VecDeque<Effect>) -> VecDeque<Effect> {
+    let mut batch: Vec<Option<Effect>> = batch.into_iter().map(Some).collect();
+    let mut later: HashMap<JobId, usize> = HashMap::new();
+    for at in (0..batch.len()).rev() {
+        let Some(Some(Effect::Work(work::Effect::SaveJob(stored)))) = batch.get(at) else {
+            continue;
+        };
+        let id = stored.job.id.clone();
+        if stored.job.status.is_final() {
+            later.remove(&id);
+        } else if let Some(newer) = later.insert(id, at) {
+            batch.swap(at, newer);
+            if let Some(older) = batch.get_mut(newer) {
+                *older = None;
+            }
+        }
+    }
+    batch.into_iter().flatten().collect()
 }
 
 /// What an event is about, for those who follow only that.
@@ -277,4 +301,63 @@ fn not_here(link: LinkId, job_id: WireJobId, why: &str) -> Vec<Effect> {
     [acknowledged, failed]
         .map(|message| Effect::Work(work::Effect::Send(link, message)))
         .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_model::JobStatus::{Completed, Queued, Running};
+    use kiln_ports::store::Row;
+
+    use super::*;
+
+    fn save(id: &str, status: JobStatus) -> Effect {
+        let body = format!(
+            r#"{{"v":1,"id":"{id}","kind":"compile","configuration":"a.yaml",
+            "origin":{{"by":"owner"}},"placement":{{"at":"local"}},"status":"{}",
+            "created_at_us":1}}"#,
+            status.word()
+        );
+        let row = Row {
+            kind: crate::records::JOB.to_owned(),
+            key: id.to_owned(),
+            body,
+        };
+        let stored = crate::records::job(&row).unwrap();
+        Effect::Work(work::Effect::SaveJob(Box::new(stored)))
+    }
+
+    fn told(effects: VecDeque<Effect>) -> Vec<String> {
+        let words = |effect: &Effect| match effect {
+            Effect::Work(work::Effect::SaveJob(stored)) => {
+                let job = &stored.job;
+                format!("{} {}", job.id, job.status.word())
+            }
+            _ => "promise".to_owned(),
+        };
+        effects.iter().map(words).collect()
+    }
+
+    #[test]
+    fn a_job_that_goes_on_is_written_once_before_what_is_first_said_of_it_and_an_end_in_its_place()
+    {
+        let promise = || Effect::Work(work::Effect::ViewChanged);
+        let (a, b) = ("00000000000a", "00000000000b");
+        let batch = [
+            save(a, Queued),
+            promise(),
+            save(b, Queued),
+            save(a, Running),
+            promise(),
+            save(b, Completed),
+        ];
+        let written = told(with_fewer_saves(batch.into()));
+        let expected = [
+            format!("{a} running"),
+            "promise".to_owned(),
+            format!("{b} queued"),
+            "promise".to_owned(),
+            format!("{b} completed"),
+        ];
+        assert_eq!(written, expected);
+    }
 }
