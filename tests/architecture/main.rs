@@ -69,7 +69,14 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that never wait, read a clock, open a file or a socket.
-const PURE: &[&str] = &["model", "peer-link", "domain", "esphome", "glance", "update"];
+const PURE: &[&str] = &[
+    "model",
+    "peer-link",
+    "domain",
+    "esphome",
+    "glance",
+    "update",
+];
 
 /// What pure crates must not name outside their tests.
 const IMPURE: &[&str] = &[

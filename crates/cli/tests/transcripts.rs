@@ -412,7 +412,9 @@ async fn serial_ports_are_listed_with_what_keeps_them_from_being_used() {
         ),
     ]);
     let script = || Script::new().on("serial_ports", answer(two.clone()));
-    shows(&kiln("ports", "", script()).await, expect![[r#"
+    shows(
+        &kiln("ports", "", script()).await,
+        expect![[r#"
         exit 0
         --- out
         PORT          DEVICE             USB        SERIAL NUMBER  STATE
@@ -420,17 +422,21 @@ async fn serial_ports_are_listed_with_what_keeps_them_from_being_used() {
         /dev/ttyUSB1  CP2102N \u{1b}[2J  10c4:ea60  0001           busy
         /dev/ttyUSB1 is in use by minicom (process 77).
         --- err
-    "#]]);
+    "#]],
+    );
     let told = kiln("--json ports", "", script()).await;
     assert_eq!(serde_json::from_str::<Value>(&told.out).unwrap(), two);
     let script = Script::new().on("serial_ports", answer(json!([])));
-    shows(&kiln("ports", "", script).await, expect![[r#"
+    shows(
+        &kiln("ports", "", script).await,
+        expect![[r#"
         exit 0
         --- out
         No serial port is connected.
         Use a cable that carries data.
         --- err
-    "#]]);
+    "#]],
+    );
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@ use kiln_engine::{
 use kiln_esphome::Surroundings;
 use kiln_model::{PairingKey, Settings};
 use kiln_platform::{
-    DoorOf, EngineLock, LocalControl, LockError, MdnsDiscovery, OsProcesses, OsSerialPorts, Paths, SqliteStore,
-    SystemActivity, SystemClock,
+    DoorOf, EngineLock, LocalControl, LockError, MdnsDiscovery, OsProcesses, OsSerialPorts, Paths,
+    SqliteStore, SystemActivity, SystemClock,
 };
 
 use crate::secrets::{self, SecretsPlace};

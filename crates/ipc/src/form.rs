@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use kiln_model::{
     AlertKind, ArtifactsRefusal, AvailabilityReason, Bootloader, BuildChoice, ConfigurationName,
     DashboardId, Endpoint, ErrorCode, EsphomeVersion, FailureReason, FriendlyName, Input, JobId,
-    JobKind, JobStatus, Label, PairingStatus, Pause, Pin, Port, PortState, Presence, PublicKey, Snooze,
-    Timestamp, Verdict, VersionPolicy, WireJobId,
+    JobKind, JobStatus, Label, PairingStatus, Pause, Pin, Port, PortState, Presence, PublicKey,
+    Snooze, Timestamp, Verdict, VersionPolicy, WireJobId,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -1,8 +1,8 @@
 //! JSON of [`Reply`]: its name under `reply`, its content beside it. The same objects are what
 //! `--json` prints.
 use kiln_model::{
-    Device, EnvironmentInfo, ErrorCode, EsphomeVersion, Job, Pin, Reply, RequestError, SerialPort, Settings,
-    View,
+    Device, EnvironmentInfo, ErrorCode, EsphomeVersion, Job, Pin, Reply, RequestError, SerialPort,
+    Settings, View,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

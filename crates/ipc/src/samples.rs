@@ -4,8 +4,9 @@ use kiln_model::{
     Capabilities, Device, DiscoveredHost, EnvironmentInfo, EnvironmentState, ErrorCode,
     EsphomeVersion, FailureReason, FriendlyName, IdentityView, Input, InputVerdict, Job, JobId,
     JobKind, JobOrigin, JobStatus, Label, LinkState, Pairing, PairingStatus, PairingView, Peer,
-    PeerView, PendingPeer, Pin, Placement, Port, PortState, Presence, PublicKey, QueueStatus, Reply, Request,
-    RequestError, SerialPort, Settings, Snooze, Timestamp, UsbId, Verdict, View, WindowView, WireJobId,
+    PeerView, PendingPeer, Pin, Placement, Port, PortState, Presence, PublicKey, QueueStatus,
+    Reply, Request, RequestError, SerialPort, Settings, Snooze, Timestamp, UsbId, Verdict, View,
+    WindowView, WireJobId,
 };
 
 pub(crate) fn pin() -> Pin {

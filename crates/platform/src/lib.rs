@@ -3,8 +3,8 @@
 //! The only crate with code per operating system. It makes no decisions: what a failed keyring, a
 //! full disk or a second instance means is decided above.
 
-pub mod autostart;
 pub mod activity;
+pub mod autostart;
 pub mod clock;
 pub mod control;
 #[doc(hidden)]
@@ -25,8 +25,8 @@ pub mod store;
 #[cfg(target_os = "linux")]
 pub mod tray;
 
-pub use autostart::LoginItems;
 pub use activity::SystemActivity;
+pub use autostart::LoginItems;
 pub use clock::SystemClock;
 pub use control::{ControlError, DoorOf, LocalControl};
 pub use discovery::MdnsDiscovery;

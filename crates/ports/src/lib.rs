@@ -4,8 +4,8 @@
 //! in which unit it counts and what cancelling (dropping the future) does.
 
 pub mod activity;
-pub mod autostart;
 pub mod activity;
+pub mod autostart;
 pub mod clock;
 pub mod control;
 pub mod dashboard;
@@ -19,8 +19,8 @@ pub mod store;
 pub mod tray;
 
 pub use activity::Activity;
-pub use autostart::Autostart;
 pub use activity::Activity;
+pub use autostart::Autostart;
 pub use clock::Clock;
 pub use control::Control;
 pub use dashboard::DashboardFiles;

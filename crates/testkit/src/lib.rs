@@ -1,7 +1,7 @@
 //! Doubles for every port and a simulated world.
 
-mod autostart;
 mod activity;
+mod autostart;
 mod clock;
 mod control;
 mod discovery;
@@ -13,8 +13,8 @@ mod serial;
 mod store;
 mod stranger;
 
-pub use autostart::MemoryAutostart;
 pub use activity::ScriptedActivity;
+pub use autostart::MemoryAutostart;
 pub use clock::SimClock;
 pub use control::{Bell, MemoryControl};
 pub use discovery::{SimDiscovery, SimMulticast};
