@@ -4,7 +4,6 @@
 //! in which unit it counts and what cancelling (dropping the future) does.
 
 pub mod activity;
-pub mod activity;
 pub mod autostart;
 pub mod clock;
 pub mod control;
@@ -18,7 +17,6 @@ pub mod serial;
 pub mod store;
 pub mod tray;
 
-pub use activity::Activity;
 pub use activity::Activity;
 pub use autostart::Autostart;
 pub use clock::Clock;
