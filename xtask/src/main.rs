@@ -1,10 +1,12 @@
-//! Developer verbs of Kiln: `cargo xtask demo | test | check | check-os | bench`.
+//! Developer verbs of Kiln: `cargo xtask demo | test | check | check-os | bundle | bench`.
 //!
 //! Every verb does its own set-up, says what it is about to install, and ends with a summary.
 mod bench;
+mod bundle;
 mod check;
 mod check_os;
 mod demo;
+mod installers;
 mod packages;
 mod python;
 mod run;
@@ -27,6 +29,9 @@ Developer verbs of Kiln.
       Lints the Windows and macOS sources on Debian 12, with a compiler and standard
       libraries that it brings (about 15 minutes the first time, kept under
       target/cross). --wine runs the Windows tests as well.
+  cargo xtask bundle [--debug] [--as-version VERSION] [deb] [rpm] [nsis]
+      Installer packages, in target/bundle: deb and rpm unless named. nsis is the
+      Windows installer with the command line, linked here with MinGW.
   cargo xtask bench [--quick] [--write]
       Measures Kiln beside a real Device Builder dashboard. --write puts the table
       into docs/BENCHMARKS.md.
@@ -44,6 +49,7 @@ fn main() -> ExitCode {
         "check" => check::check(),
         "check-os" => check_os::check_os(rest),
         "bench" => bench::bench(rest),
+        "bundle" => bundle::bundle(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())

@@ -2,7 +2,7 @@
 use std::time::Instant;
 
 use crate::run::{Outcome, cargo, command, root, run, say, target};
-use crate::{packages, python};
+use crate::{installers, packages, python};
 
 /// One step of the run.
 struct Step {
@@ -58,6 +58,11 @@ const STEPS: &[Step] = &[
         name: "desktop",
         what: "icon and notifications in a real panel and a real notification daemon",
         run: desktop,
+    },
+    Step {
+        name: "packages",
+        what: "installer packages are made, installed, used, upgraded and removed in a clean system",
+        run: installers::test,
     },
 ];
 
