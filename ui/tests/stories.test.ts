@@ -318,6 +318,16 @@ test('a setting that the node refuses says why beside its field', async () => {
   expect(field.getAttribute('aria-invalid')).toBe('true');
 });
 
+test('without a version the newest is named and asked for before it is installed', async () => {
+  await open('busy', '#/settings');
+  document.querySelector('form.add')?.dispatchEvent(new SubmitEvent('submit', { bubbles: true, cancelable: true }));
+  await settle();
+  expect(text('dialog')).toContain('Install ESPHome 2026.11.0?');
+  expect(asked.some((one) => one.request === 'install_environment')).toBe(false);
+  await press('Install', document.querySelector('dialog') as HTMLElement);
+  expect(asked).toContainEqual({ request: 'install_environment', version: '2026.11.0' });
+});
+
 test('every setting of the node is shown, also one that this window does not know', async () => {
   await open('busy', '#/settings', (bridge) => ({
     ...bridge,

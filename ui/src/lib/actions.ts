@@ -12,21 +12,30 @@ export const autofocus: Action<HTMLElement> = (node) => {
   node.focus();
 };
 
-/** Closes when something outside of the element is pressed, gets the focus or is scrolled. */
+/** Closes when something outside of the element is pressed or gets the focus. */
 export const outside: Action<HTMLElement, () => void> = (node, close) => {
   const on = (event: Event) => {
     if (event.target instanceof Node && !node.contains(event.target)) close();
   };
   document.addEventListener('pointerdown', on, true);
   document.addEventListener('focusin', on, true);
-  document.addEventListener('scroll', on, true);
   return {
     destroy: () => {
       document.removeEventListener('pointerdown', on, true);
       document.removeEventListener('focusin', on, true);
-      document.removeEventListener('scroll', on, true);
     },
   };
+};
+
+/** Closes when what the element belongs to is scrolled away from it. */
+export const anchored: Action<HTMLElement, { to: HTMLElement; lost: () => void }> = (_, { to, lost }) => {
+  const { top } = to.getBoundingClientRect();
+  const on = () => {
+    // The last word of a scroll may come when it is over.
+    if (Math.abs(to.getBoundingClientRect().top - top) > 2) lost();
+  };
+  document.addEventListener('scroll', on, true);
+  return { destroy: () => document.removeEventListener('scroll', on, true) };
 };
 
 /** Returns the item that an arrow key, Home or End leads to; null for other keys. */

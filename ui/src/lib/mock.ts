@@ -337,6 +337,8 @@ export function mockBridge(query: URLSearchParams): Bridge {
         return { reply: 'jobs', jobs: state.jobs };
       case 'environments':
         return { reply: 'environments', environments: scene === 'empty' ? [] : ENVIRONMENTS };
+      case 'newest_environment':
+        return { reply: 'newest_environment', version: '2026.11.0' };
       case 'settings':
         return { reply: 'settings', settings };
       case 'serial_ports':
@@ -346,6 +348,7 @@ export function mockBridge(query: URLSearchParams): Bridge {
             { path: '/dev/ttyUSB0', product: 'CP2102N USB to UART Bridge', state: 'usable', problem: '' },
             { path: '/dev/ttyACM0', product: 'USB JTAG/serial debug unit', state: 'denied', problem: 'You may not use this port. Run: sudo usermod -aG dialout pat, then log in again.' },
           ],
+          advice: 'Is your device missing? Some cables only charge. Try another one.',
         };
       case 'preview':
         if (body.endpoint.includes('nowhere')) refuse('unavailable', `Nothing answers at ${body.endpoint}.`, 'Is the computer on and in the same network?');

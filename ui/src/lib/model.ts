@@ -202,7 +202,7 @@ export interface Refusal {
 
 /** A request of docs/CLI.md, without `id`. */
 export type Request =
-  | { request: 'status' | 'devices' | 'jobs' | 'environments' | 'settings' | 'serial_ports' }
+  | { request: 'status' | 'devices' | 'jobs' | 'environments' | 'newest_environment' | 'settings' | 'serial_ports' }
   | { request: 'open_window' | 'close_window' | 'rotate_identity' | 'resume' }
   | { request: 'preview'; endpoint: string }
   | { request: 'pair'; endpoint: string; pin_sha256: Pin; pairing_key?: string; label: string }
@@ -228,8 +228,10 @@ export type Reply =
   | { reply: 'devices'; devices: Device[] }
   | { reply: 'jobs'; jobs: Job[] }
   | { reply: 'environments'; environments: Environment[] }
+  | { reply: 'newest_environment'; version: string }
   | { reply: 'settings'; settings: Settings }
-  | { reply: 'serial_ports'; ports: SerialPort[] };
+  /** `advice` is for a device that is plugged in and not among them. */
+  | { reply: 'serial_ports'; ports: SerialPort[]; advice?: string };
 
 /** What may be followed, without `id`. */
 export type FollowBody =
