@@ -186,3 +186,51 @@ def history():
     import json
     closed = json.loads(_dunst("history"))["data"][0]
     return [(one["summary"]["data"], one["body"]["data"]) for one in closed]
+
+
+class Portal:
+    """A settings portal, as desktops bring one: a program of its own, because it has to answer while a test waits."""
+
+    _PROGRAM = """
+import sys, dbus, dbus.service
+from dbus.mainloop.glib import DBusGMainLoop
+from gi.repository import GLib
+DBusGMainLoop(set_as_default=True)
+SETTINGS = "org.freedesktop.portal.Settings"
+
+class Settings(dbus.service.Object):
+    value = dbus.UInt32(0)
+    @dbus.service.method(SETTINGS, in_signature="ss", out_signature="v")
+    def ReadOne(self, namespace, key):
+        return self.value
+    @dbus.service.signal(SETTINGS, signature="ssv")
+    def SettingChanged(self, namespace, key, value):
+        pass
+    def set(self, source, condition):
+        self.value = dbus.UInt32(int(sys.stdin.readline() or "0"))
+        self.SettingChanged("org.freedesktop.appearance", "contrast", self.value)
+        print("set", flush=True)
+        return True
+
+bus = dbus.SessionBus()
+name = dbus.service.BusName("org.freedesktop.portal.Desktop", bus)
+settings = Settings(bus, "/org/freedesktop/portal/desktop")
+GLib.io_add_watch(0, GLib.IO_IN, settings.set)
+GLib.MainLoop().run()
+"""
+
+    def __enter__(self):
+        self._process = subprocess.Popen(["/usr/bin/python3", "-c", self._PROGRAM], stdin=subprocess.PIPE,
+                                         stdout=subprocess.PIPE, text=True)
+        until("the portal is there", lambda: _bus().name_has_owner("org.freedesktop.portal.Desktop"))
+        return self
+
+    def contrast(self, wanted):
+        """0 for normal, 1 for strong."""
+        self._process.stdin.write(f"{wanted}\n")
+        self._process.stdin.flush()
+        assert self._process.stdout.readline() == "set\n"
+
+    def __exit__(self, *_):
+        self._process.terminate()
+        self._process.wait()

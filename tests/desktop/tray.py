@@ -176,6 +176,17 @@ def no_daemon_is_said_and_one_that_comes_is_used(probe, _shots):
     probe.hears("pressed a yes")
 
 
+def strong_contrast_is_heard(_probe, _shots):
+    with desktop.Portal() as portal:
+        portal.contrast(1)
+        probe = Probe(sys.argv[1])
+        heard = {probe.lines.get(timeout=10), probe.lines.get(timeout=10)}
+        assert heard == {"host here", "contrast high"}, heard
+        portal.contrast(0)
+        probe.hears("contrast normal")
+        probe.end()
+
+
 STORIES = [
     the_menu_is_read_and_clicked,
     every_state_has_a_shape_of_its_own,
@@ -184,6 +195,7 @@ STORIES = [
     a_button_of_a_notification_acts,
     a_notification_is_replaced_and_withdrawn,
     no_daemon_is_said_and_one_that_comes_is_used,
+    strong_contrast_is_heard,
 ]
 
 
@@ -193,7 +205,8 @@ def main():
     # The panel comes after the icon, as it may at a login.
     subprocess.run(["panel_stop"], check=True)
     probe = Probe(program)
-    probe.hears("host missing")
+    heard = {probe.lines.get(timeout=10), probe.lines.get(timeout=10)}
+    assert heard == {"host missing", "contrast normal"}, heard
     subprocess.run(["panel_start"], check=True)
     probe.hears("host here")
     for story in STORIES:

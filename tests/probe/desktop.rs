@@ -3,12 +3,13 @@
 //! `{"notify":{"id":…,"title":…,"body":…,"buttons":[[ID,LABEL]…]}}`, `{"withdraw":ID}`.
 use kiln_glance::{Icon, Look};
 use kiln_platform::notify::Program;
-use kiln_platform::{DesktopNotify, StatusItem};
-use kiln_ports::Notify as _;
+use kiln_platform::{DesktopNotify, StatusItem, SystemAppearance};
+use kiln_ports::appearance::Contrast;
 use kiln_ports::notify::{Click, Notification, NotificationButton, Urgency};
 use kiln_ports::tray::{
     Attention, Clickable, Tray, TrayEntry, TrayEvent, TrayHost, TrayImage, TrayItem,
 };
+use kiln_ports::{Appearance as _, Notify as _};
 use serde_json::Value;
 
 use crate::{order, say};
@@ -25,6 +26,7 @@ pub(crate) async fn run() {
         Ok(started) => started,
         Err(error) => return say(&format!("error {error:?}")),
     };
+    let appearance = SystemAppearance::default();
     let mut orders = tokio::task::spawn_blocking(order);
     loop {
         tokio::select! {
@@ -39,6 +41,10 @@ pub(crate) async fn run() {
                 TrayEvent::Activated => "activated".to_owned(),
                 TrayEvent::Host(TrayHost::Here) => "host here".to_owned(),
                 TrayEvent::Host(TrayHost::Missing) => "host missing".to_owned(),
+            }),
+            contrast = appearance.contrast() => say(match contrast {
+                Contrast::Normal => "contrast normal",
+                Contrast::High => "contrast high",
             }),
             event = notify.next() => say(&match event.click {
                 Click::Body => format!("opened {}", event.id),

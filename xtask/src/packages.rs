@@ -61,6 +61,10 @@ pub const DESKTOP: &[Need] = &[
         shows: "/usr/lib/python3/dist-packages/dbus",
         package: "python3-dbus",
     },
+    Need {
+        shows: "/usr/lib/python3/dist-packages/gi",
+        package: "python3-gi",
+    },
 ];
 
 /// What the real dashboards, networks and keyrings of the tests need.

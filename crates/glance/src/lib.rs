@@ -22,7 +22,7 @@ mod standing;
 mod tooltip;
 mod words;
 
-pub use action::{Action, Snooze};
+pub use action::Action;
 pub use compositor::{Look, Pixels};
 pub use icon::Icon;
 pub use menu::{Entry, Item, Menu, quit_question};
@@ -32,3 +32,5 @@ pub use page::Page;
 pub use standing::Node;
 pub use tooltip::tooltip;
 pub use words::{Language, Words};
+
+pub use kiln_model::Snooze;

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use kiln_model::{
     BuildChoice, Device, EsphomeVersion, Job, JobKind, JobOrigin, LinkState, PairingView, Port,
-    Request, Timestamp, View,
+    Request, Snooze, Timestamp, View,
 };
 
 use crate::serving::Serving;
 use crate::standing::{Node, Standing, current_job, name, work};
 use crate::words::{Key, Words};
-use crate::{Action, Page, Snooze};
+use crate::{Action, Page};
 
 /// Most builders in their submenu, and most devices in theirs.
 const LISTED_BUILDERS: usize = 8;
@@ -185,12 +185,12 @@ impl<'a> Draft<'a> {
                         Snooze::HalfHour => Key::MenuPauseHalfHour,
                         Snooze::TwoHours => Key::MenuPauseTwoHours,
                         Snooze::Tomorrow => Key::MenuPauseTomorrow,
-                        Snooze::UntilResumed => Key::MenuPauseUntilResumed,
+                        Snooze::Forever => Key::MenuPauseUntilResumed,
                     };
                     let id = format!("pause.{}", snooze.word());
                     item(&id, self.words.say(key, &[]), Some(Action::Pause(snooze)))
                 };
-                let choices = Snooze::ALL.map(choice).to_vec();
+                let choices = Snooze::ALL.iter().copied().map(choice).collect();
                 self.submenu("pause", Key::MenuPause, choices);
             }
         }

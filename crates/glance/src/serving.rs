@@ -1,5 +1,5 @@
 //! [`Serving`]: whether this computer builds for others, as far as it is seen at a glance.
-use kiln_model::{Availability, Timestamp};
+use kiln_model::{Availability, AvailabilityReason, Timestamp};
 
 use crate::words::{Key, Words};
 
@@ -17,57 +17,42 @@ pub(crate) enum Serving {
 /// Why serving is paused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pause {
-    why: Why,
+    reason: AvailabilityReason,
+    /// The messages for the reason, and for its end when no time is known.
+    keys: (Key, Key),
     until: Option<Timestamp>,
-}
-
-/// What stands in the way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Why {
-    UserActive,
-    Battery,
-    PowerSaver,
-    Thermal,
-    CpuBusy,
-    LowRam,
-    LowDisk,
-    Hours,
-    ExclusiveApp,
-    Metered,
-    Snoozed,
-    Sleeping,
 }
 
 impl Serving {
     pub(crate) fn of(availability: &Availability) -> Self {
-        Self::named(availability.reason.word(), availability.until)
-    }
-
-    /// Reads a reason code; what is unknown here says no more than that nothing is built.
-    fn named(code: &str, until: Option<Timestamp>) -> Self {
-        let why = match code {
-            "ready" => return Serving::Ready,
-            "user_active" => Why::UserActive,
-            "battery" => Why::Battery,
-            "power_saver" => Why::PowerSaver,
-            "thermal" => Why::Thermal,
-            "cpu_busy" => Why::CpuBusy,
-            "low_ram" => Why::LowRam,
-            "low_disk" => Why::LowDisk,
-            "hours" => Why::Hours,
-            "exclusive_app" => Why::ExclusiveApp,
-            "metered" => Why::Metered,
-            "snoozed" => Why::Snoozed,
-            "sleeping" => Why::Sleeping,
-            _ => return Serving::Off,
+        use AvailabilityReason as Reason;
+        let keys = match availability.reason {
+            Reason::Ready => return Serving::Ready,
+            Reason::UserOff => return Serving::Off,
+            Reason::UserActive => (Key::PausedUserActive, Key::ResumesUserActive),
+            Reason::Battery => (Key::PausedBattery, Key::ResumesBattery),
+            Reason::PowerSaver => (Key::PausedPowerSaver, Key::ResumesPowerSaver),
+            Reason::Thermal => (Key::PausedThermal, Key::ResumesThermal),
+            Reason::CpuBusy => (Key::PausedCpuBusy, Key::ResumesCpuBusy),
+            Reason::LowRam => (Key::PausedLowRam, Key::ResumesLowRam),
+            Reason::LowDisk => (Key::PausedLowDisk, Key::ResumesLowDisk),
+            Reason::Hours => (Key::PausedHours, Key::ResumesHours),
+            Reason::ExclusiveApp => (Key::PausedExclusiveApp, Key::ResumesExclusiveApp),
+            Reason::Metered => (Key::PausedMetered, Key::ResumesMetered),
+            Reason::Snoozed => (Key::PausedSnoozed, Key::ResumesSnoozed),
+            Reason::Sleeping => (Key::PausedSleeping, Key::ResumesSleeping),
         };
-        Serving::Paused(Pause { why, until })
+        Serving::Paused(Pause {
+            reason: availability.reason,
+            keys,
+            until: availability.until,
+        })
     }
 
     /// Returns whether the owner asked for the pause, so that "Resume" ends it.
     pub(crate) fn is_snoozed(self) -> bool {
         match self {
-            Serving::Paused(pause) => pause.why == Why::Snoozed,
+            Serving::Paused(pause) => pause.reason == AvailabilityReason::Snoozed,
             Serving::Ready | Serving::Off => false,
         }
     }
@@ -76,7 +61,7 @@ impl Serving {
 impl Pause {
     /// Returns the sentence with the reason and when it ends.
     pub(crate) fn sentence(self, words: &Words, now: Timestamp) -> String {
-        let (reason, end) = self.why.keys();
+        let (reason, end) = self.keys;
         let resumes = match self.until {
             Some(until) => {
                 let time = words.when(until, now);
@@ -92,61 +77,41 @@ impl Pause {
     }
 }
 
-impl Why {
-    /// Returns the messages for the reason and for its end when no time is known.
-    fn keys(self) -> (Key, Key) {
-        match self {
-            Why::UserActive => (Key::PausedUserActive, Key::ResumesUserActive),
-            Why::Battery => (Key::PausedBattery, Key::ResumesBattery),
-            Why::PowerSaver => (Key::PausedPowerSaver, Key::ResumesPowerSaver),
-            Why::Thermal => (Key::PausedThermal, Key::ResumesThermal),
-            Why::CpuBusy => (Key::PausedCpuBusy, Key::ResumesCpuBusy),
-            Why::LowRam => (Key::PausedLowRam, Key::ResumesLowRam),
-            Why::LowDisk => (Key::PausedLowDisk, Key::ResumesLowDisk),
-            Why::Hours => (Key::PausedHours, Key::ResumesHours),
-            Why::ExclusiveApp => (Key::PausedExclusiveApp, Key::ResumesExclusiveApp),
-            Why::Metered => (Key::PausedMetered, Key::ResumesMetered),
-            Why::Snoozed => (Key::PausedSnoozed, Key::ResumesSnoozed),
-            Why::Sleeping => (Key::PausedSleeping, Key::ResumesSleeping),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stage::{NOW, at, english, german};
+    use crate::stage::{NOW, at, english, german, judged};
     use expect_test::expect;
+
+    fn sentence(
+        reason: AvailabilityReason,
+        until: Option<Timestamp>,
+        words: &Words,
+    ) -> Option<String> {
+        let availability = Availability {
+            until,
+            ..judged(reason)
+        };
+        match Serving::of(&availability) {
+            Serving::Paused(pause) => Some(pause.sentence(words, NOW)),
+            Serving::Ready | Serving::Off => None,
+        }
+    }
 
     #[test]
     fn every_pause_says_why_and_when_it_ends() {
         let mut told = String::new();
         for words in [english(), german()] {
-            for code in [
-                "user_active",
-                "battery",
-                "power_saver",
-                "thermal",
-                "cpu_busy",
-                "low_ram",
-                "low_disk",
-                "hours",
-                "exclusive_app",
-                "metered",
-                "snoozed",
-                "sleeping",
-            ] {
-                let Serving::Paused(pause) = Serving::named(code, None) else {
-                    panic!("{code} is a pause");
-                };
-                told.push_str(&pause.sentence(&words, NOW));
-                told.push('\n');
+            let reasons = AvailabilityReason::ALL.iter().copied();
+            let mut all: Vec<_> = reasons.map(|reason| (reason, None)).collect();
+            all.push((AvailabilityReason::Hours, Some(at(1800))));
+            all.push((AvailabilityReason::Snoozed, Some(at(15 * 3600))));
+            for (reason, until) in all {
+                if let Some(sentence) = sentence(reason, until, &words) {
+                    told.push_str(&sentence);
+                    told.push('\n');
+                }
             }
-            let Serving::Paused(pause) = Serving::named("snoozed", Some(at(1800))) else {
-                panic!("a snooze is a pause");
-            };
-            told.push_str(&pause.sentence(&words, NOW));
-            told.push('\n');
         }
         expect![[r#"
             Paused: you are using this computer. Resumes when you are away.
@@ -161,7 +126,8 @@ mod tests {
             Paused: on a metered network. Resumes on another network.
             Paused: by you. Resumes when you say so.
             Paused: this computer goes to sleep. Resumes when it wakes up.
-            Paused: by you. Resumes at 17:30.
+            Paused: outside your hours. Resumes at 17:30.
+            Paused: by you. Resumes tomorrow at 08:00.
             Pause: du benutzt diesen Computer. Weiter, wenn du weg bist.
             Pause: Akkubetrieb. Weiter am Netzteil.
             Pause: der Energiesparmodus ist an. Weiter, wenn er aus ist.
@@ -174,7 +140,8 @@ mod tests {
             Pause: getaktetes Netzwerk. Weiter in einem anderen Netzwerk.
             Pause: von dir. Weiter, wenn du es sagst.
             Pause: dieser Computer geht schlafen. Weiter, wenn er aufwacht.
-            Pause: von dir. Weiter um 17:30.
+            Pause: außerhalb deiner Zeiten. Weiter um 17:30.
+            Pause: von dir. Weiter morgen um 08:00.
         "#]]
         .assert_eq(&told);
     }

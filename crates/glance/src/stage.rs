@@ -56,7 +56,7 @@ pub(crate) fn switched_off() -> Availability {
 }
 
 /// Availability with this reason and nothing else known.
-fn judged(reason: AvailabilityReason) -> Availability {
+pub(crate) fn judged(reason: AvailabilityReason) -> Availability {
     Availability {
         reason,
         since: None,

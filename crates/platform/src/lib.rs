@@ -4,6 +4,8 @@
 //! full disk or a second instance means is decided above.
 
 pub mod activity;
+#[cfg(not(target_os = "macos"))]
+pub mod appearance;
 pub mod autostart;
 pub mod clock;
 pub mod control;
@@ -26,6 +28,8 @@ pub mod store;
 pub mod tray;
 
 pub use activity::SystemActivity;
+#[cfg(not(target_os = "macos"))]
+pub use appearance::SystemAppearance;
 pub use autostart::LoginItems;
 pub use clock::SystemClock;
 pub use control::{ControlError, DoorOf, LocalControl};

@@ -4,6 +4,7 @@
 //! in which unit it counts and what cancelling (dropping the future) does.
 
 pub mod activity;
+pub mod appearance;
 pub mod autostart;
 pub mod clock;
 pub mod control;
@@ -18,6 +19,7 @@ pub mod store;
 pub mod tray;
 
 pub use activity::Activity;
+pub use appearance::Appearance;
 pub use autostart::Autostart;
 pub use clock::Clock;
 pub use control::Control;

@@ -1,6 +1,7 @@
 //! Doubles for every port and a simulated world.
 
 mod activity;
+mod appearance;
 mod autostart;
 mod clock;
 mod control;
@@ -14,6 +15,7 @@ mod store;
 mod stranger;
 
 pub use activity::ScriptedActivity;
+pub use appearance::MemoryAppearance;
 pub use autostart::MemoryAutostart;
 pub use clock::SimClock;
 pub use control::{Bell, MemoryControl};
