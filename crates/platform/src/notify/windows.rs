@@ -15,7 +15,8 @@ use windows::UI::Notifications::{
 use windows::core::{HSTRING, Interface as _, Result};
 use windows_registry::CURRENT_USER;
 
-use super::{Program, markup};
+use super::Program;
+use super::markup::markup;
 
 /// Groups all toasts of Kiln in the action centre.
 const GROUP: &str = "kiln";
