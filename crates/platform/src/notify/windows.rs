@@ -15,7 +15,7 @@ use windows::UI::Notifications::{
 use windows::core::{HSTRING, Interface as _, Result};
 use windows_registry::CURRENT_USER;
 
-use super::{Program, markup};
+use super::{Program, markup::markup};
 
 /// Groups all toasts of Kiln in the action centre.
 const GROUP: &str = "kiln";
