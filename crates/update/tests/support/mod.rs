@@ -1,5 +1,9 @@
 //! Makers who sign manifests, and the manifest they sign.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "a test cannot go on, and each test file uses a part of it"
+)]
 
 use std::io::Cursor;
 
