@@ -17,8 +17,8 @@ use kiln_model::{
 };
 use kiln_ports::Clock as _;
 use kiln_testkit::{
-    Bell, DirStore, MemoryControl, MemorySecrets, ScriptedActivity, ScriptedProcesses, SimClock,
-    SimMulticast, SimNet, SimSerialPorts,
+    Bell, DirStore, MemoryControl, MemorySecrets, ScriptedActivity, ScriptedProcesses,
+    ScriptedSleep, SimClock, SimMulticast, SimNet, SimSerialPorts,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::{mpsc, oneshot};
@@ -177,6 +177,7 @@ impl Host {
             serial: Arc::clone(&self.serial) as _,
             control: Box::new(control),
             activity: Arc::clone(&self.activity) as _,
+            sleep: Arc::new(ScriptedSleep::default()),
         };
         let home = self.home.path().display().to_string();
         let variables = [("HOME", home.clone()), ("PATH", format!("{home}/bin"))];

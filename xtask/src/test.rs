@@ -30,6 +30,11 @@ const STEPS: &[Step] = &[
         run: || interop("receiving"),
     },
     Step {
+        name: "guest",
+        what: "an owner needs the computer back, and no sender's job fails",
+        run: || interop("guest"),
+    },
+    Step {
         name: "wire",
         what: "a scripted offloader asks of Kiln's socket what no dashboard does on cue",
         run: || interop("wire"),

@@ -1,13 +1,13 @@
 //! [`Domain`]: the two halves as one decision maker: hands each event and request to the right half,
 //! merges effects and deadlines, owns the settings, and builds the [`View`].
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use kiln_model::{
     Availability, AvailabilityReason, ErrorCode, LinkId, LinkState, Mono, Now, Pairing,
-    PairingView, Pause, Pin, Reply, Request, RequestError, Settings, View, WindowView,
+    PairingView, Pause, Pin, Reply, Request, RequestError, Settings, View, Wakefulness, WindowView,
 };
 
-use crate::availability::{Evaluator, Stance};
+use crate::availability::{Evaluator, Sleep, Stance};
 use crate::peering::{self, Peering, Presence, Taken};
 use crate::work::{self, Work};
 use crate::{ClientId, Deadline, Effect, Event, Pace, RequestId, settings};
@@ -20,8 +20,14 @@ pub struct Domain {
     work: Work,
     evaluator: Evaluator,
     settings: Settings,
+    /// The settings as peering was told them.
+    told: Option<Settings>,
     presence: Presence,
     pace: Pace,
+    wakefulness: Wakefulness,
+    /// Sessions that were told of a sleep and are not gone yet; `None`: no sleep comes, or it was said
+    /// that it may.
+    farewells: Option<BTreeSet<LinkId>>,
     shown: Availability,
     life: Life,
     effects: VecDeque<Effect>,
@@ -44,8 +50,11 @@ impl Domain {
             shown: evaluator.availability(),
             evaluator,
             settings: Settings::default(),
+            told: None,
             presence: Presence::Here,
             pace: Pace::Never,
+            wakefulness: Wakefulness::AsSet,
+            farewells: None,
             life: Life::Running,
             effects: VecDeque::new(),
         }
@@ -66,8 +75,19 @@ impl Domain {
             }
             Event::ShuttingDown => self.shut_down(now),
             Event::Sensed(inputs) => self.evaluator.handle_inputs(*inputs, now),
-            Event::Slept(sleep) => self.evaluator.handle_sleep(sleep, now),
+            Event::Slept(sleep) => {
+                self.farewells = match sleep {
+                    Sleep::Asleep => Some(BTreeSet::new()),
+                    Sleep::Awake => None,
+                };
+                self.evaluator.handle_sleep(sleep, now);
+            }
             Event::Peering(event) => {
+                if let (peering::Event::Closed { link, .. }, Some(left)) =
+                    (&event, &mut self.farewells)
+                {
+                    left.remove(link);
+                }
                 let armed = matches!(event, peering::Event::BootstrapArmed { .. });
                 self.peering.handle(event, now);
                 if armed {
@@ -241,8 +261,23 @@ impl Domain {
         let event = work::Event::SettingsChanged(settings);
         self.work.handle(event, now);
         self.collect_work();
-        let event = peering::Event::SettingsChanged(self.settings.clone());
-        self.peering.handle(event, now);
+        self.tell_peering(now);
+    }
+
+    /// A receiver that is switched off serves on until nobody would lose anything: a sender whose
+    /// upload or download is cut shows its user a failed install (builds.md §4.4).
+    fn tell_peering(&mut self, now: Now) {
+        let was = self.told.as_ref().is_some_and(|told| told.receiver);
+        let lingers = was && !self.work.is_done_with_others();
+        let settings = Settings {
+            receiver: self.settings.receiver || lingers,
+            ..self.settings.clone()
+        };
+        if self.told.as_ref() != Some(&settings) {
+            self.told = Some(settings.clone());
+            let event = peering::Event::SettingsChanged(settings);
+            self.peering.handle(event, now);
+        }
     }
 
     /// Jobs hear of it first, so that the end of the sessions ends none of them as cancelled.
@@ -272,6 +307,10 @@ impl Domain {
         let lending = self.evaluator.lending();
         self.work.lend(lending, now);
         self.gather(now);
+        if self.told.is_some() {
+            self.tell_peering(now);
+            self.gather(now);
+        }
         let why = lending.absence.map(|absence| absence.reason);
         // A receiver that is switched off leaves by its own way.
         let leaves = lending.stance == Stance::Long
@@ -297,11 +336,29 @@ impl Domain {
             self.pace = pace;
             self.effects.push_back(Effect::Watch(pace));
         }
+        self.settle_sleep(why == Some(AvailabilityReason::Sleeping));
         let availability = self.evaluator.availability();
         if availability != self.shown {
             self.shown = availability;
             let changed = Effect::Work(work::Effect::ViewChanged);
             self.effects.push_back(changed);
+        }
+    }
+
+    /// Lets a sleep come when its senders know, and holds it off while a build of others goes on.
+    fn settle_sleep(&mut self, asleep: bool) {
+        if asleep && self.farewells.as_ref().is_some_and(BTreeSet::is_empty) {
+            self.farewells = None;
+            self.effects.push_back(Effect::SleepMayCome);
+        }
+        let wakefulness = if self.work.goes_on_for_others() {
+            self.evaluator.wakefulness()
+        } else {
+            Wakefulness::AsSet
+        };
+        if wakefulness != self.wakefulness {
+            self.wakefulness = wakefulness;
+            self.effects.push_back(Effect::Hold(wakefulness));
         }
     }
 
@@ -312,7 +369,12 @@ impl Domain {
             match next {
                 Next::Nothing => continue,
                 Next::SessionUp(session) => self.work.session_up(&session, now),
-                Next::SessionDown(link, pin) => self.work.session_down(link, pin, now),
+                Next::SessionDown(link, pin) => {
+                    if let Some(left) = &mut self.farewells {
+                        left.insert(link);
+                    }
+                    self.work.session_down(link, pin, now);
+                }
                 Next::OffloaderForgotten(pin) => self.work.offloader_forgotten(pin, now),
                 Next::PairingsChanged => {
                     let pairings: Vec<Pairing> =
@@ -657,6 +719,35 @@ mod tests {
         ));
         ask(&mut domain, Request::Resume);
         assert!(domain.view(Now::default()).unwrap().availability.is_open());
+    }
+
+    #[test]
+    fn a_sleep_waits_until_the_senders_were_told_and_the_node_is_back_after_it() {
+        let mut domain = node();
+        tell_at(&mut domain, sensed(1_000), 1_000);
+        tell_at(&mut domain, knock(1), 1_000);
+        let effects = tell_at(&mut domain, Event::Slept(Sleep::Asleep), 1_001);
+        let stops = |e: &Effect| is_peering(e, |e| matches!(e, peering::Effect::StopListening));
+        assert!(effects.iter().any(stops));
+        let ready = |e: &Effect| matches!(e, Effect::SleepMayCome);
+        assert!(
+            !effects.iter().any(ready),
+            "its farewell is still under way"
+        );
+        let gone = Event::Peering(peering::Event::Closed {
+            link: LinkId(1),
+            reason: kiln_model::CloseReason::PeerHungUp,
+        });
+        assert!(tell_at(&mut domain, gone, 1_001).iter().any(ready));
+        let closed = Event::Peering(peering::Event::ListenerClosed);
+        assert!(
+            !tell_at(&mut domain, closed, 1_002).iter().any(ready),
+            "once is enough"
+        );
+        tell_at(&mut domain, Event::Slept(Sleep::Awake), 30_000);
+        let effects = tell_at(&mut domain, sensed(29_000), 30_000);
+        let listens = |e: &Effect| is_peering(e, |e| matches!(e, peering::Effect::Listen));
+        assert!(effects.iter().any(listens), "{effects:?}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! [`Effect`]: everything the domain may ask for. Performed strictly in order, so that what was
 //! saved is durable before what follows promises it.
-use kiln_model::{Reply, Settings};
+use kiln_model::{Reply, Settings, Wakefulness};
 
 use crate::RequestId;
 
@@ -16,6 +16,10 @@ pub enum Effect {
     ShutDown,
     /// Read the machine at this pace from now on, beginning at once.
     Watch(Pace),
+    /// Everybody who had to hear of the system's sleep did.
+    SleepMayCome,
+    /// Let the system sleep by itself, or not.
+    Hold(Wakefulness),
     /// From [`crate::peering`].
     Peering(crate::peering::Effect),
     /// From [`crate::work`].

@@ -36,6 +36,8 @@ impl Node {
             }
             Effect::ShutDown => self.ended = Some(Ended::Asked),
             Effect::Watch(pace) => self.watch_machine(pace),
+            Effect::SleepMayCome => self.sleep.ready(),
+            Effect::Hold(wakefulness) => self.sleep.hold(wakefulness).await,
             Effect::Peering(effect) => self.perform_peering(effect).await?,
             Effect::Work(effect) => self.perform_work(effect).await?,
         }

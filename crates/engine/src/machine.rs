@@ -1,4 +1,4 @@
-//! Reading the machine: how often, and what is passed on to the domain.
+//! Reading the machine: how often, and what is passed on to the domain; and its sleep.
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use kiln_domain::{Event, Pace};
 use kiln_model::Inputs;
 use kiln_ports::Activity;
 use kiln_ports::activity::{Depth, Reading};
+use kiln_ports::sleep::Turn;
 
 use crate::context::Context;
 use crate::node::Node;
@@ -27,6 +28,20 @@ impl Node {
         };
         let (context, activity) = (Arc::clone(&self.context), Arc::clone(&self.activity));
         self.watching.spawn(watch(context, activity, every));
+    }
+
+    /// Listens to the system's sleep.
+    pub(crate) fn watch_sleep(&mut self) {
+        let (context, sleep) = (Arc::clone(&self.context), Arc::clone(&self.sleep));
+        self.own_tasks.spawn(async move {
+            loop {
+                let turn = match sleep.next().await {
+                    Turn::GoesToSleep => kiln_domain::Sleep::Asleep,
+                    Turn::WokeUp => kiln_domain::Sleep::Awake,
+                };
+                context.tell(Event::Slept(turn)).await;
+            }
+        });
     }
 }
 

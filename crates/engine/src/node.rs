@@ -13,7 +13,7 @@ use kiln_ports::discovery::Sighting;
 use kiln_ports::secrets::SecretsError;
 use kiln_ports::store::StoreError;
 use kiln_ports::{
-    Activity, Clock, Control, Discovery, Net, Processes, Secrets, SerialPorts, Store,
+    Activity, Clock, Control, Discovery, Net, Processes, Secrets, SerialPorts, Sleep, Store,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -55,6 +55,8 @@ pub struct Ports {
     pub control: Box<dyn Control>,
     /// The machine and its owner.
     pub activity: Arc<dyn Activity>,
+    /// The machine's sleep.
+    pub sleep: Arc<dyn Sleep>,
 }
 
 /// Folders and facts that do not change while a node runs.
@@ -153,6 +155,7 @@ pub struct Node {
     pub(crate) control: ControlServer,
     pub(crate) own_tasks: JoinSet<()>,
     pub(crate) activity: Arc<dyn Activity>,
+    pub(crate) sleep: Arc<dyn Sleep>,
     /// The task that reads the machine.
     pub(crate) watching: JoinSet<()>,
     pub(crate) gauges: HashMap<JobId, Progress>,
@@ -184,6 +187,7 @@ impl Node {
             serial,
             control,
             activity,
+            sleep,
         } = ports;
         if options.identity == IdentityChoice::New {
             identity::forget(secrets.as_ref(), &store).await?;
@@ -238,6 +242,7 @@ impl Node {
             control,
             own_tasks: JoinSet::new(),
             activity,
+            sleep,
             watching: JoinSet::new(),
             gauges: HashMap::new(),
             unsaved: Unsaved::default(),
@@ -288,6 +293,7 @@ impl Node {
         self.scan_devices();
         self.tidy_environments();
         self.watch_network();
+        self.watch_sleep();
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use kiln_esphome::Surroundings;
 use kiln_model::{PairingKey, Settings};
 use kiln_platform::{
     DoorOf, EngineLock, LocalControl, LockError, MdnsDiscovery, OsProcesses, OsSerialPorts, Paths,
-    SqliteStore, SystemActivity, SystemClock,
+    SqliteStore, SystemActivity, SystemClock, SystemSleep,
 };
 
 use crate::secrets::{self, SecretsPlace};
@@ -103,6 +103,7 @@ impl Host {
             store: Arc::new(store),
             serial: Arc::new(OsSerialPorts::new()),
             activity: Arc::new(activity),
+            sleep: Arc::new(SystemSleep::default()),
             control: Box::new(LocalControl::bind(&paths.runtime, DoorOf::Node).map_err(failed)?),
         };
         let site = site(paths).map_err(HostError::Failed)?;

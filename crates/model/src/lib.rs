@@ -30,6 +30,7 @@ mod serial_port;
 mod settings;
 mod time;
 mod view;
+mod wakefulness;
 pub mod witness;
 
 pub use artifacts::{ArtifactsRefusal, BlobId, FirmwareOffset};
@@ -63,3 +64,4 @@ pub use serial_port::{PortState, SerialPort, UsbId};
 pub use settings::{SettingKey, Settings, VersionPolicy};
 pub use time::{Mono, Now, Timestamp};
 pub use view::{DiscoveredHost, IdentityView, LinkState, PairingView, PeerView, View, WindowView};
+pub use wakefulness::Wakefulness;

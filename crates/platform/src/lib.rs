@@ -22,6 +22,7 @@ pub mod paths;
 pub mod process;
 pub mod secrets;
 pub mod serial;
+pub mod sleep;
 mod stop;
 pub mod store;
 #[cfg(target_os = "linux")]
@@ -42,6 +43,7 @@ pub use paths::{Paths, PathsError};
 pub use process::{OsProcesses, OwnPrograms};
 pub use secrets::{FileSecrets, OsSecrets};
 pub use serial::OsSerialPorts;
+pub use sleep::SystemSleep;
 pub use stop::asked_to_stop;
 pub use store::SqliteStore;
 #[cfg(target_os = "linux")]

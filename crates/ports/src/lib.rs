@@ -15,6 +15,7 @@ pub mod notify;
 pub mod process;
 pub mod secrets;
 pub mod serial;
+pub mod sleep;
 pub mod store;
 pub mod tray;
 
@@ -30,4 +31,5 @@ pub use notify::Notify;
 pub use process::Processes;
 pub use secrets::Secrets;
 pub use serial::SerialPorts;
+pub use sleep::Sleep;
 pub use store::Store;

@@ -11,6 +11,7 @@ mod notify;
 mod processes;
 mod secrets;
 mod serial;
+mod sleep;
 mod store;
 mod stranger;
 
@@ -25,5 +26,6 @@ pub use notify::MemoryNotify;
 pub use processes::{Script, ScriptedProcesses};
 pub use secrets::MemorySecrets;
 pub use serial::SimSerialPorts;
+pub use sleep::ScriptedSleep;
 pub use store::DirStore;
 pub use stranger::{Heard, Stranger};

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use kiln_model::{
     Absence, Availability, AvailabilityReason, Heat, Inputs, Mono, Network, Now, Pause, Power,
-    Saver, Settings, Snooze, Timestamp,
+    Saver, Settings, Snooze, Timestamp, Wakefulness,
 };
 
 pub(crate) use hours::Hours;
@@ -239,6 +239,14 @@ impl Evaluator {
         self.lending
     }
 
+    /// Returns whether the machine may be kept awake for others: never on battery.
+    pub(crate) fn wakefulness(&self) -> Wakefulness {
+        match self.inputs.power {
+            Some(Power::Battery(_)) => Wakefulness::AsSet,
+            Some(Power::Mains) | None => Wakefulness::StayAwake,
+        }
+    }
+
     /// Returns the decision as faces show it.
     pub(crate) fn availability(&self) -> Availability {
         Availability {
@@ -412,6 +420,9 @@ impl Evaluator {
         let (settings, inputs) = (&self.settings, &self.inputs);
         let mut blocks = Vec::new();
         let mut block = |reason, until| blocks.push(Block { reason, until });
+        if self.rest != Rest::Awake {
+            block(Reason::Sleeping, None);
+        }
         if !settings.receiver {
             block(Reason::UserOff, None);
         }
@@ -419,9 +430,6 @@ impl Evaluator {
             Pause::Forever => block(Reason::Snoozed, None),
             Pause::Until(end) if now.wall < end => block(Reason::Snoozed, Some(end)),
             Pause::Until(_) | Pause::Off => {}
-        }
-        if self.rest != Rest::Awake {
-            block(Reason::Sleeping, None);
         }
         if let (Some(Power::Battery(_)), false) = (inputs.power, settings.on_battery) {
             block(Reason::Battery, None);

@@ -31,6 +31,7 @@ impl Evaluator {
         let below = |free: Option<u64>, floor: u32| free.is_some_and(|mb| mb < floor.into());
         let load = inputs.other_load.filter(|_| inputs.idle.is_some());
         vec![
+            row(Input::Sleep, if asleep { "yes" } else { "no" }, "", asleep),
             row(
                 Input::Receiver,
                 on(settings.receiver),
@@ -38,7 +39,6 @@ impl Evaluator {
                 !settings.receiver,
             ),
             row(Input::Pause, paused, "", paused == "yes"),
-            row(Input::Sleep, if asleep { "yes" } else { "no" }, "", asleep),
             known(Input::Power, inputs.power.map(power), power_limit, battery),
             known(
                 Input::PowerSaver,

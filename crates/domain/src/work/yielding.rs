@@ -60,6 +60,13 @@ impl Work {
         self.jobs.active().any(|(_, e)| is_foreign_build(e))
     }
 
+    /// Returns whether a build of somebody else runs and goes on.
+    pub fn goes_on_for_others(&self) -> bool {
+        let goes_on = |e: &Entry| matches!(e.hold, Hold::Free | Hold::Gentle);
+        let mut active = self.jobs.active().map(|(_, e)| e);
+        active.any(|e| is_foreign_build(e) && goes_on(e))
+    }
+
     /// Returns whether no offloader would lose anything if its session ended now: nothing of its jobs
     /// is active, and no result waits to be fetched.
     pub fn is_done_with_others(&self) -> bool {

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kiln_ports::Processes as _;
-use kiln_ports::process::{Child, Command, Exit, Priority};
+use kiln_ports::process::{Child, Command, Exit, Pace, Priority};
 
 use super::OsProcesses;
 
@@ -201,4 +201,96 @@ async fn a_read_that_is_given_up_loses_nothing() {
         }
     }
     assert_eq!(all.split(|b| *b == b'\n').count(), 10);
+}
+
+/// A tree with a grandchild in a group of its own; each says its number and goes on for ever.
+const TREE: &str = "set -m
+    sh -c 'echo $$; while :; do sleep 0.01; done' &
+    echo $$; while :; do sleep 0.01; done";
+
+fn stands(pid: &str) -> bool {
+    ps("stat=", pid).starts_with(['T', 't'])
+}
+
+#[tokio::test]
+async fn a_stopped_tree_stands_still_with_all_its_groups_and_goes_on_when_told() {
+    let mut child = processes().spawn(shell(TREE)).await.unwrap();
+    let pids = lines(&mut *child, 2).await;
+    child.set_pace(Pace::Stopped).await;
+    assert!(pids.iter().all(|p| stands(p)), "{pids:?}");
+    child.set_pace(Pace::Full).await;
+    assert!(!pids.iter().any(|p| stands(p)));
+    child.kill(Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn what_a_stopped_tree_had_not_said_yet_is_heard_later() {
+    let mut child = processes()
+        .spawn(shell("echo $$; read -r -t 0.3 < <(sleep 5); echo late"))
+        .await
+        .unwrap();
+    lines(&mut *child, 1).await;
+    child.set_pace(Pace::Stopped).await;
+    child.set_pace(Pace::Full).await;
+    assert_eq!(output(&mut *child).await, "late\n");
+}
+
+#[tokio::test]
+async fn a_stopped_tree_ends_when_asked_killed_or_dropped() {
+    let polite = "trap 'echo tidied; exit 3' TERM; echo $$; while :; do sleep 0.01; done";
+    let mut child = processes().spawn(shell(polite)).await.unwrap();
+    lines(&mut *child, 1).await;
+    child.set_pace(Pace::Stopped).await;
+    child.kill(LONG).await;
+    assert_eq!(
+        output(&mut *child).await,
+        "tidied\n",
+        "it could still tidy up"
+    );
+    assert_eq!(child.wait().await, Exit::Code(3));
+
+    let mut child = processes().spawn(shell(TREE)).await.unwrap();
+    let pids = lines(&mut *child, 2).await;
+    child.set_pace(Pace::Stopped).await;
+    drop(child);
+    assert!(!pids.iter().any(|p| alive(p)));
+}
+
+#[tokio::test]
+async fn a_stopped_tree_of_a_killed_kiln_is_found_and_ended() {
+    let ours = processes();
+    let mut left = ours.spawn(shell(TREE)).await.unwrap();
+    let pids = lines(&mut *left, 2).await;
+    left.set_pace(Pace::Stopped).await;
+    let next = OsProcesses::new(&ours.instance);
+    assert!(next.reap_leftovers().await >= 2);
+    assert!(!pids.iter().any(|p| alive(p)));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_gentle_tree_has_few_cores_and_the_lowest_priorities_also_for_what_it_starts_later() {
+    let script = "echo $$; read -r -t 0.2 < <(sleep 5); \
+        while :; do sleep 0.01; grep Cpus_allowed_list /proc/self/status; done";
+    let mut child = processes().spawn(shell(script)).await.unwrap();
+    let pids = lines(&mut *child, 1).await;
+    child.set_pace(Pace::Gentle { cores: 1 }).await;
+    let allowed = |pid: &str| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find(|l| l.starts_with("Cpus_allowed_list:"));
+        line.unwrap().split_whitespace().last().unwrap().to_owned()
+    };
+    assert!(
+        allowed(&pids[0]).parse::<u32>().is_ok(),
+        "one core: {}",
+        allowed(&pids[0])
+    );
+    assert_eq!(ps("ni=", &pids[0]), "19");
+    // The last line is of a program that was started after that.
+    let said = lines(&mut *child, 20).await;
+    let last = said.last().unwrap().split_whitespace().last().unwrap();
+    assert_eq!(last, allowed(&pids[0]));
+    child.set_pace(Pace::Full).await;
+    assert_eq!(allowed(&pids[0]), allowed("self"));
+    child.kill(Duration::ZERO).await;
 }

@@ -6,16 +6,22 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use kiln_ports::process::{Child, Command, Exit, Priority};
+use kiln_ports::process::{Child, Command, Exit, Pace, Priority};
 use process_wrap::tokio::{ChildWrapper, CommandWrap, CreationFlags, JobObject, KillOnDrop};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::windows::named_pipe::{NamedPipeServer, ServerOptions};
 use tokio::time::{Instant, timeout, timeout_at};
+use windows::Win32::Foundation::{CloseHandle, HANDLE};
+use windows::Win32::System::Diagnostics::ToolHelp::{
+    CreateToolhelp32Snapshot, PROCESSENTRY32W, Process32FirstW, Process32NextW, TH32CS_SNAPPROCESS,
+};
 use windows::Win32::System::Threading::{
-    CREATE_NO_WINDOW, IDLE_PRIORITY_CLASS, NORMAL_PRIORITY_CLASS,
+    CREATE_NO_WINDOW, GetCurrentProcess, GetProcessAffinityMask, IDLE_PRIORITY_CLASS,
+    NORMAL_PRIORITY_CLASS, OpenProcess, PROCESS_SET_INFORMATION, PROCESS_SUSPEND_RESUME,
+    SetPriorityClass, SetProcessAffinityMask,
 };
 
-use super::{AFTERMATH, BLOCK, GIVE_UP, exit};
+use super::{AFTERMATH, BLOCK, GIVE_UP, Live, exit};
 
 /// Nothing: the job object of a Kiln that was killed is closed by the system, which ends its
 /// processes.
@@ -37,17 +43,112 @@ pub(super) fn command_lines() -> Vec<String> {
     lines.lines().map(str::to_owned).collect()
 }
 
+#[link(name = "ntdll")]
+#[expect(
+    unsafe_code,
+    reason = "the system's own way to stop a process, in no library"
+)]
+unsafe extern "system" {
+    fn NtSuspendProcess(process: HANDLE) -> i32;
+    fn NtResumeProcess(process: HANDLE) -> i32;
+}
+
+/// Returns a process and those that descend from it.
+#[expect(
+    unsafe_code,
+    reason = "the process table is read through the system's API"
+)]
+fn descendants(leader: u32) -> Vec<u32> {
+    let mut table = Vec::new();
+    // SAFETY: the snapshot is closed once; the entry carries its own size, as the API wants.
+    unsafe {
+        let Ok(snapshot) = CreateToolhelp32Snapshot(TH32CS_SNAPPROCESS, 0) else {
+            return vec![leader];
+        };
+        let mut entry = PROCESSENTRY32W {
+            dwSize: u32::try_from(size_of::<PROCESSENTRY32W>()).unwrap_or_default(),
+            ..Default::default()
+        };
+        let mut next = Process32FirstW(snapshot, &mut entry);
+        while next.is_ok() {
+            table.push((entry.th32ProcessID, entry.th32ParentProcessID));
+            next = Process32NextW(snapshot, &mut entry);
+        }
+        let _ = CloseHandle(snapshot);
+    }
+    let mut tree = vec![leader];
+    let mut at = 0;
+    while let Some(parent) = tree.get(at).copied() {
+        let children = table.iter().filter(|(_, of)| *of == parent);
+        let new: Vec<u32> = children
+            .map(|(id, _)| *id)
+            .filter(|id| !tree.contains(id))
+            .collect();
+        tree.extend(new);
+        at += 1;
+    }
+    tree
+}
+
+/// Sets the pace of one process. Best effort: one that ended meanwhile needs nothing.
+#[expect(
+    unsafe_code,
+    reason = "processes are slowed down through the system's API"
+)]
+fn set_pace(id: u32, pace: Pace, stood: bool) {
+    // SAFETY: the handle is valid until it is closed, which happens once.
+    unsafe {
+        let access = PROCESS_SUSPEND_RESUME | PROCESS_SET_INFORMATION;
+        let Ok(process) = OpenProcess(access, false, id) else {
+            return;
+        };
+        let (mut allowed, mut system) = (0, 0);
+        let _ = GetProcessAffinityMask(GetCurrentProcess(), &mut allowed, &mut system);
+        match pace {
+            Pace::Stopped => {
+                let _ = NtSuspendProcess(process);
+            }
+            Pace::Gentle { cores } => {
+                let _ = SetProcessAffinityMask(process, lowest(allowed, cores.max(1)));
+                let _ = SetPriorityClass(process, IDLE_PRIORITY_CLASS);
+            }
+            Pace::Full => {
+                let _ = SetProcessAffinityMask(process, allowed);
+            }
+        }
+        if stood && pace != Pace::Stopped {
+            let _ = NtResumeProcess(process);
+        }
+        let _ = CloseHandle(process);
+    }
+}
+
+/// Keeps so many of the lowest bits that are set.
+fn lowest(mask: usize, count: u8) -> usize {
+    let mut kept = 0;
+    let mut rest = mask;
+    for _ in 0..count {
+        let bit = rest & rest.wrapping_neg();
+        kept |= bit;
+        rest &= !bit;
+    }
+    kept
+}
+
 /// A program and its descendants.
 pub(super) struct Running {
     job: Box<dyn ChildWrapper>,
     output: NamedPipeServer,
     block: Box<[u8]>,
+    pace: Pace,
     /// When the tree was killed.
     killed: Option<Instant>,
+    /// Tells whoever reads the load that something runs.
+    _live: Live,
 }
 
 impl Running {
-    pub(super) fn spawn(command: Command, mark: String) -> io::Result<Self> {
+    pub(super) fn spawn(command: Command, mark: String, live: Live) -> io::Result<Self> {
         // Anonymous pipes cannot be read asynchronously. The name is used once, by us.
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(io::Error::other)?;
@@ -89,7 +190,9 @@ impl Running {
             job,
             output,
             block: vec![0; BLOCK].into(),
+            pace: Pace::Full,
             killed: None,
+            _live: live,
         })
     }
 }
@@ -113,6 +216,27 @@ impl Child for Running {
         match self.killed {
             None => exit(status),
             Some(_) => Exit::Signal,
+        }
+    }
+
+    async fn set_pace(&mut self, pace: Pace) {
+        let Some(leader) = self.job.id() else {
+            return;
+        };
+        let stood = std::mem::replace(&mut self.pace, pace) == Pace::Stopped;
+        // What is started while others are stopped is stopped in the next round.
+        let mut done = std::collections::BTreeSet::new();
+        loop {
+            let new: Vec<u32> = descendants(leader)
+                .into_iter()
+                .filter(|id| done.insert(*id))
+                .collect();
+            if new.is_empty() {
+                return;
+            }
+            for id in new {
+                set_pace(id, pace, stood);
+            }
         }
     }
 

@@ -1,0 +1,136 @@
+//! macOS: what the window server, `pmset(1)`, `vm_stat(1)` and `ps(1)` say.
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use kiln_model::{Inputs, Power, Saver};
+use kiln_ports::activity::{Depth, Reading};
+
+use super::utc_offset;
+use crate::process::OwnPrograms;
+
+const MIB: u64 = 1024 * 1024;
+
+#[link(name = "CoreGraphics", kind = "framework")]
+#[expect(
+    unsafe_code,
+    reason = "the system's own way to tell the time since the last input"
+)]
+unsafe extern "C" {
+    fn CGEventSourceSecondsSinceLastEventType(state: i32, event: u32) -> f64;
+}
+
+/// `kCGEventSourceStateHIDSystemState` and `kCGAnyInputEventType`.
+const HARDWARE: i32 = 1;
+const ANY_INPUT: u32 = u32::MAX;
+
+#[derive(Debug)]
+pub(super) struct Machine;
+
+impl Machine {
+    pub(super) fn new(_own: OwnPrograms, _power_supply: Option<PathBuf>) -> Self {
+        Self
+    }
+
+    pub(super) async fn read(&self, reading: &Reading) -> Inputs {
+        let idle = std::future::ready(idle()).await;
+        if reading.depth == Depth::Owner {
+            return Inputs {
+                idle,
+                ..Inputs::default()
+            };
+        }
+        Inputs {
+            idle,
+            power: power(&said("/usr/bin/pmset", &["-g", "batt"])),
+            saver: saver(&said("/usr/bin/pmset", &["-g"])),
+            heat: None,
+            other_load: None,
+            free_memory: free_memory(&said("/usr/bin/vm_stat", &[])),
+            free_disk: free_disk(&reading.folder),
+            network: None,
+            apps: Some(running(&reading.apps)),
+            utc_offset: Some(utc_offset()),
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "input is read through the system's API")]
+fn idle() -> Option<Duration> {
+    // SAFETY: the function takes two numbers and touches no memory of ours.
+    let seconds = unsafe { CGEventSourceSecondsSinceLastEventType(HARDWARE, ANY_INPUT) };
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+fn said(program: &str, arguments: &[&str]) -> String {
+    let done = Command::new(program)
+        .args(arguments)
+        .env_clear()
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output();
+    let bytes = done.map(|o| o.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Reads `Now drawing from 'Battery Power'` and `80%;`.
+fn power(batt: &str) -> Option<Power> {
+    let source = batt.lines().next()?;
+    if source.contains("AC Power") {
+        return Some(Power::Mains);
+    }
+    let percent = batt.split_once('%').and_then(|(before, _)| {
+        let digits = before.rsplit(|c: char| !c.is_ascii_digit()).next()?;
+        digits.parse().ok()
+    });
+    source
+        .contains("Battery Power")
+        .then_some(Power::Battery(percent))
+}
+
+/// Reads ` lowpowermode         1`.
+fn saver(settings: &str) -> Option<Saver> {
+    let line = settings.lines().map(str::trim);
+    let value = line
+        .filter_map(|l| l.strip_prefix("lowpowermode"))
+        .next_back()?;
+    Some(match value.trim() {
+        "1" => Saver::On,
+        _ => Saver::Off,
+    })
+}
+
+/// Adds up what is free and what can be had at once.
+fn free_memory(vm_stat: &str) -> Option<u64> {
+    let (_, page) = vm_stat.split_once("page size of ")?;
+    let page: u64 = page.split(' ').next()?.parse().ok()?;
+    let pages = |name: &str| {
+        let line = vm_stat.lines().find_map(|l| l.strip_prefix(name))?;
+        line.trim().trim_end_matches('.').parse::<u64>().ok()
+    };
+    let free = pages("Pages free:")? + pages("Pages inactive:")? + pages("Pages speculative:")?;
+    Some(free.saturating_mul(page) / MIB)
+}
+
+fn free_disk(folder: &Path) -> Option<u64> {
+    let there = folder.ancestors().find(|folder| folder.exists())?;
+    let disk = rustix::fs::statvfs(there).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize) / MIB)
+}
+
+/// Returns which of these programs run, by their file name.
+fn running(wanted: &[String]) -> Vec<String> {
+    if wanted.is_empty() {
+        return Vec::new();
+    }
+    let listing = said("/bin/ps", &["-axo", "comm="]);
+    let mut found: Vec<String> = listing
+        .lines()
+        .filter_map(|line| Path::new(line.trim()).file_name())
+        .map(|name| name.to_string_lossy().to_lowercase())
+        .filter(|name| wanted.contains(name))
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}

@@ -1,0 +1,181 @@
+//! Windows: what the system's own API says of input, power, memory, disk and programs.
+use std::ffi::OsStr;
+use std::os::windows::ffi::OsStrExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use kiln_model::{Inputs, Power, Saver};
+use kiln_ports::activity::{Depth, Reading};
+use windows::Win32::Foundation::{CloseHandle, FILETIME};
+use windows::Win32::Storage::FileSystem::GetDiskFreeSpaceExW;
+use windows::Win32::System::Diagnostics::ToolHelp::{
+    CreateToolhelp32Snapshot, PROCESSENTRY32W, Process32FirstW, Process32NextW, TH32CS_SNAPPROCESS,
+};
+use windows::Win32::System::Power::{GetSystemPowerStatus, SYSTEM_POWER_STATUS};
+use windows::Win32::System::SystemInformation::{
+    GetTickCount, GlobalMemoryStatusEx, MEMORYSTATUSEX,
+};
+use windows::Win32::System::Threading::GetSystemTimes;
+use windows::Win32::UI::Input::KeyboardAndMouse::{GetLastInputInfo, LASTINPUTINFO};
+use windows::core::PCWSTR;
+
+use super::utc_offset;
+use crate::process::OwnPrograms;
+
+const MIB: u64 = 1024 * 1024;
+
+#[derive(Debug)]
+pub(super) struct Machine {
+    own: OwnPrograms,
+    last: std::sync::Mutex<Option<(u64, u64)>>,
+}
+
+impl Machine {
+    pub(super) fn new(own: OwnPrograms, _power_supply: Option<std::path::PathBuf>) -> Self {
+        Self {
+            own,
+            last: std::sync::Mutex::default(),
+        }
+    }
+
+    pub(super) async fn read(&self, reading: &Reading) -> Inputs {
+        let idle = std::future::ready(idle()).await;
+        if reading.depth == Depth::Owner {
+            return Inputs {
+                idle,
+                ..Inputs::default()
+            };
+        }
+        let (power, saver) = power();
+        Inputs {
+            idle,
+            power,
+            saver,
+            heat: None,
+            other_load: self.load(),
+            free_memory: free_memory(),
+            free_disk: free_disk(&reading.folder),
+            network: None,
+            apps: running(&reading.apps),
+            utc_offset: Some(utc_offset()),
+        }
+    }
+
+    /// Returns the load since the last reading. While programs of ours run it is not told apart from
+    /// theirs, and so not known.
+    fn load(&self) -> Option<u8> {
+        let now = system_times()?;
+        let mut last = self
+            .last
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let before = last.replace(now).filter(|_| !self.own.any())?;
+        let all = now.0.checked_sub(before.0).filter(|all| *all > 0)?;
+        let busy = all.saturating_sub(now.1.saturating_sub(before.1));
+        Some(u8::try_from((busy * 100 / all).min(100)).unwrap_or(100))
+    }
+}
+
+#[expect(unsafe_code, reason = "input is read through the system's API")]
+fn idle() -> Option<Duration> {
+    let mut info = LASTINPUTINFO {
+        cbSize: u32::try_from(size_of::<LASTINPUTINFO>()).ok()?,
+        dwTime: 0,
+    };
+    // SAFETY: the structure carries its own size and outlives the call.
+    let now = unsafe {
+        GetLastInputInfo(&mut info).ok().ok()?;
+        GetTickCount()
+    };
+    Some(Duration::from_millis(now.wrapping_sub(info.dwTime).into()))
+}
+
+#[expect(unsafe_code, reason = "power is read through the system's API")]
+fn power() -> (Option<Power>, Option<Saver>) {
+    let mut status = SYSTEM_POWER_STATUS::default();
+    // SAFETY: the structure outlives the call.
+    if unsafe { GetSystemPowerStatus(&mut status) }.is_err() {
+        return (None, None);
+    }
+    let percent = Some(status.BatteryLifePercent).filter(|percent| *percent <= 100);
+    let power = match status.ACLineStatus {
+        0 => Some(Power::Battery(percent)),
+        1 => Some(Power::Mains),
+        _ => None,
+    };
+    let saver = match status.SystemStatusFlag {
+        0 => Saver::Off,
+        _ => Saver::On,
+    };
+    (power, Some(saver))
+}
+
+#[expect(unsafe_code, reason = "memory is read through the system's API")]
+fn free_memory() -> Option<u64> {
+    let mut status = MEMORYSTATUSEX {
+        dwLength: u32::try_from(size_of::<MEMORYSTATUSEX>()).ok()?,
+        ..Default::default()
+    };
+    // SAFETY: the structure carries its own size and outlives the call.
+    unsafe { GlobalMemoryStatusEx(&mut status) }.ok()?;
+    Some(status.ullAvailPhys / MIB)
+}
+
+#[expect(unsafe_code, reason = "disk space is read through the system's API")]
+fn free_disk(folder: &Path) -> Option<u64> {
+    let there = folder.ancestors().find(|folder| folder.exists())?;
+    let name: Vec<u16> = OsStr::new(there).encode_wide().chain([0]).collect();
+    let mut free = 0;
+    // SAFETY: the name ends with a zero, and both outlive the call.
+    unsafe { GetDiskFreeSpaceExW(PCWSTR(name.as_ptr()), Some(&mut free), None, None) }.ok()?;
+    Some(free / MIB)
+}
+
+/// Returns all and idle time of all processors together.
+#[expect(unsafe_code, reason = "load is read through the system's API")]
+fn system_times() -> Option<(u64, u64)> {
+    let (mut idle, mut kernel, mut user) = (
+        FILETIME::default(),
+        FILETIME::default(),
+        FILETIME::default(),
+    );
+    // SAFETY: the structures outlive the call.
+    unsafe { GetSystemTimes(Some(&mut idle), Some(&mut kernel), Some(&mut user)) }.ok()?;
+    let ticks = |t: FILETIME| u64::from(t.dwHighDateTime) << 32 | u64::from(t.dwLowDateTime);
+    // Kernel time holds the idle time.
+    Some((ticks(kernel) + ticks(user), ticks(idle)))
+}
+
+/// Returns which of these programs run, with or without `.exe`.
+#[expect(
+    unsafe_code,
+    reason = "the process table is read through the system's API"
+)]
+fn running(wanted: &[String]) -> Option<Vec<String>> {
+    let mut found = Vec::new();
+    if wanted.is_empty() {
+        return Some(found);
+    }
+    // SAFETY: the snapshot is closed once; the entry carries its own size, as the API wants.
+    unsafe {
+        let snapshot = CreateToolhelp32Snapshot(TH32CS_SNAPPROCESS, 0).ok()?;
+        let mut entry = PROCESSENTRY32W {
+            dwSize: u32::try_from(size_of::<PROCESSENTRY32W>()).unwrap_or_default(),
+            ..Default::default()
+        };
+        let mut next = Process32FirstW(snapshot, &mut entry);
+        while next.is_ok() {
+            let name = String::from_utf16_lossy(&entry.szExeFile).to_lowercase();
+            let name = name.trim_end_matches('\0');
+            let bare = name.strip_suffix(".exe").unwrap_or(name);
+            let hit = wanted.iter().find(|w| *w == name || *w == bare);
+            if let Some(hit) = hit.filter(|hit| !found.contains(*hit)) {
+                found.push(hit.clone());
+            }
+            next = Process32NextW(snapshot, &mut entry);
+        }
+        let _ = CloseHandle(snapshot);
+    }
+    found.sort();
+    Some(found)
+}

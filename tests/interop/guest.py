@@ -1,0 +1,397 @@
+"""A good guest: the owner of a receiver needs it back, at every stage of a job, for every reason.
+
+What counts is what the sender's user sees: completed, wherever it was built, and never FAILED.
+"""
+import asyncio
+import os
+import signal
+import subprocess
+import time
+
+from devices import chip
+from receiving import admit, compilers
+from world import PATIENCE, expect, until
+
+# A session ends only after an absence of two minutes whose end is not known.
+LONG = 180.0
+
+
+class Battery:
+    """A folder that looks like the kernel's list of power supplies."""
+
+    def __init__(self, world):
+        self.folder = world.folder / "power_supply"
+        for name, files in {
+            "AC": {"type": "Mains", "online": "1"},
+            "BAT0": {"type": "Battery", "status": "Charging", "capacity": "80"},
+        }.items():
+            (self.folder / name).mkdir(parents=True)
+            for file, text in files.items():
+                (self.folder / name / file).write_text(text + "\n")
+
+    def unplug(self):
+        (self.folder / "AC/online").write_text("0\n")
+        (self.folder / "BAT0/status").write_text("Discharging\n")
+
+    def plug_in(self):
+        (self.folder / "AC/online").write_text("1\n")
+        (self.folder / "BAT0/status").write_text("Charging\n")
+
+
+async def stage(world):
+    """A dashboard that can build everything itself, paired with a Kiln on a laptop."""
+    dash = await world.dashboard("guest")
+    kiln = world.kiln()
+    kiln.battery = Battery(world)
+    kiln.env["KILN_POWER_SUPPLY"] = str(kiln.battery.folder)
+    await kiln.receive()
+    await admit(dash, kiln)
+    # It holds back remote work for 20 s after its start.
+    await asyncio.sleep(20.5)
+    return dash, kiln
+
+
+async def reason(kiln, code, seconds=PATIENCE):
+    async def probe():
+        return (await kiln.status())["availability"]["reason"] == code
+    await until(f"the reason {code}", probe, seconds)
+
+
+# Each reason: how it begins and how it ends.
+
+async def by_pause(kiln):
+    await kiln.ask("pause", "2h")
+    return "snoozed", lambda: kiln.ask("resume")
+
+
+async def by_hours(kiln):
+    day = time.strftime("%a", time.gmtime(time.time() + 3 * 86_400)).lower()
+    await kiln.ask("settings", "set", "hours", f"{day} 00:00-01:00")
+    return "hours", lambda: kiln.ask("settings", "set", "hours=")
+
+
+async def by_battery(kiln):
+    kiln.battery.unplug()
+
+    async def plug_in():
+        kiln.battery.plug_in()
+    return "battery", plug_in
+
+
+async def by_disk(kiln):
+    await kiln.ask("settings", "set", "disk_floor_mb", "400000000")
+    return "low_disk", lambda: kiln.ask("settings", "set", "disk_floor_mb", "0")
+
+
+async def by_memory(kiln):
+    await kiln.ask("settings", "set", "ram_floor_mb", "400000000")
+    return "low_ram", lambda: kiln.ask("settings", "set", "ram_floor_mb", "0")
+
+
+async def by_program(kiln):
+    await kiln.ask("settings", "set", "exclusive_apps", "sh, bash, python, python3, kiln")
+    return "exclusive_app", lambda: kiln.ask("settings", "set", "exclusive_apps=")
+
+
+async def by_switch(kiln):
+    await kiln.ask("settings", "set", "receiver", "off")
+    return "user_off", lambda: kiln.ask("settings", "set", "receiver", "on")
+
+
+REASONS = [by_pause, by_hours, by_battery, by_disk, by_memory, by_program, by_switch]
+
+
+async def back(dash, end):
+    """The reason is over: the receiver is there again, without a click at the sender."""
+    await end()
+    await dash.linked(LONG)
+
+
+async def building(dash, kiln, begin, name):
+    await dash.put(f"{name}.yaml", chip(name, seconds=25, lines=250))
+    job = await dash.submit(f"{name}.yaml")
+    await dash.says(job, "Building CXX")
+    expect(compilers(kiln), "it is built on Kiln")
+    code, end = await begin(kiln)
+    await reason(kiln, code)
+    job = await dash.final(job)
+    expect(job["status"] == "completed", f"building, {code}: {job['status']} {job.get('error')}")
+
+    async def quiet():
+        return not compilers(kiln)
+    await until("no process of the build to be left", quiet, 15)
+    return end
+
+
+async def queued(dash, kiln, begin, name):
+    kiln.put("own.yaml", chip("own", seconds=20))
+    own = (await kiln.ask("compile", "own", "--local"))["jobs"][0]["id"]
+    await dash.put(f"{name}.yaml", chip(name))
+    job = await dash.submit(f"{name}.yaml")
+
+    async def waits():
+        return [j for j in await kiln.jobs() if j["status"] == "queued"
+                and j["origin"]["by"] == "offloader"]
+    await until("the job to wait on Kiln", waits)
+    code, end = await begin(kiln)
+    await reason(kiln, code)
+    job = await dash.final(job, LONG + PATIENCE)
+    expect(job["status"] == "completed", f"queued, {code}: {job['status']} {job.get('error')}")
+    own = await kiln.final(own)
+    expect(own["status"] == "completed", f"the owner's own build: {own['status']}")
+    return end
+
+
+class Slow:
+    """A relay that lets one direction through at a few MB per second and tells how far it is."""
+
+    def __init__(self, proxy):
+        self.proxy, self.bytes = proxy, {"up": 0, "down": 0}
+        proxy._pump = self.pump
+
+    async def pump(self, reader, writer):
+        host, port = self.proxy.target
+        peer = writer.get_extra_info("peername")
+        way = "up" if peer and peer[1] == port else "down"
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+                self.bytes[way] += len(data)
+                if self.bytes[way] > 200_000:
+                    await asyncio.sleep(len(data) / 3_000_000)
+            writer.close()
+        except OSError:
+            writer.close()
+
+    async def passed(self, way, amount):
+        async def probe():
+            return self.bytes[way] > amount
+        await until(f"{amount} bytes {way}", probe, 240)
+
+
+async def through_a_slow_network(world, dash, kiln):
+    host, port = kiln.address.rsplit(":", 1)
+    slow = Slow(await world.proxy(host, int(port)))
+    await dash.dash.call("remote_build/edit_pairing_endpoint", pin_sha256=kiln.pin,
+                         hostname="127.0.0.1", port=slow.proxy.port)
+    await dash.linked()
+    return slow
+
+
+async def transfer(world, begin, way):
+    dash, kiln = await stage(world)
+    slow = await through_a_slow_network(world, dash, kiln)
+    if way == "up":
+        parts = dash.config / "parts/ballast"
+        parts.mkdir(parents=True, exist_ok=True)
+        (parts / "__init__.py").write_text("CONFIG_SCHEMA = {}\n")
+        (parts / "ballast.bin").write_bytes(os.urandom(9_000_000))
+        text = chip("moved", extra="external_components:\n  - source:\n      type: local\n"
+                                   "      path: parts\n")
+    else:
+        text = chip("moved", size=9_000_000)
+    await dash.put("moved.yaml", text)
+    slow.bytes.update(up=0, down=0)
+    job = await dash.submit("moved.yaml")
+    await slow.passed(way, 1_000_000)
+    code, _ = await begin(kiln)
+    await reason(kiln, code)
+    job = await dash.final(job, LONG + PATIENCE)
+    expect(job["status"] == "completed", f"{way}, {code}: {job['status']} {job.get('error')}")
+    if way == "down":
+        expect(job["source"] == "remote", "what was built here is not built twice")
+
+
+async def test_every_reason_while_a_build_runs_ends_completed_at_the_sender(world):
+    dash, kiln = await stage(world)
+    await kiln.ask("settings", "set", "yield_minutes", "0")
+    for number, begin in enumerate(REASONS):
+        end = await building(dash, kiln, begin, f"running-{number}")
+        await back(dash, end)
+test_every_reason_while_a_build_runs_ends_completed_at_the_sender.seconds = 900
+
+
+async def test_what_waits_here_is_handed_back_and_completes_at_the_sender(world):
+    dash, kiln = await stage(world)
+    for number, begin in enumerate([by_pause, by_hours, by_switch]):
+        end = await queued(dash, kiln, begin, f"waiting-{number}")
+        await back(dash, end)
+
+
+async def test_an_upload_is_heard_out_whatever_the_reason(world):
+    await transfer(world, by_pause, "up")
+
+
+async def test_an_upload_is_heard_out_when_receiving_is_switched_off(world):
+    await transfer(world, by_switch, "up")
+
+
+async def test_a_result_is_fetched_whole_whatever_the_reason(world):
+    await transfer(world, by_pause, "down")
+
+
+async def test_a_result_is_fetched_whole_when_receiving_is_switched_off(world):
+    await transfer(world, by_switch, "down")
+
+
+async def test_on_battery_nothing_new_is_taken_and_on_mains_it_serves_again_by_itself(world):
+    dash, kiln = await stage(world)
+    kiln.battery.unplug()
+    await reason(kiln, "battery")
+    code, text, _ = await kiln.run("status")
+    expect(text.startswith("Paused: on battery. Resumes on mains."), text)
+    await dash.unlinked(LONG)
+    view = await kiln.status()
+    expect(view["listening_port"] is None, "nothing listens while it is away")
+    pairing = (await dash.pairings())[0]
+    expect(pairing["status"] == "approved", f"no alarm at the sender: {pairing}")
+    await dash.put("elsewhere.yaml", chip("elsewhere"))
+    job = await dash.reaches(await dash.submit("elsewhere.yaml"), "completed")
+    expect(job["source"] == "local", f"built by the sender: {job['source']}")
+    kiln.battery.plug_in()
+    await reason(kiln, "ready", 75)
+    await dash.linked()
+    await dash.put("here.yaml", chip("here"))
+    job = await dash.reaches(await dash.submit("here.yaml"), "completed")
+    expect(job["source"] == "remote", f"built on Kiln: {job['source']}")
+test_on_battery_nothing_new_is_taken_and_on_mains_it_serves_again_by_itself.seconds = 600
+
+
+async def screen(world, kiln, number=77):
+    """A screen with an owner in front of it."""
+    server = subprocess.Popen(["Xvfb", f":{number}", "-nolisten", "tcp"],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    kiln.env["DISPLAY"] = f":{number}"
+    kiln.env.pop("WAYLAND_DISPLAY", None)
+
+    class End:
+        async def stop(self):
+            server.send_signal(signal.SIGTERM)
+            server.wait()
+    world.others.append(End())
+    await asyncio.sleep(1)
+    return lambda: subprocess.run(["xdotool", "mousemove_relative", "7", "7"], check=True,
+                                  env={"DISPLAY": f":{number}", "PATH": "/usr/bin:/bin"})
+
+
+def states(kiln):
+    """States and cores of the processes of builds."""
+    done = subprocess.run(["ps", "-eo", "pid,stat,args"], capture_output=True, text=True)
+    found = []
+    for line in done.stdout.splitlines():
+        if str(kiln.home / "cache") in line and "kiln serve" not in line:
+            pid, state, _ = line.split(None, 2)
+            try:
+                with open(f"/proc/{pid}/status") as status:
+                    cores = [s for s in status if s.startswith("Cpus_allowed_list")][0].split()[1]
+            except OSError:
+                continue
+            found.append((state[0], cores))
+    return found
+
+
+async def test_a_build_gives_way_to_its_owner_in_steps_and_goes_on_or_is_handed_back(world):
+    dash = await world.dashboard("yield")
+    kiln = world.kiln()
+    move = await screen(world, kiln)
+    await kiln.receive()
+    # The load of whatever else this machine does is not what is tested.
+    await kiln.ask("settings", "set", "idle_minutes=1", "yield_minutes=1", "cpu_limit=0")
+    await admit(dash, kiln)
+    await reason(kiln, "ready", 150)
+    await dash.linked()
+    await dash.put("yields.yaml", chip("yields", seconds=60, lines=600))
+    job = await dash.submit("yields.yaml")
+    await dash.says(job, "Building CXX")
+    expect(compilers(kiln), "it is built on Kiln")
+    move()
+    begun = time.monotonic()
+
+    async def slow():
+        return all(cores.isdigit() for _, cores in states(kiln))
+    await until("fewer cores", slow, 10)
+    print(f"       fewer cores after {time.monotonic() - begun:.2f} s", flush=True)
+
+    async def stopped():
+        now = states(kiln)
+        return now and all(state == "T" for state, _ in now)
+    await until("the whole tree to stand still", stopped, 30)
+    print(f"       stopped after {time.monotonic() - begun:.2f} s", flush=True)
+    await dash.says(job, "the build waits: its owner is using this computer")
+    expect((await dash.job(job))["status"] == "running", "the sender still waits")
+    while (await dash.job(job))["status"] == "running" and time.monotonic() - begun < 150:
+        if compilers(kiln):
+            move()
+        else:
+            break
+        await asyncio.sleep(5)
+    print(f"       handed back after {time.monotonic() - begun:.2f} s", flush=True)
+    expect(not compilers(kiln), "no process of the build is left")
+    job = await dash.final(job)
+    expect(job["status"] == "completed", f"{job['status']} {job.get('error')}")
+    expect(job["source"] == "local", f"built by the sender: {job['source']}")
+test_a_build_gives_way_to_its_owner_in_steps_and_goes_on_or_is_handed_back.seconds = 600
+
+
+async def test_a_kiln_that_is_killed_while_a_build_stands_still_leaves_nothing_behind(world):
+    dash = await world.dashboard("yield")
+    kiln = world.kiln()
+    kiln.battery = Battery(world)
+    kiln.env["KILN_POWER_SUPPLY"] = str(kiln.battery.folder)
+    await kiln.receive()
+    await admit(dash, kiln)
+    await asyncio.sleep(20.5)
+    await dash.put("frozen.yaml", chip("frozen", seconds=40))
+    job = await dash.submit("frozen.yaml")
+    await dash.says(job, "Building CXX")
+    kiln.battery.unplug()
+
+    async def stopped():
+        now = states(kiln)
+        return now and all(state == "T" for state, _ in now)
+    await until("the whole tree to stand still", stopped, 60)
+    await kiln.kill()
+    await kiln.receive()
+    leftovers = [s for s in states(kiln) if s[0] == "T"]
+    expect(not leftovers, f"nothing stands still: {leftovers}")
+    job = await dash.final(job)
+    expect(job["status"] == "completed", f"{job['status']} {job.get('error')}")
+
+
+async def test_between_two_kilns_the_reason_is_told_and_nothing_is_sent_meanwhile(world):
+    sender, receiver = world.kiln("sender"), world.kiln("receiver")
+    receiver.battery = Battery(world)
+    receiver.env["KILN_POWER_SUPPLY"] = str(receiver.battery.folder)
+    await receiver.receive()
+    await sender.serve("--no-receiver")
+    await receiver.ask("window", "open")
+    await sender.ask("pair", receiver.address, "--pin", receiver.pin)
+    request = (await until("the request", lambda: asked(receiver)))[0]
+    await receiver.ask("approve", request["dashboard_id"])
+    await sender.linked()
+    sender.put("one.yaml", chip("one", seconds=30))
+    job = (await sender.ask("compile", "one"))["jobs"][0]["id"]
+
+    async def built():
+        return compilers(receiver)
+    await until("the build on the receiver", built)
+    receiver.battery.unplug()
+
+    async def told():
+        queue = (await sender.receivers())[0]["queue"]
+        return queue and queue["absence"] and queue["absence"]["reason"] == "battery"
+    await until("the reason at the sender", told)
+    sender.put("two.yaml", chip("two"))
+    second = (await sender.ask("compile", "two", "--wait"))["jobs"][0]
+    expect(second["status"] == "completed" and second["placement"]["on"] == "local",
+           f"{second['status']} {second['placement']}")
+    expect("needed by its owner" in second["reason"], second["reason"])
+    receiver.battery.plug_in()
+    first = await sender.final(job, 300)
+    expect(first["status"] == "completed", f"{first['status']}: {first['error']}")
+    expect(first["placement"]["on"] == "remote", "held, not handed back: it was short")
+
+
+async def asked(kiln):
+    return (await kiln.status())["requests"]
