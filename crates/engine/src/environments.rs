@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kiln_esphome::version_output::{names_version, version_of};
-use kiln_esphome::{Launcher, Surroundings};
+use kiln_esphome::{Launcher, Surroundings, ansi};
 use kiln_model::{EnvironmentInfo, EnvironmentState, EsphomeVersion, Settings};
 use kiln_ports::{Clock, Processes};
 use serde::{Deserialize, Serialize};
@@ -771,6 +771,8 @@ impl Drop for Unfinished<'_> {
 
 /// Returns the version in a line of uv (`esphome==2026.10.0`) or pip (`esphome (2026.10.0)`).
 fn named_version(line: &str) -> Option<EsphomeVersion> {
+    // The colour of a warning above may end at the beginning of this line.
+    let line = ansi::plain(line);
     let rest = line.trim().strip_prefix("esphome")?;
     let inner = rest.strip_prefix("==").or_else(|| {
         let inner = rest.trim_start().strip_prefix('(')?;
@@ -989,7 +991,7 @@ mod tests {
                             Script::exits(0).says("Resolved 1 package\nesphome==2026.11.0\n")
                         }
                         (false, false, _) => Script::exits(0)
-                            .says("WARNING: pip index is an experimental command.\n")
+                            .says("\u{1b}[33mWARNING: pip index is experimental.\n\u{1b}[0m")
                             .says(
                                 "esphome (2026.11.0)\nAvailable versions: 2026.11.0, 2026.10.0\n",
                             ),
