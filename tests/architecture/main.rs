@@ -14,6 +14,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("kiln-domain", &["kiln-model"]),
     ("kiln-esphome", &["kiln-model"]),
     ("kiln-glance", &["kiln-model"]),
+    ("kiln-desk", &["kiln-glance", "kiln-model", "kiln-ports"]),
     ("kiln-ports", &["kiln-model"]),
     ("kiln-ipc", &["kiln-model"]),
     ("kiln-update", &["kiln-model"]),
@@ -78,6 +79,7 @@ const PURE: &[&str] = &[
     "esphome",
     "glance",
     "update",
+    "desk",
 ];
 
 /// What pure crates must not name outside their tests.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::run::{Outcome, cargo, output, root, run, say, target};
-use crate::{packages, python};
+use crate::{desktop, packages, python};
 
 /// ESPHome version of the demo; the one the rig's dashboards use.
 const ESPHOME: &str = "2026.10.0";
@@ -21,6 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Options {
     keep: bool,
     with_dashboard: bool,
+    desktop: bool,
 }
 
 /// Runs the demo.
@@ -28,11 +29,13 @@ pub fn demo(arguments: &[String]) -> Outcome {
     let mut options = Options {
         keep: false,
         with_dashboard: false,
+        desktop: false,
     };
     for argument in arguments {
         match argument.as_str() {
             "--keep" => options.keep = true,
             "--with-dashboard" => options.with_dashboard = true,
+            "--desktop" => options.desktop = true,
             other => return Err(format!("the demo has no option {other}")),
         }
     }
@@ -40,6 +43,10 @@ pub fn demo(arguments: &[String]) -> Outcome {
     let mut times = Times::new();
     say("building Kiln");
     run(&mut cargo(&["build", "--locked", "--package", "kiln"]))?;
+    let shown = match options.desktop {
+        true => Some(desktop::build()?),
+        false => None,
+    };
     times.lap("build Kiln");
     let python = python::python()?;
     if options.with_dashboard {
@@ -47,12 +54,13 @@ pub fn demo(arguments: &[String]) -> Outcome {
     }
     times.lap("find Python");
 
-    let mut stage = Stage::new(&python)?;
+    let mut stage = Stage::new(&python, shown)?;
     let result = if options.with_dashboard {
         dashboard_story(&mut stage, &mut times)
     } else {
         two_kilns_story(&mut stage, &mut times)
     };
+    let result = result.and_then(|()| stage.until_quit());
     say("times");
     times.print();
     println!("\nlogs: {}", stage.folder.display());
@@ -79,6 +87,7 @@ fn two_kilns_story(stage: &mut Stage, times: &mut Times) -> Outcome {
             "0",
         ],
     )?;
+    stage.show("offloader")?;
     times.lap("start two Kilns");
 
     say(&format!("making the ESPHome {ESPHOME} environment"));
@@ -144,6 +153,7 @@ fn dashboard_story(stage: &mut Stage, times: &mut Times) -> Outcome {
     let options = ["--listen-host", "127.0.0.1", "--listen-port", "0"];
     let link = stage.serve("receiver", &options)?;
     let dashboard = stage.start_dashboard()?;
+    stage.show("receiver")?;
     times.lap("start dashboard and Kiln");
 
     say(&format!("making the ESPHome {ESPHOME} environment"));
@@ -195,6 +205,8 @@ fn dashboard_story(stage: &mut Stage, times: &mut Times) -> Outcome {
 struct Stage {
     folder: PathBuf,
     kiln: PathBuf,
+    /// The desktop, if it is to be seen.
+    shown: Option<PathBuf>,
     python: String,
     api_port: u16,
     ota_port: u16,
@@ -205,7 +217,7 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(python: &str) -> Outcome<Self> {
+    fn new(python: &str, shown: Option<PathBuf>) -> Outcome<Self> {
         let folder = target().join("demo");
         if folder.exists() {
             fs::remove_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
@@ -214,6 +226,7 @@ impl Stage {
         fs::create_dir_all(folder.join("device")).map_err(|e| e.to_string())?;
         Ok(Self {
             kiln: target().join("debug/kiln"),
+            shown,
             folder,
             python: python.to_owned(),
             api_port: free_port()?,
@@ -273,6 +286,30 @@ impl Stage {
             Ok(true)
         })?;
         Ok(link)
+    }
+
+    /// Shows a node in tray and window, if that was asked for.
+    fn show(&mut self, home: &str) -> Outcome {
+        let Some(program) = &self.shown else {
+            return Ok(());
+        };
+        let child = Command::new(program)
+            .env("KILN_HOME", self.folder.join(home))
+            .stdin(Stdio::null())
+            .spawn()
+            .map_err(|e| format!("the desktop did not start: {e}"))?;
+        self.children.push(("desktop".to_owned(), child));
+        Ok(())
+    }
+
+    /// Goes on as long as the desktop is looked at.
+    fn until_quit(&mut self) -> Outcome {
+        let desktop = self.children.iter_mut().find(|(name, _)| name == "desktop");
+        if let Some((_, child)) = desktop {
+            say("the demo is done; it stays until you quit Kiln in its menu");
+            child.wait().map_err(|e| e.to_string())?;
+        }
+        Ok(())
     }
 
     /// Runs a command of `kiln`, shown.

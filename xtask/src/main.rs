@@ -6,20 +6,26 @@ mod bundle;
 mod check;
 mod check_os;
 mod demo;
+mod desktop;
 mod installers;
 mod packages;
 mod python;
 mod run;
 mod test;
+mod ui;
 
 use std::process::ExitCode;
 
 const HELP: &str = "\
 Developer verbs of Kiln.
 
-  cargo xtask demo [--keep] [--with-dashboard]
+  cargo xtask demo [--keep] [--with-dashboard] [--desktop]
       The main job on real input: two Kilns, a real ESPHome device, a build on
-      the other Kiln, and a flash from here.
+      the other Kiln, and a flash from here. With --desktop, tray and window show it.
+  cargo xtask desktop [OPTION...]
+      Builds and starts tray and window, with these options of `kiln-desktop`.
+  cargo xtask ui
+      Builds the pages of the window.
   cargo xtask test [NAME...]
       Everything that checks Kiln on this machine, real parts included.
       With names, only those steps (`cargo xtask test --list` shows them).
@@ -45,6 +51,8 @@ fn main() -> ExitCode {
     };
     let outcome = match verb {
         "demo" => demo::demo(rest),
+        "desktop" => desktop::desktop(rest),
+        "ui" => ui::build(),
         "test" => test::test(rest),
         "check" => check::check(),
         "check-os" => check_os::check_os(rest),

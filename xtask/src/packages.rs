@@ -67,6 +67,18 @@ pub const DESKTOP: &[Need] = &[
     },
 ];
 
+/// What the window is compiled with. The tray needs nothing of it.
+pub const WEBVIEW: &[Need] = &[
+    Need {
+        shows: "pkg-config",
+        package: "pkg-config",
+    },
+    Need {
+        shows: "/usr/include/webkitgtk-4.1/webkit2/webkit2.h",
+        package: "libwebkit2gtk-4.1-dev",
+    },
+];
+
 /// What the real dashboards, networks and keyrings of the tests need.
 pub const TEST: &[Need] = &[
     Need::new("ip", "iproute2"),

@@ -2,7 +2,7 @@
 use std::time::Instant;
 
 use crate::run::{Outcome, cargo, command, root, run, say, target};
-use crate::{installers, packages, python};
+use crate::{installers, packages, python, ui};
 
 /// One step of the run.
 struct Step {
@@ -16,6 +16,7 @@ const STEPS: &[Step] = &[
         name: "unit",
         what: "every crate, vectors, simulated worlds, properties, real keyring, structure",
         run: || {
+            ui::build()?;
             run(&mut cargo(&[
                 "test",
                 "--locked",
@@ -117,7 +118,7 @@ pub fn test(arguments: &[String]) -> Outcome {
     {
         return Err(format!("there is no step {unknown}; --list shows them"));
     }
-    packages::ensure(&[packages::BUILD, packages::TEST])?;
+    packages::ensure(&[packages::BUILD, packages::WEBVIEW, packages::TEST])?;
     let chosen = |step: &&Step| arguments.is_empty() || arguments.iter().any(|a| a == step.name);
     let mut results = Vec::new();
     for step in STEPS.iter().filter(chosen) {

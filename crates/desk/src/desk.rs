@@ -1,0 +1,579 @@
+//! [`Desk`]: decides what the desktop does.
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use kiln_glance::{
+    Action, Entry, Icon, Language, Look, Menu, Node, Notice, NoticeEffect, Notices, WindowFocus,
+    Words, quit_question, tooltip,
+};
+use kiln_model::{Device, Mono, Now, View};
+use kiln_ports::notify::{Click, Notification, NotificationButton, NotificationEvent, Urgency};
+use kiln_ports::tray::{
+    Attention, Clickable, Tray, TrayEntry, TrayEvent, TrayHost, TrayImage, TrayItem,
+};
+
+use crate::speech::Speech;
+use crate::window::Window;
+use crate::{
+    Again, Answer, DeskSettings, Effect, Event, Focus, Goal, Hosting, Notifications, Said, ToDesk,
+    ToWindow, TrayState, WindowEnd,
+};
+
+/// Sizes in which the icon is drawn: what panels ask for at one and at two pixels per point.
+const SIZES: [u16; 4] = [16, 22, 32, 48];
+
+/// How long a desktop may take to start its panel after a login before we say that it has none.
+const PANEL_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Ids of the notifications that are about the desktop itself; glance's all have a colon or other
+/// words, and nobody else notifies in our name.
+const QUIT: &str = "desk-quit";
+const GOES_ON: &str = "desk-goes-on";
+const NO_TRAY: &str = "desk-no-tray";
+const BROKE: &str = "desk-window-broke";
+const TROUBLE: &str = "desk-trouble";
+const REFUSED: &str = "desk-refused";
+
+/// What a start of the desktop brings along.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// As they were kept.
+    pub settings: DeskSettings,
+    /// The system's locale.
+    pub locale: String,
+    /// The system's time zone.
+    pub zone: TimeZone,
+    /// How icons are drawn on this system.
+    pub look: Look,
+}
+
+/// The desktop's decisions.
+#[derive(Debug)]
+pub struct Desk {
+    start: Start,
+    language: Language,
+    words: Words,
+    notices: Notices,
+    hosting: Option<Hosting>,
+    view: Option<Box<View>>,
+    reached: Reached,
+    devices: Vec<Device>,
+    menu: Menu,
+    drawn: Option<(Icon, Vec<TrayImage>)>,
+    shown: Option<Tray>,
+    tray: TrayState,
+    panel_deadline: Option<Mono>,
+    window: Window,
+    question: Option<String>,
+    ending: Ending,
+    effects: VecDeque<Effect>,
+}
+
+/// Whether the node was ever reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reached {
+    NotYet,
+    Now,
+    Lost,
+}
+
+/// Whether the desktop is ending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    No,
+    Asked,
+}
+
+impl Desk {
+    /// Makes a desk that knows nothing yet; its first effect shows the icon.
+    pub fn new(start: Start, now: Now) -> Self {
+        let language = start.settings.language(&start.locale);
+        let words = Words::new(language, start.zone.clone());
+        let mut desk = Self {
+            notices: Notices::new(words.clone()),
+            language,
+            words,
+            start,
+            hosting: None,
+            view: None,
+            reached: Reached::NotYet,
+            devices: Vec::new(),
+            menu: Menu {
+                entries: Vec::new(),
+            },
+            drawn: None,
+            shown: None,
+            tray: TrayState::Unknown,
+            panel_deadline: None,
+            window: Window::Closed,
+            question: None,
+            ending: Ending::No,
+            effects: VecDeque::new(),
+        };
+        desk.draw(now);
+        desk
+    }
+
+    /// Takes over what happened.
+    pub fn handle(&mut self, event: Event, now: Now) {
+        match event {
+            Event::Hosting(hosting) => self.hosting(hosting),
+            Event::HostEnded => self.effects.push_back(Effect::End),
+            Event::View(view) => self.viewed(view, now),
+            Event::Devices(devices) => self.devices = devices,
+            Event::NodeGone => {
+                self.view = None;
+                if self.reached == Reached::Now {
+                    self.reached = Reached::Lost;
+                }
+            }
+            Event::Refused(why) => self.say(REFUSED, Speech::RefusedTitle, why, Vec::new()),
+            Event::Tray(event) => self.tray_event(event, now),
+            Event::NoTray => self.tray_is(TrayState::NoHost),
+            Event::Notification(event) => self.clicked(&event),
+            Event::NotNotified(id, _) => self.not_notified(&id),
+            Event::Show(goal) => self.open(goal),
+            Event::Window(word) => self.heard(word),
+            Event::WindowEnded(end) => self.window_ended(end),
+            Event::Settings(settings) => self.settings(settings),
+            Event::Stop => self.end(),
+        }
+        self.draw(now);
+    }
+
+    /// Takes over that time has come.
+    pub fn handle_timeout(&mut self, now: Now) {
+        if self.panel_deadline.is_some_and(|at| at <= now.mono) {
+            self.panel_deadline = None;
+            self.say_no_tray();
+        }
+    }
+
+    /// Returns when [`Desk::handle_timeout`] wants to be called; mostly never.
+    pub fn poll_timeout(&self) -> Option<Mono> {
+        self.panel_deadline
+    }
+
+    /// Returns the next effect.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    fn node(&self) -> Node<'_> {
+        match (&self.view, &self.hosting) {
+            (Some(view), _) => Node::Up(view),
+            (None, Some(Hosting::Failed { .. })) => Node::Gone,
+            (None, _) if self.reached == Reached::Lost => Node::Gone,
+            (None, _) => Node::Connecting,
+        }
+    }
+
+    fn hosting(&mut self, hosting: Hosting) {
+        match &hosting {
+            Hosting::Ours | Hosting::Theirs => {
+                self.withdraw(TROUBLE);
+                self.tell(ToWindow::Trouble { message: None });
+            }
+            Hosting::Failed { why, .. } => {
+                let told_before = self.hosting.as_ref() == Some(&hosting);
+                if !told_before {
+                    let again = Speech::TryAgain.in_language(self.language);
+                    let buttons = vec![button("again", again)];
+                    self.say(TROUBLE, Speech::TroubleTitle, why.clone(), buttons);
+                }
+                self.tell(ToWindow::Trouble {
+                    message: Some(why.clone()),
+                });
+            }
+        }
+        self.hosting = Some(hosting);
+    }
+
+    fn viewed(&mut self, view: Box<View>, now: Now) {
+        self.reached = Reached::Now;
+        let focus = match self.window {
+            Window::Open(Focus::Here) => WindowFocus::Focused,
+            Window::Open(Focus::Elsewhere) | Window::Closed | Window::Starting { .. } => {
+                WindowFocus::Elsewhere
+            }
+        };
+        for effect in self.notices.handle(&view, focus, now.wall) {
+            match effect {
+                NoticeEffect::Show(notice) => self.notify(notification(&notice)),
+                NoticeEffect::Withdraw(id) => self.withdraw(id.as_str()),
+            }
+        }
+        self.view = Some(view);
+    }
+
+    fn tray_event(&mut self, event: TrayEvent, now: Now) {
+        match event {
+            TrayEvent::Activated => self.open(Goal::overview()),
+            TrayEvent::Clicked(id) => {
+                if let Some(action) = self.menu.action(&id).cloned() {
+                    self.perform(action);
+                }
+            }
+            TrayEvent::Host(TrayHost::Here) => {
+                self.panel_deadline = None;
+                self.tray_is(TrayState::Shown);
+            }
+            TrayEvent::Host(TrayHost::Missing) => {
+                self.panel_deadline = Some(now.mono + PANEL_PATIENCE);
+                self.tray_is(TrayState::NoHost);
+            }
+        }
+    }
+
+    fn tray_is(&mut self, tray: TrayState) {
+        if self.tray != tray {
+            self.tray = tray;
+            self.tell(ToWindow::Tray { tray });
+        }
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Open(page) => self.open(Goal::from(&page)),
+            Action::Ask(request) => self.effects.push_back(Effect::Ask(request)),
+            Action::Pause(snooze) => self.effects.push_back(Effect::Pause(snooze)),
+            Action::Resume => self.effects.push_back(Effect::Resume),
+            // The version stands there, and how this Kiln gets newer ones.
+            Action::CheckUpdates => self.open(Goal::from(&kiln_glance::Page::Diagnostics)),
+            Action::Quit => self.quit(),
+        }
+    }
+
+    /// Ends, after a question if others wait for this node. A node of another process goes on.
+    fn quit(&mut self) {
+        let ours = self.hosting == Some(Hosting::Ours);
+        let asks = self.view.as_ref().filter(|_| ours);
+        let Some(question) = asks.and_then(|view| quit_question(view, &self.words)) else {
+            return self.end();
+        };
+        self.question = Some(question);
+        match self.window {
+            Window::Open(_) => self.ask_in_window(),
+            Window::Starting { .. } => {}
+            Window::Closed => self.open(Goal::overview()),
+        }
+    }
+
+    fn ask_in_window(&mut self) {
+        if let Some(question) = self.question.clone() {
+            let words = |speech: Speech| speech.in_language(self.language).to_owned();
+            let (quit, stay) = (words(Speech::Quit), words(Speech::Stay));
+            self.tell(ToWindow::AskQuit {
+                question,
+                quit,
+                stay,
+            });
+        }
+    }
+
+    /// Asks by notification what no window can ask.
+    fn ask_without_window(&mut self) {
+        if let Some(question) = self.question.clone() {
+            let quit = button("quit", Speech::Quit.in_language(self.language));
+            let stay = button("stay", Speech::Stay.in_language(self.language));
+            self.say(QUIT, Speech::QuitTitle, question, vec![quit, stay]);
+        }
+    }
+
+    fn answered(&mut self, answer: Answer) {
+        if self.question.take().is_some() && answer == Answer::Yes {
+            self.end();
+        }
+    }
+
+    fn end(&mut self) {
+        if self.ending == Ending::Asked {
+            return;
+        }
+        self.ending = Ending::Asked;
+        self.tell(ToWindow::Close);
+        self.effects.push_back(match self.hosting {
+            Some(Hosting::Ours) => Effect::StopNode,
+            Some(Hosting::Theirs | Hosting::Failed { .. }) | None => Effect::End,
+        });
+    }
+
+    fn open(&mut self, goal: Goal) {
+        // Somebody looks: a good time to try again what failed.
+        if matches!(
+            self.hosting,
+            Some(Hosting::Failed {
+                again: Again::OnWord,
+                ..
+            })
+        ) {
+            self.effects.push_back(Effect::Host);
+        }
+        match &mut self.window {
+            Window::Open(_) => self.tell(ToWindow::Open { goal }),
+            Window::Starting { goal: wanted, .. } => *wanted = goal,
+            Window::Closed => {
+                self.window = Window::Starting {
+                    with: goal.clone(),
+                    goal: goal.clone(),
+                };
+                self.effects.push_back(Effect::StartWindow(goal));
+            }
+        }
+    }
+
+    fn heard(&mut self, word: ToDesk) {
+        match word {
+            ToDesk::Show { goal } => self.open(goal),
+            ToDesk::Window => self.window_is_there(),
+            ToDesk::Focus { focus } => {
+                if let Window::Open(now) = &mut self.window {
+                    *now = focus;
+                }
+            }
+            ToDesk::Quit { answer } => self.answered(answer),
+            // The shell reads the file and hands in what it says.
+            ToDesk::Settings => {}
+        }
+    }
+
+    fn window_is_there(&mut self) {
+        let before = std::mem::replace(&mut self.window, Window::Open(Focus::Here));
+        self.tell(ToWindow::Welcome { tray: self.tray });
+        if let Some(Hosting::Failed { why, .. }) = &self.hosting {
+            let message = Some(why.clone());
+            self.tell(ToWindow::Trouble { message });
+        }
+        if let Window::Starting { with, goal } = before
+            && with != goal
+        {
+            self.tell(ToWindow::Open { goal });
+        }
+        self.ask_in_window();
+    }
+
+    fn window_ended(&mut self, end: WindowEnd) {
+        let was = std::mem::replace(&mut self.window, Window::Closed);
+        match (end, was) {
+            (_, Window::Closed) => {}
+            (WindowEnd::Closed, Window::Open(_)) => {
+                // Closed with the question open: nobody said yes.
+                self.question = None;
+                self.say_goes_on();
+            }
+            (WindowEnd::Closed | WindowEnd::Never(_), Window::Starting { .. })
+            | (WindowEnd::Never(_), Window::Open(_)) => self.ask_without_window(),
+            (WindowEnd::Broken(_), Window::Open(_) | Window::Starting { .. }) => {
+                let again = button("open", Speech::OpenAgain.in_language(self.language));
+                let body = Speech::Broke.in_language(self.language).to_owned();
+                self.say(BROKE, Speech::BrokeTitle, body, vec![again]);
+                self.ask_without_window();
+            }
+        }
+    }
+
+    fn say_goes_on(&mut self) {
+        if self.ending == Ending::Asked || self.start.settings.close_hint == Said::Done {
+            return;
+        }
+        let speech = match self.tray {
+            TrayState::Shown => Speech::GoesOnInTray,
+            TrayState::NoHost | TrayState::Unknown => Speech::GoesOnWithoutTray,
+        };
+        let body = speech.in_language(self.language).to_owned();
+        self.say(GOES_ON, Speech::GoesOnTitle, body, Vec::new());
+        self.start.settings.close_hint = Said::Done;
+        self.keep();
+    }
+
+    fn say_no_tray(&mut self) {
+        if self.start.settings.no_tray == Said::Done {
+            return;
+        }
+        let body = Speech::NoTray.in_language(self.language).to_owned();
+        self.say(NO_TRAY, Speech::NoTrayTitle, body, Vec::new());
+        self.start.settings.no_tray = Said::Done;
+        self.keep();
+    }
+
+    fn keep(&mut self) {
+        let settings = self.start.settings.clone();
+        self.effects.push_back(Effect::Keep(settings));
+    }
+
+    fn clicked(&mut self, event: &NotificationEvent) {
+        let button = match &event.click {
+            Click::Closed => {
+                if event.id == QUIT {
+                    self.question = None;
+                }
+                return;
+            }
+            Click::Body => None,
+            Click::Button(id) => Some(id.as_str()),
+        };
+        match (event.id.as_str(), button) {
+            (QUIT, Some("quit")) => self.answered(Answer::Yes),
+            (QUIT, _) => self.answered(Answer::No),
+            (TROUBLE, Some(_)) => self.effects.push_back(Effect::Host),
+            (GOES_ON | NO_TRAY | BROKE | REFUSED | TROUBLE, _) => self.open(Goal::overview()),
+            (id, button) => {
+                if let Some(action) = self.notices.clicked(id, button) {
+                    self.perform(action);
+                }
+            }
+        }
+    }
+
+    /// The question reached nobody: it is as if it was answered with no.
+    fn not_notified(&mut self, id: &str) {
+        if id == QUIT {
+            self.question = None;
+        }
+    }
+
+    fn settings(&mut self, settings: DeskSettings) {
+        let language = settings.language(&self.start.locale);
+        self.start.settings = settings;
+        if language != self.language {
+            self.language = language;
+            self.words = Words::new(language, self.start.zone.clone());
+            self.notices = Notices::new(self.words.clone());
+        }
+    }
+
+    fn say(&mut self, id: &str, title: Speech, body: String, buttons: Vec<NotificationButton>) {
+        self.notify(Notification {
+            id: id.to_owned(),
+            title: title.in_language(self.language).to_owned(),
+            body,
+            urgency: Urgency::Normal,
+            buttons,
+            progress: None,
+        });
+    }
+
+    /// A question of ours is asked even if notifications are switched off: it follows a click.
+    fn notify(&mut self, notification: Notification) {
+        let wanted = self.start.settings.notifications == Notifications::On;
+        if wanted || notification.id == QUIT {
+            self.effects.push_back(Effect::Notify(notification));
+        }
+    }
+
+    fn withdraw(&mut self, id: &str) {
+        self.effects.push_back(Effect::Withdraw(id.to_owned()));
+    }
+
+    fn tell(&mut self, word: ToWindow) {
+        if matches!(self.window, Window::Open(_)) {
+            self.effects.push_back(Effect::TellWindow(word));
+        }
+    }
+
+    /// Makes icon, tooltip and menu anew, and shows them if they changed.
+    fn draw(&mut self, now: Now) {
+        let node = self.node();
+        let icon = Icon::of(node);
+        let mut sentence = tooltip(node, &self.words, now.wall);
+        let mut menu = Menu::of(node, &self.devices, &self.words, now.wall);
+        if let (None, Some(Hosting::Failed { why, .. })) = (&self.view, &self.hosting) {
+            // Why there is no node says more than that there is none.
+            sentence.clone_from(why);
+            if let Some(Entry::Item(first)) = menu.entries.first_mut() {
+                first.label.clone_from(why);
+            }
+        }
+        let attention = match icon {
+            Icon::Attention => Attention::Wanted,
+            Icon::Error
+            | Icon::BuildingMine
+            | Icon::BuildingOthers
+            | Icon::Paused
+            | Icon::Ready
+            | Icon::Off => Attention::No,
+        };
+        let tray = Tray {
+            icon: self.images(icon),
+            attention,
+            tooltip: sentence,
+            menu: menu.entries.iter().map(entry).collect(),
+        };
+        self.menu = menu;
+        if self.shown.as_ref() != Some(&tray) {
+            self.shown = Some(tray.clone());
+            self.effects.push_back(Effect::ShowTray(tray));
+        }
+    }
+
+    /// Draws the icon, unless it is the one that was drawn last.
+    fn images(&mut self, icon: Icon) -> Vec<TrayImage> {
+        match &self.drawn {
+            Some((drawn, images)) if *drawn == icon => images.clone(),
+            Some(_) | None => {
+                let images = SIZES
+                    .map(|size| image(icon, size, self.start.look))
+                    .to_vec();
+                self.drawn = Some((icon, images.clone()));
+                images
+            }
+        }
+    }
+}
+
+fn image(icon: Icon, size: u16, look: Look) -> TrayImage {
+    let pixels = icon.pixels(size, look);
+    TrayImage {
+        size: pixels.size,
+        rgba: pixels.rgba,
+    }
+}
+
+fn entry(entry: &Entry) -> TrayEntry {
+    match entry {
+        Entry::Item(line) => TrayEntry::Item(item(line)),
+        Entry::Submenu { label, items, .. } => TrayEntry::Submenu {
+            label: label.clone(),
+            items: items.iter().map(item).collect(),
+        },
+        Entry::Separator => TrayEntry::Separator,
+    }
+}
+
+fn item(item: &kiln_glance::Item) -> TrayItem {
+    TrayItem {
+        id: item.id.clone(),
+        label: item.label.clone(),
+        clickable: match item.action {
+            Some(_) => Clickable::Yes,
+            None => Clickable::No,
+        },
+    }
+}
+
+fn button(id: &str, label: &str) -> NotificationButton {
+    NotificationButton {
+        id: id.to_owned(),
+        label: label.to_owned(),
+    }
+}
+
+fn notification(notice: &Notice) -> Notification {
+    let buttons = notice.buttons.iter();
+    Notification {
+        id: notice.id.as_str().to_owned(),
+        title: notice.title.clone(),
+        body: notice.body.clone(),
+        urgency: match notice.urgency {
+            kiln_glance::Urgency::Quiet => Urgency::Quiet,
+            kiln_glance::Urgency::Normal => Urgency::Normal,
+            kiln_glance::Urgency::Urgent => Urgency::Urgent,
+        },
+        buttons: buttons.map(|b| button(b.id, &b.label)).collect(),
+        progress: notice.progress,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,339 @@
+//! What the desktop does, as stories: events in, effects out.
+use super::*;
+
+use kiln_ipc::{Event as Told, ServerMessage, decode_server};
+
+/// A desk, and every effect so far in one word each.
+struct Story {
+    desk: Desk,
+    now: Now,
+}
+
+impl Story {
+    /// A desktop in English whose icon is shown, hosting the node.
+    fn begins() -> Self {
+        let mut story = Self::with(DeskSettings::default());
+        story.then(Event::Hosting(Hosting::Ours));
+        story.then(Event::Tray(TrayEvent::Host(TrayHost::Here)));
+        story
+    }
+
+    fn with(settings: DeskSettings) -> Self {
+        let now = Now {
+            mono: Mono(Duration::from_secs(1000)),
+            wall: kiln_model::Timestamp::from_seconds(1_800_000_000.0),
+        };
+        let start = Start {
+            settings,
+            locale: "en_GB".to_owned(),
+            zone: TimeZone::UTC,
+            look: Look::Colour,
+        };
+        let mut desk = Desk::new(start, now);
+        assert!(matches!(desk.poll_effect(), Some(Effect::ShowTray(_))));
+        Self { desk, now }
+    }
+
+    /// Lets something happen and returns what is done about it, the icon left out.
+    fn then(&mut self, event: Event) -> Vec<String> {
+        self.desk.handle(event, self.now);
+        self.done()
+    }
+
+    fn passes(&mut self, time: Duration) -> Vec<String> {
+        self.now.mono = self.now.mono + time;
+        self.desk.handle_timeout(self.now);
+        self.done()
+    }
+
+    fn done(&mut self) -> Vec<String> {
+        std::iter::from_fn(|| self.desk.poll_effect())
+            .filter_map(|effect| word(&effect))
+            .collect()
+    }
+
+    fn window_opens(&mut self) {
+        self.then(Event::Show(Goal::overview()));
+        self.then(Event::Window(ToDesk::Window));
+    }
+
+    fn clicks(&mut self, id: &str) -> Vec<String> {
+        self.then(Event::Tray(TrayEvent::Clicked(id.to_owned())))
+    }
+
+    fn presses(&mut self, id: &str, button: &str) -> Vec<String> {
+        self.then(Event::Notification(NotificationEvent {
+            id: id.to_owned(),
+            click: Click::Button(button.to_owned()),
+        }))
+    }
+}
+
+fn word(effect: &Effect) -> Option<String> {
+    Some(match effect {
+        Effect::ShowTray(_) => return None,
+        Effect::Notify(notification) => format!("notify {}", notification.id),
+        Effect::Withdraw(id) => format!("withdraw {id}"),
+        Effect::Ask(request) => format!("ask {request:?}"),
+        Effect::Pause(snooze) => format!("pause {}", snooze.word()),
+        Effect::Resume => "resume".to_owned(),
+        Effect::StartWindow(goal) => format!("start window {}", goal.page),
+        Effect::TellWindow(told) => format!("tell {}", told.to_line().unwrap().trim_end()),
+        Effect::Host => "host".to_owned(),
+        Effect::StopNode => "stop node".to_owned(),
+        Effect::Keep(_) => "keep".to_owned(),
+        Effect::End => "end".to_owned(),
+    })
+}
+
+/// A node that does nothing, or compiles for a dashboard named Attic.
+fn view(jobs: &str) -> Event {
+    let line = r#"{"id":1,"event":"view","view":{"identity":{"pin_sha256":"PIN","dashboard_id":
+        "kiln-0123456789ab","friendly_name":"","version":"0.1.0","esphome_version":null},
+        "availability":{"open":true,"reason":"ready","since":null,"until":null,"inputs":[]},
+        "listening_port":6055,"window":{"state":"closed"},"receivers":[],"offloaders":[],
+        "requests":[],"alerts":[],"discovered":[],"jobs":[JOBS],"queue":{"idle":true,
+        "running":false,"queue_depth":0},"notices":[],"at":1800000000.0,"own_label":"Here"}}"#;
+    let line = line
+        .replace("PIN", &"ab".repeat(32))
+        .replace("JOBS", jobs)
+        .replace('\n', "");
+    match decode_server(line.as_bytes()) {
+        Ok(ServerMessage::Event {
+            event: Told::View { view },
+            ..
+        }) => Event::View(view),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A build that runs here for the dashboard Attic.
+const FOR_ATTIC: &str = r#"{"id":"0123456789ab","kind":"compile","configuration":"k.yaml",
+    "device_name":"k","origin":{"by":"offloader","pin_sha256":
+    "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd","dashboard_id":
+    "attic-id-0123456789","wire_job_id":"w1","label":"Attic"},"placement":{"on":"local"},
+    "status":"running","depends_on":null,"port":null,"bootloader":"skip","target_version":null,
+    "created_at":1800000000.0,"started_at":1800000000.0,"completed_at":null,"exit_code":null,
+    "error":null,"failure_reason":null,"progress":10,"reason":"","deferred":false}"#;
+
+#[test]
+fn a_start_at_login_opens_no_window_and_a_second_start_opens_one_only() {
+    let mut story = Story::begins();
+    assert_eq!(story.then(view("")), [""; 0]);
+    assert_eq!(
+        story.then(Event::Show(Goal::overview())),
+        ["start window overview"]
+    );
+    let devices = Goal::page("devices").unwrap();
+    assert_eq!(story.then(Event::Show(devices.clone())), [""; 0]);
+    let told = story.then(Event::Window(ToDesk::Window));
+    assert!(told[0].contains("welcome") && told[0].contains("shown"));
+    assert!(told[1].contains("\"page\":\"devices\""), "{told:?}");
+    let told = story.then(Event::Show(devices));
+    assert!(told[0].starts_with("tell {\"say\":\"open\""), "{told:?}");
+}
+
+#[test]
+fn menu_and_icon_lead_to_the_window() {
+    let mut story = Story::begins();
+    story.then(view(""));
+    assert_eq!(story.clicks("settings"), ["start window settings"]);
+    story.then(Event::Window(ToDesk::Window));
+    assert!(story.then(Event::Tray(TrayEvent::Activated))[0].contains("overview"));
+    assert_eq!(story.clicks("no such line"), [""; 0]);
+}
+
+#[test]
+fn closing_the_window_says_once_that_kiln_goes_on() {
+    let mut story = Story::begins();
+    story.window_opens();
+    let done = story.then(Event::WindowEnded(WindowEnd::Closed));
+    assert_eq!(done, ["notify desk-goes-on", "keep"]);
+    story.window_opens();
+    assert_eq!(story.then(Event::WindowEnded(WindowEnd::Closed)), [""; 0]);
+}
+
+#[test]
+fn a_broken_window_is_said_and_can_be_opened_again() {
+    let mut story = Story::begins();
+    story.window_opens();
+    let broken = WindowEnd::Broken("signal 11".to_owned());
+    let done = story.then(Event::WindowEnded(broken.clone()));
+    assert_eq!(done, ["notify desk-window-broke"]);
+    assert_eq!(
+        story.presses("desk-window-broke", "open"),
+        ["start window overview"]
+    );
+    assert_eq!(
+        story.then(Event::WindowEnded(broken)),
+        ["notify desk-window-broke"]
+    );
+}
+
+#[test]
+fn quitting_asks_only_while_others_wait_for_this_node_and_says_who() {
+    let mut story = Story::begins();
+    story.then(view(FOR_ATTIC));
+    assert_eq!(story.clicks("quit"), ["start window overview"]);
+    let told = story.then(Event::Window(ToDesk::Window));
+    let asked = told.last().unwrap();
+    assert!(
+        asked.contains("ask_quit") && asked.contains("Attic"),
+        "{asked}"
+    );
+    let no = ToDesk::Quit { answer: Answer::No };
+    assert_eq!(story.then(Event::Window(no)), [""; 0]);
+    let told = story.clicks("quit");
+    assert!(told[0].contains("ask_quit"), "{told:?}");
+    let yes = ToDesk::Quit {
+        answer: Answer::Yes,
+    };
+    let done = story.then(Event::Window(yes.clone()));
+    assert_eq!(done, ["tell {\"say\":\"close\"}", "stop node"]);
+    assert_eq!(story.then(Event::HostEnded), ["end"]);
+
+    let mut idle = Story::begins();
+    idle.then(view(""));
+    assert_eq!(idle.clicks("quit"), ["stop node"]);
+
+    let mut client = Story::begins();
+    client.then(Event::Hosting(Hosting::Theirs));
+    client.then(view(FOR_ATTIC));
+    assert_eq!(client.clicks("quit"), ["end"]);
+}
+
+#[test]
+fn an_answer_that_nobody_asked_for_ends_nothing() {
+    let mut story = Story::begins();
+    story.window_opens();
+    let yes = ToDesk::Quit {
+        answer: Answer::Yes,
+    };
+    assert_eq!(story.then(Event::Window(yes)), [""; 0]);
+    assert_eq!(story.presses("desk-quit", "quit"), [""; 0]);
+}
+
+#[test]
+fn without_a_display_the_question_is_a_notification_and_without_one_the_answer_is_no() {
+    let mut story = Story::begins();
+    story.then(view(FOR_ATTIC));
+    story.clicks("quit");
+    let never = WindowEnd::Never("no display".to_owned());
+    assert_eq!(
+        story.then(Event::WindowEnded(never.clone())),
+        ["notify desk-quit"]
+    );
+    assert_eq!(story.presses("desk-quit", "quit"), ["stop node"]);
+
+    let mut mute = Story::begins();
+    mute.then(view(FOR_ATTIC));
+    mute.clicks("quit");
+    mute.then(Event::WindowEnded(never));
+    let error = kiln_ports::notify::NotifyError::NoDaemon;
+    assert_eq!(
+        mute.then(Event::NotNotified("desk-quit".to_owned(), error)),
+        [""; 0]
+    );
+    assert_eq!(mute.presses("desk-quit", "quit"), [""; 0]);
+}
+
+#[test]
+fn the_systems_word_ends_it_without_a_question() {
+    let mut story = Story::begins();
+    story.then(view(FOR_ATTIC));
+    story.window_opens();
+    let done = story.then(Event::Stop);
+    assert_eq!(done, ["tell {\"say\":\"close\"}", "stop node"]);
+    assert_eq!(story.then(Event::Stop), [""; 0]);
+    assert_eq!(story.then(Event::WindowEnded(WindowEnd::Closed)), [""; 0]);
+}
+
+#[test]
+fn a_node_that_cannot_start_is_said_once_and_tried_again_on_a_word() {
+    let mut story = Story::with(DeskSettings::default());
+    let failed = || {
+        Event::Hosting(Hosting::Failed {
+            why: "The keyring is locked.".to_owned(),
+            again: Again::OnWord,
+        })
+    };
+    story.desk.handle(failed(), story.now);
+    let effects: Vec<Effect> = std::iter::from_fn(|| story.desk.poll_effect()).collect();
+    let [Effect::Notify(said), Effect::ShowTray(tray)] = effects.as_slice() else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(said.body, "The keyring is locked.");
+    assert_eq!(tray.tooltip, "The keyring is locked.");
+    assert_eq!(story.then(failed()), [""; 0]);
+    assert_eq!(story.presses("desk-trouble", "again"), ["host"]);
+    assert_eq!(
+        story.then(Event::Show(Goal::overview())),
+        ["host", "start window overview"]
+    );
+    let told = story.then(Event::Window(ToDesk::Window));
+    assert!(told.last().unwrap().contains("The keyring is locked."));
+    let done = story.then(Event::Hosting(Hosting::Ours));
+    assert_eq!(
+        done,
+        [
+            "withdraw desk-trouble",
+            "tell {\"say\":\"trouble\",\"message\":null}"
+        ]
+    );
+}
+
+#[test]
+fn a_desktop_without_a_panel_is_told_once_and_one_that_is_slow_is_not() {
+    let mut story = Story::with(DeskSettings::default());
+    let missing = || Event::Tray(TrayEvent::Host(TrayHost::Missing));
+    story.then(missing());
+    story.passes(Duration::from_secs(10));
+    story.then(Event::Tray(TrayEvent::Host(TrayHost::Here)));
+    assert_eq!(story.passes(PANEL_PATIENCE), [""; 0]);
+    story.then(missing());
+    assert_eq!(
+        story.passes(PANEL_PATIENCE),
+        ["notify desk-no-tray", "keep"]
+    );
+    story.then(missing());
+    assert_eq!(story.passes(PANEL_PATIENCE), [""; 0]);
+}
+
+#[test]
+fn switched_off_notifications_leave_only_the_answer_to_a_click() {
+    let mut settings = DeskSettings::default();
+    settings.set("notifications", "off").unwrap();
+    let mut story = Story::with(settings);
+    story.then(Event::Hosting(Hosting::Ours));
+    story.then(view(FOR_ATTIC));
+    assert_eq!(story.then(Event::Refused("No.".to_owned())), [""; 0]);
+    story.clicks("quit");
+    let never = WindowEnd::Never(String::new());
+    assert_eq!(story.then(Event::WindowEnded(never)), ["notify desk-quit"]);
+}
+
+#[test]
+fn another_language_changes_the_menu_at_once() {
+    let mut story = Story::begins();
+    story.then(view(""));
+    let mut settings = DeskSettings::default();
+    settings.set("language", "de").unwrap();
+    story.desk.handle(Event::Settings(settings), story.now);
+    let Some(Effect::ShowTray(tray)) = story.desk.poll_effect() else {
+        panic!("the icon changes");
+    };
+    let quits = |entry: &TrayEntry| matches!(entry, TrayEntry::Item(i) if i.label == "Beenden");
+    assert!(tray.menu.iter().any(quits), "{:?}", tray.menu);
+}
+
+#[test]
+fn what_did_not_change_is_not_shown_again() {
+    let mut story = Story::begins();
+    story.desk.handle(view(""), story.now);
+    assert!(matches!(
+        story.desk.poll_effect(),
+        Some(Effect::ShowTray(_))
+    ));
+    story.desk.handle(view(""), story.now);
+    assert_eq!(story.desk.poll_effect(), None);
+}

@@ -1,0 +1,187 @@
+//! [`Deeds`]: performs what the desk wants.
+use std::ops::ControlFlow;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use kiln_client::{Client, ClientError};
+use kiln_desk::{Effect, Event, Goal, WindowEnd};
+use kiln_host::Door;
+use kiln_ipc::{ClientMessage, decode_client};
+use kiln_model::Request;
+use kiln_platform::Paths;
+use kiln_platform::notify::DesktopNotify;
+use kiln_ports::Notify as _;
+use serde_json::{Value, json};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{Notify, watch};
+
+use super::door::Line;
+use super::panel::Panel;
+use crate::kept::Kept;
+use crate::{NO_DISPLAY, arguments};
+
+/// The world, as effects reach it.
+pub(super) struct Deeds {
+    events: UnboundedSender<Event>,
+    panel: Panel,
+    notify: Arc<DesktopNotify>,
+    kept: Kept,
+    again: Arc<Notify>,
+    stop: watch::Sender<()>,
+    node: Door,
+    line: Line,
+}
+
+impl Deeds {
+    pub(super) fn new(
+        events: UnboundedSender<Event>,
+        panel: Panel,
+        notify: Arc<DesktopNotify>,
+        kept: Kept,
+        again: Arc<Notify>,
+        stop: watch::Sender<()>,
+        paths: &Paths,
+    ) -> Self {
+        Self {
+            events,
+            panel,
+            notify,
+            kept,
+            again,
+            stop,
+            node: Door::new(paths, "kiln-desktop"),
+            line: Line::default(),
+        }
+    }
+
+    /// Returns the way to the window.
+    pub(super) fn line(&self) -> Line {
+        self.line.clone()
+    }
+
+    /// Performs one effect; breaks when the desktop ends.
+    pub(super) async fn perform(&mut self, effect: Effect) -> ControlFlow<()> {
+        match effect {
+            Effect::ShowTray(tray) => self.panel.show(tray, &self.events).await,
+            Effect::Notify(notification) => {
+                let (notify, events) = (self.notify.clone(), self.events.clone());
+                tokio::spawn(async move {
+                    let id = notification.id.clone();
+                    if let Err(error) = notify.show(notification).await {
+                        tracing::info!(%error, "a notification is left out");
+                        let _ = events.send(Event::NotNotified(id, error));
+                    }
+                });
+            }
+            Effect::Withdraw(id) => {
+                let notify = self.notify.clone();
+                tokio::spawn(async move { notify.withdraw(&id).await });
+            }
+            Effect::Ask(request) => self.ask(Ok(request)),
+            Effect::Pause(snooze) => {
+                self.ask(request(json!({ "request": "pause", "for": snooze.word() })));
+            }
+            Effect::Resume => self.ask(request(json!({ "request": "resume" }))),
+            Effect::StartWindow(goal) => self.start_window(&goal),
+            Effect::TellWindow(word) => self.line.tell(word),
+            Effect::Host => self.again.notify_one(),
+            Effect::StopNode => {
+                // A node that ended meanwhile has told so.
+                let _ = self.stop.send(());
+            }
+            Effect::Keep(settings) => {
+                let merge = |kept: &mut kiln_desk::DeskSettings| {
+                    kept.close_hint = settings.close_hint;
+                    kept.no_tray = settings.no_tray;
+                };
+                if let Err(error) = self.kept.change(merge) {
+                    tracing::warn!(%error, "the desktop's settings cannot be kept");
+                }
+            }
+            Effect::End => return ControlFlow::Break(()),
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Takes the icon away.
+    pub(super) async fn end(self) {
+        self.panel.remove().await;
+    }
+
+    fn ask(&self, request: Result<Request, String>) {
+        let (node, events) = (self.node.clone(), self.events.clone());
+        tokio::spawn(async move {
+            let asked = async {
+                let request = request?;
+                let mut client = Client::connect(&node).await.map_err(|e| said(&e))?;
+                client.ask(request).await.map_err(|e| said(&e))
+            };
+            if let Err(why) = asked.await {
+                let _ = events.send(Event::Refused(why));
+            }
+        });
+    }
+
+    /// Starts the window's process and tells how it ends.
+    fn start_window(&self, goal: &Goal) {
+        let events = self.events.clone();
+        let started = std::env::current_exe().and_then(|program| {
+            let name = format!("kiln-window{}", std::env::consts::EXE_SUFFIX);
+            tokio::process::Command::new(program.with_file_name(name))
+                .args(arguments::write(goal))
+                .stdin(Stdio::null())
+                .spawn()
+        });
+        let mut child = match started {
+            Ok(child) => child,
+            Err(error) => {
+                tracing::error!(%error, "the window cannot be started");
+                let end = WindowEnd::Never(error.to_string());
+                let _ = events.send(Event::WindowEnded(end));
+                return;
+            }
+        };
+        self.line.is_ours();
+        let line = self.line.clone();
+        tokio::spawn(async move {
+            let status = child.wait().await;
+            line.ended();
+            let end = match status {
+                Ok(status) if status.success() => WindowEnd::Closed,
+                Ok(status) if status.code() == Some(i32::from(NO_DISPLAY)) => {
+                    tracing::warn!("there is no display to show the window on");
+                    WindowEnd::Never("there is no display".to_owned())
+                }
+                Ok(status) => {
+                    tracing::error!(%status, "the window broke; node and builds go on");
+                    WindowEnd::Broken(status.to_string())
+                }
+                Err(error) => WindowEnd::Broken(error.to_string()),
+            };
+            let _ = events.send(Event::WindowEnded(end));
+        });
+    }
+}
+
+/// Makes a request that this Kiln's node may or may not know from its form on the control channel.
+fn request(mut body: Value) -> Result<Request, String> {
+    body["id"] = json!(0);
+    match decode_client(body.to_string().as_bytes()) {
+        Ok(ClientMessage::Request { request, .. }) => Ok(request),
+        Ok(_) => Err("This is not understood.".to_owned()),
+        Err(error) => Err(error.problem),
+    }
+}
+
+/// Says why the node did not do it, with the next step.
+fn said(error: &ClientError) -> String {
+    match error {
+        ClientError::Refused(refusal) if !refusal.hint.is_empty() => {
+            format!("{} {}", refusal.message, refusal.hint)
+        }
+        ClientError::Refused(_)
+        | ClientError::TooLong(_)
+        | ClientError::NoNode
+        | ClientError::Broken(_) => error.to_string(),
+    }
+}

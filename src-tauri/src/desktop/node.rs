@@ -1,0 +1,45 @@
+//! Follows the node, whichever process runs it, and tells the desktop what it sees.
+use std::time::Duration;
+
+use kiln_client::{Client, ClientError};
+use kiln_desk::Event;
+use kiln_host::Door;
+use kiln_ipc::{Event as Told, Follow};
+use tokio::sync::mpsc::UnboundedSender;
+
+/// First and longest pause before a node that does not answer is tried again. The first is short,
+/// so that the icon is right soon after a start.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// Follows for ever.
+pub(super) async fn follow(door: Door, events: UnboundedSender<Event>) {
+    let mut pause = PAUSES.0;
+    loop {
+        let ended = once(&door, &events, &mut pause).await;
+        if let Err(error) = ended {
+            tracing::debug!(%error, "the node is not followed");
+        }
+        let _ = events.send(Event::NodeGone);
+        tokio::time::sleep(pause).await;
+        pause = PAUSES.1.min(pause * 2);
+    }
+}
+
+async fn once(
+    door: &Door,
+    events: &UnboundedSender<Event>,
+    pause: &mut Duration,
+) -> Result<(), ClientError> {
+    let mut client = Client::connect(door).await?;
+    client.follow(Follow::View).await?;
+    client.follow(Follow::Devices).await?;
+    loop {
+        let event = match client.event().await?.1 {
+            Told::View { view } => Event::View(view),
+            Told::Devices { devices } => Event::Devices(devices),
+            Told::Job { .. } | Told::Log { .. } | Told::Environments { .. } | Told::End => continue,
+        };
+        *pause = PAUSES.0;
+        let _ = events.send(event);
+    }
+}
