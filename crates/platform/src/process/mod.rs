@@ -27,22 +27,30 @@ const GIVE_UP: Duration = Duration::from_secs(30);
 
 /// Held once by whoever runs programs or wants to know about them, and once per running program.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(
+    target_os = "macos",
+    allow(dead_code, reason = "its count is what matters")
+)]
 pub(crate) struct Live(Arc<()>);
 
 /// What tells Kiln's own programs from everybody else's.
 #[derive(Clone, Debug)]
+#[cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, reason = "elsewhere less of it has to be known")
+)]
 pub struct OwnPrograms {
     /// Text in the environment of each.
-    #[cfg_attr(
-        not(target_os = "linux"),
-        allow(dead_code, reason = "elsewhere a tree is found without it")
-    )]
     pub(crate) mark: String,
     live: Live,
 }
 
 impl OwnPrograms {
     /// Returns whether any runs.
+    #[cfg_attr(
+        target_os = "macos",
+        allow(dead_code, reason = "macOS tells load in another way")
+    )]
     pub(crate) fn any(&self) -> bool {
         // One is held by the runner, one here.
         Arc::strong_count(&self.live.0) > 2
