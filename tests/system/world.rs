@@ -177,7 +177,7 @@ impl Host {
             serial: Arc::clone(&self.serial) as _,
             control: Box::new(control),
             activity: Arc::clone(&self.activity) as _,
-            sleep: Arc::new(ScriptedSleep::default()),
+            sleep: Arc::new(ScriptedSleep),
         };
         let home = self.home.path().display().to_string();
         let variables = [("HOME", home.clone()), ("PATH", format!("{home}/bin"))];

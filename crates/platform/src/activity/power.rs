@@ -37,8 +37,11 @@ pub(super) fn read(folder: &Path) -> Option<Power> {
 mod tests {
     use super::*;
 
-    /// Makes a folder of supplies, each with its files.
-    fn supplies(all: &[(&str, &[(&str, &str)])]) -> tempfile::TempDir {
+    /// A supply: its name, and its files with what they say.
+    type Supply = (&'static str, &'static [(&'static str, &'static str)]);
+
+    /// Makes a folder of supplies.
+    fn supplies(all: &[Supply]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         for (name, files) in all {
             let supply = folder.path().join(name);
@@ -50,7 +53,7 @@ mod tests {
         folder
     }
 
-    const DISCHARGING: (&str, &[(&str, &str)]) = (
+    const DISCHARGING: Supply = (
         "BAT0",
         &[
             ("type", "Battery"),
@@ -58,7 +61,7 @@ mod tests {
             ("capacity", "80"),
         ],
     );
-    const CHARGING: (&str, &[(&str, &str)]) = (
+    const CHARGING: Supply = (
         "BAT0",
         &[
             ("type", "Battery"),
@@ -66,7 +69,7 @@ mod tests {
             ("capacity", "80"),
         ],
     );
-    const MOUSE: (&str, &[(&str, &str)]) = (
+    const MOUSE: Supply = (
         "hidpp",
         &[
             ("type", "Battery"),
@@ -74,27 +77,23 @@ mod tests {
             ("status", "Discharging"),
         ],
     );
-
-    fn mains(online: &'static str) -> (&'static str, Vec<(&'static str, &'static str)>) {
-        ("AC", vec![("type", "Mains"), ("online", online)])
-    }
+    const PLUGGED: Supply = ("AC", &[("type", "Mains"), ("online", "1")]);
+    const UNPLUGGED: Supply = ("AC", &[("type", "Mains"), ("online", "0")]);
 
     #[test]
     fn mains_and_batteries_are_told_apart() {
-        let (name, on) = mains("1");
-        let (_, off) = mains("0");
-        let battery = Some(Power::Battery(Some(80)));
-        let cases: [(&[(&str, &[(&str, &str)])], Option<Power>); 7] = [
-            (&[], Some(Power::Mains)),
+        let battery = Power::Battery(Some(80));
+        let cases: [(&[Supply], Power); 7] = [
+            (&[], Power::Mains),
             (&[DISCHARGING], battery),
-            (&[DISCHARGING, (name, &off)], battery),
-            (&[DISCHARGING, (name, &on)], Some(Power::Mains)),
-            (&[CHARGING, (name, &on)], Some(Power::Mains)),
-            (&[MOUSE], Some(Power::Mains)),
+            (&[DISCHARGING, UNPLUGGED], battery),
+            (&[DISCHARGING, PLUGGED], Power::Mains),
+            (&[CHARGING, PLUGGED], Power::Mains),
+            (&[MOUSE], Power::Mains),
             (&[MOUSE, DISCHARGING], battery),
         ];
         for (all, expected) in cases {
-            assert_eq!(read(supplies(all).path()), expected, "{all:?}");
+            assert_eq!(read(supplies(all).path()), Some(expected), "{all:?}");
         }
     }
 
