@@ -275,7 +275,7 @@ impl Task {
                                 self.feed(frame).await?;
                             }
                             self.flush().await?;
-                            self.reports.note(event);
+                            self.reports.note(event.map(|event| *event));
                         }
                     }
                 }

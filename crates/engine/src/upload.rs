@@ -61,7 +61,7 @@ pub(crate) enum Next {
     /// Send this frame.
     Frame(Vec<u8>),
     /// Nothing more, but perhaps this frame and this event.
-    End(Option<Vec<u8>>, Option<work::Event>),
+    End(Option<Vec<u8>>, Option<Box<work::Event>>),
 }
 
 /// The sealer is used up or our own frame was too large; the session cannot go on.
@@ -165,7 +165,7 @@ impl Stream {
             Kind::Bundle => {
                 let told = |why| Err(StepFailure::Failed(format!("The bundle {why}.")));
                 let outcome = failure.map_or(Ok(()), told);
-                Ok(Next::End(None, Some(uploaded(link, job_id, outcome))))
+                Ok(Next::End(None, Some(Box::new(uploaded(link, job_id, outcome)))))
             }
             Kind::Artifacts(_) => {
                 let refused = |why| Err((Some(ArtifactsRefusal::StreamFailed), why));

@@ -1,5 +1,4 @@
 //! The fuzz body on stable: mutated rows, a bounded number of rounds, the same every time.
-#![expect(clippy::unwrap_used, reason = "a test cannot go on")]
 
 #[path = "../../../fuzz/bodies/mutants.rs"]
 mod mutants;
