@@ -2,14 +2,28 @@
 //! environment of its own, which a test can shape. Lines in, lines out.
 #[cfg(target_os = "linux")]
 mod desktop;
+mod escape;
 mod keyring;
 mod processes;
 mod store;
 
 use std::io::{BufRead as _, Write as _};
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
+fn main() {
+    if let Some(why) = kiln_platform::sandbox::launch_if_asked() {
+        say(&format!("no box: {why}"));
+        std::process::exit(126);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(run()),
+        Err(_) => std::process::exit(1),
+    }
+}
+
+async fn run() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
@@ -18,6 +32,9 @@ async fn main() {
         #[cfg(target_os = "linux")]
         ["desktop"] => desktop::run().await,
         ["processes", instance, script] => processes::run(instance, script).await,
+        #[cfg(target_os = "linux")]
+        ["escape", targets] => escape::run(targets),
+        ["nothing"] => {}
         _ => std::process::exit(2),
     }
 }

@@ -35,6 +35,54 @@ async fn an_installation_compiles_on_the_receiver_and_flashes_from_here_without_
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_others_sent_is_built_in_a_box_and_the_owners_own_is_not() {
+    let world = World::new();
+    let (one, two) = (world.host(1, "one").await, world.host(2, "two").await);
+    one.pair_with(&two).await;
+    one.install("kitchen").await;
+    one.finish_jobs(LONG).await;
+    assert_eq!(one.sandbox.asked(), []);
+    let asked = two.sandbox.asked();
+    let [rules] = asked.as_slice() else {
+        panic!("one box: {asked:?}");
+    };
+    let received = two.path("received");
+    assert!(
+        rules
+            .writable
+            .iter()
+            .all(|folder| folder.starts_with(&received))
+    );
+    assert!(!rules.readable.iter().any(|path| received.starts_with(path)));
+    let build = two.processes.started();
+    let build = build
+        .iter()
+        .find(|c| c.arguments.contains(&"compile".to_owned()));
+    let home = build.and_then(|c| c.environment.iter().find(|(key, _)| key == "HOME"));
+    assert!(home.is_some_and(|(_, home)| home.starts_with(received.to_str().unwrap())));
+    two.install("kitchen").await;
+    two.finish_jobs(LONG).await;
+    assert_eq!(two.sandbox.asked().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_build_that_says_nothing_for_five_minutes_is_ended_at_the_receiver() {
+    let world = World::new();
+    let (one, two) = (world.host(1, "one").await, world.host(2, "two").await);
+    one.pair_with(&two).await;
+    let _held = two.esphome.hold("compile");
+    let jobs = one.install("kitchen").await;
+    let ends = one.finish_jobs(LONG).await;
+    assert_eq!(ends, [JobStatus::Failed, JobStatus::Cancelled]);
+    let log = one.log(&jobs[0]);
+    assert!(
+        log.contains("it said nothing for 5 minutes and was stopped"),
+        "{log}"
+    );
+    assert_eq!(two.processes.killed(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_configuration_that_does_not_compile_fails_its_installation_and_flashes_nothing() {
     let world = World::new();
     let (one, two) = (world.host(1, "one").await, world.host(2, "two").await);

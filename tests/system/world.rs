@@ -13,11 +13,11 @@ use kiln_engine::{Ended, IdentityChoice, Node, Ports, Site, StartError, StartOpt
 use kiln_esphome::Surroundings;
 use kiln_ipc::{ClientMessage, Event, Follow, Lines, MAX_ANSWER, PROTOCOL, ServerMessage};
 use kiln_model::{
-    BuildChoice, Endpoint, Job, JobStatus, Label, LinkState, Pin, Port, Reply, Request, View,
+    BuildChoice, Endpoint, Job, JobStatus, Label, LinkState, Pin, Port, Reply, Request, Tier, View,
 };
 use kiln_ports::Clock as _;
 use kiln_testkit::{
-    Bell, DirStore, MemoryControl, MemorySecrets, ScriptedActivity, ScriptedProcesses,
+    Bell, DirStore, MemoryControl, MemorySecrets, OpenBox, ScriptedActivity, ScriptedProcesses,
     ScriptedSleep, SimClock, SimMulticast, SimNet, SimSerialPorts,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
@@ -106,6 +106,7 @@ impl World {
             secrets: Arc::new(MemorySecrets::default()),
             processes: Arc::new(ScriptedProcesses::new(move |c| tools.answer(c))),
             activity: Arc::default(),
+            sandbox: Arc::new(OpenBox::claiming(Tier::Boxed)),
             esphome,
             seed: u64::from(number),
             home,
@@ -133,6 +134,7 @@ pub(crate) struct Host {
     pub(crate) secrets: Arc<MemorySecrets>,
     pub(crate) processes: Arc<ScriptedProcesses>,
     pub(crate) activity: Arc<ScriptedActivity>,
+    pub(crate) sandbox: Arc<OpenBox>,
     pub(crate) esphome: Esphome,
     seed: u64,
     home: tempfile::TempDir,
@@ -172,6 +174,7 @@ impl Host {
             net: Arc::new(self.world.net.host(self.ip)),
             discovery: Arc::new(self.world.multicast.join(self.ip)),
             processes: Arc::clone(&self.processes) as _,
+            sandbox: Arc::clone(&self.sandbox) as _,
             secrets: Arc::clone(&self.secrets) as _,
             store: Arc::clone(&self.store) as _,
             serial: Arc::clone(&self.serial) as _,

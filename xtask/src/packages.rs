@@ -83,6 +83,7 @@ pub const WEBVIEW: &[Need] = &[
 pub const TEST: &[Need] = &[
     Need::new("ip", "iproute2"),
     Need::new("unshare", "util-linux"),
+    Need::new("bwrap", "bubblewrap"),
     Need::new("hostname", "hostname"),
     Need::new("ps", "procps"),
     Need::new("git", "git"),

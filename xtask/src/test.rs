@@ -36,6 +36,11 @@ const STEPS: &[Step] = &[
         run: || interop("guest"),
     },
     Step {
+        name: "boxes",
+        what: "hostile builds of real dashboards end alone and leave nothing behind",
+        run: || interop("boxes"),
+    },
+    Step {
         name: "wire",
         what: "a scripted offloader asks of Kiln's socket what no dashboard does on cue",
         run: || interop("wire"),

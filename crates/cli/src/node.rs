@@ -39,6 +39,10 @@ fn status_text(view: &View) -> String {
         text.push('\n');
     };
     line(availability_text(view));
+    if !view.sandbox.detail.is_empty() {
+        let (tier, detail) = (view.sandbox.tier.number(), &view.sandbox.detail);
+        line(format!("Box for builds of others: tier {tier}. {detail}"));
+    }
     line(match &view.identity.esphome_version {
         Some(version) => format!("ESPHome {version} for your own builds."),
         None => "No ESPHome is installed. `kiln env install` installs the newest.".to_owned(),

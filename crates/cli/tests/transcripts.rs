@@ -81,6 +81,7 @@ async fn status_says_what_matters_and_escapes_what_others_wrote() {
         "window": {"state": "open", "seconds_left": 42},
         "jobs": [job("0123456789ab", "compile", "running")],
         "notices": ["The keyring is locked. Unlock it."],
+        "sandbox": {"tier": 3, "detail": "They have files and a network of their own."},
         "alerts": [{
             "pin_sha256": TOWER, "label": "Tower", "endpoint": "tower:6055",
             "kind": "pin_mismatch", "observed_pin_sha256": OWN, "since": 1.0,
@@ -93,6 +94,7 @@ async fn status_says_what_matters_and_escapes_what_others_wrote() {
         exit 0
         --- out
         Compiling for others: ready, listening on port 6055.
+        Box for builds of others: tier 3. They have files and a network of their own.
         ESPHome 2026.10.0 for your own builds.
         New offloaders may ask for 42 more seconds.
         1 jobs under way, 0 receivers, 0 offloaders.

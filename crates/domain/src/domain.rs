@@ -3,12 +3,13 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use kiln_model::{
-    Availability, AvailabilityReason, ErrorCode, LinkId, LinkState, Mono, Now, Pairing,
-    PairingView, Pause, Pin, Reply, Request, RequestError, Settings, View, Wakefulness, WindowView,
+    Availability, AvailabilityReason, Confinement, ErrorCode, LinkId, LinkState, Mono, Now,
+    Pairing, PairingView, Pause, Pin, Reply, Request, RequestError, Settings, View, Wakefulness,
+    WindowView,
 };
 
 use crate::availability::{Evaluator, Sleep, Stance};
-use crate::peering::{self, Peering, Presence, Taken};
+use crate::peering::{self, Guests, Peering, Presence, Taken};
 use crate::work::{self, Work};
 use crate::{ClientId, Deadline, Effect, Event, Pace, RequestId, settings};
 
@@ -29,6 +30,7 @@ pub struct Domain {
     /// that it may.
     farewells: Option<BTreeSet<LinkId>>,
     shown: Availability,
+    confinement: Confinement,
     life: Life,
     effects: VecDeque<Effect>,
 }
@@ -55,6 +57,7 @@ impl Domain {
             pace: Pace::Never,
             wakefulness: Wakefulness::AsSet,
             farewells: None,
+            confinement: Confinement::default(),
             life: Life::Running,
             effects: VecDeque::new(),
         }
@@ -69,6 +72,10 @@ impl Domain {
                 request,
             } => self.requested(client, id, &request, now),
             Event::ClientGone(client) => self.peering.client_gone(client, now),
+            Event::ConfinementProved(confinement) => {
+                self.confinement = confinement;
+                self.tell_settings(now);
+            }
             Event::SettingsLoaded(settings) => {
                 self.settings = settings;
                 self.tell_settings(now);
@@ -150,6 +157,7 @@ impl Domain {
         Some(View {
             identity: half.identity,
             availability: self.evaluator.availability(),
+            sandbox: self.confinement.clone(),
             listening: half.listening,
             window: window(half.window_until, now.mono),
             pairings: half.pairings.into_iter().map(pairing_view).collect(),
@@ -159,7 +167,7 @@ impl Domain {
             discovered: half.discovered,
             jobs: self.work.jobs(),
             queue: self.work.queue_status(),
-            notices: half.notices,
+            notices: half.notices.into_iter().chain(self.unboxed()).collect(),
             at: now.wall,
             own_label: half.own_label,
         })
@@ -217,6 +225,28 @@ impl Domain {
         }
     }
 
+    /// Returns whether builds for others may run here at all.
+    fn guests(&self) -> Guests {
+        if self.confinement.allows_receiving(self.settings.sandbox) {
+            Guests::Welcome
+        } else {
+            Guests::Refused
+        }
+    }
+
+    /// Says why this computer does not receive although it should, and how to allow it.
+    fn unboxed(&self) -> Option<String> {
+        let wanted = self.settings.receiver || self.peering.is_headless();
+        (wanted && self.guests() == Guests::Refused).then(|| {
+            let why = self.confinement.detail.trim_end_matches('.');
+            format!(
+                "This computer does not receive builds, because they cannot be boxed here ({why}). \
+                 `kiln settings set sandbox best_effort` receives them anyway: a paired computer \
+                 can then do anything that you can do."
+            )
+        })
+    }
+
     fn reply(&mut self, id: RequestId, reply: Reply) {
         self.effects.push_back(Effect::Reply(id, reply));
     }
@@ -252,11 +282,14 @@ impl Domain {
         }
     }
 
-    /// Tells everybody. A receiver without a face receives whatever the settings say. Jobs hear of
+    /// Tells everybody. A receiver without a face receives whatever the settings say, but nobody
+    /// receives without the box that is required. Jobs hear of
     /// it first: what a receiver that is switched off hands back is told before its sessions end.
     fn tell_settings(&mut self, now: Now) {
         let mut settings = self.settings.clone();
+        let guests = self.guests();
         settings.receiver |= self.peering.is_headless();
+        settings.receiver &= guests == Guests::Welcome;
         self.evaluator.handle_settings(settings.clone(), now);
         let event = work::Event::SettingsChanged(settings);
         self.work.handle(event, now);
@@ -273,7 +306,8 @@ impl Domain {
             receiver: self.settings.receiver || lingers,
             ..self.settings.clone()
         };
-        if self.told.as_ref() != Some(&settings) {
+        let turned = self.peering.set_guests(self.guests());
+        if turned || self.told.as_ref() != Some(&settings) {
             self.told = Some(settings.clone());
             let event = peering::Event::SettingsChanged(settings);
             self.peering.handle(event, now);
@@ -458,7 +492,7 @@ mod tests {
 
     use kiln_model::{
         BuildChoice, Endpoint, Hello, JobId, Label, LinkIntent, Message, PairingKey, Peer, Port,
-        PublicKey, Timestamp,
+        PublicKey, Tier, Timestamp,
     };
 
     use super::*;
@@ -485,6 +519,11 @@ mod tests {
         }
     }
 
+    fn proved(tier: Tier) -> Event {
+        let detail = "as a test says".to_owned();
+        Event::ConfinementProved(Confinement { tier, detail })
+    }
+
     /// A node that is up, as a receiver for one offloader.
     fn node() -> Domain {
         let mut domain = Domain::new("0.1.0", 7);
@@ -492,6 +531,7 @@ mod tests {
             receiver: true,
             ..Settings::default()
         };
+        tell(&mut domain, proved(Tier::Confined));
         tell(&mut domain, Event::SettingsLoaded(settings));
         tell(&mut domain, Event::Work(work::Event::Loaded(Vec::new())));
         let rows = peering::Event::Loaded(vec![offloader()], Vec::new());
@@ -810,8 +850,28 @@ mod tests {
     }
 
     #[test]
-    fn a_headless_receiver_builds_whatever_the_setting_says() {
+    fn without_the_required_box_nobody_is_received_and_the_owner_reads_why() {
+        let mut domain = node();
+        let view = |domain: &Domain| domain.view(Now::default()).unwrap();
+        assert!(view(&domain).availability.is_open());
+        assert!(view(&domain).notices.is_empty());
+        let effects = tell(&mut domain, proved(Tier::Open));
+        let stops = |e: &Effect| matches!(e, Effect::Peering(peering::Effect::StopListening));
+        assert!(effects.iter().any(stops), "{effects:?}");
+        let seen = view(&domain);
+        assert!(!seen.availability.is_open());
+        assert!(seen.notices[0].contains("kiln settings set sandbox best_effort"));
+        let allow = vec![("sandbox".to_owned(), "best_effort".to_owned())];
+        ask(&mut domain, Request::SetSettings(allow));
+        let seen = view(&domain);
+        assert!(seen.availability.is_open());
+        assert_eq!((seen.notices.len(), seen.sandbox.tier), (0, Tier::Open));
+    }
+
+    #[test]
+    fn a_headless_receiver_builds_whatever_the_setting_says_but_in_a_box() {
         let mut domain = Domain::new("0.1.0", 7);
+        tell(&mut domain, proved(Tier::Boxed));
         tell(
             &mut domain,
             Event::SettingsLoaded(Settings {
@@ -828,6 +888,9 @@ mod tests {
         let view = domain.view(Now::default()).unwrap();
         assert!(view.availability.is_open());
         assert!(!domain.settings().receiver, "the setting itself stays");
+        tell(&mut domain, proved(Tier::Open));
+        let view = domain.view(Now::default()).unwrap();
+        assert!(!view.availability.is_open());
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! [`Event`]: everything that can happen to the domain.
-use kiln_model::{Inputs, Request, Settings};
+use kiln_model::{Confinement, Inputs, Request, Settings};
 
 use crate::Sleep;
 
@@ -25,6 +25,9 @@ pub enum Event {
     },
     /// A client's connection ended.
     ClientGone(ClientId),
+    /// What holds builds for others was tried out. Until then nobody is received who has to be
+    /// boxed.
+    ConfinementProved(Confinement),
     /// Stored settings, before anything else happens.
     SettingsLoaded(Settings),
     /// The node was told to stop by a signal; the same as [`Request::Shutdown`] without an answer.

@@ -4,7 +4,8 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use kiln_model::{
-    ErrorCode, EsphomeVersion, FriendlyName, RequestError, SettingKey, Settings, VersionPolicy,
+    BuildHosts, ErrorCode, EsphomeVersion, FriendlyName, RequestError, SandboxMode, SettingKey,
+    Settings, VersionPolicy,
 };
 
 use crate::availability::Hours;
@@ -131,6 +132,19 @@ fn set(settings: &mut Settings, key: SettingKey, value: &str) -> Result<(), &'st
             settings.paused =
                 pause.map_err(|_| "empty, a moment in seconds since 1970, or forever")?;
         }
+        SettingKey::Sandbox => {
+            settings.sandbox =
+                SandboxMode::from_word(value).ok_or("one of required, best_effort and off")?;
+        }
+        SettingKey::BuildHosts => {
+            let hosts = BuildHosts::from_setting(value);
+            let _ = hosts.map_err(|_| {
+                "a list of host names like github.com or *.example.net, with default for the \
+                 usual ones, none, or empty"
+            })?;
+            settings.build_hosts = value.to_owned();
+        }
+        SettingKey::BuildFolders => settings.build_folders = path(value)?,
     }
     Ok(())
 }
@@ -195,6 +209,9 @@ fn example(key: SettingKey) -> &'static str {
         SettingKey::InUseCores => "1",
         SettingKey::YieldMinutes => "10",
         SettingKey::PausedUntil => "forever",
+        SettingKey::Sandbox => "required",
+        SettingKey::BuildHosts => "\"default mirror.example.net\"",
+        SettingKey::BuildFolders => "/opt/toolchains",
     }
 }
 
@@ -266,6 +283,8 @@ mod tests {
             ("in_use_cores", "0"),
             ("yield_minutes", "61"),
             ("paused_until", "later"),
+            ("sandbox", "on"),
+            ("build_hosts", "10.0.0.1"),
             ("colour", "blue"),
         ] {
             let error = set_one(name, value).unwrap_err();

@@ -8,9 +8,9 @@ use kiln_domain::{
     work::{self, Drive},
 };
 use kiln_esphome::{Invocation, Launcher, Purpose};
-use kiln_model::{EsphomeVersion, JobId, Settings};
+use kiln_model::{Confinement, EsphomeVersion, JobId, Settings};
 use kiln_ports::process::{Command, Priority};
-use kiln_ports::{Clock, Processes, SerialPorts, Store};
+use kiln_ports::{Clock, Processes, Sandbox, SerialPorts, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -26,6 +26,9 @@ use crate::tool::{Orders, Stop};
 pub(crate) struct Context {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) processes: Arc<dyn Processes>,
+    pub(crate) sandbox: Arc<dyn Sandbox>,
+    /// What it proved at the start.
+    pub(crate) confinement: Confinement,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) serial: Arc<dyn SerialPorts>,
     pub(crate) links: Links,

@@ -13,7 +13,8 @@ use kiln_ports::discovery::Sighting;
 use kiln_ports::secrets::SecretsError;
 use kiln_ports::store::StoreError;
 use kiln_ports::{
-    Activity, Clock, Control, Discovery, Net, Processes, Secrets, SerialPorts, Sleep, Store,
+    Activity, Clock, Control, Discovery, Net, Processes, Sandbox, Secrets, SerialPorts, Sleep,
+    Store,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -45,6 +46,8 @@ pub struct Ports {
     pub discovery: Arc<dyn Discovery>,
     /// Programs.
     pub processes: Arc<dyn Processes>,
+    /// Boxes for builds of others.
+    pub sandbox: Arc<dyn Sandbox>,
     /// Private key and trust anchors.
     pub secrets: Arc<dyn Secrets>,
     /// Records, blobs, logs.
@@ -182,6 +185,7 @@ impl Node {
             net,
             discovery,
             processes,
+            sandbox,
             secrets,
             store,
             serial,
@@ -224,6 +228,8 @@ impl Node {
             events: sender,
             clock,
             processes,
+            confinement: sandbox.prove().await,
+            sandbox,
             store,
             serial,
             links,
@@ -269,6 +275,8 @@ impl Node {
         let mut settings = stored.settings;
         (options.adjust)(&mut settings);
         self.use_settings(settings.clone());
+        let confinement = self.context.confinement.clone();
+        self.happened(Event::ConfinementProved(confinement)).await;
         self.happened(Event::SettingsLoaded(settings)).await;
         self.anchored
             .extend(stored.peers.iter().map(|p| (Direction::Offloader, p.pin)));

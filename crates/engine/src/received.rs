@@ -7,6 +7,8 @@ use std::time::Duration;
 use kiln_domain::work::BuildTree;
 use kiln_model::{ConfigurationName, Pin};
 
+use crate::boxes::Places;
+
 /// Folder of an offloader's build data, shared by its configurations so that caches stay warm.
 const DATA: &str = ".esphome";
 
@@ -35,6 +37,18 @@ impl ReceivedTrees {
     /// Returns the data directory of an offloader's builds.
     pub(crate) fn data(&self, pin: Pin) -> PathBuf {
         self.of(pin).join(DATA)
+    }
+
+    /// Returns the folders of one build. Home and temporary files are the offloader's own, and in its
+    /// data folder, so that toolchains stay for its next build and go with everything else of it.
+    pub(crate) fn places(&self, pin: Pin, configuration: &ConfigurationName) -> Places {
+        let data = self.data(pin);
+        Places {
+            tree: self.tree(pin, configuration),
+            home: data.join("kiln/home"),
+            scratch: data.join("kiln/tmp"),
+            data,
+        }
     }
 
     /// Removes everything of one offloader.

@@ -11,7 +11,7 @@ use kiln_domain::work::StoredJob;
 use kiln_model::{
     BlobId, Bootloader, Capabilities, DashboardId, Endpoint, FailureReason, FriendlyName, Job,
     JobId, JobKind, JobOrigin, JobStatus, Label, Pairing, PairingStatus, Peer, Pin, Placement,
-    Port, PublicKey, SettingKey, Settings, Timestamp, VersionPolicy, WireJobId,
+    Port, PublicKey, SandboxMode, SettingKey, Settings, Timestamp, VersionPolicy, WireJobId,
 };
 use kiln_ports::store::Row;
 use serde::de::DeserializeOwned;
@@ -284,6 +284,9 @@ fn setting_value(s: &Settings, key: SettingKey) -> Value {
         SettingKey::InUseCores => json!(s.in_use_cores),
         SettingKey::YieldMinutes => json!(s.yield_minutes),
         SettingKey::PausedUntil => json!(s.paused.to_string()),
+        SettingKey::Sandbox => json!(s.sandbox.word()),
+        SettingKey::BuildHosts => json!(s.build_hosts),
+        SettingKey::BuildFolders => json!(s.build_folders),
     }
 }
 
@@ -315,6 +318,9 @@ fn set_value(s: &mut Settings, key: SettingKey, value: &Value) -> Option<()> {
         SettingKey::InUseCores => s.in_use_cores = number(value)?,
         SettingKey::YieldMinutes => s.yield_minutes = number(value)?,
         SettingKey::PausedUntil => s.paused = value.as_str()?.parse().ok()?,
+        SettingKey::Sandbox => s.sandbox = SandboxMode::from_word(value.as_str()?)?,
+        SettingKey::BuildHosts => s.build_hosts = owned()?,
+        SettingKey::BuildFolders => s.build_folders = owned()?,
     }
     Some(())
 }
@@ -678,7 +684,8 @@ mod tests {
         fn settings_come_back_as_they_were_stored(
             flags in any::<[bool; 5]>(),
             policy in proptest::sample::select(VersionPolicy::ALL),
-            texts in any::<[String; 7]>(),
+            sandbox in proptest::sample::select(SandboxMode::ALL),
+            texts in any::<[String; 9]>(),
             listen_port in any::<u16>(),
             cleanup_ttl_seconds in 3_600u32..=2_592_000,
             (idle_minutes, cpu_limit, ram_floor_mb) in any::<(u16, u8, u32)>(),
@@ -689,8 +696,17 @@ mod tests {
                 any::<u32>().prop_map(|s| Pause::Until(Timestamp(i64::from(s) * 1_000_000))),
             ],
         ) {
-            let [esphome_dir, python, esphome_version, listen_host, friendly_name, hours, exclusive_apps] =
-                texts;
+            let [
+                esphome_dir,
+                python,
+                esphome_version,
+                listen_host,
+                friendly_name,
+                hours,
+                exclusive_apps,
+                build_hosts,
+                build_folders,
+            ] = texts;
             let original = Settings {
                 receiver: flags[0],
                 remote_builds: flags[1],
@@ -714,6 +730,9 @@ mod tests {
                 in_use_cores,
                 yield_minutes,
                 paused,
+                sandbox,
+                build_hosts,
+                build_folders,
             };
             let rows = settings_rows(&original).unwrap();
             prop_assert_eq!(settings(&rows), (original, vec![]));

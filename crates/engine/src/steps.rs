@@ -13,13 +13,16 @@ use kiln_domain::{Event, RequestId};
 use kiln_esphome::{Invocation, Purpose};
 use kiln_model::{
     ArtifactsRefusal, BlobId, Bootloader, ConfigurationName, EsphomeVersion, JobId, JobKind,
-    LinkId, Pin, Port, WireJobId,
+    LinkId, Pin, Port, SandboxMode, Tier, WireJobId,
 };
 use kiln_ports::process::Command;
+use kiln_ports::sandbox::Boxed;
 
+use crate::boxes;
 use crate::context::Context;
 use crate::devices;
-use crate::tool::{self, Stop, stopped};
+use crate::limits::Limits;
+use crate::tool::{self, Bounds, Guest, Stop, stopped};
 
 /// Longest time for `esphome bundle` (builds.md §6.1).
 const BUNDLE_LIMIT: Duration = Duration::from_secs(300);
@@ -62,7 +65,7 @@ async fn make_bundle(
         .command(None, &invocation, Purpose::Own)
         .await
         .map_err(failed)?;
-    match tool::run(context, job, command, Some(BUNDLE_LIMIT), stop).await {
+    match tool::run(context, job, command, Bounds::Time(BUNDLE_LIMIT), stop).await {
         ProcessOutcome::Succeeded => {}
         ProcessOutcome::Killed => return Err(StepFailure::Cancelled),
         ProcessOutcome::Failed { message, .. } => {
@@ -105,7 +108,9 @@ pub(crate) struct Build {
 /// Compiles, cleans or resets on this machine.
 pub(crate) async fn build(context: Arc<Context>, build: Build, mut stop: Stop) {
     let outcome = match build_command(&context, &build).await {
-        Ok(Some(command)) => tool::run(&context, &build.job, command, None, &mut stop).await,
+        Ok(Some((command, bounds))) => {
+            tool::run(&context, &build.job, command, bounds, &mut stop).await
+        }
         Ok(None) => reset_received(&context, &build.tree).await,
         Err(message) => ProcessOutcome::Failed {
             exit_code: None,
@@ -117,9 +122,12 @@ pub(crate) async fn build(context: Arc<Context>, build: Build, mut stop: Stop) {
         .await;
 }
 
-/// Returns the command, or `None` where no program is needed.
-async fn build_command(context: &Context, build: &Build) -> Result<Option<Command>, String> {
-    let (yaml, data) = match &build.tree {
+/// Returns the command and what holds it, or `None` where no program is needed.
+async fn build_command(
+    context: &Context,
+    build: &Build,
+) -> Result<Option<(Command, Bounds)>, String> {
+    let (yaml, places) = match &build.tree {
         BuildTree::Own(name) => (context.esphome_dir().join(name.as_str()), None),
         BuildTree::OwnAll => (context.esphome_dir(), None),
         BuildTree::Received { pin, configuration } => (
@@ -127,12 +135,12 @@ async fn build_command(context: &Context, build: &Build) -> Result<Option<Comman
                 .received
                 .tree(*pin, configuration)
                 .join(configuration.as_str()),
-            Some(path_text(&context.received.data(*pin))),
+            Some(context.received.places(*pin, configuration)),
         ),
         BuildTree::ReceivedAll(_) => return Ok(None),
     };
     let yaml = path_text(&yaml);
-    let (version, _) = context.launcher(build.version.as_ref()).await?;
+    let (version, launcher) = context.launcher(build.version.as_ref()).await?;
     let invocation = match build.kind {
         JobKind::Compile => Invocation::Compile {
             yaml: &yaml,
@@ -143,14 +151,37 @@ async fn build_command(context: &Context, build: &Build) -> Result<Option<Comman
         JobKind::ResetBuildEnv => Invocation::CleanAll { folder: &yaml },
         JobKind::Upload => return Err("an upload is not built".to_owned()),
     };
-    let purpose = match &data {
-        Some(data_dir) => Purpose::Received { data_dir },
-        None => Purpose::Own,
+    let version = build.version.as_ref();
+    let Some(places) = places else {
+        let command = context.command(version, &invocation, Purpose::Own).await?;
+        return Ok(Some((command, Bounds::None)));
     };
-    context
-        .command(build.version.as_ref(), &invocation, purpose)
-        .await
-        .map(Some)
+    let settings = context.settings();
+    if !context.confinement.allows_receiving(settings.sandbox) {
+        return Err("builds for others cannot be boxed on this computer".to_owned());
+    }
+    let boxed = settings.sandbox != SandboxMode::Off && context.confinement.tier != Tier::Open;
+    let (data_dir, home) = (path_text(&places.data), path_text(&places.home));
+    let purpose = Purpose::Received {
+        data_dir: &data_dir,
+        home: boxed.then_some(&home),
+    };
+    let mut command = context.command(version, &invocation, purpose).await?;
+    let limits = Limits::default();
+    let mut gate = None;
+    if boxed {
+        places
+            .prepare()
+            .map_err(|error| format!("the folders of this build cannot be made: {error}"))?;
+        command.directory.clone_from(&places.tree);
+        let surroundings = &context.site.surroundings;
+        let rules = boxes::rules(&places, &launcher, &settings, surroundings, &limits);
+        let enclosed = context.sandbox.enclose(command, &rules).await;
+        Boxed { command, gate } = enclosed.map_err(|error| error.to_string())?;
+    }
+    let folders = vec![places.tree, places.data];
+    let guest = Guest::new(limits, folders, gate, context.clock.now().mono);
+    Ok(Some((command, Bounds::Guest(Box::new(guest)))))
 }
 
 async fn reset_received(context: &Context, tree: &BuildTree) -> ProcessOutcome {
@@ -184,7 +215,7 @@ pub(crate) async fn flash(
         known: known.as_ref(),
     };
     let outcome = match context.command(None, &invocation, Purpose::Own).await {
-        Ok(command) => tool::run(&context, &job, command, None, &mut stop).await,
+        Ok(command) => tool::run(&context, &job, command, Bounds::None, &mut stop).await,
         Err(message) => ProcessOutcome::Failed {
             exit_code: None,
             message,

@@ -1,18 +1,37 @@
 //! [`run`]: one program for one job: its output to log and offloader, its progress to the domain,
 //! and its whole tree ended on request.
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kiln_domain::Event;
 use kiln_domain::work::{Drive, Event as WorkEvent, ProcessOutcome};
 use kiln_esphome::{FailureScan, LineSplitter, Progress};
-use kiln_model::JobId;
+use kiln_model::{JobId, Mono};
 use kiln_ports::process::{Child, Command, Exit, Pace};
+use kiln_ports::sandbox::{Answer, Contact, Gate};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::context::Context;
+use crate::limits::{LINES_OVER, Limits, Spent};
 
 /// Time between the polite and the final end of a process tree (builds.md §11.6).
 const GRACE: Duration = Duration::from_secs(3);
+
+/// How often a guest is measured.
+const MEASURE: Duration = Duration::from_millis(500);
+
+/// Longest time between two measurements that counts as run time. What is longer, the computer
+/// slept.
+const AWAKE: Duration = Duration::from_secs(5);
+
+/// Its folders are read again after this many times as long as it took: at most a twentieth of one
+/// thread goes into it.
+const REST: u32 = 20;
+
+/// Different hosts of one job that are noted; a build asks for ten.
+const HOSTS_NOTED: usize = 100;
 
 /// What a running step of a job is told.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,15 +73,128 @@ fn pace(context: &Context, drive: Drive) -> Pace {
     }
 }
 
-/// Runs `command` to its end. `limit` bounds its run time.
+/// What holds a program while it runs.
+pub(crate) enum Bounds {
+    /// Nothing does.
+    None,
+    /// It may run for so long.
+    Time(Duration),
+    /// It runs for somebody else.
+    Guest(Box<Guest>),
+}
+
+/// A build for somebody else.
+pub(crate) struct Guest {
+    limits: Limits,
+    gate: Option<Box<dyn Gate>>,
+    /// Where it may write.
+    folders: Vec<PathBuf>,
+    disk: Disk,
+    noted: BTreeSet<String>,
+    measured: Mono,
+    passed: u64,
+    lines_since: Mono,
+    spent: Spent,
+}
+
+impl Guest {
+    /// Begins to watch a build that may write into `folders` and reaches the network over `gate`.
+    pub(crate) fn new(
+        limits: Limits,
+        folders: Vec<PathBuf>,
+        gate: Option<Box<dyn Gate>>,
+        now: Mono,
+    ) -> Self {
+        Self {
+            limits,
+            gate,
+            folders,
+            disk: Disk::default(),
+            noted: BTreeSet::new(),
+            measured: now,
+            passed: 0,
+            lines_since: now,
+            spent: Spent::default(),
+        }
+    }
+
+    /// Takes note of output.
+    fn said(&mut self, block: &[u8]) {
+        self.spent.silent = Duration::ZERO;
+        self.spent.log_bytes += block.len() as u64;
+        self.spent.lines += block.iter().filter(|b| **b == b'\n').count() as u64;
+    }
+
+    /// Measures, and returns what was too much.
+    fn measure(&mut self, child: &dyn Child, drive: Drive, now: Mono) -> Option<String> {
+        let awake = match drive {
+            Drive::Full | Drive::Gentle => now.since(self.measured).min(AWAKE),
+            // A build that has to stand still is not late.
+            Drive::Stopped => Duration::ZERO,
+        };
+        self.measured = now;
+        let passed = self.gate.as_ref().map(|gate| gate.passed());
+        let passed = passed.unwrap_or_default();
+        if passed != self.passed {
+            self.spent.silent = Duration::ZERO;
+            self.passed = passed;
+        }
+        let grown = self.disk.measure(&self.folders, now);
+        self.spent = Spent {
+            running: self.spent.running + awake,
+            silent: self.spent.silent + awake,
+            tree: child.usage().unwrap_or_default(),
+            disk_bytes: grown.bytes,
+            entries: grown.entries,
+            network_bytes: passed,
+            ..self.spent
+        };
+        let breach = self.limits.breached(&self.spent);
+        if now.since(self.lines_since) > LINES_OVER {
+            self.lines_since = now;
+            self.spent.lines = 0;
+        }
+        breach
+    }
+
+    /// Notes a host that the build asked for, once each.
+    fn contacted(&mut self, contact: &Contact, context: &Context, job: &JobId) {
+        let place = format!("{}:{}", contact.host, contact.port);
+        if self.noted.len() >= HOSTS_NOTED || !self.noted.insert(place.clone()) {
+            return;
+        }
+        tracing::info!(%job, %place, answer = ?contact.answer, "a build asked for a host");
+        let why = match &contact.answer {
+            Answer::Reached => return,
+            Answer::NotAllowed => "the owner of this build server does not allow it (build_hosts)",
+            Answer::NotPublic => "it is not on the open internet",
+            Answer::Failed(why) => why,
+        };
+        let text = format!("{place} was not reached: {why}");
+        context.outputs.note(job, &text);
+    }
+}
+
+/// Returns the next host that a guest asks for; never for others.
+async fn contact(bounds: &mut Bounds) -> Contact {
+    match bounds {
+        Bounds::Guest(guest) => match &mut guest.gate {
+            Some(gate) => gate.next().await,
+            None => std::future::pending().await,
+        },
+        Bounds::None | Bounds::Time(_) => std::future::pending().await,
+    }
+}
+
+/// Runs `command` to its end, within `bounds`.
 pub(crate) async fn run(
     context: &Context,
     job: &JobId,
     command: Command,
-    limit: Option<Duration>,
+    mut bounds: Bounds,
     stop: &mut Stop,
 ) -> ProcessOutcome {
-    let deadline = limit.map(|limit| context.clock.now().mono + limit);
+    let began = context.clock.now().mono;
     let mut child = match context.processes.spawn(command).await {
         Ok(child) => child,
         Err(error) => {
@@ -76,9 +208,14 @@ pub(crate) async fn run(
     let mut orders = stop.clone();
     let mut drive = Drive::Full;
     let end = loop {
-        let late = async {
-            match deadline {
-                Some(deadline) => context.clock.sleep_until(deadline).await,
+        let next_look = match &bounds {
+            Bounds::None => None,
+            Bounds::Time(limit) => Some(began + *limit),
+            Bounds::Guest(guest) => Some(guest.measured + MEASURE),
+        };
+        let look = async {
+            match next_look {
+                Some(when) => context.clock.sleep_until(when).await,
                 None => std::future::pending().await,
             }
         };
@@ -89,11 +226,35 @@ pub(crate) async fn run(
                 drive = wanted;
                 child.set_pace(pace(context, drive)).await;
             }
+            // Before the output: a flood of it must not keep anybody from looking.
+            () = look => {
+                let breach = match &mut bounds {
+                    Bounds::None => None,
+                    Bounds::Time(limit) => {
+                        Some(format!("it took longer than {} s and was stopped", limit.as_secs()))
+                    }
+                    Bounds::Guest(guest) => {
+                        guest.measure(child.as_ref(), drive, context.clock.now().mono)
+                    }
+                };
+                if let Some(breach) = breach {
+                    break End::Breach(breach);
+                }
+            }
+            asked = contact(&mut bounds) => {
+                if let Bounds::Guest(guest) = &mut bounds {
+                    guest.contacted(&asked, context, job);
+                }
+            }
             block = child.read() => match block {
-                Some(block) => listener.take(&block).await,
+                Some(block) => {
+                    if let Bounds::Guest(guest) = &mut bounds {
+                        guest.said(&block);
+                    }
+                    listener.take(&block).await;
+                }
                 None => break End::Done,
             },
-            () = late => break End::Late,
         }
     };
     match end {
@@ -105,10 +266,11 @@ pub(crate) async fn run(
             finish_off(child.as_mut(), &mut listener).await;
             ProcessOutcome::Killed
         }
-        End::Late => {
+        End::Breach(message) => {
             finish_off(child.as_mut(), &mut listener).await;
-            let seconds = limit.unwrap_or_default().as_secs();
-            let message = format!("it took longer than {seconds} s and was stopped");
+            context
+                .outputs
+                .note(job, &format!("this build was ended: {message}"));
             ProcessOutcome::Failed {
                 exit_code: None,
                 message,
@@ -120,7 +282,7 @@ pub(crate) async fn run(
 enum End {
     Done,
     Stopped,
-    Late,
+    Breach(String),
 }
 
 /// Ends the tree and takes what it still said.
@@ -196,4 +358,65 @@ impl<'a> Listener<'a> {
             },
         }
     }
+}
+
+/// What folders hold.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    bytes: u64,
+    entries: u64,
+}
+
+/// Measures folders on a thread of its own, again and again but not all the time.
+#[derive(Default)]
+struct Disk {
+    reading: Option<(JoinHandle<Held>, Mono)>,
+    rest_until: Option<Mono>,
+    first: Option<Held>,
+    last: Held,
+}
+
+impl Disk {
+    /// Returns by how much the folders grew since the first measurement, as far as is known.
+    fn measure(&mut self, folders: &[PathBuf], now: Mono) -> Held {
+        match self.reading.take() {
+            Some((reading, began)) if reading.is_finished() => {
+                // It is finished, so this does not wait; a reading that panicked is no reading.
+                if let Some(Ok(held)) = futures_util::FutureExt::now_or_never(reading) {
+                    self.first.get_or_insert(held);
+                    self.last = held;
+                }
+                self.rest_until = Some(now + now.since(began) * REST);
+            }
+            Some(going_on) => self.reading = Some(going_on),
+            None if self.rest_until.is_none_or(|until| until <= now) => {
+                let folders = folders.to_vec();
+                let held = move || folders.iter().fold(Held::default(), |sum, f| walk(f, sum));
+                self.reading = Some((tokio::task::spawn_blocking(held), now));
+            }
+            None => {}
+        }
+        let first = self.first.unwrap_or(self.last);
+        Held {
+            bytes: self.last.bytes.saturating_sub(first.bytes),
+            entries: self.last.entries.saturating_sub(first.entries),
+        }
+    }
+}
+
+/// Adds what a folder holds. Links are counted, not followed; what cannot be read counts nothing.
+fn walk(folder: &Path, mut sum: Held) -> Held {
+    let entries = std::fs::read_dir(folder);
+    for entry in entries.into_iter().flatten().flatten() {
+        sum.entries += 1;
+        let Ok(facts) = entry.metadata() else {
+            continue;
+        };
+        if facts.is_dir() {
+            sum = walk(&entry.path(), sum);
+        } else {
+            sum.bytes += facts.len();
+        }
+    }
+    sum
 }

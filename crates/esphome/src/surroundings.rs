@@ -12,6 +12,8 @@ pub enum Purpose<'a> {
     Received {
         /// ESPHome's data folder for everything from this offloader.
         data_dir: &'a str,
+        /// The home folder in its box; `None` without a box.
+        home: Option<&'a str>,
     },
     /// Installing an ESPHome version.
     Provision,
@@ -93,6 +95,24 @@ const FOR_OTHERS: [&str; 46] = [
     "SDKROOT",
 ];
 
+/// What leads out of a box: the owner's folders and proxies. Without these, programs use the home
+/// that they are given.
+const OUTSIDE: [&str; 13] = [
+    "HOME",
+    "TEMP",
+    "TMP",
+    "TMPDIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "XDG_CACHE_HOME",
+    "PLATFORMIO_CORE_DIR",
+    "ESPHOME_ESP_IDF_PREFIX",
+    "CCACHE_DIR",
+    "USERPROFILE",
+];
+
 /// Where packages come from; may hold credentials, so builds for others do not see it.
 const PACKAGE_SOURCES: [&str; 2] = ["PIP_", "UV_"];
 
@@ -151,7 +171,8 @@ impl Surroundings {
         let harmless = |key: &str| known(&FOR_OTHERS, key) || starts(key, "LC_");
         let passes = |key: &str| match purpose {
             Purpose::Own => true,
-            Purpose::Received { .. } => harmless(key),
+            Purpose::Received { home: None, .. } => harmless(key),
+            Purpose::Received { home: Some(_), .. } => harmless(key) && !known(&OUTSIDE, key),
             Purpose::Provision => {
                 harmless(key) || PACKAGE_SOURCES.iter().any(|prefix| starts(key, prefix))
             }
@@ -166,7 +187,8 @@ impl Surroundings {
         environment.extend(ALWAYS.map(|(key, value)| (key.to_owned(), value.to_owned())));
         match purpose {
             Purpose::Own | Purpose::Provision => {}
-            Purpose::Received { data_dir } => {
+            Purpose::Received { data_dir, home } => {
+                environment.extend(home.map(|home| ("HOME".to_owned(), home.to_owned())));
                 environment.push(("ESPHOME_DATA_DIR".to_owned(), data_dir.to_owned()));
             }
         }
@@ -207,6 +229,7 @@ mod tests {
     fn a_received_build_has_its_own_data_folder_and_knows_little_of_this_machine() {
         let environment = parent().environment(Purpose::Received {
             data_dir: "/peer/.esphome",
+            home: None,
         });
         assert_eq!(
             keys(&environment),
@@ -226,6 +249,25 @@ mod tests {
         );
         let data_dir = environment.last().map(|(_, value)| value.as_str());
         assert_eq!(data_dir, Some("/peer/.esphome"));
+    }
+
+    #[test]
+    fn a_boxed_build_has_a_home_of_its_own_and_no_way_round_its_gate() {
+        let mut parent = parent();
+        for key in OUTSIDE {
+            parent.0.push((key.to_owned(), "/owner".to_owned()));
+        }
+        let environment = parent.environment(Purpose::Received {
+            data_dir: "/peer/.esphome",
+            home: Some("/peer/home"),
+        });
+        let owners = |value: &str| value.starts_with("/owner") || value.starts_with("/home");
+        assert!(
+            !environment.iter().any(|(_, value)| owners(value)),
+            "{environment:?}"
+        );
+        let home = ("HOME".to_owned(), "/peer/home".to_owned());
+        assert!(environment.contains(&home) && !keys(&environment).contains(&"https_proxy"));
     }
 
     #[test]

@@ -9,8 +9,8 @@ use kiln_engine::{
 use kiln_esphome::Surroundings;
 use kiln_model::{PairingKey, Settings};
 use kiln_platform::{
-    DoorOf, EngineLock, LocalControl, LockError, MdnsDiscovery, OsProcesses, OsSerialPorts, Paths,
-    SqliteStore, SystemActivity, SystemClock, SystemSleep,
+    DoorOf, EngineLock, LocalControl, LockError, MdnsDiscovery, OsProcesses, OsSandbox,
+    OsSerialPorts, Paths, SqliteStore, SystemActivity, SystemClock, SystemSleep,
 };
 
 use crate::secrets::{self, SecretsPlace};
@@ -99,6 +99,7 @@ impl Host {
             net: Arc::new(kiln_platform::net::TcpNet),
             discovery: Arc::new(MdnsDiscovery::start()),
             processes: Arc::new(processes),
+            sandbox: Arc::new(sandbox(paths).map_err(HostError::Failed)?),
             secrets: secrets::open(paths, wanted.secrets).map_err(HostError::Failed)?,
             store: Arc::new(store),
             serial: Arc::new(OsSerialPorts::new()),
@@ -125,6 +126,12 @@ impl Host {
 
 fn failed(error: impl std::error::Error) -> HostError {
     HostError::Failed(error.to_string())
+}
+
+/// Boxes are made by this program, started once more.
+fn sandbox(paths: &Paths) -> Result<OsSandbox, String> {
+    let launcher = std::env::current_exe().map_err(|e| format!("Where is Kiln? {e}."))?;
+    Ok(OsSandbox::new(launcher, paths.cache.join("boxes")))
 }
 
 /// Reads the environment, once.

@@ -6,7 +6,7 @@ use kiln_model::{
     AlertKind, ArtifactsRefusal, AvailabilityReason, Bootloader, BuildChoice, ConfigurationName,
     DashboardId, Endpoint, ErrorCode, EsphomeVersion, FailureReason, FriendlyName, Input, JobId,
     JobKind, JobStatus, Label, PairingStatus, Pause, Pin, Port, PortState, Presence, PublicKey,
-    Snooze, Timestamp, Verdict, VersionPolicy, WireJobId,
+    SandboxMode, Snooze, Timestamp, Verdict, VersionPolicy, WireJobId,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -125,6 +125,7 @@ text! {
     IpAddr: IpAddr::to_string, |t| t.parse().ok();
     JobKind: |v| v.word().to_owned(), JobKind::from_word;
     JobStatus: |v| v.word().to_owned(), JobStatus::from_word;
+    SandboxMode: |v| v.word().to_owned(), SandboxMode::from_word;
     VersionPolicy: |v| v.word().to_owned(), VersionPolicy::from_word;
     AvailabilityReason: |v| v.word().to_owned(), AvailabilityReason::from_word;
     Input: |v| v.word().to_owned(), Input::from_word;

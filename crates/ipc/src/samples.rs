@@ -1,12 +1,12 @@
 //! One value of everything, for tests.
 use kiln_model::{
     Absence, Alert, AlertKind, Availability, AvailabilityReason, Bootloader, BuildChoice,
-    Capabilities, Device, DiscoveredHost, EnvironmentInfo, EnvironmentState, ErrorCode,
-    EsphomeVersion, FailureReason, FriendlyName, IdentityView, Input, InputVerdict, Job, JobId,
-    JobKind, JobOrigin, JobStatus, Label, LinkState, Pairing, PairingStatus, PairingView, Peer,
-    PeerView, PendingPeer, Pin, Placement, Port, PortState, Presence, PublicKey, QueueStatus,
-    Reply, Request, RequestError, SerialPort, Settings, Snooze, Timestamp, UsbId, Verdict, View,
-    WindowView, WireJobId,
+    Capabilities, Confinement, Device, DiscoveredHost, EnvironmentInfo, EnvironmentState,
+    ErrorCode, EsphomeVersion, FailureReason, FriendlyName, IdentityView, Input, InputVerdict, Job,
+    JobId, JobKind, JobOrigin, JobStatus, Label, LinkState, Pairing, PairingStatus, PairingView,
+    Peer, PeerView, PendingPeer, Pin, Placement, Port, PortState, Presence, PublicKey, QueueStatus,
+    Reply, Request, RequestError, SerialPort, Settings, Snooze, Tier, Timestamp, UsbId, Verdict,
+    View, WindowView, WireJobId,
 };
 
 pub(crate) fn pin() -> Pin {
@@ -107,6 +107,10 @@ pub(crate) fn view() -> View {
                 limit: "mains".to_owned(),
                 verdict: Verdict::Blocks,
             }],
+        },
+        sandbox: Confinement {
+            tier: Tier::Boxed,
+            detail: "bubblewrap".to_owned(),
         },
         listening: Some(6055),
         window: WindowView::Open { seconds_left: 299 },

@@ -1,5 +1,5 @@
 //! JSON of [`Settings`]; the names are those of `kiln settings`.
-use kiln_model::{Pause, Settings, VersionPolicy};
+use kiln_model::{Pause, SandboxMode, Settings, VersionPolicy};
 use serde::{Deserialize, Serialize};
 
 use crate::form::{self, mirrored};
@@ -31,6 +31,17 @@ struct SettingsJson {
     yield_minutes: u16,
     #[serde(rename = "paused_until", with = "form")]
     paused: Pause,
+    #[serde(default = "required", with = "form")]
+    sandbox: SandboxMode,
+    #[serde(default)]
+    build_hosts: String,
+    #[serde(default)]
+    build_folders: String,
+}
+
+/// A node that does not say is older than boxes; whatever it does, nothing less is asked of it.
+fn required() -> SandboxMode {
+    SandboxMode::Required
 }
 
 mirrored!(Settings => SettingsJson);

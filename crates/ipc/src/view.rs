@@ -2,10 +2,11 @@
 use std::net::IpAddr;
 
 use kiln_model::{
-    Alert, Availability, AvailabilityReason, DashboardId, DiscoveredHost, Endpoint, EsphomeVersion,
-    FriendlyName, IdentityView, Input, InputVerdict, Job, Label, PairingView, PeerView,
-    PendingPeer, Pin, QueueStatus, Timestamp, Verdict, View, WindowView,
+    Alert, Availability, AvailabilityReason, Confinement, DashboardId, DiscoveredHost, Endpoint,
+    EsphomeVersion, FriendlyName, IdentityView, Input, InputVerdict, Job, Label, PairingView,
+    PeerView, PendingPeer, Pin, QueueStatus, Tier, Timestamp, Verdict, View, WindowView,
 };
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::form::{self, Form, mirrored};
@@ -17,6 +18,8 @@ struct ViewJson {
     identity: IdentityView,
     #[serde(with = "form")]
     availability: Availability,
+    #[serde(default, with = "form")]
+    sandbox: Confinement,
     #[serde(rename = "listening_port")]
     listening: Option<u16>,
     #[serde(with = "form")]
@@ -134,5 +137,24 @@ impl Form for Availability {
             until: read.until,
             inputs: read.inputs,
         })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct ConfinementJson {
+    tier: u8,
+    detail: String,
+}
+
+impl Form for Confinement {
+    fn put<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let (tier, detail) = (self.tier.number(), self.detail.clone());
+        ConfinementJson { tier, detail }.serialize(to)
+    }
+
+    fn take<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let ConfinementJson { tier, detail } = ConfinementJson::deserialize(from)?;
+        let tier = Tier::from_number(tier).ok_or_else(|| D::Error::custom("no such tier"))?;
+        Ok(Self { tier, detail })
     }
 }

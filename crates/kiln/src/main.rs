@@ -1,4 +1,5 @@
 //! The program `kiln`: `serve` runs a node, every other verb asks the one that runs.
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -9,7 +10,18 @@ mod secrets;
 mod serve;
 mod transport;
 
+/// Exit code of a launcher that could not start its program (as shells have it).
+const NOT_STARTED: u8 = 126;
+
 fn main() -> ExitCode {
+    if let Some(why) = kiln_platform::sandbox::launch_if_asked() {
+        // Whoever reads no errors gets the exit code.
+        let _ = writeln!(
+            std::io::stderr(),
+            "kiln: this build could not be boxed: {why}."
+        );
+        return ExitCode::from(NOT_STARTED);
+    }
     let arguments = Arguments::parse();
     let shape = if arguments.json {
         Shape::Json

@@ -7,6 +7,7 @@
 
 mod artifacts;
 mod availability;
+mod build_hosts;
 mod configuration_name;
 mod dashboard_id;
 mod device;
@@ -26,6 +27,7 @@ mod peer;
 mod pin;
 mod queue_status;
 mod request;
+mod sandbox;
 mod serial_port;
 mod settings;
 mod time;
@@ -35,6 +37,7 @@ pub mod witness;
 
 pub use artifacts::{ArtifactsRefusal, BlobId, FirmwareOffset};
 pub use availability::{Absence, Availability, AvailabilityReason, Input, InputVerdict, Verdict};
+pub use build_hosts::BuildHosts;
 pub use configuration_name::{ConfigurationName, InvalidConfigurationName, storable_component};
 pub use dashboard_id::{DashboardId, InvalidDashboardId, host_label};
 pub use device::{Device, DeviceName, Presence};
@@ -60,6 +63,7 @@ pub use peer::{Alert, AlertKind, Pairing, PairingStatus, Peer, PendingPeer};
 pub use pin::{InvalidPin, Pin, PublicKey};
 pub use queue_status::QueueStatus;
 pub use request::{BuildChoice, ErrorCode, Reply, Request, RequestError};
+pub use sandbox::{Confinement, SandboxMode, Tier};
 pub use serial_port::{PortState, SerialPort, UsbId};
 pub use settings::{SettingKey, Settings, VersionPolicy};
 pub use time::{Mono, Now, Timestamp};

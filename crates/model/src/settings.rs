@@ -1,6 +1,6 @@
 //! [`Settings`]: everything the owner can change, with its default.
-use crate::Pause;
 use crate::link::words;
+use crate::{Pause, SandboxMode};
 
 words! {
     /// Which receivers' ESPHome versions are acceptable (builds.md §1.3).
@@ -63,6 +63,12 @@ words! {
         YieldMinutes = "yield_minutes",
         /// The owner's pause.
         PausedUntil = "paused_until",
+        /// Whether builds for others have to run in a box.
+        Sandbox = "sandbox",
+        /// Hosts that builds for others may reach; empty: the built-in list.
+        BuildHosts = "build_hosts",
+        /// Folders that builds for others may read beside ESPHome's own; empty: none.
+        BuildFolders = "build_folders",
     }
 }
 
@@ -117,6 +123,13 @@ pub struct Settings {
     pub yield_minutes: u16,
     /// The owner's pause.
     pub paused: Pause,
+    /// Whether builds for others have to run in a box.
+    pub sandbox: SandboxMode,
+    /// Hosts that builds for others may reach, as [`crate::BuildHosts`] reads them.
+    pub build_hosts: String,
+    /// Folders that builds for others may read beside ESPHome's own: absolute paths, separated as
+    /// in the system's search path.
+    pub build_folders: String,
 }
 
 impl Default for Settings {
@@ -144,6 +157,9 @@ impl Default for Settings {
             in_use_cores: 1,
             yield_minutes: 10,
             paused: Pause::Off,
+            sandbox: SandboxMode::Required,
+            build_hosts: String::new(),
+            build_folders: String::new(),
         }
     }
 }

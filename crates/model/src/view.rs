@@ -2,8 +2,8 @@
 use std::net::IpAddr;
 
 use crate::{
-    Alert, Availability, DashboardId, Endpoint, EsphomeVersion, FriendlyName, Job, Label, Pairing,
-    Peer, PendingPeer, Pin, QueueStatus, Timestamp,
+    Alert, Availability, Confinement, DashboardId, Endpoint, EsphomeVersion, FriendlyName, Job,
+    Label, Pairing, Peer, PendingPeer, Pin, QueueStatus, Timestamp,
 };
 
 /// Who this node is.
@@ -98,6 +98,8 @@ pub struct View {
     pub identity: IdentityView,
     /// May we compile for others now.
     pub availability: Availability,
+    /// What holds builds for others.
+    pub sandbox: Confinement,
     /// Port of the peer-link listener, when bound.
     pub listening: Option<u16>,
     /// Pairing window.

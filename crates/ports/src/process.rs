@@ -49,6 +49,15 @@ pub enum Exit {
     Signal,
 }
 
+/// What a tree uses now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Processes.
+    pub processes: u32,
+    /// Resident memory of all of them, in percent of this machine's memory.
+    pub memory_percent: u8,
+}
+
 /// Why a program did not start.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{program} did not start: {reason}")]
@@ -73,6 +82,8 @@ pub trait Child: Send {
     /// Makes the whole tree go at another pace, what it starts later as well. Best effort: a tree that
     /// cannot be slowed down goes on. A stopped tree can be killed like any other.
     async fn set_pace(&mut self, pace: Pace);
+    /// Measures the tree; `None` where the system does not tell.
+    fn usage(&self) -> Option<Usage>;
 
     /// Asks the whole tree to end, then after `grace` makes it end: every process of the session,
     /// not only the group. Returns when none is left.

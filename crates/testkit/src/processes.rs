@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kiln_ports::Processes;
-use kiln_ports::process::{Child, Command, Exit, Pace, SpawnError};
+use kiln_ports::process::{Child, Command, Exit, Pace, SpawnError, Usage};
 use tokio::sync::watch;
 
 /// What a program does when it is started.
@@ -194,6 +194,10 @@ impl Child for Scripted {
     async fn set_pace(&mut self, pace: Pace) {
         let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
         paces.push(pace);
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        None
     }
 
     async fn kill(&mut self, _grace: Duration) {

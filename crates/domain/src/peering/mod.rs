@@ -62,6 +62,7 @@ pub struct Peering {
     identity: Option<Identity>,
     settings: Settings,
     presence: Presence,
+    guests: Guests,
     facts: PeerFacts,
     stored: Stored,
     life: Life,
@@ -93,6 +94,15 @@ struct Identity {
 enum Stored {
     Unknown,
     Loaded,
+}
+
+/// Whether this computer can take builds of others at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Guests {
+    /// As far as the settings want it.
+    Welcome,
+    /// The box that is required for them cannot be made here.
+    Refused,
 }
 
 /// What the node as a whole is doing.
@@ -150,6 +160,7 @@ impl Peering {
             identity: None,
             settings: Settings::default(),
             presence: Presence::Here,
+            guests: Guests::Welcome,
             facts: PeerFacts::default(),
             stored: Stored::Unknown,
             life: Life::Running,
@@ -168,6 +179,12 @@ impl Peering {
             shown: None,
             out: Out::new(seed),
         }
+    }
+
+    /// Learns whether builds of others can be taken; counts from the next event on. Returns whether
+    /// that is news.
+    pub(crate) fn set_guests(&mut self, guests: Guests) -> bool {
+        std::mem::replace(&mut self.guests, guests) != guests
     }
 
     /// Takes in something that happened.

@@ -8,7 +8,7 @@ use super::hosts::Own;
 use super::listener::{Serves, Step, Wanted};
 use super::pairings::{Dialler, Sessions};
 use super::pending::Waiter;
-use super::{Advert, Effect, Life, Peering, Presence, Stored};
+use super::{Advert, Effect, Guests, Life, Peering, Presence, Stored};
 
 impl Peering {
     /// Drops what is over; nothing is decided on grounds that have lapsed.
@@ -54,9 +54,10 @@ impl Peering {
         }
     }
 
-    /// Returns whether the owner lets this computer receive; a headless one does in any case.
+    /// Returns whether the owner lets this computer receive; a headless one does in any case, but
+    /// nobody receives without the box that is required.
     pub(super) fn may_receive(&self) -> bool {
-        self.settings.receiver || self.is_headless()
+        (self.settings.receiver || self.is_headless()) && self.guests == Guests::Welcome
     }
 
     /// Returns what is to be served (peer-link.md §3.1). A receiver that is away serves nobody, except

@@ -1,5 +1,5 @@
 //! Linux: the process table is `/proc` (proc_pid_stat(5), proc_pid_environ(5)).
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::Path;
 
@@ -48,6 +48,53 @@ fn members(belongs: &Belongs) -> Vec<(Pid, char)> {
         .filter(|pid| *pid != getpid());
     pids.filter_map(|pid| Some((pid, state(pid, belongs)?)))
         .collect()
+}
+
+/// Returns how many living processes belong, and the memory that they hold, in bytes. Memory that
+/// several share counts for each of them.
+///
+/// Those of the session belong, and all that descend from them: in a box, where nobody's parent is
+/// a stranger, that is everybody, whatever a program does to its session and its environment.
+pub(super) fn measure(belongs: &Belongs) -> (u32, u64) {
+    let (Some(leader), Ok(entries)) = (belongs.leader(), fs::read_dir("/proc")) else {
+        return (0, 0);
+    };
+    let pids = entries.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok());
+    let rows: Vec<(i32, i32, i32)> = pids.filter_map(relations).collect();
+    let leader = leader.as_raw_nonzero().get();
+    let of_session = rows.iter().filter(|(_, _, session)| *session == leader);
+    let mut tree: HashSet<i32> = of_session.map(|(pid, ..)| *pid).collect();
+    loop {
+        let before = tree.len();
+        for (pid, parent, _) in &rows {
+            if tree.contains(parent) {
+                tree.insert(*pid);
+            }
+        }
+        if tree.len() == before {
+            break;
+        }
+    }
+    let page = rustix::param::page_size() as u64;
+    let resident = |pid: &i32| {
+        let text = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+        let pages: u64 = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
+        Some(pages * page)
+    };
+    let bytes = tree.iter().filter_map(resident).sum();
+    (tree.len().try_into().unwrap_or(u32::MAX), bytes)
+}
+
+/// Reads number, parent and session of a living process.
+fn relations(pid: i32) -> Option<(i32, i32, i32)> {
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let after_name = stat.rsplit(|b| *b == b')').next()?;
+    let text = String::from_utf8_lossy(after_name);
+    let mut fields = text.split_ascii_whitespace();
+    let state = fields.next()?;
+    let parent = fields.next()?.parse().ok()?;
+    let session = fields.nth(1)?.parse().ok()?;
+    (!matches!(state, "Z" | "X")).then_some((pid, parent, session))
 }
 
 /// Returns the state of a process that lives and belongs.

@@ -45,6 +45,21 @@ pub(super) fn slow_down(belongs: &Belongs, _cores: usize) {
 /// Nothing: an ordinary user cannot raise a priority again, and that of received builds is low anyway.
 pub(super) fn speed_up(_belongs: &Belongs) {}
 
+/// Returns how many living processes belong, and the memory that they hold, in bytes.
+pub(super) fn measure(belongs: &Belongs) -> (u32, u64) {
+    let listing = ps(["-axwwE", "-o", "pid=,state=,rss=,command="]);
+    let lines = listing.split(|b| *b == b'\n').filter(|line| {
+        living(line)
+            .is_some_and(|pid| pid != getpid() && belongs.fits(getsid(Some(pid)).ok(), line))
+    });
+    lines.fold((0, 0), |(processes, bytes), line| {
+        let text = String::from_utf8_lossy(line);
+        let kib = text.split_ascii_whitespace().nth(2);
+        let kib: u64 = kib.and_then(|k| k.parse().ok()).unwrap_or_default();
+        (processes + 1, bytes + kib * 1024)
+    })
+}
+
 /// Reads the number of a process from its line, unless it is a zombie.
 fn living(line: &[u8]) -> Option<Pid> {
     let (pid, state) = pid_and_state(line)?;

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::time::Duration;
 
-use kiln_ports::process::{Child, Command, Exit, Pace, Priority};
+use kiln_ports::process::{Child, Command, Exit, Pace, Priority, Usage};
 use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessSession};
 use rustix::process::{Pid, Signal};
 use tokio::io::AsyncReadExt as _;
@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 pub(super) use super::table::command_lines;
 use super::table::{self, signal_all};
 use super::{AFTERMATH, BLOCK, GIVE_UP, Live, exit};
+use crate::sandbox::memory_bytes;
 
 /// Time between two looks at the process table while waiting for a tree to end.
 const LOOK: Duration = Duration::from_millis(10);
@@ -27,6 +28,11 @@ pub(super) struct Belongs {
 }
 
 impl Belongs {
+    /// Returns the process that leads them, if they are of one session.
+    pub(super) fn leader(&self) -> Option<Pid> {
+        self.session
+    }
+
     /// Returns whether a process with this session and environment is meant.
     pub(super) fn fits(&self, session: Option<Pid>, environment: &[u8]) -> bool {
         let mut parts = environment.windows(self.mark.len());
@@ -152,6 +158,16 @@ impl Child for Running {
         if stood && pace != Pace::Stopped {
             signal_all(&self.tree, Some(Signal::CONT));
         }
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        let (processes, bytes) = table::measure(&self.tree);
+        let machine = memory_bytes()?.max(100);
+        let percent = bytes / (machine / 100);
+        Some(Usage {
+            processes,
+            memory_percent: percent.try_into().unwrap_or(u8::MAX),
+        })
     }
 
     async fn kill(&mut self, grace: Duration) {

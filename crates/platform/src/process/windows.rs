@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use kiln_ports::process::{Child, Command, Exit, Pace, Priority};
+use kiln_ports::process::{Child, Command, Exit, Pace, Priority, Usage};
 use process_wrap::tokio::{ChildWrapper, CommandWrap, CreationFlags, JobObject, KillOnDrop};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::windows::named_pipe::{NamedPipeServer, ServerOptions};
@@ -238,6 +238,11 @@ impl Child for Running {
                 set_pace(id, pace, stood);
             }
         }
+    }
+
+    /// The job object is the library's and does not tell.
+    fn usage(&self) -> Option<Usage> {
+        None
     }
 
     /// There is no polite way to end a program without a console; `grace` does not apply.

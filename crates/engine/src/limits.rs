@@ -1,0 +1,204 @@
+//! [`Limits`]: how much a build for somebody else may use, and what is said when it used more.
+use std::time::Duration;
+
+use kiln_ports::process::Usage;
+use kiln_ports::sandbox::ProcessLimits;
+
+/// Limits of one job (trust.md §1.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Time from start to end.
+    pub wall: Duration,
+    /// Time without output and without traffic.
+    pub silence: Duration,
+    /// Memory of the whole tree, in percent of this machine's.
+    pub memory_percent: u8,
+    /// Processes at a time.
+    pub processes: u32,
+    /// Open files of one process.
+    pub open_files: u32,
+    /// Size of one file, in bytes. Above every toolchain archive.
+    pub file_bytes: u64,
+    /// What the job may add to its sender's folder, in bytes.
+    pub disk_bytes: u64,
+    /// The same in files and folders.
+    pub entries: u64,
+    /// Size of its log, in bytes.
+    pub log_bytes: u64,
+    /// Lines of output in a second, over [`LINES_OVER`].
+    pub lines_per_second: u32,
+    /// Bytes that it may move over the network.
+    pub network_bytes: u64,
+}
+
+/// How long a stream of lines has to last before it counts as a flood: one broken template prints
+/// as many lines as a flood does, but not for long.
+pub(crate) const LINES_OVER: Duration = Duration::from_secs(5);
+
+/// Added for the system's own count, so that Kiln's is reached first and can be said.
+const HEADROOM: u32 = 64;
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            wall: Duration::from_secs(30 * 60),
+            silence: Duration::from_secs(5 * 60),
+            memory_percent: 75,
+            processes: 512,
+            open_files: 1_024,
+            file_bytes: 2 << 30,
+            disk_bytes: 5 << 30,
+            entries: 400_000,
+            log_bytes: 64 << 20,
+            lines_per_second: 20_000,
+            network_bytes: 2 << 30,
+        }
+    }
+}
+
+/// What a job has used so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Spent {
+    pub(crate) running: Duration,
+    pub(crate) silent: Duration,
+    pub(crate) tree: Usage,
+    pub(crate) disk_bytes: u64,
+    pub(crate) entries: u64,
+    pub(crate) log_bytes: u64,
+    /// In the current [`LINES_OVER`].
+    pub(crate) lines: u64,
+    pub(crate) network_bytes: u64,
+}
+
+impl Limits {
+    /// Returns what the system enforces by itself.
+    pub(crate) fn of_process(&self) -> ProcessLimits {
+        ProcessLimits {
+            processes: self.processes + HEADROOM,
+            open_files: self.open_files,
+            file_bytes: self.file_bytes,
+            memory_percent: self.memory_percent,
+        }
+    }
+
+    /// Returns what was too much, as what is said of the job; `None` if nothing was.
+    pub(crate) fn breached(&self, spent: &Spent) -> Option<String> {
+        let most_lines = u64::from(self.lines_per_second) * LINES_OVER.as_secs();
+        let checks = [
+            (
+                spent.running > self.wall,
+                format!("it took longer than {}", time(self.wall)),
+            ),
+            (
+                spent.silent > self.silence,
+                format!("it said nothing for {}", time(self.silence)),
+            ),
+            (
+                spent.tree.memory_percent > self.memory_percent,
+                format!(
+                    "it used more than {} % of this computer's memory",
+                    self.memory_percent
+                ),
+            ),
+            (
+                spent.tree.processes > self.processes,
+                format!("it ran more than {} programs at a time", self.processes),
+            ),
+            (
+                spent.disk_bytes > self.disk_bytes,
+                format!("it wrote more than {}", size(self.disk_bytes)),
+            ),
+            (
+                spent.entries > self.entries,
+                format!("it made more than {} files", self.entries),
+            ),
+            (
+                spent.log_bytes > self.log_bytes,
+                format!("it printed more than {}", size(self.log_bytes)),
+            ),
+            (
+                spent.lines > most_lines,
+                format!(
+                    "it printed more than {most_lines} lines in {}",
+                    time(LINES_OVER)
+                ),
+            ),
+            (
+                spent.network_bytes >= self.network_bytes,
+                format!(
+                    "it moved more than {} over the network",
+                    size(self.network_bytes)
+                ),
+            ),
+        ];
+        let found = checks.into_iter().find(|(breached, _)| *breached);
+        found.map(|(_, what)| format!("{what} and was stopped"))
+    }
+}
+
+fn time(length: Duration) -> String {
+    match length.as_secs() {
+        seconds if seconds >= 120 => format!("{} minutes", seconds / 60),
+        seconds => format!("{seconds} s"),
+    }
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        GIB.. => format!("{} GiB", bytes / GIB),
+        _ => format!("{} MiB", bytes >> 20),
+    }
+}
+
+const GIB: u64 = 1 << 30;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_within_the_limits_goes_on_and_each_breach_is_said_in_words() {
+        let limits = Limits::default();
+        let within = Spent {
+            running: limits.wall,
+            silent: limits.silence,
+            tree: Usage {
+                processes: 512,
+                memory_percent: 75,
+            },
+            disk_bytes: limits.disk_bytes,
+            entries: limits.entries,
+            log_bytes: limits.log_bytes,
+            lines: 100_000,
+            network_bytes: limits.network_bytes - 1,
+        };
+        assert_eq!(limits.breached(&within), None);
+        type Change = fn(&mut Spent);
+        let breaches: [(Change, &str); 9] = [
+            (|s| s.running *= 2, "it took longer than 30 minutes"),
+            (|s| s.silent *= 2, "it said nothing for 5 minutes"),
+            (
+                |s| s.tree.memory_percent = 76,
+                "it used more than 75 % of this computer's memory",
+            ),
+            (
+                |s| s.tree.processes = 513,
+                "it ran more than 512 programs at a time",
+            ),
+            (|s| s.disk_bytes += 1, "it wrote more than 5 GiB"),
+            (|s| s.entries += 1, "it made more than 400000 files"),
+            (|s| s.log_bytes += 1, "it printed more than 64 MiB"),
+            (|s| s.lines += 1, "it printed more than 100000 lines in 5 s"),
+            (
+                |s| s.network_bytes += 1,
+                "it moved more than 2 GiB over the network",
+            ),
+        ];
+        for (change, words) in breaches {
+            let mut spent = within;
+            change(&mut spent);
+            let said = limits.breached(&spent);
+            assert_eq!(said, Some(format!("{words} and was stopped")));
+        }
+    }
+}
