@@ -7,10 +7,12 @@
 
 mod door;
 mod host;
+mod launcher;
 mod log;
 mod secrets;
 
 pub use door::Door;
 pub use host::{Host, HostError, Wanted};
+pub use launcher::launched;
 pub use log::start as start_log;
 pub use secrets::{SecretsPlace, open as open_secrets, place as secrets_place};

@@ -1,5 +1,4 @@
 //! The program `kiln`: `serve` runs a node, every other verb asks the one that runs.
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -10,17 +9,9 @@ mod secrets;
 mod serve;
 mod transport;
 
-/// Exit code of a launcher that could not start its program (as shells have it).
-const NOT_STARTED: u8 = 126;
-
 fn main() -> ExitCode {
-    if let Some(why) = kiln_platform::sandbox::launch_if_asked() {
-        // Whoever reads no errors gets the exit code.
-        let _ = writeln!(
-            std::io::stderr(),
-            "kiln: this build could not be boxed: {why}."
-        );
-        return ExitCode::from(NOT_STARTED);
+    if let Some(code) = kiln_host::launched() {
+        return code;
     }
     let arguments = Arguments::parse();
     let shape = if arguments.json {

@@ -27,6 +27,9 @@ use panel::Panel;
 
 /// Runs the program.
 pub fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
+    if let Some(code) = kiln_host::launched() {
+        return code;
+    }
     let arguments = match arguments::read(words) {
         Asked::Start(arguments) => arguments,
         Asked::Print(text) => {

@@ -22,6 +22,7 @@ const REQUESTS: &[&str] = &[
     "install_environment",
     "job",
     "jobs",
+    "newest_environment",
     "open_window",
     "pair",
     "pause",
