@@ -37,7 +37,7 @@ async def bomb(world, kind, *words):
     wire = await dash.submit(f"{name}.yaml")
     await dash.says(wire, f"hostile: {kind}")
     begun = time.monotonic()
-    job = await dash.final(wire, 120)
+    job = await dash.final(wire, 300)
     print(f"       {kind} bomb: ended after {time.monotonic() - begun:.1f} s: {job['error']}")
     expect(job["status"] == "failed", job["status"])
     said = f"{job['error']} {await dash.output(wire)}"
