@@ -113,15 +113,26 @@ fn has_desktop() -> bool {
 }
 
 fn build(options: &Options) -> Outcome {
-    packages::ensure(&[packages::BUILD])?;
     say("building the programs");
+    if options.profile == "debug" {
+        return crate::programs::build();
+    }
+    packages::ensure(&[packages::BUILD, packages::WEBVIEW])?;
+    crate::ui::build()?;
+    // Each package alone, so that the headless program carries nothing of the desktop's.
     let mut names: Vec<&str> = programs().map(|p| p.package).collect();
     names.dedup();
-    let mut build = cargo(&["build", "--locked", "--bins"]);
-    if options.profile == "release" {
-        build.arg("--release");
+    for name in names {
+        run(&mut cargo(&[
+            "build",
+            "--locked",
+            "--release",
+            "--bins",
+            "--package",
+            name,
+        ]))?;
     }
-    run(build.args(names.iter().flat_map(|name| ["--package", name])))
+    Ok(())
 }
 
 /// A tree as it will be below `/`.

@@ -9,16 +9,15 @@ pub fn check() -> Outcome {
     say("formatting");
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
     say("lints");
-    // The desktop is no default member, so that everything else is built without a webview.
-    for package in [&[][..], &["--package", "kiln-desktop"]] {
-        run(cargo(&["clippy", "--locked", "--all-targets"])
-            .args(package)
-            .args(["--", "-D", "warnings"]))?;
-    }
+    run(&mut cargo(&[
+        "clippy",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
     say("documentation");
-    let documented = ["doc", "--locked", "--no-deps"];
-    run(cargo(&documented).env("RUSTDOCFLAGS", "-D warnings"))?;
-    run(cargo(&documented)
-        .args(["--package", "kiln-desktop", "--lib"])
-        .env("RUSTDOCFLAGS", "-D warnings"))
+    run(cargo(&["doc", "--locked", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
 }

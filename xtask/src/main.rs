@@ -9,6 +9,7 @@ mod demo;
 mod desktop;
 mod installers;
 mod packages;
+mod programs;
 mod python;
 mod run;
 mod test;

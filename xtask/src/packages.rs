@@ -79,6 +79,9 @@ pub const WEBVIEW: &[Need] = &[
     },
 ];
 
+/// What pictures the pages of the window.
+pub const BROWSER: &[Need] = &[Need::new("/usr/bin/chromium", "chromium")];
+
 /// What the real dashboards, networks and keyrings of the tests need.
 pub const TEST: &[Need] = &[
     Need::new("ip", "iproute2"),

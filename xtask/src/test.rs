@@ -2,7 +2,7 @@
 use std::time::Instant;
 
 use crate::run::{Outcome, cargo, command, root, run, say, target};
-use crate::{installers, packages, python, ui};
+use crate::{installers, packages, programs, python, ui};
 
 /// One step of the run.
 struct Step {
@@ -16,6 +16,7 @@ const STEPS: &[Step] = &[
         name: "unit",
         what: "every crate, vectors, simulated worlds, properties, real keyring, structure",
         run: || {
+            packages::ensure(&[packages::WEBVIEW])?;
             ui::build()?;
             run(&mut cargo(&[
                 "test",
@@ -66,6 +67,14 @@ const STEPS: &[Step] = &[
         run: || interop("discovery"),
     },
     Step {
+        name: "window",
+        what: "the pages: types, unit tests and stories; every state pictured and checked for accessibility",
+        run: || {
+            packages::ensure(&[packages::BROWSER])?;
+            ui::test()
+        },
+    },
+    Step {
         name: "desktop",
         what: "icon and notifications in a real panel and a real notification daemon",
         run: desktop,
@@ -80,31 +89,24 @@ const STEPS: &[Step] = &[
 /// Runs the scenarios of one module in a network of their own.
 fn interop(module: &str) -> Outcome {
     python::dashboards()?;
-    run(&mut cargo(&["build", "--locked", "--package", "kiln"]))?;
+    programs::build()?;
     run(command(root().join("tests/rig/net"), &["run"])
         .arg(python::rig_home().join("venv/bin/python"))
         .arg(root().join("tests/interop/run.py"))
         .arg(module)
         .env("RIG_HOME", python::rig_home())
-        .env("KILN_PROGRAM", target().join("debug/kiln"))
+        .env("KILN_PROGRAM", programs::path("kiln"))
         .env("KILN_TEST_DIR", target().join("interop")))
 }
 
 /// Runs the tests that need a desktop in a session of their own; screenshots are kept.
 fn desktop() -> Outcome {
     packages::ensure(&[packages::DESKTOP])?;
-    run(&mut cargo(&[
-        "build",
-        "--locked",
-        "--package",
-        "kiln-tests",
-        "--bin",
-        "probe",
-    ]))?;
+    programs::build()?;
     run(
         command(root().join("tests/desktop/session"), &["/usr/bin/python3"])
             .arg(root().join("tests/desktop/tray.py"))
-            .arg(target().join("debug/probe"))
+            .arg(programs::path("probe"))
             .arg(target().join("desktop")),
     )
 }

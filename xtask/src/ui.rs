@@ -19,12 +19,19 @@ pub fn build() -> Outcome {
         return Ok(());
     }
     say("building the pages of the window");
-    let node = Node::find()?;
-    let lock = changed(&folder.join("package-lock.json"));
-    if changed(&folder.join("node_modules/.package-lock.json")) < lock {
-        run(&mut node.npm(&["ci", "--no-audit", "--no-fund"]))?;
+    run(&mut Node::ready()?.npm(&["run", "--silent", "build"]))
+}
+
+/// Checks types, runs unit tests and stories, and pictures the states in light, dark and German;
+/// `npm run shots` in `ui` has more looks.
+pub fn test() -> Outcome {
+    let node = Node::ready()?;
+    for script in ["check", "test"] {
+        run(&mut node.npm(&["run", "--silent", script]))?;
     }
-    run(&mut node.npm(&["run", "--silent", "build"]))
+    run(node
+        .npm(&["run", "--silent", "shots"])
+        .env("LOOKS", "light,dark,german-narrow"))
 }
 
 /// A Node and its `npm`.
@@ -34,6 +41,17 @@ struct Node {
 }
 
 impl Node {
+    /// Finds a Node and brings what the pages are built and tested with.
+    fn ready() -> Outcome<Self> {
+        let node = Self::find()?;
+        let folder = root().join("ui");
+        let lock = changed(&folder.join("package-lock.json"));
+        if changed(&folder.join("node_modules/.package-lock.json")) < lock {
+            run(&mut node.npm(&["ci", "--no-audit", "--no-fund"]))?;
+        }
+        Ok(node)
+    }
+
     /// Finds one of this system, or brings one into the build folder.
     fn find() -> Outcome<Self> {
         let of_system = has("npm")

@@ -56,6 +56,24 @@ impl Default for Limits {
     }
 }
 
+/// A limit that was passed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Breach {
+    /// What is said of the job.
+    pub(crate) said: String,
+    /// What becomes of it.
+    pub(crate) then: Then,
+}
+
+/// What becomes of a build that passed a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// It has failed: no build needs as much.
+    Fails,
+    /// Its sender builds it: on a slow or small computer an innocent build can need as much.
+    GoesBack,
+}
+
 /// What a job has used so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Spent {
@@ -81,19 +99,22 @@ impl Limits {
         }
     }
 
-    /// Returns what was too much, as what is said of the job; `None` if nothing was.
-    pub(crate) fn breached(&self, spent: &Spent) -> Option<String> {
+    /// Returns what was too much; `None` if nothing was.
+    pub(crate) fn breached(&self, spent: &Spent) -> Option<Breach> {
         let most_lines = u64::from(self.lines_per_second) * LINES_OVER.as_secs();
         let checks = [
             (
+                Then::GoesBack,
                 spent.running > self.wall,
                 format!("it took longer than {}", time(self.wall)),
             ),
             (
+                Then::GoesBack,
                 spent.silent > self.silence,
                 format!("it said nothing for {}", time(self.silence)),
             ),
             (
+                Then::GoesBack,
                 spent.tree.memory_percent > self.memory_percent,
                 format!(
                     "it used more than {} % of this computer's memory",
@@ -101,22 +122,27 @@ impl Limits {
                 ),
             ),
             (
+                Then::Fails,
                 spent.tree.processes > self.processes,
                 format!("it ran more than {} programs at a time", self.processes),
             ),
             (
+                Then::Fails,
                 spent.disk_bytes > self.disk_bytes,
                 format!("it wrote more than {}", size(self.disk_bytes)),
             ),
             (
+                Then::Fails,
                 spent.entries > self.entries,
                 format!("it made more than {} files", self.entries),
             ),
             (
+                Then::Fails,
                 spent.log_bytes > self.log_bytes,
                 format!("it printed more than {}", size(self.log_bytes)),
             ),
             (
+                Then::Fails,
                 spent.lines > most_lines,
                 format!(
                     "it printed more than {most_lines} lines in {}",
@@ -124,6 +150,7 @@ impl Limits {
                 ),
             ),
             (
+                Then::Fails,
                 spent.network_bytes >= self.network_bytes,
                 format!(
                     "it moved more than {} over the network",
@@ -131,8 +158,11 @@ impl Limits {
                 ),
             ),
         ];
-        let found = checks.into_iter().find(|(breached, _)| *breached);
-        found.map(|(_, what)| format!("{what} and was stopped"))
+        let found = checks.into_iter().find(|(_, breached, _)| *breached);
+        found.map(|(then, _, what)| Breach {
+            said: format!("{what} and was stopped"),
+            then,
+        })
     }
 }
 
@@ -174,31 +204,58 @@ mod tests {
         };
         assert_eq!(limits.breached(&within), None);
         type Change = fn(&mut Spent);
-        let breaches: [(Change, &str); 9] = [
-            (|s| s.running *= 2, "it took longer than 30 minutes"),
-            (|s| s.silent *= 2, "it said nothing for 5 minutes"),
+        let breaches: [(Change, &str, Then); 9] = [
+            (
+                |s| s.running *= 2,
+                "it took longer than 30 minutes",
+                Then::GoesBack,
+            ),
+            (
+                |s| s.silent *= 2,
+                "it said nothing for 5 minutes",
+                Then::GoesBack,
+            ),
             (
                 |s| s.tree.memory_percent = 76,
                 "it used more than 75 % of this computer's memory",
+                Then::GoesBack,
             ),
             (
                 |s| s.tree.processes = 513,
                 "it ran more than 512 programs at a time",
+                Then::Fails,
             ),
-            (|s| s.disk_bytes += 1, "it wrote more than 5 GiB"),
-            (|s| s.entries += 1, "it made more than 400000 files"),
-            (|s| s.log_bytes += 1, "it printed more than 64 MiB"),
-            (|s| s.lines += 1, "it printed more than 100000 lines in 5 s"),
+            (
+                |s| s.disk_bytes += 1,
+                "it wrote more than 5 GiB",
+                Then::Fails,
+            ),
+            (
+                |s| s.entries += 1,
+                "it made more than 400000 files",
+                Then::Fails,
+            ),
+            (
+                |s| s.log_bytes += 1,
+                "it printed more than 64 MiB",
+                Then::Fails,
+            ),
+            (
+                |s| s.lines += 1,
+                "it printed more than 100000 lines in 5 s",
+                Then::Fails,
+            ),
             (
                 |s| s.network_bytes += 1,
                 "it moved more than 2 GiB over the network",
+                Then::Fails,
             ),
         ];
-        for (change, words) in breaches {
+        for (change, words, then) in breaches {
             let mut spent = within;
             change(&mut spent);
-            let said = limits.breached(&spent);
-            assert_eq!(said, Some(format!("{words} and was stopped")));
+            let said = format!("{words} and was stopped");
+            assert_eq!(limits.breached(&spent), Some(Breach { said, then }));
         }
     }
 }

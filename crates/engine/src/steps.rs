@@ -68,7 +68,7 @@ async fn make_bundle(
     match tool::run(context, job, command, Bounds::Time(BUNDLE_LIMIT), stop).await {
         ProcessOutcome::Succeeded => {}
         ProcessOutcome::Killed => return Err(StepFailure::Cancelled),
-        ProcessOutcome::Failed { message, .. } => {
+        ProcessOutcome::Failed { message, .. } | ProcessOutcome::GivenUp(message) => {
             let text = format!("the configuration could not be bundled: {message}");
             return Err(StepFailure::Failed(text));
         }
@@ -112,10 +112,8 @@ pub(crate) async fn build(context: Arc<Context>, build: Build, mut stop: Stop) {
             tool::run(&context, &build.job, command, bounds, &mut stop).await
         }
         Ok(None) => reset_received(&context, &build.tree).await,
-        Err(message) => ProcessOutcome::Failed {
-            exit_code: None,
-            message,
-        },
+        // What cannot even begin here says nothing about the configuration.
+        Err(message) => ProcessOutcome::GivenUp(message),
     };
     context
         .tell(Event::Work(WorkEvent::ProcessEnded(build.job, outcome)))

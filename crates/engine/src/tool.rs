@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::context::Context;
-use crate::limits::{LINES_OVER, Limits, Spent};
+use crate::limits::{Breach, LINES_OVER, Limits, Spent, Then};
 
 /// Time between the polite and the final end of a process tree (builds.md §11.6).
 const GRACE: Duration = Duration::from_secs(3);
@@ -126,7 +126,7 @@ impl Guest {
     }
 
     /// Measures, and returns what was too much.
-    fn measure(&mut self, child: &dyn Child, drive: Drive, now: Mono) -> Option<String> {
+    fn measure(&mut self, child: &dyn Child, drive: Drive, now: Mono) -> Option<Breach> {
         let awake = match drive {
             Drive::Full | Drive::Gentle => now.since(self.measured).min(AWAKE),
             // A build that has to stand still is not late.
@@ -197,12 +197,7 @@ pub(crate) async fn run(
     let began = context.clock.now().mono;
     let mut child = match context.processes.spawn(command).await {
         Ok(child) => child,
-        Err(error) => {
-            return ProcessOutcome::Failed {
-                exit_code: None,
-                message: error.to_string(),
-            };
-        }
+        Err(error) => return ProcessOutcome::GivenUp(error.to_string()),
     };
     let mut listener = Listener::new(context, job);
     let mut orders = stop.clone();
@@ -230,9 +225,10 @@ pub(crate) async fn run(
             () = look => {
                 let breach = match &mut bounds {
                     Bounds::None => None,
-                    Bounds::Time(limit) => {
-                        Some(format!("it took longer than {} s and was stopped", limit.as_secs()))
-                    }
+                    Bounds::Time(limit) => Some(Breach {
+                        said: format!("it took longer than {} s and was stopped", limit.as_secs()),
+                        then: Then::Fails,
+                    }),
                     Bounds::Guest(guest) => {
                         guest.measure(child.as_ref(), drive, context.clock.now().mono)
                     }
@@ -266,14 +262,17 @@ pub(crate) async fn run(
             finish_off(child.as_mut(), &mut listener).await;
             ProcessOutcome::Killed
         }
-        End::Breach(message) => {
+        End::Breach(Breach { said, then }) => {
             finish_off(child.as_mut(), &mut listener).await;
             context
                 .outputs
-                .note(job, &format!("this build was ended: {message}"));
-            ProcessOutcome::Failed {
-                exit_code: None,
-                message,
+                .note(job, &format!("this build was ended: {said}"));
+            match then {
+                Then::Fails => ProcessOutcome::Failed {
+                    exit_code: None,
+                    message: said,
+                },
+                Then::GoesBack => ProcessOutcome::GivenUp(said),
             }
         }
     }
@@ -282,7 +281,7 @@ pub(crate) async fn run(
 enum End {
     Done,
     Stopped,
-    Breach(String),
+    Breach(Breach),
 }
 
 /// Ends the tree and takes what it still said.

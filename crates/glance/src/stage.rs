@@ -36,6 +36,7 @@ pub(crate) fn quiet() -> View {
             esphome_version: kiln_model::EsphomeVersion::parse("2026.10.0"),
         },
         availability: judged(AvailabilityReason::Ready),
+        sandbox: kiln_model::Confinement::default(),
         listening: Some(6055),
         window: WindowView::Closed,
         pairings: Vec::new(),

@@ -120,6 +120,9 @@ pub enum ProcessOutcome {
         /// One sentence.
         message: String,
     },
+    /// It was given up here for a reason that need not be the configuration's, with a sentence:
+    /// another computer may well build it.
+    GivenUp(String),
     /// It was killed on request, and nothing of it is left.
     Killed,
 }

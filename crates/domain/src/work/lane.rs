@@ -219,6 +219,7 @@ impl Work {
             _ => return,
         };
         let leaving = entry.hold == Hold::Leaving;
+        let can_go_back = !entry.is_owners() && entry.is(JobKind::Compile);
         match outcome {
             ProcessOutcome::Succeeded => self.finish(id, Outcome::Completed, now),
             ProcessOutcome::Failed { exit_code, message } => {
@@ -237,6 +238,11 @@ impl Work {
                     self.defer_flash(stored, now);
                 }
             }
+            ProcessOutcome::GivenUp(why) if can_go_back => {
+                let text = format!("this receiver does not build it: {why}");
+                self.finish(id, declined(text), now);
+            }
+            ProcessOutcome::GivenUp(why) => self.finish(id, Outcome::failed(why), now),
             ProcessOutcome::Killed if leaving => {
                 self.finish(id, declined(self.sentence()), now);
             }
@@ -265,6 +271,23 @@ mod tests {
     use super::super::Event;
     use super::super::fixtures::{Shop, failed, wire, yaml};
     use super::*;
+
+    #[test]
+    fn what_is_given_up_here_is_handed_back_to_its_sender_and_the_owners_own_just_fails() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        let foreign = shop.submit(link, "a", "kitchen");
+        shop.prepared(&foreign);
+        let slow = || ProcessOutcome::GivenUp("it took longer than 30 minutes".to_owned());
+        shop.ends(&foreign, slow());
+        let text = "link-2 a failed [provision] this receiver does not build it: \
+                    it took longer than 30 minutes";
+        assert!(shop.acts().contains(&text.to_owned()));
+        let (own, _) = shop.install("bath", BuildChoice::Auto);
+        shop.ends(&own, slow());
+        assert_eq!(shop.status(&own), JobStatus::Failed);
+        assert_eq!(shop.job(&own).failure_reason, None);
+    }
 
     // Covers: M21
     #[test]

@@ -509,9 +509,10 @@ impl Work {
             | Event::Materialised(id, Err(_))
             | Event::Prepared(id, Err(_))
             | Event::Provisioned(id, _)
-            | Event::ProcessEnded(id, ProcessOutcome::Failed { .. } | ProcessOutcome::Killed) => {
-                !asked(id)
-            }
+            | Event::ProcessEnded(
+                id,
+                ProcessOutcome::Failed { .. } | ProcessOutcome::GivenUp(_) | ProcessOutcome::Killed,
+            ) => !asked(id),
             Event::Uploaded(_, _, Err(_)) | Event::Downloaded(_, _, Err(_)) => true,
             Event::Received(link, _) => {
                 let session = self.links.get(*link);
