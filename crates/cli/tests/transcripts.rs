@@ -626,6 +626,8 @@ async fn settings_are_changed_by_name_and_value_or_by_pairs() {
         expect![[r#"
             exit 0
             --- out
+            build_folders = ""
+            build_hosts = ""
             cleanup_ttl_seconds = 86400
             cpu_limit = 50
             disk_floor_mb = 2048
@@ -646,6 +648,7 @@ async fn settings_are_changed_by_name_and_value_or_by_pairs() {
             ram_floor_mb = 512
             receiver = true
             remote_builds = true
+            sandbox = "required"
             version_policy = "any"
             yield_minutes = 10
             --- err
