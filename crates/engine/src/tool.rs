@@ -197,7 +197,16 @@ pub(crate) async fn run(
     let began = context.clock.now().mono;
     let mut child = match context.processes.spawn(command).await {
         Ok(child) => child,
-        Err(error) => return ProcessOutcome::GivenUp(error.to_string()),
+        Err(error) => {
+            let message = error.to_string();
+            return match bounds {
+                Bounds::Guest(_) => ProcessOutcome::GivenUp(message),
+                Bounds::None | Bounds::Time(_) => ProcessOutcome::Failed {
+                    exit_code: None,
+                    message,
+                },
+            };
+        }
     };
     let mut listener = Listener::new(context, job);
     let mut orders = stop.clone();
