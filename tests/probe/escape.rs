@@ -132,6 +132,7 @@ fn system(attempts: &mut Attempts) {
         "/etc/fstab",
         "/etc/machine-id",
         "/proc/kcore",
+        "/proc/keys",
         "/dev/mem",
         "/dev/kmsg",
         "/dev/fuse",

@@ -30,6 +30,9 @@ pub(super) const NOTHING_BETTER: Option<&str> =
 const LAUNCHER: &str = "/run/kiln/launcher";
 const GATE: &str = "/run/kiln/gate";
 
+/// Lists of the kernel that no namespace divides: names of keys, and how many each user has.
+const KEYS: [&str; 2] = ["/proc/keys", "/proc/key-users"];
+
 /// Size of the shared memory of a tier 3 box, in bytes.
 const SHARED_MEMORY: u32 = 64 << 20;
 
@@ -197,6 +200,10 @@ fn namespaces(
         words.push(from.to_string_lossy().into_owned());
         words.push(to.to_string_lossy().into_owned());
     };
+    // A device where devices do not work: it cannot be opened.
+    for list in KEYS.iter().map(Path::new).filter(|list| list.exists()) {
+        say("--ro-bind", Path::new("/dev/null"), list);
+    }
     say("--bind", &rules.scratch, Path::new("/tmp"));
     // Parents before what lies in them, and what is writable after what is only read.
     let reads = orders.readable.iter().map(|path| (path, "--ro-bind"));
@@ -364,5 +371,7 @@ pub(super) fn breaks_out(pid: u32, tier: u8) -> Vec<(&'static str, bool)> {
         "signal a program outside",
         shared && filter::can_signal(pid),
     ));
+    let readable = KEYS.iter().any(|list| fs::read(list).is_ok());
+    all.push(("read the names of keys", readable));
     all
 }
