@@ -3,7 +3,11 @@
 //! Every attempt is made by the program `probe` inside a box and, as its control, outside.
 #![cfg(target_os = "linux")]
 #![expect(clippy::expect_used, reason = "a test cannot go on")]
-#![expect(clippy::print_stdout, reason = "figures are part of the result")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "figures are part of the result"
+)]
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt as _;

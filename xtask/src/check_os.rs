@@ -251,8 +251,10 @@ impl Drop for Wine {
 /// A program of Debian's Rust: rustup's own would choose another compiler.
 fn debian(program: &str, arguments: &[&str]) -> Command {
     let mut command = command(Path::new("/usr/bin").join(program), arguments);
-    let path = std::env::var("PATH").unwrap_or_default();
-    command.env("PATH", format!("/usr/bin:{path}"));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut all = std::ffi::OsString::from("/usr/bin:");
+    all.push(path);
+    command.env("PATH", all);
     for name in [
         "RUSTC",
         "RUSTUP_TOOLCHAIN",

@@ -186,7 +186,7 @@ impl Domain {
                 };
                 self.reply(id, reply);
             }
-            Request::Settings => self.reply(id, Reply::Settings(self.settings.clone())),
+            Request::Settings => self.reply(id, Reply::Settings(Box::new(self.settings.clone()))),
             Request::SetSettings(changes) => self.set_settings(id, changes, now),
             Request::Pause(snooze) => {
                 let paused = self.evaluator.pause(*snooze, now.wall);
@@ -256,7 +256,7 @@ impl Domain {
         match settings::changed(&self.settings, changes) {
             Ok(settings) => {
                 self.apply(settings.clone(), now);
-                self.reply(id, Reply::Settings(settings));
+                self.reply(id, Reply::Settings(Box::new(settings)));
             }
             Err(error) => self.reply(id, Reply::Refused(error)),
         }

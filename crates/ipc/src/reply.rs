@@ -86,7 +86,7 @@ enum ReplyJson {
     },
     Settings {
         #[serde(with = "form")]
-        settings: Settings,
+        settings: Box<Settings>,
     },
     Refused {
         #[serde(flatten, with = "form")]

@@ -5,7 +5,7 @@ use kiln_model::{
     ErrorCode, EsphomeVersion, FailureReason, FriendlyName, IdentityView, Input, InputVerdict, Job,
     JobId, JobKind, JobOrigin, JobStatus, Label, LinkState, Pairing, PairingStatus, PairingView,
     Peer, PeerView, PendingPeer, Pin, Placement, Port, PortState, Presence, PublicKey, QueueStatus,
-    Reply, Request, RequestError, SerialPort, Settings, Snooze, Tier, Timestamp, UsbId, Verdict,
+    Reply, Request, RequestError, SerialPort, Snooze, Tier, Timestamp, UsbId, Verdict,
     View, WindowView, WireJobId,
 };
 
@@ -282,7 +282,7 @@ pub(crate) fn replies() -> Vec<Reply> {
             }],
             advice: "Use a cable that carries data.".to_owned(),
         },
-        Reply::Settings(Settings::default()),
+        Reply::Settings(Box::default()),
         Reply::Refused(RequestError {
             code: ErrorCode::NotFound,
             message: "There is no device kitchen.".to_owned(),

@@ -141,7 +141,7 @@ pub enum Reply {
         advice: String,
     },
     /// Settings.
-    Settings(Settings),
+    Settings(Box<Settings>),
     /// Refused.
     Refused(RequestError),
 }

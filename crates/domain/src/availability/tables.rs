@@ -225,7 +225,8 @@ fn what_cannot_be_read_is_said_to_be_unknown_and_never_blocks() {
 
 #[test]
 fn settings_switch_inputs_off() {
-    let cases: [(fn(&mut Settings), Inputs); 5] = [
+    type Switch = fn(&mut Settings);
+    let cases: [(Switch, Inputs); 5] = [
         (|s| s.idle_minutes = 0, active()),
         (
             |s| s.on_battery = true,

@@ -123,7 +123,7 @@ pub fn launch_if_asked() -> Option<String> {
         attempts::run(&targets.to_string_lossy());
         std::process::exit(0)
     }
-    let orders = std::env::var(ORDERS).ok()?;
+    let orders = std::env::var_os(ORDERS)?.into_string().ok()?;
     (verb == VERB).then(|| os::launch(&orders))
 }
 
