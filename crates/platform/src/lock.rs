@@ -2,6 +2,15 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
+
+/// Tries to get a lock whose holder is gone. A program that it was about to start when it was killed
+/// still has it until that program begins: a blink, on a busy computer up to a second.
+const TRIES: u32 = 100;
+
+/// Time between two of them.
+const BLINK: Duration = Duration::from_millis(20);
 
 /// Held while an engine or a desktop uses a state folder. The system lets go of it when the process ends,
 /// however it ends.
@@ -25,7 +34,7 @@ pub enum LockError {
 }
 
 impl EngineLock {
-    /// Takes the lock of a state folder, or says who has it. Does not wait.
+    /// Takes the lock of a state folder, or says who has it. Does not wait for a holder that lives.
     ///
     /// # Errors
     /// [`LockError`].
@@ -33,7 +42,8 @@ impl EngineLock {
         Self::named(state, "engine")
     }
 
-    /// Takes the desktop's lock of a state folder, or says who has it. Does not wait.
+    /// Takes the desktop's lock of a state folder, or says who has it. Does not wait for a holder that
+    /// lives.
     ///
     /// # Errors
     /// [`LockError`].
@@ -50,19 +60,38 @@ impl EngineLock {
             .create(true)
             .truncate(false)
             .open(state.join(format!("{name}.lock")))?;
-        match file.try_lock() {
-            Ok(()) => {
-                fs::write(&pid_file, std::process::id().to_string())?;
-                Ok(Self { _file: file })
+        let mut tries = 1;
+        loop {
+            let holder = match file.try_lock() {
+                Ok(()) => {
+                    fs::write(&pid_file, std::process::id().to_string())?;
+                    return Ok(Self { _file: file });
+                }
+                Err(TryLockError::WouldBlock) => fs::read_to_string(&pid_file),
+                Err(TryLockError::Error(error)) => return Err(LockError::Io(error)),
+            };
+            let pid = holder.ok().and_then(|text| text.trim().parse().ok());
+            if tries == TRIES || !pid.is_some_and(is_gone) {
+                return Err(LockError::Held { pid });
             }
-            Err(TryLockError::WouldBlock) => Err(LockError::Held {
-                pid: fs::read_to_string(&pid_file)
-                    .ok()
-                    .and_then(|text| text.trim().parse().ok()),
-            }),
-            Err(TryLockError::Error(error)) => Err(LockError::Io(error)),
+            tries += 1;
+            sleep(BLINK);
         }
     }
+}
+
+/// Returns whether there is no such process any more.
+#[cfg(unix)]
+fn is_gone(pid: u32) -> bool {
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed());
+    let answer = pid.map(rustix::process::test_kill_process);
+    answer == Some(Err(rustix::io::Errno::SRCH))
+}
+
+/// A lock of Windows passes to no other process, so that its holder is never gone.
+#[cfg(windows)]
+fn is_gone(_: u32) -> bool {
+    false
 }
 
 #[cfg(test)]
@@ -78,5 +107,20 @@ mod tests {
         let _desktop = EngineLock::of_desktop(dir.path()).unwrap();
         drop(first);
         EngineLock::acquire(dir.path()).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_lock_that_a_dead_engine_passed_on_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = EngineLock::acquire(dir.path()).unwrap();
+        // No process has this number: the largest that there can be.
+        fs::write(dir.path().join("engine.pid"), i32::MAX.to_string()).unwrap();
+        let second = std::thread::spawn({
+            let state = dir.path().to_owned();
+            move || EngineLock::acquire(&state)
+        });
+        drop(first);
+        second.join().unwrap().unwrap();
     }
 }
