@@ -21,6 +21,7 @@ pub(crate) async fn run() {
     let notify = DesktopNotify::new(Program {
         name: "Kiln".to_owned(),
         id: "kiln-desktop".to_owned(),
+        icon: "kiln".to_owned(),
     });
     let (item, mut events) = match StatusItem::start("kiln", "Kiln", tray(&Value::Null)).await {
         Ok(started) => started,

@@ -82,6 +82,7 @@ async fn run(paths: &Paths, arguments: Arguments, panel: Panel) -> Result<(), St
     let notify = Arc::new(kiln_platform::notify::DesktopNotify::new(Program {
         name: "Kiln".to_owned(),
         id: "io.esphome.kiln".to_owned(),
+        icon: "kiln".to_owned(),
     }));
     let (events, mut inbox) = mpsc::unbounded_channel();
     let (stop, stopped) = watch::channel(());

@@ -143,7 +143,7 @@ impl Daemon {
             .notify(
                 &program.name,
                 replaces,
-                &program.id,
+                &program.icon,
                 &notification.title,
                 &body,
                 &actions,
@@ -182,6 +182,11 @@ impl Daemon {
             let ours = shown.iter().find(|(_, known)| **known == number);
             if let Some(id) = ours.map(|(id, _)| id.clone()) {
                 shown.remove(&id);
+                if click != Click::Closed {
+                    // It was answered. Not every daemon takes it away by itself, and it is an error
+                    // to close one that is gone already, and no harm.
+                    let _ = self.proxy.close_notification(number).await;
+                }
                 return NotificationEvent { id, click };
             }
         }

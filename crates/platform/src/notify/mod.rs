@@ -17,9 +17,11 @@ pub(crate) use markup::markup;
 pub struct Program {
     /// What people call it ("Kiln").
     pub name: String,
-    /// What the system calls it: the name of the desktop file and of the icon on Linux, the
-    /// AppUserModelID on Windows. macOS takes it from the bundle.
+    /// What the system calls it: the name of the desktop file on Linux, the AppUserModelID on
+    /// Windows. macOS takes it from the bundle.
     pub id: String,
+    /// Name of its icon in the icon themes of Linux. Elsewhere it is that of the program.
+    pub icon: String,
 }
 
 /// Notifications of this session: `org.freedesktop.Notifications`, toasts or the Notification
