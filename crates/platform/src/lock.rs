@@ -51,6 +51,10 @@ impl EngineLock {
         Self::named(state, "desktop")
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "nothing tells when a lock is let go"
+    )]
     fn named(state: &Path, name: &str) -> Result<Self, LockError> {
         // The process id lies in a file of its own: Windows locks keep others from reading.
         let pid_file = state.join(format!("{name}.pid"));
