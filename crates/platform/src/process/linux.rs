@@ -11,14 +11,15 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use super::os::Belongs;
 
 /// Returns how many living processes belong, after sending each of them a signal if there is one.
+///
+/// Each gets it when it is found, the oldest first: a box ends with that one, also when it holds so
+/// many programs that to look at all of them takes longer than to make more.
 pub(super) fn signal_all(belongs: &Belongs, signal: Option<Signal>) -> usize {
     let members = members(belongs);
     let Some(signal) = signal else {
-        return members.len();
+        return members.count();
     };
-    let reached = members
-        .iter()
-        .filter(|(pid, _)| signal_one(*pid, belongs, signal));
+    let reached = members.filter(|(pid, _)| signal_one(*pid, belongs, signal));
     reached.count()
 }
 
@@ -34,20 +35,17 @@ fn signal_one(pid: Pid, belongs: &Belongs, signal: Signal) -> bool {
 /// Returns whether everything that belongs stands still.
 pub(super) fn all_stand(belongs: &Belongs) -> bool {
     let stands = |state: &char| matches!(state, 'T' | 't');
-    members(belongs).iter().all(|(_, state)| stands(state))
+    members(belongs).all(|(_, state)| stands(&state))
 }
 
 /// Returns the living processes that belong, with their states.
-fn members(belongs: &Belongs) -> Vec<(Pid, char)> {
-    let Ok(entries) = fs::read_dir("/proc") else {
-        return Vec::new();
-    };
+fn members(belongs: &Belongs) -> impl Iterator<Item = (Pid, char)> {
+    let entries = fs::read_dir("/proc").into_iter().flatten();
     let pids = entries
         .filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok())
         .filter_map(Pid::from_raw)
         .filter(|pid| *pid != getpid());
     pids.filter_map(|pid| Some((pid, state(pid, belongs)?)))
-        .collect()
 }
 
 /// Returns how many living processes belong, and the memory that they hold, in bytes. Memory that
