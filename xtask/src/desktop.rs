@@ -1,8 +1,8 @@
 //! `cargo xtask desktop`: tray and window, built and started.
 use std::path::PathBuf;
 
-use crate::run::{Outcome, cargo, command, run, say, target};
-use crate::{packages, ui};
+use crate::programs;
+use crate::run::{Outcome, command, run, say};
 
 /// Builds both programs and starts the tray, with the options that were given.
 pub fn desktop(arguments: &[String]) -> Outcome {
@@ -11,16 +11,9 @@ pub fn desktop(arguments: &[String]) -> Outcome {
     run(command(program, &[]).args(arguments))
 }
 
-/// Builds `kiln-desktop` and `kiln-window` with their pages. Returns the former.
+/// Builds all programs and the pages of the window. Returns `kiln-desktop`.
 pub fn build() -> Outcome<PathBuf> {
-    packages::ensure(&[packages::BUILD, packages::WEBVIEW])?;
-    ui::build()?;
     say("building tray and window");
-    run(&mut cargo(&[
-        "build",
-        "--locked",
-        "--package",
-        "kiln-desktop",
-    ]))?;
-    Ok(target().join("debug/kiln-desktop"))
+    programs::build()?;
+    Ok(programs::path("kiln-desktop"))
 }

@@ -65,6 +65,8 @@ pub const DESKTOP: &[Need] = &[
         shows: "/usr/lib/python3/dist-packages/gi",
         package: "python3-gi",
     },
+    Need::new("WebKitWebDriver", "webkit2gtk-driver"),
+    Need::new("xprop", "x11-utils"),
 ];
 
 /// What the window is compiled with. The tray needs nothing of it.

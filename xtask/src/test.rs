@@ -76,7 +76,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "desktop",
-        what: "icon and notifications in a real panel and a real notification daemon",
+        what: "icon, notifications and window in a real panel, notification daemon and webview",
         run: desktop,
     },
     Step {
@@ -99,16 +99,25 @@ fn interop(module: &str) -> Outcome {
         .env("KILN_TEST_DIR", target().join("interop")))
 }
 
-/// Runs the tests that need a desktop in a session of their own; screenshots are kept.
+/// Runs the tests that need a desktop in sessions of their own; screenshots are kept.
 fn desktop() -> Outcome {
     packages::ensure(&[packages::DESKTOP])?;
     programs::build()?;
-    run(
-        command(root().join("tests/desktop/session"), &["/usr/bin/python3"])
-            .arg(root().join("tests/desktop/tray.py"))
-            .arg(programs::path("probe"))
-            .arg(target().join("desktop")),
-    )
+    let session = |options: &[&str], script: &str| {
+        let mut session = command(root().join("tests/rig/net"), &["run"]);
+        session
+            .arg(root().join("tests/desktop/session"))
+            .args(options)
+            .arg("/usr/bin/python3")
+            .arg(root().join("tests/desktop").join(script));
+        session
+    };
+    run(session(&[], "tray.py")
+        .arg(programs::path("probe"))
+        .arg(target().join("desktop")))?;
+    run(session(&["--keyring"], "app.py")
+        .arg(target().join("debug"))
+        .arg(target().join("desktop")))
 }
 
 /// Runs all steps, or the named ones, and prints one summary.

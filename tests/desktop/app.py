@@ -1,0 +1,455 @@
+"""Kiln as a whole on a desktop: icon, notifications and window of the real programs, with real panel, notification
+daemon, keyring and webview, and a second Kiln to pair and build with:
+`session --keyring python3 app.py PROGRAMS SCREENSHOTS`, in a network of its own (`tests/rig/net run`)."""
+import contextlib
+import ctypes
+import json
+import os
+import pathlib
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import desktop
+import webdriver
+from desktop import until
+
+PROGRAMS, SHOTS = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+TESTS = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(os.environ["DESKTOP_DIR"])
+PAGES = ["Overview", "Devices", "Builders", "Activity", "Availability", "Settings", "Diagnostics"]
+DEVICE = "esphome:\n  name: {0}\nesp8266:\n  board: d1_mini\nlogger:\napi:\nota:\n  - platform: esphome\n"
+
+
+class Kiln:
+    """One Kiln with a home of its own."""
+
+    def __init__(self, name, **environment):
+        self.name, self.home, self.process = name, ROOT / name, None
+        self.config = ROOT / f"{name}-config"
+        for folder in (self.home, self.config):
+            folder.mkdir()
+        # An ESPHome that takes a third of a second; it is a program, as Kiln wants one.
+        esphome = self.config.parent / f"{name}-esphome"
+        quick = ["/usr/bin/python3", str(TESTS / "rig/quick.py"), str(ROOT / f"{name}-flashed")]
+        esphome.write_text(f"#!/bin/sh\nexec {shlex.join(quick)} \"$@\"\n")
+        esphome.chmod(0o755)
+        self.environment = {**os.environ, "KILN_HOME": str(self.home), "KILN_ESPHOME": str(esphome),
+                            "NO_COLOR": "1", **environment}
+
+    def spawn(self, program, *words, **more):
+        log = (ROOT / f"{self.name}.log").open("ab")
+        return subprocess.Popen([PROGRAMS / program, *words], env=self.environment, stdin=subprocess.DEVNULL,
+                                stderr=log, **more)
+
+    def serve(self, *words):
+        """Starts the node alone; it is there when this returns."""
+        self.process = self.spawn("kiln", "serve", "--json", "--listen-host", "127.0.0.1", *words,
+                                  "--esphome-dir", str(self.config), stdout=subprocess.PIPE, text=True)
+        return json.loads(self.process.stdout.readline())
+
+    def run(self, *words):
+        return subprocess.run([PROGRAMS / "kiln", "--json", *words], env=self.environment, capture_output=True,
+                              text=True, stdin=subprocess.DEVNULL)
+
+    def ask(self, *words):
+        done = self.run(*words)
+        assert done.returncode == 0, f"kiln {' '.join(words)}: {done.stderr}{done.stdout}"
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def status(self):
+        return self.ask("status")
+
+    def pair(self, with_, *words):
+        """Asks the other one, which shows it to its owner."""
+        status = with_.status()
+        return self.spawn("kiln", "--json", "pair", f"127.0.0.1:{status['listening_port']}",
+                          "--pin", status["identity"]["pin_sha256"], "--wait", "--timeout", "60", *words,
+                          stdout=subprocess.PIPE)
+
+    def end(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            assert self.process.wait(timeout=20) == 0, self.process.returncode
+
+
+class World:
+    """The Kiln of this desktop and one elsewhere in the house."""
+
+    def __init__(self):
+        self.here = Kiln("here")
+        self.there = Kiln("there", KILN_SECRETS="file")
+        (self.here.config / "garage.yaml").write_text(DEVICE.format("garage"))
+        (self.here.config / "attic.yaml").write_text(DEVICE.format("attic"))
+        (self.there.config / "cellar.yaml").write_text(DEVICE.format("cellar"))
+
+    @property
+    def desk(self):
+        return self.here.process
+
+    def start(self, *words):
+        self.here.process = self.here.spawn("kiln-desktop", *words)
+        return desktop.item()
+
+    def window(self):
+        return webdriver.Window(PROGRAMS / "kiln-window", self.here.environment)
+
+    def says(self, text):
+        """Waits until the icon's menu begins with this, and returns it."""
+        try:
+            return until(f"the menu says {text!r}", lambda: _first(text))
+        except AssertionError as error:
+            raise AssertionError(f"{error}\nThe menu is {desktop.item().menu()}") from None
+
+    def end(self):
+        for kiln in (self.here, self.there):
+            if kiln.process and kiln.process.poll() is None:
+                kiln.process.kill()
+
+
+def _first(text):
+    lines = desktop.item().menu()
+    return text in str(lines[0]) and lines
+
+
+def resident(pid):
+    """Memory of a process in MB."""
+    text = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) / 1024
+
+
+def windows():
+    """Windows of Kiln on the screen."""
+    found = subprocess.run(["xdotool", "search", "--onlyvisible", "--class", "kiln-window"],
+                           capture_output=True, text=True)
+    return found.stdout.split()
+
+
+def window_process():
+    found = subprocess.run(["pgrep", "-x", "kiln-window"], capture_output=True, text=True)
+    return [int(pid) for pid in found.stdout.split()]
+
+
+def close(window):
+    """Presses the cross of a window: there is no window manager that would do it."""
+    class Message(ctypes.Structure):
+        _fields_ = [("type", ctypes.c_int), ("serial", ctypes.c_ulong), ("sent", ctypes.c_int),
+                    ("display", ctypes.c_void_p), ("window", ctypes.c_ulong), ("kind", ctypes.c_ulong),
+                    ("format", ctypes.c_int), ("data", ctypes.c_long * 5), ("rest", ctypes.c_long * 12)]
+    x11 = ctypes.CDLL("libX11.so.6")
+    x11.XOpenDisplay.restype = ctypes.c_void_p
+    x11.XInternAtom.restype = ctypes.c_ulong
+    x11.XInternAtom.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int]
+    x11.XSendEvent.argtypes = [ctypes.c_void_p, ctypes.c_ulong, ctypes.c_int, ctypes.c_long, ctypes.POINTER(Message)]
+    x11.XCloseDisplay.argtypes = [ctypes.c_void_p]
+    display = x11.XOpenDisplay(None)
+    message = Message(type=33, display=display, window=int(window), format=32,
+                      kind=x11.XInternAtom(display, b"WM_PROTOCOLS", 0))
+    message.data[0] = x11.XInternAtom(display, b"WM_DELETE_WINDOW", 0)
+    x11.XSendEvent(display, int(window), 0, 0, ctypes.byref(message))
+    x11.XCloseDisplay(display)
+
+
+def a_start_at_login_shows_the_icon_and_opens_no_window(world):
+    began = time.monotonic()
+    item = world.start("--hidden")
+    icon = time.monotonic() - began
+    until("the node answers", lambda: world.here.run("status").returncode == 0)
+    # The person who has just logged in uses the computer.
+    world.says("Paused: you are using this computer.")
+    print(f"        icon after {icon:.2f} s, node after {time.monotonic() - began:.2f} s, "
+          f"{resident(world.desk.pid):.0f} MB resident")
+    status = world.here.status()
+    assert status["sandbox"]["tier"] >= 2, status["sandbox"]
+    assert item.tooltip[0] == "Kiln", item.tooltip
+    assert not windows() and not window_process()
+    assert not (world.here.home / "state/secrets").exists(), "the key is in the keyring"
+
+
+def the_menu_lends_pauses_and_resumes(world):
+    # Nobody touches mouse or keyboard here, and the tests themselves need the processor.
+    world.here.ask("settings", "set", "idle_minutes=0", "cpu_limit=0", "ram_floor_mb=0", "disk_floor_mb=0",
+                   "listen_host=127.0.0.1", "friendly_name=Desk", f"esphome_dir={world.here.config}")
+    item = desktop.item()
+    world.here.ask("settings", "set", "receiver=false")
+    world.says("Building for others is switched off.")
+    off = item.shape()
+    item.click("Build for others")
+    world.says("Ready.")
+    ready = item.shape()
+    item.click("Pause serving", "For 30 minutes")
+    menu = world.says("Paused: by you.")
+    assert "Resume serving" in menu, menu
+    availability = world.here.status()["availability"]
+    assert availability["reason"] == "snoozed" and availability["until"] is not None, availability
+    paused = item.shape()
+    desktop.screenshot(SHOTS / "app-paused.png")
+    item.click("Resume serving")
+    world.says("Ready.")
+    assert item.shape() == ready and len({off, ready, paused}) == 3
+    installs = [line for line in item.menu() if isinstance(line, list) and line[0] == "Install"]
+    assert installs == [["Install", "attic", "garage"]], item.menu()
+
+
+def a_request_to_pair_wants_attention_and_is_rejected_from_the_notification(world):
+    world.there.serve("--no-receiver", "--listen-port", "0")
+    world.there.ask("settings", "set", "friendly_name=Laptop")
+    item = desktop.item()
+    ready = item.shape()
+    world.here.ask("window", "open")
+    asking = world.there.pair(world.here)
+    until("a notification is shown", lambda: desktop.displayed() == 1)
+    world.says("asks to use this computer.")
+    assert item.status == "NeedsAttention" and item.shape() != ready
+    assert "Pair requests (1)" in item.menu(), item.menu()
+    desktop.screenshot(SHOTS / "app-notification.png")
+    desktop.press("Reject")
+    out, _ = asking.communicate(timeout=20)
+    assert asking.returncode == 1, (asking.returncode, out)
+    offered = desktop.buttons()
+    assert "Review" in offered and "Reject" in offered, offered
+    world.says("Ready.")
+    assert item.status == "Active" and item.shape() == ready
+    until("the notification is gone", lambda: desktop.displayed() == 0)
+    assert world.here.status()["offloaders"] == []
+
+
+def review_opens_the_window_and_closing_it_leaves_kiln_in_the_tray(world):
+    world.here.ask("window", "open")
+    asking = world.there.pair(world.here)
+    until("a notification is shown", lambda: desktop.displayed() == 1)
+    began = time.monotonic()
+    desktop.press("Review")
+    window = until("the window is there", windows, 20)[0]
+    print(f"        window after {time.monotonic() - began:.2f} s")
+    kind = subprocess.run(["xprop", "-id", window, "WM_CLASS"], capture_output=True, text=True).stdout
+    entry = (TESTS.parent / "packaging/linux/io.esphome.kiln.desktop").read_text()
+    wanted = re.search("StartupWMClass=(.*)", entry)[1]
+    assert f'"{wanted}"' in kind, (kind, wanted)
+    item = desktop.item()
+    close(window)
+    until("the window is closed", lambda: not windows() and not window_process())
+    until("it is said that Kiln goes on", lambda: desktop.displayed() > 0)
+    desktop.close_notifications()
+    assert any("tray" in body for _, body in desktop.history()), desktop.history()
+    world.here.ask("reject", world.here.status()["requests"][0]["dashboard_id"])
+    asking.communicate(timeout=20)
+    assert item.tooltip[0] == "Kiln"
+
+
+def the_first_window_explains_itself_and_every_page_opens(world):
+    with world.window() as window:
+        window.until("the first run", lambda: "Welcome to Kiln" in window.dialogue())
+        window.screenshot(SHOTS / "window-first-run.png")
+        window.click("Next")
+        window.until("the second step", lambda: "Where are your configurations?" in window.dialogue())
+        window.click("Next")
+        window.until("the third step", lambda: "Lend this computer?" in window.dialogue())
+        window.click("Yes, lend it")
+        window.until("it is done", lambda: window.dialogue() == "")
+        for page in PAGES:
+            window.go(page)
+            heading = window.heading()
+            assert heading == ("Ready to build" if page == "Overview" else page), (page, heading)
+            window.screenshot(SHOTS / f"window-{page.lower()}.png")
+        assert window.complaints() == [], window.complaints()
+    with world.window() as window:
+        window.shows("Ready to build")
+        assert window.dialogue() == "", "the first run is over"
+
+
+def pairing_shows_the_same_emoji_and_is_approved_with_a_click(world):
+    with world.window() as window:
+        world.here.ask("window", "open")
+        asking = world.there.pair(world.here)
+        window.shows("asks to build on this computer.")
+        until("a notification is shown", lambda: desktop.displayed() == 1)
+        desktop.press("Review")
+        window.until("the dialogue", lambda: "Reject" in window.dialogue())
+        identity = world.there.status()["identity"]
+        title = window.until("whose key it is", lambda: re.search("(?m)^Key of (?!this).*$", window.dialogue()))[0]
+        names, digits = window.key(title)
+        words = subprocess.run([PROGRAMS / "kiln", "identity"], env=world.there.environment, capture_output=True,
+                               text=True, check=True).stdout
+        assert digits == identity["pin_sha256"], (digits, identity)
+        assert len(names) == 7 and all(name.lower() in words.lower() for name in names), (names, words)
+        window.screenshot(SHOTS / "window-request.png")
+        window.click("Approve")
+        out, _ = asking.communicate(timeout=20)
+        assert asking.returncode == 0, out
+        window.until("it is gone", lambda: window.dialogue() == "")
+        window.go("Builders")
+        window.shows("May use this computer")
+        assert len(world.here.status()["offloaders"]) == 1
+        assert window.complaints() == [], window.complaints()
+    world.says("Ready to build for")
+
+
+def a_builder_is_added_in_the_window(world):
+    folders = os.pathsep.join([str(TESTS), str(ROOT)])
+    world.there.ask("settings", "set", "receiver=true", "idle_minutes=0", "cpu_limit=0", "ram_floor_mb=0",
+                    "disk_floor_mb=0", f"build_folders={folders}")
+    port = until("the other one listens", lambda: world.there.status()["listening_port"])
+    world.there.ask("window", "open")
+    with world.window() as window:
+        window.go("Builders")
+        window.click("Add a builder")
+        window.type("Address", f"127.0.0.1:{port}")
+        window.click("Next")
+        title = window.until("whose key it is", lambda: re.search("(?m)^Key of (?!this).*$", window.dialogue()))[0]
+        assert window.key(title)[1] == world.there.status()["identity"]["pin_sha256"]
+        window.screenshot(SHOTS / "window-pair.png")
+        window.click("They are the same, pair")
+        asks, = until("it is asked", lambda: world.there.status()["requests"])
+        world.there.ask("approve", asks["dashboard_id"], "--pin", world.here.status()["identity"]["pin_sha256"])
+        window.until("it is told", lambda: "builds for you from now on." in window.dialogue())
+        window.click("Close")
+        assert window.complaints() == [], window.complaints()
+    until("they are connected", lambda: world.here.status()["receivers"][0]["link"] == "connected")
+    assert any(line[0] == "Builders" for line in desktop.item().menu() if isinstance(line, list))
+
+
+def an_install_is_followed_in_the_window(world):
+    with world.window() as window:
+        window.go("Devices")
+        window.shows("garage")
+        window.click("Install garage")
+        window.until("it is flashed", lambda: (ROOT / "here-flashed").exists(), 60)
+        assert (ROOT / "here-flashed").read_text() == "garage whole\n"
+        window.go("Activity")
+        window.shows("Done")
+        window.screenshot(SHOTS / "window-activity.png")
+        job = next(job for job in world.here.ask("jobs")["jobs"] if job["kind"] == "compile")
+        window.run("location.hash = `#/job/${arguments[0]}`", job["id"])
+        window.shows("Successfully compiled program.")
+        window.screenshot(SHOTS / "window-job.png")
+        window.shows("Built on")
+        assert job["placement"]["on"] == "remote", job
+        window.go("Overview")
+        window.screenshot(SHOTS / "overview.png")
+        assert window.complaints() == [], window.complaints()
+
+
+def the_menu_is_seen_in_the_panel(_world):
+    def seen():
+        desktop.screenshot(SHOTS / "tray.png")
+        return (SHOTS / "tray.png").read_bytes()
+    before = seen()
+    desktop.mouse(17, 16, button=3)
+    until("the menu is painted", lambda: seen() != before)
+    subprocess.run(["xdotool", "key", "Escape"], check=True)
+
+
+def a_second_start_shows_the_window_that_there_is(world):
+    desktop.close_notifications()
+    with world.window() as window:
+        window.shows("Ready to build")
+        again = subprocess.run([PROGRAMS / "kiln-desktop", "--page", "devices"], env=world.here.environment, timeout=20)
+        assert again.returncode == 0
+        window.until("its page is shown", lambda: window.heading() == "Devices")
+        assert len(window_process()) == 1
+    second = subprocess.run([PROGRAMS / "kiln-desktop"], env=world.here.environment, timeout=20)
+    assert second.returncode == 0
+    until("the window is there", windows, 20)
+    assert len(window_process()) == 1 and len(desktop.items()) == 1
+
+
+def a_window_that_is_killed_takes_nothing_with_it(world):
+    window, = window_process()
+    os.kill(window, signal.SIGKILL)
+    until("it is said", lambda: desktop.displayed() == 1)
+    assert world.here.status()["availability"]["open"]
+    desktop.press("Open")
+    until("the window is there again", lambda: windows() and window_process() != [window], 20)
+    close(windows()[0])
+    until("the window is closed", lambda: not window_process())
+    desktop.close_notifications()
+
+
+def without_panel_and_notifications_kiln_works(world):
+    for part in ("panel", "notifications"):
+        subprocess.run([f"{part}_stop"], check=True)
+    with world.window() as window:
+        world.here.ask("window", "open")
+        asking = world.there.pair(world.here, "--label", "again")
+        window.go("Diagnostics")
+        window.shows("Your desktop shows no tray icon.")
+        for part in ("panel", "notifications"):
+            subprocess.run([f"{part}_start"], check=True)
+        asking.kill()
+        asking.communicate()
+    assert desktop.item().tooltip[0] == "Kiln"
+    world.here.ask("window", "close")
+
+
+def quit_ends_all_of_it(world):
+    desktop.item().click("Quit")
+    assert world.desk.wait(timeout=30) == 0
+    until("the icon is gone", lambda: not desktop.items())
+    assert world.here.run("status").returncode == 3
+
+
+def a_window_of_a_node_alone_says_when_it_goes_and_recovers(world):
+    world.here.serve("--listen-port", "0")
+    with world.window() as window:
+        window.shows("Ready to build")
+        world.here.end()
+        window.shows("Kiln does not run.")
+        window.screenshot(SHOTS / "window-gone.png")
+        world.here.serve("--listen-port", "0")
+        window.until("it is back", lambda: "Kiln does not run." not in window.text()
+                     and "Connecting again" not in window.text())
+        assert window.heading() == "Ready to build"
+        began = time.monotonic()
+        world.start("--hidden")
+        world.says("Ready to build")
+        assert time.monotonic() - began < 60
+    desk = world.here.process
+    assert world.here.status()["availability"]["open"]
+    desktop.item().click("Quit")
+    assert desk.wait(timeout=30) == 0
+    assert world.here.status()["availability"]["open"], "the node of another process goes on"
+    world.here.ask("stop")
+
+
+STORIES = [
+    a_start_at_login_shows_the_icon_and_opens_no_window,
+    the_menu_lends_pauses_and_resumes,
+    a_request_to_pair_wants_attention_and_is_rejected_from_the_notification,
+    review_opens_the_window_and_closing_it_leaves_kiln_in_the_tray,
+    the_first_window_explains_itself_and_every_page_opens,
+    pairing_shows_the_same_emoji_and_is_approved_with_a_click,
+    a_builder_is_added_in_the_window,
+    an_install_is_followed_in_the_window,
+    the_menu_is_seen_in_the_panel,
+    a_second_start_shows_the_window_that_there_is,
+    a_window_that_is_killed_takes_nothing_with_it,
+    without_panel_and_notifications_kiln_works,
+    quit_ends_all_of_it,
+    a_window_of_a_node_alone_says_when_it_goes_and_recovers,
+]
+
+
+def main():
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    world = World()
+    try:
+        for story in STORIES:
+            began = time.monotonic()
+            story(world)
+            print(f"passed  {story.__name__} ({time.monotonic() - began:.1f} s)", flush=True)
+    except BaseException:
+        with contextlib.suppress(OSError, subprocess.CalledProcessError):
+            desktop.screenshot(SHOTS / "app-failed.png")
+        for log in sorted(ROOT.glob("*.log")):
+            print(f"--- {log.name}\n{log.read_text(errors='replace')[-3000:]}", file=sys.stderr)
+        raise
+    finally:
+        world.end()
+    print(f"{len(STORIES)} passed")
+
+
+main()
