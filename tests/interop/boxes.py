@@ -64,7 +64,11 @@ async def test_a_file_bomb_ends_alone(world):
 
 
 async def test_a_disk_bomb_ends_alone(world):
-    await bomb(world, "disk", "File too large", "wrote more than")
+    await bomb(world, "disk", "File too large")
+
+
+async def test_a_bomb_of_big_files_ends_alone(world):
+    await bomb(world, "disks", "wrote more than")
 
 
 async def test_a_log_bomb_ends_alone(world):

@@ -257,6 +257,12 @@ async def test_a_full_disk_fails_one_submission_and_not_the_session(world):
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m,mode=700", "tmpfs", kiln.home], check=True)
     try:
         _, peer = await met(world, kiln)
+        # On so small a disk it would take no builds at all.
+        await kiln.ask("settings", "set", "disk_floor_mb=0")
+
+        async def ready():
+            return (await kiln.status())["availability"]["reason"] == "ready"
+        await until("builds to be taken", ready, 150)
         noise = os.urandom(40 * 1000 * 1000)
         await peer.says(header("large", "large", noise))
         for piece in chunks("large", noise):
