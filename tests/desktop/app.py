@@ -385,6 +385,21 @@ def without_panel_and_notifications_kiln_works(world):
     world.here.ask("window", "close")
 
 
+def quitting_while_another_computer_waits_asks_first(world):
+    world.here.ask("settings", "set", f"build_folders={os.pathsep.join([str(TESTS), str(ROOT)])}")
+    world.there.ask("compile", "cellar", "--on", world.here.status()["identity"]["pin_sha256"])
+    until("it is built here", lambda: any(job["origin"]["by"] == "offloader" for job in world.here.ask("jobs")["jobs"]))
+    desktop.item().click("Quit")
+    question = until("the question is asked", lambda: len(windows()) == 2 and windows(), 20)[-1]
+    desktop.screenshot(SHOTS / "app-quit.png")
+    close(question)
+    until("it is answered", lambda: len(windows()) == 1)
+    assert world.desk.poll() is None, "nobody said yes"
+    close(windows()[0])
+    until("the window is closed", lambda: not window_process())
+    until("it is built", lambda: world.there.ask("jobs")["jobs"][0]["status"] == "completed", 60)
+
+
 def quit_ends_all_of_it(world):
     desktop.item().click("Quit")
     assert world.desk.wait(timeout=30) == 0
@@ -428,6 +443,7 @@ STORIES = [
     a_second_start_shows_the_window_that_there_is,
     a_window_that_is_killed_takes_nothing_with_it,
     without_panel_and_notifications_kiln_works,
+    quitting_while_another_computer_waits_asks_first,
     quit_ends_all_of_it,
     a_window_of_a_node_alone_says_when_it_goes_and_recovers,
 ]
