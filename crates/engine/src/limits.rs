@@ -25,7 +25,7 @@ pub struct Limits {
     pub entries: u64,
     /// Size of its log, in bytes.
     pub log_bytes: u64,
-    /// Lines of output in a second, over [`LINES_OVER`].
+    /// Lines of output in a second, over 5 s.
     pub lines_per_second: u32,
     /// Bytes that it may move over the network.
     pub network_bytes: u64,
