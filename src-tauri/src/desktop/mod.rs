@@ -76,6 +76,8 @@ async fn run(paths: &Paths, arguments: Arguments, panel: Panel) -> Result<(), St
         Err(LockError::Held { .. }) => return second::knock(paths, arguments).await,
         Err(error) => return Err(error.to_string()),
     };
+    // Whoever finds the door open may already ask for an end.
+    let asked_to_stop = kiln_platform::asked_to_stop();
     let control =
         LocalControl::bind(&paths.runtime, DoorOf::Desk).map_err(|error| error.to_string())?;
     let kept = Kept::of(paths);
@@ -118,7 +120,7 @@ async fn run(paths: &Paths, arguments: Arguments, panel: Panel) -> Result<(), St
         }
     };
     let signals = async {
-        kiln_platform::asked_to_stop().await;
+        asked_to_stop.await;
         let _ = events.send(Event::Stop);
         std::future::pending::<()>().await;
     };
