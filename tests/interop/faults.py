@@ -195,6 +195,13 @@ async def test_a_receiver_without_disk_space_says_so_and_the_sender_loses_nothin
         await kiln.ask("pair", receiver.address, "--pin", receiver.pin, "--label", "box")
         await receiver.ask("approve", kiln.ready["dashboard_id"])
         await kiln.linked()
+        # On so small a disk it would take no builds at all.
+        await receiver.ask("settings", "set", "disk_floor_mb=0")
+
+        async def taken():
+            queue = (await kiln.receivers())[0]["queue"]
+            return queue and not queue["absence"]
+        await until("builds to be taken", taken, 150)
         kiln.put("big.yaml", chip("big", size=4_000_000))
         job = await kiln.final((await kiln.ask("compile", "big", "--on", "box"))["jobs"][0]["id"])
         expect(job["status"] == "failed" and job["error"], f"{job}")
