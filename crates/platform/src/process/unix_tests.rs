@@ -242,11 +242,9 @@ async fn a_stopped_tree_ends_when_asked_killed_or_dropped() {
     lines(&mut *child, 1).await;
     child.set_pace(Pace::Stopped).await;
     child.kill(LONG).await;
-    assert_eq!(
-        output(&mut *child).await,
-        "tidied\n",
-        "it could still tidy up"
-    );
+    // The shell may say first that the program it waited for was ended.
+    let said = output(&mut *child).await;
+    assert!(said.ends_with("tidied\n"), "it could still tidy up: {said}");
     assert_eq!(child.wait().await, Exit::Code(3));
 
     let mut child = processes().spawn(shell(TREE)).await.unwrap();
