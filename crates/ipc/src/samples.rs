@@ -5,8 +5,8 @@ use kiln_model::{
     ErrorCode, EsphomeVersion, FailureReason, FriendlyName, IdentityView, Input, InputVerdict, Job,
     JobId, JobKind, JobOrigin, JobStatus, Label, LinkState, Pairing, PairingStatus, PairingView,
     Peer, PeerView, PendingPeer, Pin, Placement, Port, PortState, Presence, PublicKey, QueueStatus,
-    Reply, Request, RequestError, SerialPort, Snooze, Tier, Timestamp, UsbId, Verdict,
-    View, WindowView, WireJobId,
+    Reply, Request, RequestError, SerialPort, Snooze, Tier, Timestamp, UsbId, Verdict, View,
+    WindowView, WireJobId,
 };
 
 pub(crate) fn pin() -> Pin {
