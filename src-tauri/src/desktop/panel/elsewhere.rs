@@ -68,6 +68,7 @@ impl Panel {
     }
 
     /// Shows this; what is clicked comes as an event.
+    #[expect(clippy::unused_async, reason = "the panel of Linux waits")]
     pub(super) async fn show(&mut self, tray: Tray, events: &UnboundedSender<Event>) {
         let before = self.shown.replace(tray.clone());
         let (app, events) = (self.app.clone(), events.clone());
@@ -86,6 +87,7 @@ impl Panel {
     }
 
     /// Takes it away.
+    #[expect(clippy::unused_async, reason = "the panel of Linux waits")]
     pub(super) async fn remove(self) {
         let app = self.app.clone();
         let _ = self
