@@ -318,7 +318,7 @@ async def test_a_build_gives_way_to_its_owner_in_steps_and_goes_on_or_is_handed_
     await admit(dash, kiln)
     await reason(kiln, "ready", 150)
     await dash.linked()
-    await dash.put("yields.yaml", chip("yields", seconds=180, lines=600))
+    await dash.put("yields.yaml", chip("yields", seconds=120, lines=600))
     job = await dash.submit("yields.yaml")
     await runs_here(dash, kiln, job)
     move()
