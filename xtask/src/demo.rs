@@ -1,6 +1,7 @@
 //! `cargo xtask demo`: the main job on real input, from an empty folder to a flashed device.
 use std::fs::{self, File};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -364,6 +365,9 @@ impl Stage {
         let folder = self.folder.join("device");
         let program = folder.join("demo-device");
         fs::copy(&built, &program).map_err(|e| format!("{}: {e}", built.display()))?;
+        // What came back from another computer is data: nothing in it may be run as it is.
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755))
+            .map_err(|e| format!("{}: {e}", program.display()))?;
         let log = file(&self.folder.join("device.log"))?;
         let errors = log.try_clone().map_err(|e| e.to_string())?;
         let child = Command::new(&program)
