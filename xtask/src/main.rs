@@ -28,8 +28,8 @@ Developer verbs of Kiln.
   cargo xtask ui
       Builds the pages of the window.
   cargo xtask test [NAME...]
-      Everything that checks Kiln on this machine, real parts included.
-      With names, only those steps (`cargo xtask test --list` shows them).
+      Checks Kiln on this machine, real parts included. With names, only those
+      steps (`cargo xtask test --list` shows them, and which run only when named).
   cargo xtask check
       Formatting, lints and documentation.
   cargo xtask check-os [--windows] [--macos] [--wine]
