@@ -6,12 +6,10 @@ use std::sync::Arc;
 use kiln_client::{Client, ClientError};
 use kiln_desk::{Effect, Event, Goal, WindowEnd};
 use kiln_host::Door;
-use kiln_ipc::{ClientMessage, decode_client};
 use kiln_model::Request;
 use kiln_platform::Paths;
 use kiln_platform::notify::DesktopNotify;
 use kiln_ports::Notify as _;
-use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, watch};
 
@@ -77,11 +75,9 @@ impl Deeds {
                 let notify = self.notify.clone();
                 tokio::spawn(async move { notify.withdraw(&id).await });
             }
-            Effect::Ask(request) => self.ask(Ok(request)),
-            Effect::Pause(snooze) => {
-                self.ask(request(json!({ "request": "pause", "for": snooze.word() })));
-            }
-            Effect::Resume => self.ask(request(json!({ "request": "resume" }))),
+            Effect::Ask(request) => self.ask(request),
+            Effect::Pause(snooze) => self.ask(Request::Pause(snooze)),
+            Effect::Resume => self.ask(Request::Resume),
             Effect::StartWindow(goal) => self.start_window(&goal),
             Effect::TellWindow(word) => self.line.tell(word),
             Effect::Host => self.again.notify_one(),
@@ -108,11 +104,10 @@ impl Deeds {
         self.panel.remove().await;
     }
 
-    fn ask(&self, request: Result<Request, String>) {
+    fn ask(&self, request: Request) {
         let (node, events) = (self.node.clone(), self.events.clone());
         tokio::spawn(async move {
             let asked = async {
-                let request = request?;
                 let mut client = Client::connect(&node).await.map_err(|e| said(&e))?;
                 client.ask(request).await.map_err(|e| said(&e))
             };
@@ -160,16 +155,6 @@ impl Deeds {
             };
             let _ = events.send(Event::WindowEnded(end));
         });
-    }
-}
-
-/// Makes a request that this Kiln's node may or may not know from its form on the control channel.
-fn request(mut body: Value) -> Result<Request, String> {
-    body["id"] = json!(0);
-    match decode_client(body.to_string().as_bytes()) {
-        Ok(ClientMessage::Request { request, .. }) => Ok(request),
-        Ok(_) => Err("This is not understood.".to_owned()),
-        Err(error) => Err(error.problem),
     }
 }
 
