@@ -242,9 +242,12 @@ class Peer:
         return await until(f"the log of job {job_id}", written, 10)
 
     async def says(self, job_id, text, seconds=120.0):
-        """Wait until a job's output holds a text."""
+        """Wait until a job's output holds a text: that of a running job, or the log of an ended one."""
+        file = self.config / ".esphome/dashboard-jobs" / f"{job_id}.log"
+
         async def probe():
-            return text in "".join((await self.job(job_id)).get("output") or [])
+            return (text in "".join((await self.job(job_id)).get("output") or [])
+                    or (file.exists() and text in file.read_text(errors="replace")))
         return await until(f"{text!r} in the job's output", probe, seconds)
 
 
