@@ -1,28 +1,46 @@
 //! `cargo xtask bench`: Kiln beside a real Device Builder dashboard, turn by turn, in one table.
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::run::{Outcome, cargo, command, has, output, root, run, say, target};
-use crate::{packages, python};
+use crate::{bundle, packages, python};
 
-/// Measures; `--quick` takes fewer turns, `--write` puts the table into docs/BENCHMARKS.md.
+/// Measures; `--quick` takes fewer turns, `--only PART,…` some parts, `--write` puts the tables into
+/// docs/BENCHMARKS.md.
 pub fn bench(arguments: &[String]) -> Outcome {
-    let (mut passed_on, mut write) = (Vec::new(), false);
-    for argument in arguments {
+    let (mut passed_on, mut write, mut only) = (Vec::new(), false, None);
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--write" => write = true,
+            "--only" => only = Some(arguments.next().ok_or("--only needs parts")?.as_str()),
             other => passed_on.push(other.to_owned()),
         }
     }
+    let wanted = |part: &str| only.is_none_or(|only| only.split(',').any(|one| one == part));
     packages::ensure(&[packages::BUILD, packages::TEST])?;
+    let folder = target().join("bench");
+    std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    // The programs of the packages are what is measured.
+    let made = bundle::release()?;
+    if only != Some("desk") {
+        beside_a_dashboard(&passed_on, only, write, &folder)?;
+    }
+    if wanted("desk") {
+        at_a_desktop(&passed_on, write, &folder, &made)?;
+    }
+    println!("\nEvery value is in {}.", folder.display());
+    Ok(())
+}
+
+/// Transfers, jobs, memory and starts, turn by turn with a real dashboard.
+fn beside_a_dashboard(
+    passed_on: &[String],
+    only: Option<&str>,
+    write: bool,
+    folder: &Path,
+) -> Outcome {
     python::dashboards()?;
-    say("building Kiln as it is released");
-    run(&mut cargo(&[
-        "build",
-        "--locked",
-        "--release",
-        "--package",
-        "kiln",
-    ]))?;
     say("timing decisions");
     let decisions = output(&mut cargo(&[
         "bench",
@@ -33,32 +51,51 @@ pub fn bench(arguments: &[String]) -> Outcome {
         "decide",
     ]))?;
     print!("{decisions}");
-    let folder = target().join("bench");
-    std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let kept = folder.join("decisions.txt");
     std::fs::write(&kept, &decisions).map_err(|e| format!("{}: {e}", kept.display()))?;
 
     say("measuring, turn by turn, in a network of its own");
-    let results = folder.join("results.json");
     let mut measure = in_a_network();
     measure
         .arg(python::rig_home().join("venv/bin/python"))
         .arg(root().join("tests/bench/side_by_side.py"))
-        .args(&passed_on)
+        .args(passed_on)
+        .args(only.into_iter().flat_map(|only| ["--only", only]))
         .arg("--results")
-        .arg(&results)
+        .arg(folder.join("results.json"))
         .arg("--decisions")
         .arg(&kept)
         .env("RIG_HOME", python::rig_home())
         .env("KILN_PROGRAM", target().join("release/kiln"));
     if write {
-        measure
-            .arg("--document")
-            .arg(root().join("docs/BENCHMARKS.md"));
+        measure.arg("--document").arg(document());
     }
-    run(&mut measure)?;
-    println!("\nEvery value is in {}.", results.display());
-    Ok(())
+    run(&mut measure)
+}
+
+/// Icon, window and packages in a session of their own.
+fn at_a_desktop(passed_on: &[String], write: bool, folder: &Path, made: &[PathBuf]) -> Outcome {
+    packages::ensure(&[packages::DESKTOP])?;
+    say("measuring at a desktop");
+    let mut measure = command(root().join("tests/rig/net"), &["run"]);
+    measure
+        .arg(root().join("tests/desktop/session"))
+        .arg("--keyring")
+        .arg("/usr/bin/python3")
+        .arg(root().join("tests/bench/desk.py"))
+        .args(passed_on.iter().filter(|option| *option == "--quick"))
+        .arg("--programs")
+        .arg(target().join("release"))
+        .arg("--results")
+        .arg(folder.join("desk.json"));
+    if write {
+        measure.arg("--document").arg(document());
+    }
+    run(measure.args(made))
+}
+
+fn document() -> PathBuf {
+    root().join("docs/BENCHMARKS.md")
 }
 
 /// A network of its own; ahead of what else the machine does, where that is allowed.

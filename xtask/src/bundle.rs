@@ -57,13 +57,20 @@ struct Options {
     version: String,
 }
 
+impl Options {
+    /// No format yet, of the version of this tree.
+    fn release() -> Self {
+        Self {
+            formats: Vec::new(),
+            profile: "release",
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
+
 /// Makes the named packages, or deb and rpm; they lie in `target/bundle`.
 pub fn bundle(arguments: &[String]) -> Outcome {
-    let mut options = Options {
-        formats: Vec::new(),
-        profile: "release",
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-    };
+    let mut options = Options::release();
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -81,26 +88,39 @@ pub fn bundle(arguments: &[String]) -> Outcome {
     if options.formats.is_empty() {
         options.formats = vec!["deb", "rpm"];
     }
+    make(&options).map(drop)
+}
+
+/// Makes deb and rpm of what would be released, and returns where they lie.
+pub fn release() -> Outcome<Vec<PathBuf>> {
+    let formats = vec!["deb", "rpm"];
+    make(&Options {
+        formats,
+        ..Options::release()
+    })
+}
+
+fn make(options: &Options) -> Outcome<Vec<PathBuf>> {
     let out = target().join("bundle");
     fs::create_dir_all(&out).map_err(|e| at(&out, &e))?;
     let linux = options.formats.iter().any(|f| *f != "nsis");
     if linux {
-        build(&options)?;
+        build(options)?;
     }
     let mut made = Vec::new();
     for format in &options.formats {
         made.push(match *format {
-            "deb" => deb(&options, &out)?,
-            "rpm" => rpm(&options, &out)?,
-            _ => nsis(&options, &out)?,
+            "deb" => deb(options, &out)?,
+            "rpm" => rpm(options, &out)?,
+            _ => nsis(options, &out)?,
         });
     }
     say("packages");
-    for file in made {
-        let size = fs::metadata(&file).map_err(|e| at(&file, &e))?.len();
+    for file in &made {
+        let size = fs::metadata(file).map_err(|e| at(&file, &e))?.len();
         println!("{:9.1} kB  {}", size as f64 / 1000.0, file.display());
     }
-    Ok(())
+    Ok(made)
 }
 
 /// The programs that this tree has.
