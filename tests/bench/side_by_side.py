@@ -110,11 +110,6 @@ class Kiln:
             self.me = Offloader(host, int(port))
         return took
 
-    async def boxes(self) -> None:
-        """The stand-in is a shell script that leads to other folders than its own."""
-        folders = [TESTS / "rig", HOME / "venv", sys.base_prefix]
-        await self.ask("settings", "set", f"build_folders={os.pathsep.join(map(str, folders))}")
-
     async def stop(self) -> None:
         if self.process and self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
@@ -278,7 +273,6 @@ async def main(args: argparse.Namespace) -> None:
             await starts(sides, figures, runs)
         for side in sides:
             await side.start()
-        await sides[0].boxes()
         await sides[0].has_esphome()
         await asyncio.sleep(3)
         idle(sides, figures, "idle_fresh")

@@ -75,9 +75,6 @@ class Kiln:
         if not line:
             raise Failed(f"kiln serve ended: {(self.folder / 'log').read_text()[-2000:]}")
         self.ready = json.loads(line)
-        # The stand-in is a shell script that leads to other folders than its own.
-        folders = [RIG, RIG_HOME / "venv", Path(sys.base_prefix)]
-        await self.ask("settings", "set", f"build_folders={os.pathsep.join(map(str, folders))}")
         return self.ready
 
     async def receive(self, *options):

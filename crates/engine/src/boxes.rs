@@ -10,11 +10,17 @@ use kiln_ports::sandbox::{BoxRules, Network};
 
 use crate::limits::Limits;
 
-/// Longest chain of links and scripts that is followed to an interpreter.
-const MAX_HOPS: usize = 16;
+/// Most links and scripts that are followed to an interpreter.
+const MAX_HOPS: usize = 32;
 
 /// Bytes of a script that may name its interpreter (execve(2)).
 const SHEBANG: u64 = 256;
+
+/// Bytes of a script or list that are read. Those that only start something else are short.
+const SCRIPT: u64 = 16 << 10;
+
+/// Interpreters of scripts that start other programs.
+const SHELLS: [&str; 5] = ["sh", "bash", "dash", "zsh", "ksh"];
 
 /// Variables that name files and folders of certificates.
 const CERTIFICATES: [&str; 4] = [
@@ -85,33 +91,108 @@ pub(crate) fn rules(
 /// along.
 fn needed_by(program: &Path) -> Vec<PathBuf> {
     let mut needed = Vec::new();
-    let mut next = Some(program.to_owned());
+    let mut next = vec![program.to_owned()];
     for _ in 0..MAX_HOPS {
-        let Some(here) = next.take() else { break };
+        let Some(here) = next.pop() else { break };
+        if needed.contains(&here) {
+            continue;
+        }
         if let Some(prefix) = here.parent().and_then(Path::parent) {
-            if prefix.join("pyvenv.cfg").is_file() {
-                needed.push(prefix.to_owned());
-            } else {
-                needed.extend(["lib", "lib64", "include"].map(|part| prefix.join(part)));
+            match fs::read_to_string(prefix.join("pyvenv.cfg")) {
+                Ok(about) => {
+                    needed.push(prefix.to_owned());
+                    needed.extend(base_of(&about).into_iter().flat_map(library));
+                    needed.extend(added_to(prefix));
+                }
+                Err(_) => needed.extend(library(prefix)),
             }
         }
-        next = match fs::read_link(&here) {
-            Ok(target) => here.parent().map(|folder| folder.join(target)),
-            Err(_) => interpreter(&here),
-        };
+        match fs::read_link(&here) {
+            Ok(target) => next.extend(here.parent().map(|folder| folder.join(target))),
+            Err(_) => next.extend(named_by(&here)),
+        }
         needed.push(here);
     }
     needed
 }
 
-/// Returns the program that a script names in its first line.
-fn interpreter(script: &Path) -> Option<PathBuf> {
+/// Returns what a Python installed below `prefix` reads.
+fn library(prefix: &Path) -> impl Iterator<Item = PathBuf> {
+    ["lib", "lib64", "include"]
+        .into_iter()
+        .map(|part| prefix.join(part))
+}
+
+/// Returns where the Python lies that an environment was made from, as its `pyvenv.cfg` says: an
+/// environment may hold a copy of the program in place of a link to it.
+fn base_of(about: &str) -> Option<&Path> {
+    let mut settings = about.lines().filter_map(|line| line.split_once('='));
+    let (_, folder) = settings.find(|(key, _)| key.trim() == "home")?;
+    Path::new(folder.trim()).parent()
+}
+
+/// Returns the folders that an environment takes modules from besides its own, as its `.pth` files
+/// say (a package under development is installed so).
+fn added_to(prefix: &Path) -> Vec<PathBuf> {
+    let inside = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut added = Vec::new();
+    for python in inside(prefix.join("lib")) {
+        for file in inside(python.path().join("site-packages")) {
+            if file
+                .path()
+                .extension()
+                .is_some_and(|ending| ending == "pth")
+            {
+                let lines = head(&file.path(), SCRIPT).unwrap_or_default();
+                let folders = lines.lines().map(PathBuf::from);
+                added.extend(folders.filter(|folder| folder.is_absolute() && folder.is_dir()));
+            }
+        }
+    }
+    added
+}
+
+/// Returns the files that a script needs: the program in its first line, and where that is a shell,
+/// the files whose whole paths are written in it, as in `exec /opt/venv/bin/python /opt/run.py "$@"`.
+/// Their folders are not taken along.
+fn named_by(script: &Path) -> Vec<PathBuf> {
+    let first = head(script, SHEBANG).unwrap_or_default();
+    let line = first
+        .strip_prefix("#!")
+        .and_then(|rest| rest.lines().next());
+    let Some(program) = line.and_then(|line| line.split_whitespace().next()) else {
+        return Vec::new();
+    };
+    let mut named = vec![PathBuf::from(program)];
+    let called = Path::new(program)
+        .file_name()
+        .and_then(|name| name.to_str());
+    if called.is_some_and(|name| SHELLS.contains(&name)) {
+        let text = head(script, SCRIPT).unwrap_or_default();
+        let words = text.split(|c: char| c.is_whitespace() || "\"'`=;:&|()<>".contains(c));
+        let files = words.map(Path::new);
+        named.extend(
+            files
+                .filter(|p| p.is_absolute() && p.is_file())
+                .map(Path::to_owned),
+        );
+    }
+    named
+}
+
+/// Returns the first bytes of a text; what is no text, is none.
+fn head(file: &Path, bytes: u64) -> Option<String> {
     let mut head = Vec::new();
-    let file = fs::File::open(script).ok()?;
-    file.take(SHEBANG).read_to_end(&mut head).ok()?;
-    let line = head.strip_prefix(b"#!")?.split(|b| *b == b'\n').next()?;
-    let line = std::str::from_utf8(line).ok()?;
-    line.split_whitespace().next().map(PathBuf::from)
+    let file = fs::File::open(file).ok()?;
+    file.take(bytes).read_to_end(&mut head).ok()?;
+    let whole = match std::str::from_utf8(&head) {
+        Ok(_) => head.len(),
+        // Cut inside of a character.
+        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+        Err(_) => return None,
+    };
+    head.truncate(whole);
+    String::from_utf8(head).ok()
 }
 
 #[cfg(test)]
@@ -144,6 +225,53 @@ mod tests {
         for path in ["", "home", "home/.pyenv", "home/.pyenv/3.13"] {
             assert!(!needed.contains(&at(path)), "{path} in {needed:?}");
         }
+    }
+
+    #[test]
+    fn a_script_that_starts_esphome_brings_the_files_it_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |path: &str| dir.path().join(path);
+        for folder in [
+            "bin",
+            "venv/bin",
+            "venv/lib/python3.13/site-packages",
+            "tools",
+            "source",
+        ] {
+            fs::create_dir_all(at(folder)).unwrap();
+        }
+        for file in ["venv/bin/python", "tools/run.py", "tools/beside.py"] {
+            fs::write(at(file), "ELF").unwrap();
+        }
+        let base = format!("home = {}\n", at("base/bin").display());
+        fs::write(at("venv/pyvenv.cfg"), base).unwrap();
+        let list = format!("import site\n{}\nrelative\n", at("source").display());
+        fs::write(at("venv/lib/python3.13/site-packages/mine.pth"), list).unwrap();
+        let [python, run] =
+            ["venv/bin/python", "tools/run.py"].map(|p| at(p).display().to_string());
+        let script = format!("#!/bin/sh\nexec \"{python}\" '{run}' \"$@\"\n");
+        fs::write(at("bin/esphome"), script).unwrap();
+        let needed = needed_by(&at("bin/esphome"));
+        for path in [
+            "venv",
+            "venv/bin/python",
+            "tools/run.py",
+            "base/lib",
+            "source",
+        ] {
+            assert!(needed.contains(&at(path)), "{path} in {needed:?}");
+        }
+        for path in ["tools", "tools/beside.py", "", "base"] {
+            assert!(!needed.contains(&at(path)), "{path} in {needed:?}");
+        }
+    }
+
+    #[test]
+    fn a_program_names_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("esphome");
+        fs::write(&program, b"\x7fELF\xff\xfe/bin/true").unwrap();
+        assert_eq!(named_by(&program), Vec::<PathBuf>::new());
     }
 
     #[test]
