@@ -16,7 +16,8 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("kiln-glance", &["kiln-model"]),
     ("kiln-desk", &["kiln-glance", "kiln-model", "kiln-ports"]),
     ("kiln-ports", &["kiln-model"]),
-    ("kiln-ipc", &["kiln-model"]),
+    ("kiln-audit", &["kiln-model"]),
+    ("kiln-ipc", &["kiln-audit", "kiln-model"]),
     ("kiln-update", &["kiln-model"]),
     ("kiln-archive", &["kiln-esphome", "kiln-model"]),
     ("kiln-platform", &["kiln-model", "kiln-ports"]),
@@ -29,6 +30,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
         "kiln-engine",
         &[
             "kiln-archive",
+            "kiln-audit",
             "kiln-domain",
             "kiln-esphome",
             "kiln-ipc",
@@ -79,6 +81,7 @@ const PURE: &[&str] = &[
     "esphome",
     "glance",
     "update",
+    "audit",
     "desk",
 ];
 

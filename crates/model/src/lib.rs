@@ -6,11 +6,13 @@
 //! channel (`ipc`) and the store own their own shapes.
 
 mod artifacts;
+mod audit;
 mod availability;
 mod build_hosts;
 mod configuration_name;
 mod dashboard_id;
 mod device;
+mod digest;
 mod emoji;
 mod endpoint;
 mod environment;
@@ -36,11 +38,17 @@ mod wakefulness;
 pub mod witness;
 
 pub use artifacts::{ArtifactsRefusal, BlobId, FirmwareOffset};
+pub use audit::{
+    AuditFilter, AuditQuestion, AuditSpan, Built, ChainFault, ContactedHost, Entry, Fact, FactKind,
+    Gained, Given, JobFact, JobOutcome, JobStep, PairingFact, PairingStep, Party, Reach,
+    SessionFact, SessionStep, Side, Statistics, Verification,
+};
 pub use availability::{Absence, Availability, AvailabilityReason, Input, InputVerdict, Verdict};
 pub use build_hosts::BuildHosts;
 pub use configuration_name::{ConfigurationName, InvalidConfigurationName, storable_component};
 pub use dashboard_id::{DashboardId, InvalidDashboardId, host_label};
 pub use device::{Device, DeviceName, Presence};
+pub use digest::{Digest, InvalidDigest};
 pub use emoji::{Emoji, PinEmoji};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use environment::{EnvironmentInfo, EnvironmentState};
