@@ -198,6 +198,9 @@ class Pair:
         async def told():
             return all(job["status"] in FINAL for job in await self.jobs(self.receiver))
         await until(f"every job to be final there ({what})", told)
+        for kiln in (self.receiver, self.sender):
+            audit = await self.ask(kiln, "verify_audit")
+            expect(audit["verdict"] == "intact", f"{what}: the audit: {audit}")
 
     async def run(self, points):
         await self.pair()

@@ -7,6 +7,7 @@
     reason = "a story cannot go on"
 )]
 
+mod auditing;
 mod esphome;
 mod faults;
 mod following;

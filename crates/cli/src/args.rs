@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use kiln_model::{Endpoint, Pin, Snooze};
+use kiln_model::{Digest, Endpoint, FactKind, Pin, Snooze, Timestamp};
 
 /// The build companion for ESPHome: compile on whichever computer is free, flash from here.
 #[derive(Debug, Parser)]
@@ -161,6 +161,16 @@ pub enum Verb {
         #[command(subcommand)]
         action: Option<SettingsAction>,
     },
+    /// What happened here: pairings, sessions, jobs, settings
+    #[command(args_conflicts_with_subcommands = true)]
+    Audit {
+        /// What else to do with it
+        #[command(subcommand)]
+        action: Option<AuditAction>,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "clap would take the text for help")]
+        wanted: AuditArgs,
+    },
     /// Take over identity and pairings of a dashboard that is being retired
     Import(ImportArgs),
     /// Print completions for a shell
@@ -171,6 +181,71 @@ pub enum Verb {
     /// Print the manual page
     #[command(hide = true)]
     Man,
+}
+
+/// A point in time, as people say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// So many microseconds ago.
+    Ago(i64),
+    /// Then.
+    At(Timestamp),
+}
+
+/// Reads `30m`, `12h`, `7d`, or a local date with or without a time.
+fn since(text: &str) -> Result<Since, String> {
+    let units = [('m', 60), ('h', 3_600), ('d', 86_400)];
+    for (unit, seconds) in units {
+        if let Some(Ok(number)) = text.strip_suffix(unit).map(str::parse::<u32>) {
+            return Ok(Since::Ago(i64::from(number) * seconds * 1_000_000));
+        }
+    }
+    let local = text.parse::<jiff::civil::DateTime>().ok();
+    let zoned = local.and_then(|local| local.to_zoned(jiff::tz::TimeZone::system()).ok());
+    match zoned {
+        Some(zoned) => Ok(Since::At(Timestamp(zoned.timestamp().as_microsecond()))),
+        None => Err("it is a time like 30m, 12h, 7d, 2026-11-01 or 2026-11-01T18:00".to_owned()),
+    }
+}
+
+/// Reads what entries are about.
+fn fact_kind(text: &str) -> Result<FactKind, String> {
+    let words: Vec<&str> = FactKind::ALL.iter().map(|kind| kind.word()).collect();
+    FactKind::from_word(text).ok_or_else(|| format!("it is one of {}", words.join(", ")))
+}
+
+/// Which entries of the audit to show.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// Written since then: 30m, 12h, 7d ago, or a date
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    pub since: Option<Since>,
+    /// About this: node, pairing, session, job, setting
+    #[arg(long, value_name = "KIND", value_parser = fact_kind)]
+    pub kind: Option<FactKind>,
+    /// In which this computer has a part: its label, or digits of its pin
+    #[arg(long, value_name = "COMPUTER")]
+    pub peer: Option<String>,
+    /// The newest so many; 0: all
+    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    pub limit: u32,
+}
+
+/// What to do with the audit.
+#[derive(Debug, Subcommand)]
+pub enum AuditAction {
+    /// Whether it is as it was written
+    Verify {
+        /// Hash of an entry that you noted elsewhere; it has to be there
+        #[arg(long, value_name = "HASH")]
+        noted: Option<Digest>,
+    },
+    /// What was built for others, and by others
+    Statistics {
+        /// Builds that ended since then
+        #[arg(long, value_name = "TIME", value_parser = since)]
+        since: Option<Since>,
+    },
 }
 
 /// Reads how long to pause.

@@ -16,6 +16,8 @@ pub enum Failure {
     Usage(String),
     /// What was waited for did not happen in time, in seconds: 4.
     TimedOut(u64),
+    /// The audit is not as it was written: 1.
+    AuditBroken(String),
     /// No node runs: 3.
     NoNode(String),
     /// The node went away meanwhile, or speaks another version: 1.
@@ -32,6 +34,7 @@ impl Failure {
         ExitCode::from(match self {
             Failure::Refused(_)
             | Failure::Job(_)
+            | Failure::AuditBroken(_)
             | Failure::Broken(_)
             | Failure::NotServing(_)
             | Failure::NotImported(_) => 1,
@@ -50,6 +53,10 @@ impl Failure {
             | Failure::Broken(text)
             | Failure::NotServing(text)
             | Failure::NotImported(text) => (Cow::from(text), ""),
+            Failure::AuditBroken(text) => (
+                Cow::from(text),
+                "Somebody or something wrote to Kiln's files; `kiln audit` shows what is left.",
+            ),
             Failure::NoNode(text) => (Cow::from(text), "Start one with `kiln serve`."),
             Failure::TimedOut(seconds) => (
                 Cow::from(format!("It was not done within {seconds} s; it goes on.")),
@@ -63,6 +70,7 @@ impl Failure {
         match self {
             Failure::Refused(error) => error.code.word(),
             Failure::Job(_) => "job_failed",
+            Failure::AuditBroken(_) => "audit_broken",
             Failure::Usage(_) => "usage",
             Failure::NoNode(_) => "no_node",
             Failure::TimedOut(_) => "timed_out",

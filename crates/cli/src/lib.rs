@@ -10,6 +10,7 @@
 )]
 
 mod args;
+mod audit;
 mod exit;
 mod face;
 mod log_filter;
@@ -26,9 +27,9 @@ use clap::CommandFactory;
 use kiln_client::Transport;
 
 pub use args::{
-    Arguments, Colour, CompileArgs, EnvAction, IdentityAction, ImportArgs, InstallArgs,
-    OffloaderAction, PairArgs, ReceiverAction, SecretsChoice, ServeArgs, SettingsAction, Verb,
-    Wait, Where, WindowAction,
+    Arguments, AuditAction, AuditArgs, Colour, CompileArgs, EnvAction, IdentityAction, ImportArgs,
+    InstallArgs, OffloaderAction, PairArgs, ReceiverAction, SecretsChoice, ServeArgs,
+    SettingsAction, Since, Verb, Wait, Where, WindowAction,
 };
 pub use exit::Failure;
 pub use face::{Face, Reader, Shape};
@@ -75,6 +76,7 @@ async fn perform(verb: Verb, transport: &impl Transport, face: &mut Face) -> Res
         Verb::BuildHere { job } => work::build_here(transport, face, &job).await,
         Verb::Env { action } => node::env(transport, face, action).await,
         Verb::Settings { action } => node::settings(transport, face, action).await,
+        Verb::Audit { action, wanted } => audit::audit(transport, face, wanted, action).await,
         Verb::Completions { shell } => {
             let mut command = Arguments::command();
             let mut script = Vec::new();

@@ -217,6 +217,7 @@ fn ends_batch(failure: &Failure) -> bool {
     match failure {
         Failure::Refused(error) => error.code == ErrorCode::NoCompatiblePeer,
         Failure::Job(_)
+        | Failure::AuditBroken(_)
         | Failure::Usage(_)
         | Failure::TimedOut(_)
         | Failure::NoNode(_)

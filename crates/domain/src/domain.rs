@@ -80,6 +80,7 @@ impl Domain {
                 self.settings = settings;
                 self.tell_settings(now);
             }
+            Event::AuditRead(id, reply) => self.reply(id, reply),
             Event::ShuttingDown => self.shut_down(now),
             Event::Sensed(inputs) => self.evaluator.handle_inputs(*inputs, now),
             Event::Slept(sleep) => {
@@ -141,6 +142,11 @@ impl Domain {
         &self.settings
     }
 
+    /// Returns what this computer is lent to others now.
+    pub fn availability(&self) -> Availability {
+        self.evaluator.availability()
+    }
+
     /// Returns everything that faces show; `None` until the identity is loaded.
     pub fn view(&self, now: Now) -> Option<View> {
         let half = self.peering.view()?;
@@ -156,7 +162,7 @@ impl Domain {
         };
         Some(View {
             identity: half.identity,
-            availability: self.evaluator.availability(),
+            availability: self.availability(),
             sandbox: self.confinement.clone(),
             listening: half.listening,
             window: window(half.window_until, now.mono),
@@ -193,6 +199,10 @@ impl Domain {
                 self.pause(id, paused, now);
             }
             Request::Resume => self.pause(id, Pause::Off, now),
+            Request::Audit(question) => {
+                let read = Effect::ReadAudit(id, question.clone());
+                self.effects.push_back(read);
+            }
             Request::Shutdown => {
                 self.reply(id, Reply::Done);
                 self.shut_down(now);
@@ -444,7 +454,7 @@ impl Next {
         };
         match effect {
             peering::Effect::SessionUp(session) => Self::SessionUp(session.clone()),
-            peering::Effect::SessionDown { link, pin } => Self::SessionDown(*link, *pin),
+            peering::Effect::SessionDown { link, pin, .. } => Self::SessionDown(*link, *pin),
             peering::Effect::ForgetPeer(_, pin) => Self::OffloaderForgotten(*pin),
             peering::Effect::PairingsChanged => Self::PairingsChanged,
             peering::Effect::Listen
@@ -457,6 +467,7 @@ impl Next {
             | peering::Effect::SavePairing(_)
             | peering::Effect::ForgetPairing(_)
             | peering::Effect::RotateIdentity
+            | peering::Effect::Record(_)
             | peering::Effect::BootstrapLapsed
             | peering::Effect::BootstrapFailed(_)
             | peering::Effect::ViewChanged => Self::Nothing,

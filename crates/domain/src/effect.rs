@@ -1,6 +1,6 @@
 //! [`Effect`]: everything the domain may ask for. Performed strictly in order, so that what was
 //! saved is durable before what follows promises it.
-use kiln_model::{Reply, Settings, Wakefulness};
+use kiln_model::{AuditQuestion, Reply, Settings, Wakefulness};
 
 use crate::RequestId;
 
@@ -9,6 +9,8 @@ use crate::RequestId;
 pub enum Effect {
     /// Answer a request.
     Reply(RequestId, Reply),
+    /// Look into the audit; ends with [`crate::Event::AuditRead`].
+    ReadAudit(RequestId, AuditQuestion),
     /// Keep the settings, durable before the next effect, and use them from now on.
     SaveSettings(Box<Settings>),
     /// End the node: peers are told, nothing new is started. What is still being said or closed is

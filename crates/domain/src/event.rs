@@ -1,5 +1,5 @@
 //! [`Event`]: everything that can happen to the domain.
-use kiln_model::{Confinement, Inputs, Request, Settings};
+use kiln_model::{Confinement, Inputs, Reply, Request, Settings};
 
 use crate::Sleep;
 
@@ -30,6 +30,8 @@ pub enum Event {
     ConfinementProved(Confinement),
     /// Stored settings, before anything else happens.
     SettingsLoaded(Settings),
+    /// The audit was looked into: this is the answer.
+    AuditRead(RequestId, Reply),
     /// The node was told to stop by a signal; the same as [`Request::Shutdown`] without an answer.
     ShuttingDown,
     /// The machine was read, as [`crate::Effect::Watch`] asked.

@@ -18,6 +18,7 @@ use crate::environments::Environments;
 use crate::links::Links;
 use crate::node::Site;
 use crate::outputs::Outputs;
+use crate::particulars::Particulars;
 use crate::received::ReceivedTrees;
 use crate::roster::Roster;
 use crate::tool::{Orders, Stop};
@@ -36,6 +37,8 @@ pub(crate) struct Context {
     pub(crate) environments: Environments,
     pub(crate) roster: Roster,
     pub(crate) received: ReceivedTrees,
+    /// What the audit tells of jobs that are under way.
+    pub(crate) particulars: Particulars,
     pub(crate) site: Site,
     pub(crate) settings: watch::Sender<Settings>,
     pub(crate) events: mpsc::Sender<Event>,

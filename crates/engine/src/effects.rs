@@ -3,7 +3,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use kiln_domain::{Effect, Event, peering, work};
-use kiln_model::{BlobId, Pin, PublicKey};
+use kiln_model::{BlobId, Fact, Pin, PublicKey};
 use kiln_ports::discovery::Announcement;
 use kiln_ports::store::Change;
 
@@ -12,7 +12,7 @@ use crate::blocking::blocking;
 use crate::node::{Ended, Link, Node};
 use crate::runtime::RETRY;
 use crate::unsaved::Unsaved;
-use crate::{identity, records, serial, steps};
+use crate::{audit, identity, records, serial, steps};
 
 /// What a flash says that was not begun.
 const NOT_BEGUN: &str = "the flash was not begun, because that could not be kept; free some disk \
@@ -21,6 +21,7 @@ const NOT_BEGUN: &str = "the flash was not begun, because that could not be kept
 impl Node {
     /// Does one thing. An error means that a record or anchor was not kept.
     pub(crate) async fn perform(&mut self, effect: Effect) -> Result<(), String> {
+        self.record_effect(&effect);
         match effect {
             Effect::Reply(id, reply) => {
                 // Who asks next already sees what this answer is about.
@@ -33,6 +34,11 @@ impl Node {
                     .await?;
                 self.use_settings(*settings);
                 self.tell_facts();
+            }
+            Effect::ReadAudit(id, question) => {
+                self.write_audit().await?;
+                let context = Arc::clone(&self.context);
+                self.steps.start_free(audit::answer(context, id, question));
             }
             Effect::ShutDown => self.ended = Some(Ended::Asked),
             Effect::Watch(pace) => self.watch_machine(pace),
@@ -103,7 +109,9 @@ impl Node {
                 let routes = self.domain.work().output_routes();
                 self.context.outputs.route_all(routes);
             }
-            peering::Effect::PairingsChanged | peering::Effect::ViewChanged => {}
+            peering::Effect::Record(_)
+            | peering::Effect::PairingsChanged
+            | peering::Effect::ViewChanged => {}
             peering::Effect::BootstrapLapsed => {
                 let why = "nobody paired within the bootstrap window".to_owned();
                 self.ended = Some(Ended::Unpaired(why));
@@ -250,8 +258,10 @@ impl Node {
         Ok(())
     }
 
-    /// Writes changes durably. What the store refuses is kept and tried again.
-    async fn keep(&mut self, changes: Vec<Change>) -> Result<(), String> {
+    /// Writes changes durably, and what the audit tells by then. What the store refuses is kept and
+    /// tried again.
+    pub(crate) async fn keep(&mut self, mut changes: Vec<Change>) -> Result<(), String> {
+        changes.extend(self.audit.take());
         let mut all = self.unsaved.changes();
         all.extend(changes.iter().cloned());
         let store = Arc::clone(&self.context.store);
@@ -306,7 +316,11 @@ impl Node {
     async fn rotate(&mut self) {
         let id = self.dashboard_id.clone();
         match identity::rotate(self.secrets.as_ref(), &self.context.store, id).await {
-            Ok(identity) => self.become_identity(identity),
+            Ok(identity) => {
+                let (from, to) = (self.pin, identity.key.pin());
+                self.record(vec![Fact::Rotated { from, to }]);
+                self.become_identity(identity);
+            }
             Err(error) => {
                 let failed = peering::Event::RotationFailed(error.to_string());
                 self.domain

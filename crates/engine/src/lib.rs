@@ -1,6 +1,7 @@
 //! The runtime: drives peer-link and domain, performs their effects through ports.
 
 mod anchors;
+mod audit;
 mod blob_reader;
 mod blob_writer;
 mod blocking;
@@ -24,8 +25,10 @@ mod listener;
 mod machine;
 mod node;
 mod outputs;
+mod particulars;
 mod programs;
 mod received;
+mod recorder;
 pub mod records;
 mod reports;
 mod roster;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use kiln_domain::{Domain, Event, peering, work};
 use kiln_esphome::{Progress, Surroundings};
 use kiln_model::{
-    Capabilities, DashboardId, FriendlyName, JobId, PairingKey, PeerFacts, Pin, Settings,
+    Capabilities, DashboardId, Fact, FriendlyName, JobId, PairingKey, PeerFacts, Pin, Settings,
 };
 use kiln_ports::discovery::Sighting;
 use kiln_ports::secrets::SecretsError;
@@ -20,6 +20,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::anchors::Direction;
+use crate::audit::Audit;
+use crate::blocking::blocking;
 use crate::context::{Context, Steps};
 use crate::control::ControlServer;
 use crate::devices;
@@ -28,7 +30,9 @@ use crate::identity::{self, Identity, IdentityError};
 use crate::job_log::JobLogs;
 use crate::links::Links;
 use crate::outputs::Outputs;
+use crate::particulars::Particulars;
 use crate::received::ReceivedTrees;
+use crate::recorder::{self, Recorder};
 use crate::roster::Roster;
 use crate::stored;
 use crate::unsaved::Unsaved;
@@ -163,6 +167,8 @@ pub struct Node {
     pub(crate) watching: JoinSet<()>,
     pub(crate) gauges: HashMap<JobId, Progress>,
     pub(crate) unsaved: Unsaved,
+    pub(crate) audit: Audit,
+    pub(crate) recorder: Recorder,
     /// Keys whose trust anchor is in the keyring.
     pub(crate) anchored: HashSet<(Direction, Pin)>,
     pub(crate) pin: Pin,
@@ -197,6 +203,8 @@ impl Node {
             identity::forget(secrets.as_ref(), &store).await?;
         }
         let identity = identity::load_or_create(secrets.as_ref(), &store).await?;
+        let disk = Arc::clone(&store);
+        let audit = blocking(move || Audit::open(disk.as_ref())).await?;
         let (sender, events) = mpsc::channel(EVENTS_WAITING);
         let logs = Arc::new(JobLogs::new(Arc::clone(&store)));
         let links = Links::new(
@@ -224,6 +232,7 @@ impl Node {
             outputs: Outputs::new(logs, links.clone()),
             roster: Roster::default(),
             received: ReceivedTrees::new(site.received.clone()),
+            particulars: Particulars::default(),
             settings: watch::Sender::new(Settings::default()),
             events: sender,
             clock,
@@ -252,6 +261,8 @@ impl Node {
             watching: JoinSet::new(),
             gauges: HashMap::new(),
             unsaved: Unsaved::default(),
+            audit,
+            recorder: Recorder::default(),
             anchored: HashSet::new(),
             link: Link::Unbound,
             ended: None,
@@ -272,8 +283,16 @@ impl Node {
         for blob in &stored.stray {
             self.context.store.drop_blob(blob)?;
         }
-        let mut settings = stored.settings;
+        let mut settings = stored.settings.clone();
         (options.adjust)(&mut settings);
+        self.recorder
+            .load(&stored.peers, &stored.pairings, &stored.jobs);
+        self.record(vec![Fact::Started {
+            version: self.context.site.version.clone(),
+            pin: identity.key.pin(),
+            tier: self.context.confinement.tier,
+        }]);
+        self.record(recorder::changed(&stored.settings, &settings));
         self.use_settings(settings.clone());
         let confinement = self.context.confinement.clone();
         self.happened(Event::ConfinementProved(confinement)).await;

@@ -290,6 +290,14 @@ fn setting_value(s: &Settings, key: SettingKey) -> Value {
     }
 }
 
+/// Returns the value of a setting as people write it.
+pub(crate) fn setting_text(settings: &Settings, key: SettingKey) -> String {
+    match setting_value(settings, key) {
+        Value::String(text) => text,
+        other => other.to_string(),
+    }
+}
+
 fn set_value(s: &mut Settings, key: SettingKey, value: &Value) -> Option<()> {
     let owned = || value.as_str().map(str::to_owned);
     match key {

@@ -134,6 +134,7 @@ impl Node {
             }
             return;
         }
+        self.record_event(&event);
         match &event {
             Event::Peering(peering::Event::Listening { port }) => self.link = Link::Bound(*port),
             Event::Peering(peering::Event::ListenFailed(why)) => {
@@ -163,7 +164,7 @@ impl Node {
                 batch.push_back(effect);
             }
             if batch.is_empty() {
-                return;
+                break;
             }
             let mut batch = with_fewer_saves(batch);
             let mut broken: Option<String> = None;
@@ -180,6 +181,10 @@ impl Node {
                 }
             }
             self.publish();
+        }
+        self.recorder.settle();
+        if let Err(why) = self.write_audit().await {
+            tracing::error!(%why, "the audit could not be kept; it is tried again");
         }
     }
 

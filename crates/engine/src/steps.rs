@@ -1,5 +1,6 @@
 //! The steps of a job that touch the disk or run programs, one function per effect of
 //! [`kiln_domain::work`]. Each ends by telling the domain what became of it.
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,6 +23,7 @@ use crate::boxes;
 use crate::context::Context;
 use crate::devices;
 use crate::limits::Limits;
+use crate::particulars::Packed;
 use crate::tool::{self, Bounds, Guest, Stop, stopped};
 
 /// Longest time for `esphome bundle` (builds.md §6.1).
@@ -139,6 +141,10 @@ async fn build_command(
     };
     let yaml = path_text(&yaml);
     let (version, launcher) = context.launcher(build.version.as_ref()).await?;
+    let found = version.clone();
+    context
+        .particulars
+        .note(&build.job, |known| known.version = Some(found));
     let invocation = match build.kind {
         JobKind::Compile => Invocation::Compile {
             yaml: &yaml,
@@ -159,6 +165,14 @@ async fn build_command(
         return Err("builds for others cannot be boxed on this computer".to_owned());
     }
     let boxed = settings.sandbox != SandboxMode::Off && context.confinement.tier != Tier::Open;
+    let tier = if boxed {
+        context.confinement.tier
+    } else {
+        Tier::Open
+    };
+    context
+        .particulars
+        .note(&build.job, |known| known.tier = Some(tier));
     let (data_dir, home) = (path_text(&places.data), path_text(&places.home));
     let purpose = Purpose::Received {
         data_dir: &data_dir,
@@ -275,6 +289,13 @@ pub(crate) async fn materialise(
     let done = on_disk_thread(
         move |cancelled| {
             let archive = std::fs::File::open(&archive)?;
+            let facts =
+                kiln_archive::blob_facts(&archive, cancelled).map_err(|error| {
+                    match error.kind() {
+                        io::ErrorKind::Interrupted => MaterialiseError::Cancelled,
+                        _ => error.into(),
+                    }
+                })?;
             std::fs::create_dir_all(&folder)?;
             let data = Dir::open_ambient_dir(&folder, ambient_authority())?;
             let device = devices::name_of(&configurations, &configuration);
@@ -285,13 +306,19 @@ pub(crate) async fn materialise(
                 device: device.as_ref(),
                 platformio: platformio.as_deref(),
             };
-            kiln_archive::materialise(&archive, tree, cancelled)
+            kiln_archive::materialise(&archive, tree, cancelled).map(|_| facts)
         },
         Some(stop),
     )
     .await;
     let result = match done {
-        Ok(Ok(_)) => Ok(()),
+        Ok(Ok(facts)) => {
+            let artifacts = facts.sha256.parse().ok();
+            context
+                .particulars
+                .note(&job, |known| known.artifacts = artifacts);
+            Ok(())
+        }
         Ok(Err(MaterialiseError::Cancelled)) => Err(StepFailure::Cancelled),
         Ok(Err(refused)) => Err(StepFailure::Failed(refused.to_string())),
         Err(message) => Err(StepFailure::Failed(message)),
@@ -310,8 +337,19 @@ pub(crate) async fn serve_artifacts(
     tree: BuildTree,
     packed: BlobId,
 ) {
+    let of = match &tree {
+        BuildTree::Received { pin, .. } | BuildTree::ReceivedAll(pin) => Some(*pin),
+        BuildTree::Own(_) | BuildTree::OwnAll => None,
+    };
     match pack(&context, tree, &packed).await {
         Ok(artifacts) => {
+            if let (Some(pin), Ok(digest)) = (of, artifacts.facts.sha256.parse()) {
+                context.particulars.packed(Packed {
+                    pin,
+                    wire_job: wire_job.clone(),
+                    artifacts: digest,
+                });
+            }
             let path = context.store.blob_path(&packed);
             context
                 .links

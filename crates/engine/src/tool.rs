@@ -7,7 +7,7 @@ use std::time::Duration;
 use kiln_domain::Event;
 use kiln_domain::work::{Drive, Event as WorkEvent, ProcessOutcome};
 use kiln_esphome::{FailureScan, LineSplitter, Progress};
-use kiln_model::{JobId, Mono};
+use kiln_model::{JobId, Mono, Reach};
 use kiln_ports::process::{Child, Command, Exit, Pace};
 use kiln_ports::sandbox::{Answer, Contact, Gate};
 use tokio::sync::watch;
@@ -164,6 +164,15 @@ impl Guest {
             return;
         }
         tracing::info!(%job, %place, answer = ?contact.answer, "a build asked for a host");
+        let reach = match contact.answer {
+            Answer::Reached => Reach::Reached,
+            Answer::NotAllowed | Answer::NotPublic => Reach::Refused,
+            Answer::Failed(_) => Reach::Failed,
+        };
+        let asked = place.clone();
+        context
+            .particulars
+            .note(job, |known| known.contacted(asked, reach));
         let why = match &contact.answer {
             Answer::Reached => return,
             Answer::NotAllowed => "the owner of this build server does not allow it (build_hosts)",

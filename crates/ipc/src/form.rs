@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 use kiln_model::{
-    AlertKind, ArtifactsRefusal, AvailabilityReason, Bootloader, BuildChoice, ConfigurationName,
-    DashboardId, Endpoint, ErrorCode, EsphomeVersion, FailureReason, FriendlyName, Input, JobId,
-    JobKind, JobStatus, Label, PairingStatus, Pause, Pin, Port, PortState, Presence, PublicKey,
-    SandboxMode, Snooze, Timestamp, Verdict, VersionPolicy, WireJobId,
+    AlertKind, ArtifactsRefusal, AvailabilityReason, Bootloader, BuildChoice, ChainFault,
+    ConfigurationName, DashboardId, Digest, Endpoint, ErrorCode, EsphomeVersion, FactKind,
+    FailureReason, FriendlyName, Input, JobId, JobKind, JobStatus, Label, PairingStatus, Pause,
+    Pin, Port, PortState, Presence, PublicKey, SandboxMode, Snooze, Timestamp, Verdict,
+    VersionPolicy, WireJobId,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -114,6 +115,7 @@ macro_rules! text {
 text! {
     Pin: Pin::to_string, |t| t.parse().ok();
     PublicKey: |k| Pin(k.0).to_string(), |t| t.parse::<Pin>().ok().map(|pin| PublicKey(pin.0));
+    Digest: Digest::to_string, |t| t.parse().ok();
     DashboardId: DashboardId::to_string, |t| t.parse().ok();
     JobId: JobId::to_string, |t| t.parse().ok();
     WireJobId: WireJobId::to_string, |t| Some(WireJobId(t.to_owned()));
@@ -130,6 +132,8 @@ text! {
     AvailabilityReason: |v| v.word().to_owned(), AvailabilityReason::from_word;
     Input: |v| v.word().to_owned(), Input::from_word;
     Verdict: |v| v.word().to_owned(), Verdict::from_word;
+    FactKind: |v| v.word().to_owned(), FactKind::from_word;
+    ChainFault: |v| v.word().to_owned(), ChainFault::from_word;
     Snooze: |v| v.word().to_owned(), Snooze::from_word;
     Pause: Pause::to_string, |t| t.parse().ok();
     ArtifactsRefusal: |v| v.word().to_owned(), ArtifactsRefusal::from_word;

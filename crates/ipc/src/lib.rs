@@ -17,6 +17,7 @@
 //! ignored, an unknown request is answered with a refusal and the connection goes on. The number
 //! after `kiln` rises only when that is not enough. This crate does no IO and knows no clock.
 
+mod audit;
 mod device;
 mod environment;
 mod form;

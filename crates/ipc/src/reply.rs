@@ -1,8 +1,8 @@
 //! JSON of [`Reply`]: its name under `reply`, its content beside it. The same objects are what
 //! `--json` prints.
 use kiln_model::{
-    Device, EnvironmentInfo, ErrorCode, EsphomeVersion, Job, Pin, Reply, RequestError, SerialPort,
-    Settings, View,
+    Device, Entry, EnvironmentInfo, ErrorCode, EsphomeVersion, Job, Pin, Reply, RequestError,
+    SerialPort, Settings, Statistics, Verification, View,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -88,6 +88,19 @@ enum ReplyJson {
         #[serde(with = "form")]
         settings: Box<Settings>,
     },
+    Audit {
+        #[serde(with = "form")]
+        entries: Vec<Entry>,
+        unreadable: u64,
+    },
+    AuditVerified {
+        #[serde(flatten, with = "form")]
+        verification: Verification,
+    },
+    Statistics {
+        #[serde(flatten, with = "form")]
+        statistics: Statistics,
+    },
     Refused {
         #[serde(flatten, with = "form")]
         error: RequestError,
@@ -116,6 +129,15 @@ impl Form for Reply {
             Reply::NewestEnvironment(version) => ReplyJson::NewestEnvironment { version },
             Reply::SerialPorts { ports, advice } => ReplyJson::SerialPorts { ports, advice },
             Reply::Settings(settings) => ReplyJson::Settings { settings },
+            Reply::Audit {
+                entries,
+                unreadable,
+            } => ReplyJson::Audit {
+                entries,
+                unreadable,
+            },
+            Reply::AuditVerified(verification) => ReplyJson::AuditVerified { verification },
+            Reply::Statistics(statistics) => ReplyJson::Statistics { statistics },
             Reply::Refused(error) => ReplyJson::Refused { error },
         };
         json.serialize(to)
@@ -142,6 +164,15 @@ impl Form for Reply {
             ReplyJson::NewestEnvironment { version } => Reply::NewestEnvironment(version),
             ReplyJson::SerialPorts { ports, advice } => Reply::SerialPorts { ports, advice },
             ReplyJson::Settings { settings } => Reply::Settings(settings),
+            ReplyJson::Audit {
+                entries,
+                unreadable,
+            } => Reply::Audit {
+                entries,
+                unreadable,
+            },
+            ReplyJson::AuditVerified { verification } => Reply::AuditVerified(verification),
+            ReplyJson::Statistics { statistics } => Reply::Statistics(statistics),
             ReplyJson::Refused { error } => Reply::Refused(error),
         })
     }

@@ -1,5 +1,8 @@
 //! JSON of [`Request`]: the name under `request`, its arguments beside it.
-use kiln_model::{BuildChoice, DashboardId, Endpoint, JobId, Label, Pin, Port, Request, Snooze};
+use kiln_model::{
+    AuditFilter, AuditQuestion, BuildChoice, DashboardId, Digest, Endpoint, FactKind, JobId, Label,
+    Pin, Port, Request, Snooze, Timestamp,
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::form::{self, Form};
@@ -95,6 +98,24 @@ enum RequestJson {
     SetSettings {
         settings: Vec<(String, String)>,
     },
+    Audit {
+        #[serde(with = "form", default)]
+        since: Option<Timestamp>,
+        #[serde(with = "form", default)]
+        kind: Option<FactKind>,
+        #[serde(rename = "pin_sha256", with = "form", default)]
+        peer: Option<Pin>,
+        #[serde(default)]
+        limit: Option<u32>,
+    },
+    VerifyAudit {
+        #[serde(with = "form", default)]
+        noted: Option<Digest>,
+    },
+    Statistics {
+        #[serde(with = "form", default)]
+        since: Option<Timestamp>,
+    },
     Pause {
         #[serde(rename = "for", with = "form")]
         snooze: Snooze,
@@ -138,6 +159,7 @@ macro_rules! convert {
     };
 }
 
+use AuditQuestion as Q;
 use Request as M;
 use RequestJson as J;
 
@@ -180,6 +202,13 @@ convert! {
     M::Settings = M::Settings, J::Settings = J::Settings;
     M::SetSettings(settings) = M::SetSettings(settings),
         J::SetSettings { settings } = J::SetSettings { settings };
+    M::Audit(Q::Entries(AuditFilter { since, kind, peer, limit })) =
+        M::Audit(Q::Entries(AuditFilter { since, kind, peer, limit })),
+        J::Audit { since, kind, peer, limit } = J::Audit { since, kind, peer, limit };
+    M::Audit(Q::Verify { noted }) = M::Audit(Q::Verify { noted }),
+        J::VerifyAudit { noted } = J::VerifyAudit { noted };
+    M::Audit(Q::Statistics { since }) = M::Audit(Q::Statistics { since }),
+        J::Statistics { since } = J::Statistics { since };
     M::Pause(snooze) = M::Pause(snooze), J::Pause { snooze } = J::Pause { snooze };
     M::Resume = M::Resume, J::Resume = J::Resume;
     M::Shutdown = M::Shutdown, J::Shutdown = J::Shutdown;

@@ -1,11 +1,14 @@
 //! One value of everything, for tests.
 use kiln_model::{
-    Absence, Alert, AlertKind, Availability, AvailabilityReason, Bootloader, BuildChoice,
-    Capabilities, Confinement, Device, DiscoveredHost, EnvironmentInfo, EnvironmentState,
-    ErrorCode, EsphomeVersion, FailureReason, FriendlyName, IdentityView, Input, InputVerdict, Job,
-    JobId, JobKind, JobOrigin, JobStatus, Label, LinkState, Pairing, PairingStatus, PairingView,
-    Peer, PeerView, PendingPeer, Pin, Placement, Port, PortState, Presence, PublicKey, QueueStatus,
-    Reply, Request, RequestError, SerialPort, Snooze, Tier, Timestamp, UsbId, Verdict, View,
+    Absence, Alert, AlertKind, AuditFilter, AuditQuestion, AuditSpan, Availability,
+    AvailabilityReason, Bootloader, BuildChoice, Built, Capabilities, ChainFault, Confinement,
+    ContactedHost, Device, Digest, DiscoveredHost, Entry, EnvironmentInfo, EnvironmentState,
+    ErrorCode, EsphomeVersion, Fact, FactKind, FailureReason, FriendlyName, Gained, Given,
+    IdentityView, Input, InputVerdict, Job, JobFact, JobId, JobKind, JobOrigin, JobOutcome,
+    JobStatus, JobStep, Label, LinkState, Pairing, PairingFact, PairingStatus, PairingStep,
+    PairingView, Party, Peer, PeerView, PendingPeer, Pin, Placement, Port, PortState, Presence,
+    PublicKey, QueueStatus, Reach, Reply, Request, RequestError, SerialPort, SessionFact,
+    SessionStep, Side, Snooze, Statistics, Tier, Timestamp, UsbId, Verdict, Verification, View,
     WindowView, WireJobId,
 };
 
@@ -217,6 +220,16 @@ pub(crate) fn requests() -> Vec<Request> {
         Request::SerialPorts,
         Request::Settings,
         Request::SetSettings(vec![("receiver".to_owned(), "true".to_owned())]),
+        Request::Audit(AuditQuestion::Entries(AuditFilter {
+            since: Some(NOW),
+            kind: Some(FactKind::Job),
+            peer: Some(pin()),
+            limit: Some(50),
+        })),
+        Request::Audit(AuditQuestion::Verify {
+            noted: Some(Digest([9; 32])),
+        }),
+        Request::Audit(AuditQuestion::Statistics { since: Some(NOW) }),
         Request::Pause(Snooze::HalfHour),
         Request::Resume,
         Request::Shutdown,
@@ -253,6 +266,79 @@ pub(crate) fn environments() -> Vec<EnvironmentInfo> {
     ]
 }
 
+fn party() -> Party {
+    Party {
+        pin: pin(),
+        label: Label::clipped("Laptop"),
+    }
+}
+
+/// The audit tells time to the millisecond.
+const MOMENT: Timestamp = Timestamp(1_790_000_000_123_000);
+
+/// One entry of every kind, with every member.
+fn entries() -> Vec<Entry> {
+    let job = JobFact {
+        step: JobStep::Ended,
+        job: job_id(),
+        kind: JobKind::Compile,
+        sender: Some(party()),
+        configuration: "kitchen.yaml".to_owned(),
+        device: "Kitchen".to_owned(),
+        built: Built::There(party()),
+        accepted: MOMENT,
+        started: Some(MOMENT),
+        ended: Some(MOMENT),
+        outcome: Some(JobOutcome::HandedBack),
+        reason: "on battery".to_owned(),
+        esphome_version: Some(version()),
+        bundle: Some(Digest([1; 32])),
+        artifacts: Some(Digest([2; 32])),
+        tier: Some(Tier::Boxed),
+        hosts: vec![ContactedHost {
+            place: "pypi.org:443".to_owned(),
+            reach: Reach::Reached,
+        }],
+        more_hosts: 3,
+    };
+    let facts = [
+        Fact::Started {
+            version: "0.1.0".to_owned(),
+            pin: pin(),
+            tier: Tier::Boxed,
+        },
+        Fact::Pairing(PairingFact {
+            step: PairingStep::KeyChanged,
+            side: Side::Receiver,
+            party: party(),
+            observed: Some(pin()),
+        }),
+        Fact::Rotated {
+            from: pin(),
+            to: pin(),
+        },
+        Fact::Session(SessionFact {
+            step: SessionStep::Closed,
+            side: Side::Offloader,
+            party: party(),
+            why: "the connection broke off".to_owned(),
+        }),
+        Fact::Job(Box::new(job)),
+        Fact::Setting {
+            name: "idle_minutes".to_owned(),
+            old: "3".to_owned(),
+            new: "5".to_owned(),
+        },
+    ];
+    let entry = |(number, fact)| Entry {
+        number,
+        at: MOMENT,
+        hash: Digest([9; 32]),
+        fact,
+    };
+    (1..).zip(facts).map(entry).collect()
+}
+
 pub(crate) fn replies() -> Vec<Reply> {
     vec![
         Reply::Done,
@@ -283,6 +369,37 @@ pub(crate) fn replies() -> Vec<Reply> {
             advice: "Use a cable that carries data.".to_owned(),
         },
         Reply::Settings(Box::default()),
+        Reply::Audit {
+            entries: entries(),
+            unreadable: 1,
+        },
+        Reply::AuditVerified(Verification::Intact(AuditSpan {
+            first: 1,
+            last: 6,
+            head: Digest([9; 32]),
+        })),
+        Reply::AuditVerified(Verification::Broken {
+            number: 3,
+            fault: ChainFault::Changed,
+        }),
+        Reply::Statistics(Statistics {
+            since: Some(NOW),
+            given: vec![Given {
+                party: party(),
+                completed: 3,
+                failed: 1,
+                cancelled: 0,
+                handed_back: 1,
+                seconds: 900,
+            }],
+            gained: vec![Gained {
+                party: party(),
+                completed: 2,
+                seconds: 90,
+                compared: 1,
+                saved_seconds: -5,
+            }],
+        }),
         Reply::Refused(RequestError {
             code: ErrorCode::NotFound,
             message: "There is no device kitchen.".to_owned(),

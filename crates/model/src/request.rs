@@ -1,8 +1,8 @@
 //! [`Request`]: everything a person can ask of a node, through any face; [`Reply`]: the answer.
 use crate::link::words;
 use crate::{
-    DashboardId, Device, Endpoint, EnvironmentInfo, EsphomeVersion, Job, JobId, Label, Pin, Port,
-    SerialPort, Settings, Snooze, View,
+    AuditQuestion, DashboardId, Device, Endpoint, Entry, EnvironmentInfo, EsphomeVersion, Job,
+    JobId, Label, Pin, Port, SerialPort, Settings, Snooze, Statistics, Verification, View,
 };
 
 /// What a person wants. The command line, the window and the tray all speak these.
@@ -86,6 +86,8 @@ pub enum Request {
     Settings,
     /// Change settings; all are checked before any is applied.
     SetSettings(Vec<(String, String)>),
+    /// What the audit says.
+    Audit(AuditQuestion),
     /// Compile nothing for others for a while.
     Pause(Snooze),
     /// Compile for others again before the pause is over.
@@ -142,6 +144,17 @@ pub enum Reply {
     },
     /// Settings.
     Settings(Box<Settings>),
+    /// Entries of the audit.
+    Audit {
+        /// Oldest first.
+        entries: Vec<Entry>,
+        /// Lines that cannot be read; verifying says why.
+        unreadable: u64,
+    },
+    /// Whether the audit is as it was written.
+    AuditVerified(Verification),
+    /// What was built for others and by others.
+    Statistics(Statistics),
     /// Refused.
     Refused(RequestError),
 }

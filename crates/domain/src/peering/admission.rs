@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use kiln_model::witness::Approved;
 use kiln_model::{
-    DashboardId, Hello, IntentReason, Label, LinkId, LinkIntent, Peer, PendingPeer, Pin, PublicKey,
-    ResponseKind, Timestamp,
+    DashboardId, Hello, IntentReason, Label, LinkId, LinkIntent, PairingStep, Peer, PendingPeer,
+    Pin, PublicKey, ResponseKind, Side, Timestamp,
 };
 
 use super::Effect;
@@ -136,7 +136,13 @@ impl Doorman<'_> {
                 Presented::Refused => NO_PAIRING_WINDOW,
             };
         }
+        let (pin, label) = (asking.pin, asking.label.clone());
         match self.pending.ask(asking) {
+            Noted::New => {
+                let step = PairingStep::Asked;
+                self.out.record(step, Side::Offloader, (pin, &label), None);
+                Verdict::Say(ResponseKind::Pending, None)
+            }
             Noted::Yes => Verdict::Say(ResponseKind::Pending, None),
             Noted::OtherKey => PIN_MISMATCH,
             // A full list is a closed door: a stranger learns nothing from it.

@@ -3,8 +3,8 @@ use std::net::IpAddr;
 
 use kiln_model::witness::Approved;
 use kiln_model::{
-    DashboardId, Endpoint, FriendlyName, IntentReason, Label, LinkId, Pairing, Peer, PeerFacts,
-    Pin, PresentedKey, ResponseKind, TerminateReason,
+    CloseReason, DashboardId, Endpoint, FriendlyName, IntentReason, Label, LinkId, Pairing,
+    PairingFact, Peer, PeerFacts, Pin, PresentedKey, ResponseKind, TerminateReason,
 };
 
 /// Something to do.
@@ -63,15 +63,19 @@ pub enum Effect {
     ForgetPairing(Pin),
     /// Make a new key; ends with `IdentityLoaded` or `RotationFailed`.
     RotateIdentity,
-    /// A session is open: [`crate::work`] uses it from now on; the shell has nothing to do.
+    /// A session is open: [`crate::work`] uses it from now on.
     SessionUp(Session),
-    /// A session is over for [`crate::work`]; the shell has nothing to do.
+    /// A session is over for [`crate::work`].
     SessionDown {
         /// The connection.
         link: LinkId,
         /// The peer.
         pin: Pin,
+        /// Why.
+        why: CloseReason,
     },
+    /// Something happened to trust that changes no stored row: it goes into the audit.
+    Record(PairingFact),
     /// A pairing is new, changed or gone: the dispatcher looks again; the shell has nothing to do.
     PairingsChanged,
     /// The headless bootstrap lapsed unused: the program ends with status 1.

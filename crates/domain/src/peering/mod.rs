@@ -285,10 +285,7 @@ impl Peering {
                 self.out.reply(id, Reply::Done);
             }
             Request::Approve(dashboard_id) => self.approve(id, dashboard_id, now),
-            Request::Reject(dashboard_id) => match self.pending.remove(dashboard_id) {
-                Some(_) => self.out.reply(id, Reply::Done),
-                None => self.no_such_offloader(id),
-            },
+            Request::Reject(dashboard_id) => self.reject(id, dashboard_id),
             Request::RemovePeer(dashboard_id) => self.remove_peer(id, dashboard_id),
             Request::Status
             | Request::Devices
@@ -306,6 +303,7 @@ impl Peering {
             | Request::Settings
             | Request::SetSettings(_)
             | Request::NewestEnvironment
+            | Request::Audit(_)
             | Request::Pause(_)
             | Request::Resume
             | Request::Shutdown => return Taken::NotMine,

@@ -73,8 +73,14 @@ impl Peering {
         let pin = approved.pin();
         self.answer(link, ResponseKind::Ok, None, false, Some(approved));
         if let Some(old) = self.peers.open(dashboard_id.clone(), link) {
-            self.out.push(Effect::SessionDown { link: old, pin });
-            self.out.close(old, Some(TerminateReason::Superseded));
+            let reason = TerminateReason::Superseded;
+            let why = CloseReason::WeTerminated(reason);
+            self.out.push(Effect::SessionDown {
+                link: old,
+                pin,
+                why,
+            });
+            self.out.close(old, Some(reason));
         }
         self.connect_back
             .session_opened(dashboard_id.clone(), now.mono, &mut self.out);
@@ -253,7 +259,8 @@ impl Peering {
             return;
         }
         if let Some((id, pin)) = self.peers.closed(link) {
-            self.out.push(Effect::SessionDown { link, pin });
+            let why = reason.clone();
+            self.out.push(Effect::SessionDown { link, pin, why });
             self.connect_back.session_closed(id, now.mono);
             return;
         }

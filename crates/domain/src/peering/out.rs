@@ -3,7 +3,10 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
-use kiln_model::{Endpoint, ErrorCode, LinkId, Pin, Reply, RequestError, TerminateReason};
+use kiln_model::{
+    Endpoint, ErrorCode, Label, LinkId, PairingFact, PairingStep, Party, Pin, Reply, RequestError,
+    Side, TerminateReason,
+};
 
 use super::{Effect, Purpose};
 use crate::RequestId;
@@ -75,6 +78,23 @@ impl Out {
 
     pub(super) fn close(&mut self, link: LinkId, terminate: Option<TerminateReason>) {
         self.push(Effect::Close { link, terminate });
+    }
+
+    /// Puts into the audit what no stored row tells.
+    pub(super) fn record(
+        &mut self,
+        step: PairingStep,
+        side: Side,
+        (pin, label): (Pin, &Label),
+        observed: Option<Pin>,
+    ) {
+        let label = label.clone();
+        self.push(Effect::Record(PairingFact {
+            step,
+            side,
+            party: Party { pin, label },
+            observed,
+        }));
     }
 
     /// Returns a number that is uniform between `low` and `high`, from the seed (SplitMix64).

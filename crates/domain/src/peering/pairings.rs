@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 use kiln_model::{
     Alert, AlertKind, CloseReason, Endpoint, Label, LinkId, LinkState, Mono, Now, Pairing,
-    PairingStatus, PeerFacts, Pin, ResponseKind, TerminateReason,
+    PairingStatus, PairingStep, PeerFacts, Pin, ResponseKind, Side, TerminateReason,
 };
 
 use super::approval::{Approval, Decision};
@@ -171,6 +171,8 @@ impl Pairings {
                 if was == Some(PairingStatus::Approved) {
                     out.push(Effect::ForgetPairing(pairing.pin));
                 }
+                let who = (pairing.pin, &pairing.label);
+                out.record(PairingStep::Asked, Side::Receiver, who, None);
                 let runs = Runs::Approval(Approval::Ready);
                 let row = Row {
                     pairing,
@@ -252,7 +254,8 @@ impl Pairings {
                 link
             }
             Held::Session(link) => {
-                out.push(Effect::SessionDown { link, pin });
+                let why = CloseReason::WeTerminated(reason);
+                out.push(Effect::SessionDown { link, pin, why });
                 out.close(link, Some(reason));
                 link
             }
@@ -341,7 +344,7 @@ impl Pairings {
                 }
             }
             Decision::Dropped(kind, observed) => {
-                self.alert(pin, kind, observed, now);
+                self.alert(pin, kind, observed, now, out);
                 self.rows.shift_remove(&pin);
                 out.push(Effect::PairingsChanged);
             }
@@ -351,7 +354,7 @@ impl Pairings {
     fn turned(&mut self, pin: Pin, link: LinkId, turn: Turn, now: Now, out: &mut Out) {
         match turn {
             Turn::Again => {}
-            Turn::Orphaned(kind, observed) => self.alert(pin, kind, observed, now),
+            Turn::Orphaned(kind, observed) => self.alert(pin, kind, observed, now, out),
             Turn::Opened(facts) => {
                 // The pinned key let us in: whatever was wrong is solved.
                 self.alerts.shift_remove(&pin);
@@ -364,8 +367,18 @@ impl Pairings {
         }
     }
 
-    fn alert(&mut self, pin: Pin, kind: AlertKind, observed: Option<Pin>, now: Now) {
+    fn alert(&mut self, pin: Pin, kind: AlertKind, observed: Option<Pin>, now: Now, out: &mut Out) {
         if let Some(row) = self.rows.get(&pin) {
+            let step = match kind {
+                AlertKind::PinMismatch => PairingStep::KeyChanged,
+                AlertKind::PeerRevoked => PairingStep::Revoked,
+                AlertKind::Superseded => PairingStep::Superseded,
+            };
+            let known = self.alerts.get(&pin);
+            if known.map(|alert| (alert.kind, alert.observed)) != Some((kind, observed)) {
+                let who = (pin, &row.pairing.label);
+                out.record(step, Side::Receiver, who, observed);
+            }
             let alert = Alert {
                 pin,
                 label: row.pairing.label.clone(),
@@ -399,7 +412,8 @@ impl Pairings {
             }
             Runs::Client(client) => {
                 if client.held() == Held::Session(link) {
-                    out.push(Effect::SessionDown { link, pin });
+                    let why = reason.clone();
+                    out.push(Effect::SessionDown { link, pin, why });
                 }
                 let turn = client.handle_closed(link, reason, now.mono, out);
                 self.turned(pin, link, turn, now, out);

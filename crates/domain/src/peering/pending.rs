@@ -18,6 +18,8 @@ const WAITERS: usize = 4;
 pub(super) struct Pending {
     entries: IndexMap<DashboardId, PendingPeer>,
     waiters: BTreeMap<LinkId, Waiter>,
+    /// Requests since the window opened that were worth an entry in the audit.
+    news: usize,
 }
 
 /// A `pair_status` that is not answered yet.
@@ -30,7 +32,9 @@ pub(super) struct Waiter {
 /// What became of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Noted {
-    /// It is in the list, new or refreshed.
+    /// It is in the list, and worth an entry in the audit.
+    New,
+    /// It is in the list.
     Yes,
     /// The id is in the list with another key.
     OtherKey,
@@ -59,7 +63,12 @@ impl Pending {
             return Noted::Full;
         }
         self.entries.insert(asking.dashboard_id.clone(), asking);
-        Noted::Yes
+        // A stranger with ever new names must not push out what the audit holds.
+        if self.news >= CAPACITY {
+            return Noted::Yes;
+        }
+        self.news += 1;
+        Noted::New
     }
 
     pub(super) fn get(&self, id: &DashboardId) -> Option<&PendingPeer> {
@@ -72,6 +81,7 @@ impl Pending {
 
     pub(super) fn clear(&mut self) {
         self.entries.clear();
+        self.news = 0;
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &PendingPeer> {
@@ -131,7 +141,7 @@ mod tests {
     fn the_list_is_full_at_32_entries_and_still_refreshes_those_in_it() {
         let mut list = Pending::default();
         for n in 0..32 {
-            assert_eq!(list.ask(pending(n, "127.0.0.1")), Noted::Yes);
+            assert_eq!(list.ask(pending(n, "127.0.0.1")), Noted::New);
         }
         assert_eq!(list.ask(pending(32, "127.0.0.1")), Noted::Full);
         assert_eq!(list.ask(pending(31, "127.0.0.1")), Noted::Yes);
@@ -141,11 +151,22 @@ mod tests {
     #[test]
     fn one_source_has_one_entry_and_the_newest_counts() {
         let mut list = Pending::default();
-        assert_eq!(list.ask(pending(1, "192.0.2.1")), Noted::Yes);
-        assert_eq!(list.ask(pending(2, "192.0.2.1")), Noted::Yes);
-        assert_eq!(list.ask(pending(3, "192.0.2.3")), Noted::Yes);
+        for (n, ip) in [(1, "192.0.2.1"), (2, "192.0.2.1"), (3, "192.0.2.3")] {
+            assert_eq!(list.ask(pending(n, ip)), Noted::New);
+        }
         let left: Vec<_> = list.iter().map(|p| p.dashboard_id.clone()).collect();
         assert_eq!(left, [id(2), id(3)]);
+    }
+
+    #[test]
+    fn of_one_window_only_so_many_requests_are_worth_an_entry() {
+        let mut list = Pending::default();
+        for n in 0..32 {
+            assert_eq!(list.ask(pending(n, "192.0.2.1")), Noted::New);
+        }
+        assert_eq!(list.ask(pending(32, "192.0.2.1")), Noted::Yes);
+        list.clear();
+        assert_eq!(list.ask(pending(33, "192.0.2.1")), Noted::New);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What people ask of [`Peering`]: pairing, approving, the window, the key.
 use kiln_model::{
-    DashboardId, Endpoint, ErrorCode, Now, PairingStatus, Pin, Reply, TerminateReason,
+    CloseReason, DashboardId, Endpoint, ErrorCode, Now, PairingStatus, PairingStep, Pin, Reply,
+    Side, TerminateReason,
 };
 
 use super::asking::Wish;
@@ -185,6 +186,18 @@ impl Peering {
         }
     }
 
+    pub(super) fn reject(&mut self, id: RequestId, dashboard_id: &DashboardId) {
+        match self.pending.remove(dashboard_id) {
+            Some(asked) => {
+                let who = (asked.pin, &asked.label);
+                let step = PairingStep::Rejected;
+                self.out.record(step, Side::Offloader, who, None);
+                self.out.reply(id, Reply::Done);
+            }
+            None => self.no_such_offloader(id),
+        }
+    }
+
     /// Revokes an approval and ends the live session. The offloader reconnects, is told
     /// `no_approved_peer`, and tells its owner (peer-link.md §4.6).
     pub(super) fn remove_peer(&mut self, id: RequestId, dashboard_id: &DashboardId) {
@@ -196,8 +209,9 @@ impl Peering {
         self.connect_back.peer_removed(dashboard_id, &mut self.out);
         self.out.push(Effect::ForgetPeer(dashboard_id.clone(), pin));
         if let Some(link) = session {
-            self.out.push(Effect::SessionDown { link, pin });
             let reason = TerminateReason::ServerShuttingDown;
+            let why = CloseReason::WeTerminated(reason);
+            self.out.push(Effect::SessionDown { link, pin, why });
             self.out.close(link, Some(reason));
         }
         self.out.reply(id, Reply::Done);

@@ -309,14 +309,14 @@ impl World {
                 assert!(!twice, "two sessions with one peer");
                 self.sessions.insert(session.link, (session.pin, whose));
             }
-            Effect::SessionDown { link, pin } => {
+            Effect::SessionDown { link, pin, .. } => {
                 let ended = self.sessions.remove(&link);
                 assert_eq!(ended.map(|(of, _)| of), Some(pin), "down without up");
             }
             Effect::Advertise(advert) => {
                 assert!(advert.receiver.is_none() || self.receiver);
             }
-            Effect::PairingsChanged | Effect::ViewChanged => {}
+            Effect::Record(_) | Effect::PairingsChanged | Effect::ViewChanged => {}
             Effect::BootstrapLapsed | Effect::BootstrapFailed(_) => panic!("never armed"),
         }
     }

@@ -1,5 +1,5 @@
 //! How [`Peering`] moves the world one step towards what it should be, after every event.
-use kiln_model::{Now, TerminateReason};
+use kiln_model::{CloseReason, Now, TerminateReason};
 
 use super::admission::Hearing;
 use super::bootstrap::Lapse;
@@ -104,7 +104,8 @@ impl Peering {
         let reason = TerminateReason::ServerShuttingDown;
         for (id, link) in self.peers.take_sessions() {
             if let Some(pin) = self.peers.get(&id).map(|peer| peer.pin) {
-                self.out.push(Effect::SessionDown { link, pin });
+                let why = CloseReason::WeTerminated(reason);
+                self.out.push(Effect::SessionDown { link, pin, why });
             }
             self.out.close(link, Some(reason));
             self.connect_back.session_closed(id, now.mono);

@@ -258,6 +258,7 @@ impl World {
             | Effect::ForgetPeer(..)
             | Effect::SavePairing(_)
             | Effect::ForgetPairing(_)
+            | Effect::Record(_)
             | Effect::SessionUp(_)
             | Effect::SessionDown { .. }
             | Effect::PairingsChanged

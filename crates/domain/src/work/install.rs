@@ -95,6 +95,7 @@ impl Work {
             | Request::RemovePeer(_)
             | Request::Settings
             | Request::SetSettings(_)
+            | Request::Audit(_)
             | Request::Shutdown => {}
         }
     }
