@@ -350,6 +350,22 @@ test('availability shows every input with value, limit and result', async () => 
   expect(rows).toHaveLength(11);
 });
 
+test('the activity says what was built for others and by others, and nothing when nothing was', async () => {
+  await open('busy', '#/activity');
+  expect(text()).toContain('Last 30 days: 41 builds for others · 2 h 4 min given · 86 builds by others · 4 h 12 min saved');
+  if (app) await unmount(app);
+  await open('empty', '#/activity');
+  expect(text()).not.toContain('Last 30 days');
+});
+
+test('the diagnostics say whether the audit is intact, and which entry is not', async () => {
+  await open('busy', '#/diagnostics');
+  expect(text()).toContain('is intact up to entry 1,830.');
+  if (app) await unmount(app);
+  await open('trouble', '#/diagnostics');
+  expect(text()).toContain('Entry 1,204 of the audit was changed.');
+});
+
 test('without a node the page says so, and what to do', async () => {
   await open('gone');
   expect(text()).toContain('Kiln does not run. Start it again');

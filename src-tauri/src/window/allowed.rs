@@ -36,8 +36,10 @@ const REQUESTS: &[&str] = &[
     "set_pairing_enabled",
     "set_settings",
     "settings",
+    "statistics",
     "status",
     "unpair",
+    "verify_audit",
 ];
 
 /// Reads a request.

@@ -30,6 +30,12 @@ export const PIN = {
   asks: '1d9f4b7e2a6c8d0f3b5e7a9c1d4f6b8e0a2c5d7f9b1e3a6c8d0f2b4e7a9c1d3f',
 };
 
+/** What was built for others and by others. */
+const BALANCE = {
+  given: [{ pin_sha256: PIN.green, label: 'Home Assistant', completed: 41, failed: 2, cancelled: 1, handed_back: 3, seconds: 7480 }],
+  gained: [{ pin_sha256: PIN.tower, label: 'Tower', completed: 86, seconds: 6020, compared: 70, saved_seconds: 15_130 }],
+};
+
 /** Noon of a day that never changes, so that pictures do not either. */
 const NOON = Date.UTC(2026, 10, 20, 12, 0, 0) / 1000;
 
@@ -341,6 +347,11 @@ export function mockBridge(query: URLSearchParams): Bridge {
         return { reply: 'newest_environment', version: '2026.11.0' };
       case 'settings':
         return { reply: 'settings', settings };
+      case 'verify_audit':
+        if (scene === 'trouble') return { reply: 'audit_verified', verdict: 'broken', number: 1204, fault: 'changed' };
+        return { reply: 'audit_verified', verdict: 'intact', first: 1, last: 1830, head: PIN.own };
+      case 'statistics':
+        return { reply: 'statistics', since: NOON - 30 * 86_400, ...(scene === 'empty' || scene === 'first' ? { given: [], gained: [] } : BALANCE) };
       case 'serial_ports':
         return {
           reply: 'serial_ports',

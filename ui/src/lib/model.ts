@@ -190,6 +190,48 @@ export interface SerialPort {
   problem: string;
 }
 
+/** What was built for one offloader. */
+export interface Given {
+  pin_sha256: Pin;
+  label: string;
+  completed: number;
+  failed: number;
+  cancelled: number;
+  handed_back: number;
+  seconds: number;
+}
+
+/** What one receiver built for us. */
+export interface Gained {
+  pin_sha256: Pin;
+  label: string;
+  completed: number;
+  seconds: number;
+  /** How many of them were compiled here, too, so that they can be compared. */
+  compared: number;
+  saved_seconds: number;
+}
+
+export interface Statistics {
+  since: Time | null;
+  given: Given[];
+  gained: Gained[];
+}
+
+/** Whether the audit is as it was written. */
+export type Verification =
+  | { verdict: 'intact'; first: number; last: number; head: string }
+  | { verdict: 'broken'; number: number; fault: Fault };
+
+export type Fault =
+  | 'changed'
+  | 'missing'
+  | 'reordered'
+  | 'beginning_cut'
+  | 'end_cut'
+  | 'no_anchor'
+  | 'noted_missing';
+
 export type SettingValue = string | number | boolean;
 export type Settings = Record<string, SettingValue>;
 
@@ -203,6 +245,8 @@ export interface Refusal {
 /** A request of docs/CLI.md, without `id`. */
 export type Request =
   | { request: 'status' | 'devices' | 'jobs' | 'environments' | 'newest_environment' | 'settings' | 'serial_ports' }
+  | { request: 'verify_audit' }
+  | { request: 'statistics'; since?: Time }
   | { request: 'open_window' | 'close_window' | 'rotate_identity' | 'resume' }
   | { request: 'preview'; endpoint: string }
   | { request: 'pair'; endpoint: string; pin_sha256: Pin; pairing_key?: string; label: string }
@@ -230,6 +274,8 @@ export type Reply =
   | { reply: 'environments'; environments: Environment[] }
   | { reply: 'newest_environment'; version: string }
   | { reply: 'settings'; settings: Settings }
+  | ({ reply: 'audit_verified' } & Verification)
+  | ({ reply: 'statistics' } & Statistics)
   /** `advice` is for a device that is plugged in and not among them. */
   | { reply: 'serial_ports'; ports: SerialPort[]; advice?: string };
 
