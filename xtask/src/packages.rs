@@ -19,12 +19,15 @@ impl Need {
     }
 }
 
-/// A C and C++ compiler: for crates with C in them, and for real ESPHome builds.
+/// A C and C++ compiler: for crates with C in them, and for real ESPHome builds of the platform
+/// `host`; these need OpenSSL too, and a box.
 pub const BUILD: &[Need] = &[
     Need::new("cc", "gcc"),
     Need::new("g++", "g++"),
     Need::new("make", "make"),
     Need::new("/usr/include/stdio.h", "libc6-dev"),
+    Need::new("/usr/include/openssl/evp.h", "libssl-dev"),
+    Need::new("bwrap", "bubblewrap"),
 ];
 
 /// What a desktop session without a screen needs.
@@ -88,7 +91,6 @@ pub const BROWSER: &[Need] = &[Need::new("/usr/bin/chromium", "chromium")];
 pub const TEST: &[Need] = &[
     Need::new("ip", "iproute2"),
     Need::new("unshare", "util-linux"),
-    Need::new("bwrap", "bubblewrap"),
     Need::new("hostname", "hostname"),
     Need::new("ps", "procps"),
     Need::new("git", "git"),
