@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use kiln_model::{
     AuditFilter, AuditQuestion, Built, ChainFault, ContactedHost, Entry, Fact, JobFact, JobKind,
-    JobOutcome, JobStep, PairingStep, Reach, Reply, Request, SessionStep, Side, Statistics, Tier,
-    Verification,
+    JobOutcome, JobStep, PairingStep, Reach, Reply, Request, SessionStep, Side, Snooze, Statistics,
+    Tier, Verification,
 };
 use kiln_ports::Store as _;
 use kiln_ports::sandbox::{Answer, Contact};
@@ -161,6 +161,29 @@ async fn an_end_of_a_session_says_why() {
         (SessionStep::Closed, Side::Receiver)
     );
     assert_eq!(last.why, "the other side ended it (server_shutting_down)");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_build_that_is_handed_back_and_a_session_that_ends_for_the_owner_say_why() {
+    let world = World::new();
+    let (one, two) = (world.host(1, "one").await, world.host(2, "two").await);
+    one.pair_with(&two).await;
+    let _held = two.esphome.hold("compile");
+    one.install("kitchen").await;
+    one.finish_jobs(LONG).await;
+    let handed_back = jobs(&entries(&two).await, JobKind::Compile, JobStep::Ended);
+    assert_eq!(handed_back[0].outcome, Some(JobOutcome::HandedBack));
+    let why = &handed_back[0].reason;
+    assert!(why.contains("it said nothing for 5 minutes"), "{why}");
+    assert_eq!(statistics(&two).await.given[0].handed_back, 1);
+    assert_eq!(two.ask(Request::Pause(Snooze::Forever)).await, Reply::Done);
+    world.run_for(Duration::from_secs(300)).await;
+    let there = entries(&two).await;
+    let closed = there.iter().rev().find_map(|entry| match &entry.fact {
+        Fact::Session(fact) if fact.step == SessionStep::Closed => Some(&fact.why),
+        _ => None,
+    });
+    assert_eq!(closed.unwrap(), "this side is not lent (snoozed)");
 }
 
 #[tokio::test(start_paused = true)]

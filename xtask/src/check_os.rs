@@ -28,6 +28,7 @@ const UNDER_WINE: &[&str] = &[
     "kiln-peer-link",
     "kiln-domain",
     "kiln-esphome",
+    "kiln-audit",
     "kiln-ipc",
     "kiln-platform",
 ];

@@ -185,7 +185,9 @@ fn walk(
 fn misplaced(lines: &[String], found: &Link, expected: u64, head: &Head) -> ChainFault {
     let others = lines.iter().filter_map(|line| Link::read(line));
     let numbers: BTreeSet<u64> = others.map(|link| link.number).collect();
-    if found.number < expected || numbers.contains(&expected) {
+    if found.number < head.first {
+        ChainFault::NoAnchor
+    } else if found.number < expected || numbers.contains(&expected) {
         ChainFault::Reordered
     } else if expected == head.first {
         ChainFault::BeginningCut

@@ -293,5 +293,5 @@ fn an_audit_whose_head_was_lost_goes_on_and_says_so() {
     let (number, line) = head.append(Timestamp(9), &setting(9));
     lines.push(line);
     assert_eq!(number, 4);
-    assert_eq!(fault(&lines, &head), Some((4, ChainFault::Reordered)));
+    assert_eq!(fault(&lines, &head), Some((4, ChainFault::NoAnchor)));
 }

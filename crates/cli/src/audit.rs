@@ -262,7 +262,7 @@ fn broken_text(number: u64, fault: ChainFault) -> String {
             format!("The audit is broken: it was cut off from entry {number} on.")
         }
         ChainFault::NoAnchor => {
-            "The audit is broken: what says where it begins and ends is missing.".to_owned()
+            "The audit is broken: what says where it begins and ends was lost.".to_owned()
         }
         ChainFault::NotedMissing => "The audit does not hold the entry that you noted: it was \
                                      rewritten, or the entry is so old that it was pruned."

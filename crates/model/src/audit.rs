@@ -342,7 +342,7 @@ words! {
         BeginningCut = "beginning_cut",
         /// The newest entries are gone.
         EndCut = "end_cut",
-        /// Nothing says where the audit begins and ends, so a cut would not be noticed.
+        /// What says where the audit begins and ends is or was lost, so a cut is not noticed.
         NoAnchor = "no_anchor",
         /// The entry that was noted elsewhere is not in it: it was rewritten, or pruned since.
         NotedMissing = "noted_missing",
