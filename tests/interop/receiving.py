@@ -136,6 +136,31 @@ async def chip_build(world, platform):
            "the firmware image arrived whole")
 
 
+async def test_what_was_built_for_a_dashboard_is_told_in_the_audit(world):
+    dash, kiln = await paired(world)
+    await dash.put("told.yaml", chip("told"))
+    await dash.reaches(await dash.submit("told.yaml"), "completed")
+
+    async def packed():
+        entries = (await kiln.ask("audit", "--limit", "0"))["entries"]
+        return entries if entries[-1]["event"] == "packed" else None
+    entries = await until("the artifacts to be told of", packed)
+    told = [f"{e['kind']} {e['event']}" for e in entries if e["kind"] in ("pairing", "session", "job")]
+    expect(told == ["pairing asked", "pairing approved", "session opened", "job accepted",
+                    "job started", "job ended", "job packed"], f"in order: {told}")
+    asked, ended, last = (next(e for e in entries if e["event"] == event)
+                          for event in ("asked", "ended", "packed"))
+    expect(ended["sender"]["pin_sha256"] == asked["pin_sha256"], f"who: {ended}")
+    expect(ended["outcome"] == "completed" and ended["configuration"] == "told.yaml", f"{ended}")
+    tier = (await kiln.status())["sandbox"]["tier"]
+    expect(ended["tier"] == tier and len(ended["bundle_sha256"]) == 64, f"in what: {ended}")
+    expect(len(last["artifacts_sha256"]) == 64, f"what came out: {last}")
+    verified = await kiln.ask("audit", "verify")
+    expect(verified["verdict"] == "intact", f"{verified}")
+    given = (await kiln.ask("audit", "statistics"))["given"]
+    expect([of["completed"] for of in given] == [1], f"counted: {given}")
+
+
 async def test_an_esp8266_build_comes_back_whole(world):
     await chip_build(world, "esp8266")
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::line::{self, Link, MAX_NUMBER};
 
 /// Entries that are kept for sure; a busy household writes a hundred a day. A line has at most 4 KiB
-/// and 500 bytes as a rule, so that the audit takes about 8 MB and never more than 80 MB.
+/// and less than 800 bytes as a rule, so that the audit takes about 10 MB and never more than 80 MB.
 pub const KEPT: u64 = 16_384;
 
 /// Entries that are pruned at once, when there are so many more than [`KEPT`].

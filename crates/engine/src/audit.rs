@@ -4,7 +4,7 @@
 //! there is one: a crash loses both or none, and no promise waits for a disk because of the audit.
 use std::sync::Arc;
 
-use kiln_audit::Head;
+use kiln_audit::{Head, PRUNED};
 use kiln_domain::{Event, RequestId};
 use kiln_model::{
     AuditQuestion, Digest, ErrorCode, Fact, Reply, RequestError, Timestamp, Verification,
@@ -30,6 +30,8 @@ const ANSWER: usize = 12 * 1024 * 1024;
 pub(crate) struct Audit {
     head: Head,
     waiting: Vec<Change>,
+    /// Where the audit was to begin when it was pruned last.
+    pruned_to: u64,
 }
 
 /// What the store holds.
@@ -46,6 +48,7 @@ impl Audit {
         Ok(Self {
             head: head.unwrap_or_else(|| Head::behind(&lines)),
             waiting: Vec::new(),
+            pruned_to: 0,
         })
     }
 
@@ -69,6 +72,15 @@ impl Audit {
         changes
     }
 
+    /// Returns the number of the first entry that is to stay, if it is time to prune. An audit that
+    /// cannot be pruned, because it is broken, is not read again for each of its entries.
+    fn prunes_to(&mut self) -> Option<u64> {
+        let first = self.head.prunes_to()?;
+        (first >= self.pruned_to + PRUNED).then_some(())?;
+        self.pruned_to = first;
+        Some(first)
+    }
+
     /// Lets go of the oldest entries.
     fn prune(&mut self, rows: &[Row], first: u64) -> Vec<Change> {
         let begins = rows.iter().find(|row| row.key == key(first));
@@ -88,13 +100,12 @@ impl Audit {
 }
 
 impl Node {
-    /// Gives the store what was not written along with a record.
+    /// Gives the store what was not written along with a record, and prunes what is too much.
     pub(crate) async fn write_audit(&mut self) -> Result<(), String> {
-        if !self.audit.is_waiting() {
-            return Ok(());
+        if self.audit.is_waiting() {
+            self.keep(Vec::new()).await?;
         }
-        self.keep(Vec::new()).await?;
-        if let Some(first) = self.audit.head.prunes_to() {
+        if let Some(first) = self.audit.prunes_to() {
             let store = Arc::clone(&self.context.store);
             let rows = blocking(move || store.rows(AUDIT)).await;
             let pruned = self.audit.prune(&rows.map_err(|e| e.to_string())?, first);
@@ -178,7 +189,7 @@ fn put(key: String, body: String) -> Change {
 
 #[cfg(test)]
 mod tests {
-    use kiln_audit::{KEPT, PRUNED};
+    use kiln_audit::KEPT;
     use kiln_model::AuditFilter;
 
     use super::*;
@@ -196,6 +207,7 @@ mod tests {
         let mut audit = Audit {
             head: Head::default(),
             waiting: Vec::new(),
+            pruned_to: 0,
         };
         for number in 0..count {
             audit.add(Timestamp(number as i64), &fact(number));
@@ -218,7 +230,7 @@ mod tests {
     #[test]
     fn a_full_audit_lets_go_of_its_oldest_entries_and_still_verifies() {
         let (mut audit, mut rows) = written(KEPT + PRUNED);
-        let first = audit.head.prunes_to().unwrap();
+        let first = audit.prunes_to().unwrap();
         let changes = audit.prune(&rows, first);
         assert_eq!(changes.len() as u64, PRUNED + 1);
         for change in changes {
@@ -234,7 +246,25 @@ mod tests {
         assert_eq!(stored.lines.len() as u64, KEPT);
         let verdict = verified(&stored, None);
         assert!(matches!(verdict, Verification::Intact(span) if span.first == first));
-        assert_eq!(audit.head.prunes_to(), None);
+        assert_eq!(audit.prunes_to(), None);
+    }
+
+    #[test]
+    fn an_audit_that_cannot_be_pruned_grows_on_and_is_read_again_only_now_and_then() {
+        let (mut audit, mut rows) = written(KEPT + PRUNED);
+        let first = audit.prunes_to().unwrap();
+        rows.retain(|row| row.key != key(first));
+        assert_eq!(
+            audit.prune(&rows, first).len(),
+            1,
+            "only the head, as it was"
+        );
+        let mut tries = 0;
+        for number in 0..3 * PRUNED {
+            audit.add(Timestamp(0), &fact(number));
+            tries += usize::from(audit.prunes_to().is_some());
+        }
+        assert_eq!(tries, 3);
     }
 
     #[test]
