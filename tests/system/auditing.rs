@@ -218,6 +218,30 @@ async fn a_request_that_is_refused_and_a_key_that_changes_are_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whom_no_entry_names_is_told_of_at_the_next_start_once() {
+    let world = World::new();
+    let (one, mut two) = (world.host(1, "one").await, world.host(2, "two").await);
+    one.pair_with(&two).await;
+    two.stop().await;
+    let gone = rows(&two).into_iter();
+    let gone: Vec<Change> = gone
+        .map(|Row { kind, key, .. }| Change::Delete { kind, key })
+        .collect();
+    two.store.apply(&gone).unwrap();
+    two.start().await.unwrap();
+    assert_eq!(
+        told(&entries(&two).await)[..2],
+        ["started", "offloader found"]
+    );
+    two.stop().await;
+    two.start().await.unwrap();
+    let again = told(&entries(&two).await);
+    let found = again.iter().filter(|word| *word == "offloader found");
+    assert_eq!(found.count(), 1, "{again:?}");
+    assert!(is_intact(&two).await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_hosts_that_a_build_asked_for_stand_in_its_entry() {
     let world = World::new();
     let (one, two) = (world.host(1, "one").await, world.host(2, "two").await);

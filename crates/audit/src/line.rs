@@ -1,6 +1,8 @@
 //! One stored line: the hash, a space, and the JSON that it is the hash of.
+use std::collections::HashSet;
+
 use aws_lc_rs::digest::{SHA256, digest};
-use kiln_model::{AuditFilter, Digest, Entry, Fact, Pin, Timestamp};
+use kiln_model::{AuditFilter, Digest, Entry, Fact, FactKind, PairingStep, Pin, Side, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -100,6 +102,30 @@ pub fn select(entries: Vec<Entry>, filter: &AuditFilter, most: usize) -> Vec<Ent
     let wanted = filter.limit.map_or(most, |limit| limit as usize).min(most);
     fitting.drain(..fitting.len().saturating_sub(wanted));
     fitting
+}
+
+/// Returns who is trusted, as far as the entries tell.
+pub fn trusted(lines: &[String]) -> HashSet<(Side, Pin)> {
+    // Most lines are of another kind, and are not worth reading.
+    let kind = format!("\"{}\"", FactKind::Pairing.word());
+    let pairings = lines.iter().filter(|line| line.contains(&kind));
+    let mut trusted = HashSet::new();
+    for entry in pairings.flat_map(|line| read(line)) {
+        let Fact::Pairing(fact) = entry.fact else {
+            continue;
+        };
+        let who = (fact.side, fact.party.pin);
+        match fact.step {
+            PairingStep::Approved | PairingStep::Found => trusted.insert(who),
+            PairingStep::Removed => trusted.remove(&who),
+            PairingStep::Asked
+            | PairingStep::Rejected
+            | PairingStep::Revoked
+            | PairingStep::KeyChanged
+            | PairingStep::Superseded => continue,
+        };
+    }
+    trusted
 }
 
 /// Reads a hash as it was written: in lower case, so that no flipped bit goes unseen.

@@ -150,6 +150,7 @@ fn pairing(fact: &PairingFact) -> String {
     match (fact.step, fact.side) {
         (PairingStep::Asked, Side::Offloader) => format!("{who} asked to be paired"),
         (PairingStep::Asked, Side::Receiver) => format!("{who} was asked to pair"),
+        (PairingStep::Found, _) => format!("{who} was paired already"),
         (PairingStep::Approved, _) => format!("{who} is paired"),
         (PairingStep::Rejected, _) => format!("{who} was refused by you"),
         (PairingStep::Removed, _) => format!("{who} was removed"),

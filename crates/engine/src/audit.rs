@@ -2,12 +2,13 @@
 //!
 //! A line and the head are written in one transaction, together with the record that they tell of if
 //! there is one: a crash loses both or none, and no promise waits for a disk because of the audit.
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use kiln_audit::{Head, PRUNED};
 use kiln_domain::{Event, RequestId};
 use kiln_model::{
-    AuditQuestion, Digest, ErrorCode, Fact, Reply, RequestError, Timestamp, Verification,
+    AuditQuestion, Digest, ErrorCode, Fact, Pin, Reply, RequestError, Side, Timestamp, Verification,
 };
 use kiln_ports::Store;
 use kiln_ports::store::{Change, Row, StoreError};
@@ -42,14 +43,16 @@ struct Stored {
 }
 
 impl Audit {
-    /// Goes on where the store ends. A head that is lost is said by verifying, not mended.
-    pub(crate) fn open(store: &dyn Store) -> Result<Self, StoreError> {
+    /// Goes on where the store ends; returns as well who is trusted by what it says. A head that is
+    /// lost is said by verifying, not mended.
+    pub(crate) fn open(store: &dyn Store) -> Result<(Self, HashSet<(Side, Pin)>), StoreError> {
         let Stored { head, lines } = stored(store)?;
-        Ok(Self {
+        let audit = Self {
             head: head.unwrap_or_else(|| Head::behind(&lines)),
             waiting: Vec::new(),
             pruned_to: 0,
-        })
+        };
+        Ok((audit, kiln_audit::trusted(&lines)))
     }
 
     /// Adds an entry.

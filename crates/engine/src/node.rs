@@ -8,6 +8,7 @@ use kiln_domain::{Domain, Event, peering, work};
 use kiln_esphome::{Progress, Surroundings};
 use kiln_model::{
     Capabilities, DashboardId, Fact, FriendlyName, JobId, PairingKey, PeerFacts, Pin, Settings,
+    Side,
 };
 use kiln_ports::discovery::Sighting;
 use kiln_ports::secrets::SecretsError;
@@ -204,7 +205,7 @@ impl Node {
         }
         let identity = identity::load_or_create(secrets.as_ref(), &store).await?;
         let disk = Arc::clone(&store);
-        let audit = blocking(move || Audit::open(disk.as_ref())).await?;
+        let (audit, trusted) = blocking(move || Audit::open(disk.as_ref())).await?;
         let (sender, events) = mpsc::channel(EVENTS_WAITING);
         let logs = Arc::new(JobLogs::new(Arc::clone(&store)));
         let links = Links::new(
@@ -269,12 +270,17 @@ impl Node {
             facts: None,
             problems: Vec::new(),
         };
-        node.load(identity, options).await?;
+        node.load(identity, options, &trusted).await?;
         Ok(node)
     }
 
     /// Feeds the domain with what is stored, in the order it needs.
-    async fn load(&mut self, identity: Identity, options: StartOptions) -> Result<(), StartError> {
+    async fn load(
+        &mut self,
+        identity: Identity,
+        options: StartOptions,
+        trusted: &HashSet<(Side, Pin)>,
+    ) -> Result<(), StartError> {
         let stored = stored::load(&self.context.store, self.secrets.as_ref()).await?;
         self.problems = stored.problems;
         for problem in &self.problems {
@@ -285,13 +291,15 @@ impl Node {
         }
         let mut settings = stored.settings.clone();
         (options.adjust)(&mut settings);
-        self.recorder
-            .load(&stored.peers, &stored.pairings, &stored.jobs);
+        let found = self
+            .recorder
+            .load(trusted, &stored.peers, &stored.pairings, &stored.jobs);
         self.record(vec![Fact::Started {
             version: self.context.site.version.clone(),
             pin: identity.key.pin(),
             tier: self.context.confinement.tier,
         }]);
+        self.record(found);
         self.record(recorder::changed(&stored.settings, &settings));
         self.use_settings(settings.clone());
         let confinement = self.context.confinement.clone();

@@ -1,5 +1,5 @@
 //! [`Recorder`]: what of the domain's effects is a fact for the audit: the only place that says so.
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use kiln_domain::work::StoredJob;
 use kiln_domain::{Effect, Event, peering, work};
@@ -43,14 +43,28 @@ impl Seen {
 }
 
 impl Recorder {
-    /// Learns what the store held at the start.
-    pub(crate) fn load(&mut self, peers: &[Peer], pairings: &[Pairing], jobs: &[StoredJob]) {
+    /// Learns what the store held at the start. Says who of it is trusted without an entry that says
+    /// so: nobody's trust is older than the audit reaches back.
+    pub(crate) fn load(
+        &mut self,
+        known: &HashSet<(Side, Pin)>,
+        peers: &[Peer],
+        pairings: &[Pairing],
+        jobs: &[StoredJob],
+    ) -> Vec<Fact> {
         let peer = |peer: &Peer| (peer.dashboard_id.clone(), of_peer(peer));
         self.offloaders.extend(peers.iter().map(peer));
-        let pairing = |pairing: &Pairing| (pairing.pin, of_pairing(pairing));
-        self.receivers.extend(pairings.iter().map(pairing));
+        let receiver = |pairing: &Pairing| (pairing.pin, of_pairing(pairing));
+        self.receivers.extend(pairings.iter().map(receiver));
         let seen = |stored: &StoredJob| (stored.job.id.clone(), Seen::of(&stored.job));
         self.jobs.extend(jobs.iter().map(seen));
+        let offloaders = peers.iter().map(|peer| (Side::Offloader, of_peer(peer)));
+        let receivers = pairings.iter().map(|of| (Side::Receiver, of_pairing(of)));
+        offloaders
+            .chain(receivers)
+            .filter(|(side, party)| !known.contains(&(*side, party.pin)))
+            .map(|(side, party)| pairing(PairingStep::Found, side, party))
+            .collect()
     }
 
     /// Takes in an event that tells more than the effects that follow from it.

@@ -124,6 +124,9 @@ words! {
         Asked = "asked",
         /// It is trusted from now on.
         Approved = "approved",
+        /// It was trusted already when the node started, and no entry says since when: it was taken over
+        /// from a dashboard, or that entry was pruned.
+        Found = "found",
         /// Its request was refused by the owner.
         Rejected = "rejected",
         /// It is not trusted any more.
