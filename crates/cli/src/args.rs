@@ -155,6 +155,12 @@ pub enum Verb {
         #[command(subcommand)]
         action: Option<EnvAction>,
     },
+    /// What Kiln keeps on this disk, for whom, and why
+    Storage {
+        /// What to do with it
+        #[command(subcommand)]
+        action: Option<StorageAction>,
+    },
     /// How this Kiln behaves
     Settings {
         /// What to do with them
@@ -485,6 +491,17 @@ pub enum EnvAction {
         /// This receiver
         #[arg(long, value_name = "RECEIVER")]
         on: Option<String>,
+    },
+}
+
+/// What to do with what is on the disk.
+#[derive(Debug, Subcommand)]
+pub enum StorageAction {
+    /// Delete everything that can be made again and that nobody needs now
+    Reclaim {
+        /// Do not ask, also on a terminal
+        #[arg(short, long)]
+        yes: bool,
     },
 }
 

@@ -17,6 +17,7 @@ mod log_filter;
 mod node;
 mod pairing;
 mod pick;
+mod storage;
 mod text;
 mod work;
 
@@ -29,7 +30,7 @@ use kiln_client::Transport;
 pub use args::{
     Arguments, AuditAction, AuditArgs, Colour, CompileArgs, EnvAction, IdentityAction, ImportArgs,
     InstallArgs, OffloaderAction, PairArgs, ReceiverAction, SecretsChoice, ServeArgs,
-    SettingsAction, Since, Verb, Wait, Where, WindowAction,
+    SettingsAction, Since, StorageAction, Verb, Wait, Where, WindowAction,
 };
 pub use exit::Failure;
 pub use face::{Face, Reader, Shape};
@@ -75,6 +76,7 @@ async fn perform(verb: Verb, transport: &impl Transport, face: &mut Face) -> Res
         Verb::Cancel { job } => work::cancel(transport, face, &job).await,
         Verb::BuildHere { job } => work::build_here(transport, face, &job).await,
         Verb::Env { action } => node::env(transport, face, action).await,
+        Verb::Storage { action } => storage::storage(transport, face, action).await,
         Verb::Settings { action } => node::settings(transport, face, action).await,
         Verb::Audit { action, wanted } => audit::audit(transport, face, wanted, action).await,
         Verb::Completions { shell } => {

@@ -82,7 +82,12 @@ impl Domain {
             }
             Event::AuditRead(id, reply) => self.reply(id, reply),
             Event::ShuttingDown => self.shut_down(now),
-            Event::Sensed(inputs) => self.evaluator.handle_inputs(*inputs, now),
+            Event::Sensed(inputs) => {
+                if let Some(mib) = inputs.free_disk {
+                    self.work.disk_free(mib, now);
+                }
+                self.evaluator.handle_inputs(*inputs, now);
+            }
             Event::Slept(sleep) => {
                 self.farewells = match sleep {
                     Sleep::Asleep => Some(BTreeSet::new()),
@@ -173,6 +178,7 @@ impl Domain {
             discovered: half.discovered,
             jobs: self.work.jobs(),
             queue: self.work.queue_status(),
+            storage: self.work.storage(now.wall),
             notices: half.notices.into_iter().chain(self.unboxed()).collect(),
             at: now.wall,
             own_label: half.own_label,
@@ -219,7 +225,9 @@ impl Domain {
             | Request::NewestEnvironment
             | Request::InstallEnvironment(_)
             | Request::ResetEnvironment(_)
-            | Request::SerialPorts => self.work.handle_request(client, id, request, now),
+            | Request::SerialPorts
+            | Request::Storage
+            | Request::Reclaim => self.work.handle_request(client, id, request, now),
             // Answered by the half above.
             Request::RotateIdentity
             | Request::Preview(_)
@@ -348,6 +356,7 @@ impl Domain {
     /// Jobs hear first of what others are not lent any more: what is handed back is told before the
     /// sessions end.
     fn lend(&mut self, now: Now) {
+        self.evaluator.handle_room(self.work.room(), now);
         let lending = self.evaluator.lending();
         self.work.lend(lending, now);
         self.gather(now);

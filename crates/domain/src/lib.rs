@@ -3,9 +3,10 @@
 //! [`Domain`] is fed with [`Event`]s and asked for [`Effect`]s; it never blocks, never fails and
 //! reads no clock. It has two halves that know of each other only through this file:
 //! [`peering`] decides about identity, pairing and links, [`work`] about jobs. Whether this computer
-//! is lent to others at all is decided beside them.
+//! is lent to others at all is decided beside them, and so is what goes from its disk.
 
 pub mod peering;
+pub mod storage;
 pub mod work;
 
 mod availability;

@@ -121,6 +121,9 @@ fn set(settings: &mut Settings, key: SettingKey, value: &str) -> Result<(), &'st
         SettingKey::DiskFloor => {
             settings.disk_floor_mb = number(value).ok_or("a number of megabytes, or 0")?;
         }
+        SettingKey::StorageBudget => {
+            settings.storage_budget_mb = number(value).ok_or("a number of megabytes, or 0")?;
+        }
         SettingKey::InUseCores => {
             settings.in_use_cores = bounded(value, 1..=64).ok_or("a number from 1 to 64")?;
         }
@@ -206,6 +209,7 @@ fn example(key: SettingKey) -> &'static str {
         SettingKey::CpuLimit => "50",
         SettingKey::RamFloor => "512",
         SettingKey::DiskFloor => "2048",
+        SettingKey::StorageBudget => "20480",
         SettingKey::InUseCores => "1",
         SettingKey::YieldMinutes => "10",
         SettingKey::PausedUntil => "forever",
@@ -280,6 +284,7 @@ mod tests {
             ("cpu_limit", "101"),
             ("ram_floor_mb", "-1"),
             ("disk_floor_mb", "much"),
+            ("storage_budget_mb", "20 GiB"),
             ("in_use_cores", "0"),
             ("yield_minutes", "61"),
             ("paused_until", "later"),

@@ -10,7 +10,7 @@ use kiln_domain::{
 use kiln_esphome::{Invocation, Launcher, Purpose};
 use kiln_model::{Confinement, EsphomeVersion, JobId, Settings};
 use kiln_ports::process::{Command, Priority};
-use kiln_ports::{Clock, Processes, Sandbox, SerialPorts, Store};
+use kiln_ports::{Activity, Clock, Processes, Sandbox, SerialPorts, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -32,6 +32,7 @@ pub(crate) struct Context {
     pub(crate) confinement: Confinement,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) serial: Arc<dyn SerialPorts>,
+    pub(crate) activity: Arc<dyn Activity>,
     pub(crate) links: Links,
     pub(crate) outputs: Outputs,
     pub(crate) environments: Environments,

@@ -12,7 +12,7 @@ use crate::blocking::blocking;
 use crate::node::{Ended, Link, Node};
 use crate::runtime::RETRY;
 use crate::unsaved::Unsaved;
-use crate::{audit, identity, records, serial, steps};
+use crate::{audit, housekeeping, identity, records, serial, steps};
 
 /// What a flash says that was not begun.
 const NOT_BEGUN: &str = "the flash was not begun, because that could not be kept; free some disk \
@@ -210,9 +210,12 @@ impl Node {
                     context, link, wire_job, tree, packed,
                 ));
             }
-            work::Effect::Sweep { older_than, keep } => {
+            work::Effect::Measure(extent) => {
                 self.steps
-                    .start_free(steps::sweep(context, older_than, keep));
+                    .start_free(housekeeping::measure(context, extent));
+            }
+            work::Effect::Evict(stocks) => {
+                self.steps.start_free(housekeeping::evict(context, stocks));
             }
             work::Effect::Provision(job, version) => {
                 self.steps.start(&job.clone(), |stop| {

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use kiln_esphome::version_output::{names_version, version_of};
 use kiln_esphome::{Launcher, Surroundings, ansi};
@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio::fs;
 use tokio::sync::watch;
 
+use crate::held::Held;
 use crate::interpreter::{self, Interpreter, NoInterpreter};
 use crate::programs::{Programs, RunError};
 
@@ -604,6 +605,41 @@ impl Environments {
         }
     }
 
+    /// Returns the versions that Kiln installed, with their sizes in bytes and when that was.
+    pub(crate) async fn inventory(&self) -> Vec<(EsphomeVersion, u64, SystemTime)> {
+        let mut all = Vec::new();
+        for (version, known) in self.ours() {
+            let record = self.folder_of(&version).join(RECORD);
+            let made = fs::metadata(record)
+                .await
+                .and_then(|facts| facts.modified());
+            if let (Some(bytes), Ok(made)) = (known.size_bytes, made) {
+                all.push((version, bytes, made));
+            }
+        }
+        all
+    }
+
+    /// Deletes a version that Kiln installed, unless it is just being installed or checked; returns
+    /// whether it is gone. Nothing happens to the one for own builds.
+    pub(crate) async fn evict(&self, version: &EsphomeVersion) -> bool {
+        let turn = self.turn(version);
+        let Ok(_turn) = turn.try_lock() else {
+            return false;
+        };
+        let own = self.launcher(None).map(|(version, _)| version);
+        if own.as_ref() == Some(version) || !self.ours().iter().any(|(ours, _)| ours == version) {
+            return false;
+        }
+        self.delete(version).await;
+        self.state.send_modify(|state| {
+            state.known.remove(version);
+        });
+        !fs::try_exists(self.folder_of(version))
+            .await
+            .unwrap_or(true)
+    }
+
     /// Returns what is held while a version is installed, checked or deleted.
     fn turn(&self, version: &EsphomeVersion) -> Arc<tokio::sync::Mutex<()>> {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
@@ -908,19 +944,8 @@ async fn write_record(folder: &Path, record: &Record) -> std::io::Result<()> {
 
 /// Bytes in a folder; links count as themselves. What cannot be read counts nothing.
 async fn size_of(folder: &Path) -> u64 {
-    fn walk(folder: &Path) -> u64 {
-        let Ok(entries) = std::fs::read_dir(folder) else {
-            return 0;
-        };
-        let size = |entry: std::fs::DirEntry| match entry.metadata() {
-            Ok(facts) if facts.is_dir() => walk(&entry.path()),
-            Ok(facts) => facts.len(),
-            Err(_) => 0,
-        };
-        entries.flatten().map(size).sum()
-    }
     let folder = folder.to_owned();
-    tokio::task::spawn_blocking(move || walk(&folder))
+    tokio::task::spawn_blocking(move || Held::default().with(&folder).bytes)
         .await
         .unwrap_or_default()
 }

@@ -13,6 +13,8 @@ mod dialer;
 mod download;
 mod effects;
 pub mod environments;
+mod held;
+mod housekeeping;
 mod identity;
 pub mod import;
 mod interpreter;

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use kiln_domain::{Event, Pace};
 use kiln_model::Inputs;
-use kiln_ports::Activity;
 use kiln_ports::activity::{Depth, Reading};
 use kiln_ports::sleep::Turn;
 
@@ -14,7 +13,8 @@ use crate::node::Node;
 /// Time between two looks at everything: nothing is woken more often for it than that.
 const SLOW: Duration = Duration::from_secs(10);
 
-/// Time between two looks at the owner while a build of others runs: it gives way within a second.
+/// Time between two looks at the owner and the room on the disk while a build of others runs: it
+/// gives way within a second, and fills no disk.
 const FAST: Duration = Duration::from_millis(400);
 
 impl Node {
@@ -26,8 +26,7 @@ impl Node {
             Pace::Slow => SLOW,
             Pace::Fast => FAST,
         };
-        let (context, activity) = (Arc::clone(&self.context), Arc::clone(&self.activity));
-        self.watching.spawn(watch(context, activity, every));
+        self.watching.spawn(watch(Arc::clone(&self.context), every));
     }
 
     /// Listens to the system's sleep.
@@ -45,7 +44,8 @@ impl Node {
     }
 }
 
-async fn watch(context: Arc<Context>, activity: Arc<dyn Activity>, every: Duration) {
+async fn watch(context: Arc<Context>, every: Duration) {
+    let activity = Arc::clone(&context.activity);
     let mut told: Option<Inputs> = None;
     loop {
         let full_until = context.clock.now().mono + SLOW;
@@ -60,6 +60,7 @@ async fn watch(context: Arc<Context>, activity: Arc<dyn Activity>, every: Durati
             let owner = activity.read(&reading(&context, Depth::Owner)).await;
             let inputs = Inputs {
                 idle: owner.idle,
+                free_disk: owner.free_disk,
                 ..all.clone()
             };
             pass_on(&context, &mut told, inputs).await;
@@ -75,7 +76,7 @@ async fn pass_on(context: &Context, told: &mut Option<Inputs>, inputs: Inputs) {
     }
 }
 
-fn reading(context: &Context, depth: Depth) -> Reading {
+pub(crate) fn reading(context: &Context, depth: Depth) -> Reading {
     Reading {
         depth,
         folder: context.site.received.clone(),

@@ -162,7 +162,6 @@ pub struct Node {
     pub(crate) steps: Steps,
     pub(crate) control: ControlServer,
     pub(crate) own_tasks: JoinSet<()>,
-    pub(crate) activity: Arc<dyn Activity>,
     pub(crate) sleep: Arc<dyn Sleep>,
     /// The task that reads the machine.
     pub(crate) watching: JoinSet<()>,
@@ -242,6 +241,7 @@ impl Node {
             sandbox,
             store,
             serial,
+            activity,
             links,
             environments,
             site,
@@ -257,7 +257,6 @@ impl Node {
             steps: Steps::default(),
             control,
             own_tasks: JoinSet::new(),
-            activity,
             sleep,
             watching: JoinSet::new(),
             gauges: HashMap::new(),

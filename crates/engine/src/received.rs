@@ -1,16 +1,34 @@
-//! [`ReceivedTrees`]: where received configurations and their build data lie, and the sweep of
-//! those that nobody needs any more.
-use std::collections::HashSet;
+//! [`ReceivedTrees`]: where received configurations and their build data lie, how much they take,
+//! and how they are deleted.
+use std::collections::BTreeMap;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::str::FromStr as _;
 
-use kiln_domain::work::BuildTree;
-use kiln_model::{ConfigurationName, Pin};
+use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt as _, OpenOptionsSyncExt as _};
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, OpenOptions};
+use kiln_domain::storage::{Found, Stock};
+use kiln_esphome::Sidecar;
+use kiln_esphome::sidecar::MAX_SIDECAR_BYTES;
+use kiln_model::{ConfigurationName, Pin, Timestamp};
 
 use crate::boxes::Places;
+use crate::held::Held;
 
 /// Folder of an offloader's build data, shared by its configurations so that caches stay warm.
 const DATA: &str = ".esphome";
+
+/// Folders in it: builds, and what ESPHome knows of each.
+const BUILDS: &str = "build";
+const SIDECARS: &str = "storage";
+const IDEDATA: &str = "idedata";
+
+/// Where things lie while they are being deleted. No offloader's folder is called so.
+const EVICTED: &str = ".evicted";
+
+/// The digits of base 32.
+const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
 /// The folder that holds everything received, one folder per offloader inside, named by its whole
 /// pin in base 32 (52 characters; two offloaders can never meet).
@@ -59,73 +77,215 @@ impl ReceivedTrees {
         }
     }
 
-    /// Deletes unpacked configurations not touched for `age` (as of `now`, time since the epoch)
-    /// that are not in `keep`, and the data directory of an offloader of whom nothing else is left.
-    /// Links are never followed. An entry that cannot be deleted is logged and skipped.
-    pub(crate) fn sweep(&self, age: Duration, now: Duration, keep: &[BuildTree]) {
-        let mut trees = HashSet::new();
-        let mut owners = HashSet::new();
-        for tree in keep {
-            match tree {
-                BuildTree::Received { pin, configuration } => {
-                    trees.insert(self.tree(*pin, configuration));
-                    owners.insert(self.of(*pin));
+    /// Returns what there is of one offloader, or of all. Sizes of what a build changes meanwhile are
+    /// about right. What is left of an interrupted deletion goes.
+    pub(crate) fn inventory(&self, of: Option<Pin>) -> Vec<Found> {
+        let pins = match of {
+            Some(pin) => vec![pin],
+            None => {
+                if let Err(error) = remove(&self.root.join(EVICTED)) {
+                    tracing::warn!(%error, "an interrupted deletion was not finished");
                 }
-                BuildTree::ReceivedAll(pin) => {
-                    owners.insert(self.of(*pin));
-                }
-                BuildTree::Own(_) | BuildTree::OwnAll => {}
+                let names = folder_names(&self.root).into_iter();
+                names.filter_map(|name| pin_of(&name)).collect()
+            }
+        };
+        let found = pins.into_iter().flat_map(|pin| self.inventory_of(pin));
+        found.collect()
+    }
+
+    fn inventory_of(&self, pin: Pin) -> Vec<Found> {
+        let Ok(sender) = self.open(pin) else {
+            return Vec::new();
+        };
+        let data = sender.open_dir(DATA);
+        let devices = data.as_ref().map(devices).unwrap_or_default();
+        let mut all = Vec::new();
+        let mut add = |stock, device: Option<String>, inside: &[String]| {
+            let paths = inside.iter().map(|path| (self.of(pin).join(path), path));
+            let held = paths
+                .clone()
+                .fold(Held::default(), |sum, (path, _)| sum.with(&path));
+            let touched = paths.filter_map(|(_, path)| touched(&sender, path)).max();
+            all.push(Found {
+                stock,
+                device,
+                bytes: held.bytes,
+                touched: touched.unwrap_or_default(),
+            });
+        };
+        for name in names_in(&sender, ".") {
+            if name != DATA {
+                // A configuration that is being unpacked lies in a folder that is none yet.
+                let device = (!name.starts_with('.')).then(|| name.clone());
+                add(Stock::Bundle(pin, name.clone()), device, &[name]);
             }
         }
-        for owner in folders(&self.root) {
-            let mut left = false;
-            for tree in folders(&owner) {
-                if tree.file_name().is_some_and(|name| name == DATA) {
-                    continue;
-                }
-                if trees.contains(&tree) || !is_older(&tree, age, now) {
-                    left = true;
-                } else {
-                    remove(&tree);
-                }
+        let builds = format!("{DATA}/{BUILDS}");
+        for name in names_in(&sender, &builds) {
+            let device = devices.get(&name).cloned();
+            let path = format!("{builds}/{name}");
+            add(Stock::Build(pin, name), device, &[path]);
+        }
+        let shared = shared(&sender);
+        if !shared.is_empty() {
+            add(Stock::Toolchains(pin), None, &shared);
+        }
+        all
+    }
+
+    /// Deletes something of an offloader, as a whole: what is left after a crash is not found where it
+    /// was. Links that a build made lead nowhere outside the folder of its offloader. Fine if absent.
+    pub(crate) fn evict(&self, stock: &Stock) -> io::Result<()> {
+        let Some(pin) = stock.pin() else {
+            return Ok(());
+        };
+        let sender = match self.open(pin) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            opened => opened?,
+        };
+        let paths = match stock {
+            Stock::Bundle(_, name) => vec![name.clone()],
+            Stock::Build(_, name) => {
+                let mut paths = facts_of(&sender, name);
+                paths.push(format!("{DATA}/{BUILDS}/{name}"));
+                paths
             }
-            if !left && !owners.contains(&owner) {
-                remove(&owner);
+            Stock::Toolchains(_) => shared(&sender),
+            Stock::Environment(_) | Stock::Transfers | Stock::Logs => Vec::new(),
+        };
+        let away = self.root.join(EVICTED);
+        std::fs::create_dir_all(&away)?;
+        let aside = Dir::open_ambient_dir(&away, ambient_authority())?;
+        for path in paths {
+            match sender.rename(&path, &aside, free_name(&aside)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
             }
         }
+        let left = names_in(&sender, ".").iter().any(|name| name != DATA)
+            || !names_in(&sender, &format!("{DATA}/{BUILDS}")).is_empty()
+            || !shared(&sender).is_empty();
+        drop(sender);
+        if !left {
+            std::fs::rename(self.of(pin), away.join(free_name(&aside)))?;
+        }
+        drop(aside);
+        remove(&away)
+    }
+
+    fn open(&self, pin: Pin) -> io::Result<Dir> {
+        Dir::open_ambient_dir(self.of(pin), ambient_authority())
     }
 }
 
-/// Returns the real folders inside `folder`; links are left out.
-fn folders(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else {
+/// Returns the configurations, without ending, by the name of the folder in which ESPHome builds
+/// them: its sidecars say it.
+fn devices(data: &Dir) -> BTreeMap<String, String> {
+    let mut devices = BTreeMap::new();
+    let Ok(entries) = data.read_dir(SIDECARS) else {
+        return devices;
+    };
+    for entry in entries.flatten() {
+        let file = entry.file_name().to_string_lossy().into_owned();
+        let configuration = file.strip_suffix(".json").map(ConfigurationName::from_str);
+        let Some(Ok(configuration)) = configuration else {
+            continue;
+        };
+        if let Some(build) = build_of(data, &file) {
+            devices.insert(build, configuration.stem().to_owned());
+        }
+    }
+    devices
+}
+
+/// Returns the name of the folder that a sidecar says was built in.
+fn build_of(data: &Dir, file: &str) -> Option<String> {
+    let mut options = OpenOptions::new();
+    // A build may have left a pipe there, which nobody ever writes into.
+    options.read(true).nonblock(true).follow(FollowSymlinks::No);
+    let sidecar = data
+        .open_with(format!("{SIDECARS}/{file}"), &options)
+        .ok()?;
+    sidecar.metadata().ok().filter(|facts| facts.is_file())?;
+    let mut text = Vec::new();
+    let limit = MAX_SIDECAR_BYTES as u64 + 1;
+    sidecar.take(limit).read_to_end(&mut text).ok()?;
+    let path = Sidecar::parse(&text).ok()?.build_path()?;
+    let name = path.rsplit(['/', '\\']).next()?;
+    Some(name.to_owned())
+}
+
+/// Returns the files in which ESPHome keeps facts about what it built in this folder.
+fn facts_of(sender: &Dir, build: &str) -> Vec<String> {
+    let Ok(data) = sender.open_dir(DATA) else {
         return Vec::new();
     };
-    entries
-        .flatten()
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-        .map(|entry| entry.path())
+    let mut facts = Vec::new();
+    let mut add = |folder: &str, about: &dyn Fn(&str) -> bool| {
+        let entries = data.read_dir(folder).into_iter().flatten().flatten();
+        for entry in entries {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if about(&name) {
+                facts.push(format!("{DATA}/{folder}/{name}"));
+            }
+        }
+    };
+    add(SIDECARS, &|file| {
+        build_of(&data, file).as_deref() == Some(build)
+    });
+    add(IDEDATA, &|file| file.split('.').next() == Some(build));
+    facts
+}
+
+/// Returns what all builds of an offloader share.
+fn shared(sender: &Dir) -> Vec<String> {
+    let entries = sender.read_dir(DATA).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names
+        .filter(|name| ![BUILDS, SIDECARS, IDEDATA].contains(&name.as_str()))
+        .map(|name| format!("{DATA}/{name}"))
         .collect()
 }
 
-fn is_older(folder: &Path, age: Duration, now: Duration) -> bool {
-    let touched = std::fs::symlink_metadata(folder).and_then(|m| m.modified());
-    let Ok(touched) = touched else { return false };
-    let since_epoch = touched
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
-    now.saturating_sub(since_epoch) > age
+/// Returns the names of the real folders in one of an offloader's.
+fn names_in(sender: &Dir, folder: &str) -> Vec<String> {
+    let entries = sender.read_dir(folder).into_iter().flatten().flatten();
+    let real = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let names = real.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.collect()
 }
 
-fn remove(folder: &Path) {
-    if let Err(error) = std::fs::remove_dir_all(folder) {
-        tracing::warn!(folder = %folder.display(), %error, "this folder could not be swept");
+/// Returns the names of the real folders inside `folder`; links are left out.
+fn folder_names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let real = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let names = real.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.collect()
+}
+
+fn touched(sender: &Dir, path: &str) -> Option<Timestamp> {
+    let at = sender.symlink_metadata(path).ok()?.modified().ok()?;
+    let since_epoch = at.into_std().duration_since(std::time::UNIX_EPOCH).ok()?;
+    i64::try_from(since_epoch.as_micros()).ok().map(Timestamp)
+}
+
+/// Returns a name that nothing has in this folder.
+fn free_name(folder: &Dir) -> String {
+    let mut names = (0_u32..).map(|n| n.to_string());
+    let free = names.find(|name| folder.symlink_metadata(name).is_err());
+    free.unwrap_or_default()
+}
+
+fn remove(folder: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
 /// RFC 4648 base 32, lower case, without padding.
 fn base32(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     let (mut text, mut buffer, mut bits) = (String::new(), 0_u32, 0);
     for byte in bytes {
         buffer = buffer << 8 | u32::from(*byte);
@@ -142,8 +302,26 @@ fn base32(bytes: &[u8]) -> String {
     text
 }
 
+/// Reads the name of an offloader's folder.
+fn pin_of(name: &str) -> Option<Pin> {
+    let (mut bytes, mut buffer, mut bits) = (Vec::new(), 0_u32, 0);
+    for letter in name.bytes() {
+        let value = ALPHABET.iter().position(|known| *known == letter)?;
+        buffer = buffer << 5 | u32::try_from(value).ok()?;
+        bits += 5;
+        if bits >= 8 {
+            bits -= 8;
+            bytes.push((buffer >> bits & 0xff) as u8);
+        }
+        buffer &= (1 << bits) - 1;
+    }
+    bytes.try_into().ok().map(Pin)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -153,45 +331,176 @@ mod tests {
         assert_eq!(base32(&[0; 32]).len(), 52);
     }
 
-    fn world() -> (tempfile::TempDir, ReceivedTrees, Pin, ConfigurationName) {
-        let dir = tempfile::tempdir().unwrap();
-        let trees = ReceivedTrees::new(dir.path().to_owned());
-        let (pin, name) = (Pin([7; 32]), "kitchen.yaml".parse().unwrap());
-        std::fs::create_dir_all(trees.tree(pin, &name)).unwrap();
-        std::fs::create_dir_all(trees.data(pin).join("build")).unwrap();
-        (dir, trees, pin, name)
+    #[test]
+    fn the_name_of_a_folder_says_whose_it_is() {
+        for pin in [Pin([0; 32]), Pin([255; 32]), PIN] {
+            assert_eq!(pin_of(&base32(&pin.0)), Some(pin));
+        }
+        for other in ["", ".evicted", "mzxw6ytboi", &"A".repeat(52)] {
+            assert_eq!(pin_of(other), None, "{other}");
+        }
     }
 
-    const DAY: Duration = Duration::from_secs(86_400);
-    const FAR_FUTURE: Duration = Duration::from_secs(1 << 40);
+    const PIN: Pin = Pin([7; 32]);
+
+    /// Everything of one offloader: two devices, one of which is built in a folder of another name.
+    fn world() -> (tempfile::TempDir, ReceivedTrees) {
+        let dir = tempfile::tempdir().unwrap();
+        let trees = ReceivedTrees::new(dir.path().join("received"));
+        let put = |path: &str, bytes: usize| {
+            let path = trees.of(PIN).join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, vec![b'x'; bytes]).unwrap();
+        };
+        put("kitchen/kitchen.yaml", 3);
+        put("bath/bath.yaml", 4);
+        put(".staging/new.yaml", 1);
+        put(".esphome/build/cooking/firmware.bin", 100);
+        put(".esphome/build/bath/firmware.bin", 200);
+        put(".esphome/idedata/cooking.json", 1);
+        put(".esphome/idedata/bath.json", 1);
+        put(".esphome/kiln/home/.platformio/gcc", 1_000);
+        put(".esphome/external_components/a.py", 50);
+        for (file, build) in [("kitchen.yaml", "cooking"), ("bath.yaml", "bath")] {
+            let path = trees.data(PIN).join(format!("storage/{file}.json"));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(
+                path,
+                format!(r#"{{"build_path": "/r/.esphome/build/{build}"}}"#),
+            )
+            .unwrap();
+        }
+        (dir, trees)
+    }
+
+    fn told(found: &[Found]) -> Vec<String> {
+        let words = |found: &Found| {
+            let name = match &found.stock {
+                Stock::Bundle(_, name) => format!("bundle {name}"),
+                Stock::Build(_, name) => format!("build {name}"),
+                Stock::Toolchains(_) => "toolchains".to_owned(),
+                other => panic!("{other:?}"),
+            };
+            let device = found.device.as_deref().unwrap_or("nobody");
+            format!("{name} of {device}: {}", found.bytes)
+        };
+        let mut lines: Vec<String> = found.iter().map(words).collect();
+        lines.sort();
+        lines
+    }
+
+    fn build(name: &str) -> Stock {
+        Stock::Build(PIN, name.to_owned())
+    }
+
+    fn bundle(name: &str) -> Stock {
+        Stock::Bundle(PIN, name.to_owned())
+    }
+
+    #[test]
+    fn everything_of_an_offloader_is_found_with_its_size_and_its_device() {
+        let (_dir, trees) = world();
+        let expected = [
+            "build bath of bath: 200",
+            "build cooking of kitchen: 100",
+            "bundle .staging of nobody: 1",
+            "bundle bath of bath: 4",
+            "bundle kitchen of kitchen: 3",
+            "toolchains of nobody: 1050",
+        ];
+        let found = trees.inventory(None);
+        assert_eq!(told(&found), expected);
+        assert!(found.iter().all(|found| found.touched > Timestamp(0)));
+        assert_eq!(told(&trees.inventory(Some(PIN))), expected);
+        assert!(trees.inventory(Some(Pin([8; 32]))).is_empty());
+    }
 
     // Covers: M82
     #[test]
-    fn a_tree_in_use_survives_the_sweep_however_old_it_is() {
-        let (_dir, trees, pin, name) = world();
-        let keep = BuildTree::Received {
-            pin,
-            configuration: name.clone(),
-        };
-        trees.sweep(DAY, FAR_FUTURE, &[keep]);
-        assert!(trees.tree(pin, &name).exists() && trees.data(pin).exists());
+    fn what_goes_goes_whole_and_takes_nothing_else_along() {
+        let (_dir, trees) = world();
+        trees.evict(&build("cooking")).unwrap();
+        trees.evict(&bundle("bath")).unwrap();
+        let expected = [
+            "build bath of bath: 200",
+            "bundle .staging of nobody: 1",
+            "bundle kitchen of kitchen: 3",
+            "toolchains of nobody: 1050",
+        ];
+        assert_eq!(told(&trees.inventory(None)), expected);
+        let data = trees.data(PIN);
+        assert!(!data.join("storage/kitchen.yaml.json").exists());
+        assert!(!data.join("idedata/cooking.json").exists());
+        assert!(data.join("storage/bath.yaml.json").exists());
+        assert!(data.join("idedata/bath.json").exists());
+        trees.evict(&build("cooking")).unwrap();
     }
 
     // Covers: M83
     #[test]
-    fn the_data_directory_goes_only_with_the_last_tree() {
-        let (_dir, trees, pin, name) = world();
-        trees.sweep(FAR_FUTURE, FAR_FUTURE, &[]);
-        assert!(trees.data(pin).exists());
-        trees.sweep(DAY, FAR_FUTURE, &[]);
-        assert!(!trees.tree(pin, &name).exists() && !trees.of(pin).exists());
+    fn the_data_directory_goes_only_with_the_last_of_an_offloader() {
+        let (_dir, trees) = world();
+        let last = [
+            bundle("kitchen"),
+            bundle("bath"),
+            bundle(".staging"),
+            build("cooking"),
+            Stock::Toolchains(PIN),
+            build("bath"),
+        ];
+        for stock in &last {
+            assert!(trees.data(PIN).exists(), "before {stock:?}");
+            trees.evict(stock).unwrap();
+        }
+        assert!(!trees.of(PIN).exists());
+        assert!(
+            folder_names(&trees.root).is_empty(),
+            "nothing is left aside"
+        );
+    }
+
+    #[test]
+    fn what_an_interrupted_deletion_left_is_cleared_away_and_never_found() {
+        let (_dir, trees) = world();
+        let aside = trees.root.join(EVICTED).join("0");
+        fs::create_dir_all(trees.root.join(EVICTED)).unwrap();
+        fs::rename(trees.data(PIN).join("build/bath"), &aside).unwrap();
+        assert!(
+            !told(&trees.inventory(Some(PIN)))
+                .iter()
+                .any(|line| line.contains("build bath"))
+        );
+        trees.inventory(None);
+        assert!(!aside.exists());
+    }
+
+    // Covers: M82
+    #[cfg(unix)]
+    #[test]
+    fn a_link_that_a_build_left_leads_to_nothing_of_the_owner() {
+        let (dir, trees) = world();
+        let photos = dir.path().join("photos/holiday");
+        fs::create_dir_all(&photos).unwrap();
+        fs::write(photos.join("1.jpg"), "x").unwrap();
+        fs::remove_dir_all(trees.data(PIN).join("build")).unwrap();
+        let builds = trees.data(PIN).join("build");
+        std::os::unix::fs::symlink(dir.path().join("photos"), builds).unwrap();
+        let found = told(&trees.inventory(None));
+        assert!(
+            !found.iter().any(|line| line.contains("holiday")),
+            "{found:?}"
+        );
+        assert!(trees.evict(&build("holiday")).is_err());
+        trees.evict(&Stock::Toolchains(PIN)).unwrap();
+        assert!(photos.join("1.jpg").exists());
     }
 
     // Covers: M63
     #[test]
     fn two_offloaders_with_the_same_configuration_build_in_different_folders() {
-        let (_dir, trees, pin, name) = world();
-        assert_ne!(trees.tree(pin, &name), trees.tree(Pin([8; 32]), &name));
-        assert_ne!(trees.data(pin), trees.data(Pin([8; 32])));
+        let (_dir, trees) = world();
+        let (other, name) = (Pin([8; 32]), "kitchen.yaml".parse().unwrap());
+        assert_ne!(trees.tree(PIN, &name), trees.tree(other, &name));
+        assert_ne!(trees.data(PIN), trees.data(other));
     }
 }

@@ -409,17 +409,6 @@ async fn pack(
     }
 }
 
-/// Deletes received trees that nobody needs any more.
-pub(crate) async fn sweep(context: Arc<Context>, older_than: u32, keep: Vec<BuildTree>) {
-    let trees = context.received.clone();
-    let now = Duration::from_micros(context.clock.now().wall.0.try_into().unwrap_or_default());
-    let age = Duration::from_secs(older_than.into());
-    let done = on_disk_thread(move |_| trees.sweep(age, now, &keep), None).await;
-    if let Err(error) = done {
-        tracing::warn!(%error, "received trees were not swept");
-    }
-}
-
 /// Makes sure that an ESPHome version is installed.
 pub(crate) async fn provision(
     context: Arc<Context>,
@@ -471,7 +460,7 @@ pub(crate) async fn install_environment(context: Arc<Context>, version: EsphomeV
 }
 
 /// Runs blocking work with a flag that is raised when the job is asked to stop.
-async fn on_disk_thread<T: Send + 'static>(
+pub(crate) async fn on_disk_thread<T: Send + 'static>(
     work: impl FnOnce(&AtomicBool) -> T + Send + 'static,
     stop: Option<Stop>,
 ) -> Result<T, String> {

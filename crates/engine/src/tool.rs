@@ -1,7 +1,7 @@
 //! [`run`]: one program for one job: its output to log and offloader, its progress to the domain,
 //! and its whole tree ended on request.
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use kiln_domain::Event;
@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::context::Context;
+use crate::held::Held;
 use crate::limits::{Breach, LINES_OVER, Limits, Spent, Then};
 
 /// Time between the polite and the final end of a process tree (builds.md §11.6).
@@ -377,13 +378,6 @@ impl<'a> Listener<'a> {
     }
 }
 
-/// What folders hold.
-#[derive(Clone, Copy, Debug, Default)]
-struct Held {
-    bytes: u64,
-    entries: u64,
-}
-
 /// Measures folders on a thread of its own, again and again but not all the time.
 #[derive(Default)]
 struct Disk {
@@ -408,7 +402,7 @@ impl Disk {
             Some(going_on) => self.reading = Some(going_on),
             None if self.rest_until.is_none_or(|until| until <= now) => {
                 let folders = folders.to_vec();
-                let held = move || folders.iter().fold(Held::default(), |sum, f| walk(f, sum));
+                let held = move || folders.iter().fold(Held::default(), |sum, f| sum.with(f));
                 self.reading = Some((tokio::task::spawn_blocking(held), now));
             }
             None => {}
@@ -419,21 +413,4 @@ impl Disk {
             entries: self.last.entries.saturating_sub(first.entries),
         }
     }
-}
-
-/// Adds what a folder holds. Links are counted, not followed; what cannot be read counts nothing.
-fn walk(folder: &Path, mut sum: Held) -> Held {
-    let entries = std::fs::read_dir(folder);
-    for entry in entries.into_iter().flatten().flatten() {
-        sum.entries += 1;
-        let Ok(facts) = entry.metadata() else {
-            continue;
-        };
-        if facts.is_dir() {
-            sum = walk(&entry.path(), sum);
-        } else {
-            sum.bytes += facts.len();
-        }
-    }
-    sum
 }

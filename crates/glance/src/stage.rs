@@ -46,6 +46,7 @@ pub(crate) fn quiet() -> View {
         discovered: Vec::new(),
         jobs: Vec::new(),
         queue: QueueStatus::of(false, 0),
+        storage: kiln_model::Storage::default(),
         notices: Vec::new(),
         at: NOW,
         own_label: Label::clipped("desk"),

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use kiln_model::{
     AlertKind, ArtifactsRefusal, AvailabilityReason, Bootloader, BuildChoice, ChainFault,
     ConfigurationName, DashboardId, Digest, Endpoint, ErrorCode, EsphomeVersion, FactKind,
-    FailureReason, FriendlyName, Input, JobId, JobKind, JobStatus, Label, PairingStatus, Pause,
-    Pin, Port, PortState, Presence, PublicKey, SandboxMode, Snooze, Timestamp, Verdict,
-    VersionPolicy, WireJobId,
+    FailureReason, FriendlyName, Input, JobId, JobKind, JobStatus, Kept, Label, PairingStatus,
+    Pause, Pin, Port, PortState, Presence, PublicKey, SandboxMode, Snooze, StoredKind, Timestamp,
+    Verdict, VersionPolicy, WireJobId,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -130,6 +130,8 @@ text! {
     SandboxMode: |v| v.word().to_owned(), SandboxMode::from_word;
     VersionPolicy: |v| v.word().to_owned(), VersionPolicy::from_word;
     AvailabilityReason: |v| v.word().to_owned(), AvailabilityReason::from_word;
+    StoredKind: |v| v.word().to_owned(), StoredKind::from_word;
+    Kept: |v| v.word().to_owned(), Kept::from_word;
     Input: |v| v.word().to_owned(), Input::from_word;
     Verdict: |v| v.word().to_owned(), Verdict::from_word;
     FactKind: |v| v.word().to_owned(), FactKind::from_word;

@@ -31,6 +31,7 @@ mod request;
 mod samples;
 mod serial_port;
 mod settings;
+mod storage;
 mod view;
 
 pub use lines::{Lines, MAX_ANSWER, MAX_REQUEST, TooLong};

@@ -1,8 +1,8 @@
 //! JSON of [`Reply`]: its name under `reply`, its content beside it. The same objects are what
 //! `--json` prints.
 use kiln_model::{
-    Device, Entry, EnvironmentInfo, ErrorCode, EsphomeVersion, Job, Pin, Reply, RequestError,
-    SerialPort, Settings, Statistics, Verification, View,
+    Device, Entry, EnvironmentInfo, ErrorCode, EsphomeVersion, Job, Pin, Reclaimed, Reply,
+    RequestError, SerialPort, Settings, Statistics, Storage, Verification, View,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -101,6 +101,14 @@ enum ReplyJson {
         #[serde(flatten, with = "form")]
         statistics: Statistics,
     },
+    Storage {
+        #[serde(with = "form")]
+        storage: Box<Storage>,
+    },
+    Reclaimed {
+        #[serde(flatten, with = "form")]
+        reclaimed: Reclaimed,
+    },
     Refused {
         #[serde(flatten, with = "form")]
         error: RequestError,
@@ -138,6 +146,8 @@ impl Form for Reply {
             },
             Reply::AuditVerified(verification) => ReplyJson::AuditVerified { verification },
             Reply::Statistics(statistics) => ReplyJson::Statistics { statistics },
+            Reply::Storage(storage) => ReplyJson::Storage { storage },
+            Reply::Reclaimed(reclaimed) => ReplyJson::Reclaimed { reclaimed },
             Reply::Refused(error) => ReplyJson::Refused { error },
         };
         json.serialize(to)
@@ -173,6 +183,8 @@ impl Form for Reply {
             },
             ReplyJson::AuditVerified { verification } => Reply::AuditVerified(verification),
             ReplyJson::Statistics { statistics } => Reply::Statistics(statistics),
+            ReplyJson::Storage { storage } => Reply::Storage(storage),
+            ReplyJson::Reclaimed { reclaimed } => Reply::Reclaimed(reclaimed),
             ReplyJson::Refused { error } => Reply::Refused(error),
         })
     }

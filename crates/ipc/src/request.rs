@@ -121,6 +121,8 @@ enum RequestJson {
         snooze: Snooze,
     },
     Resume,
+    Storage,
+    Reclaim,
     Shutdown,
 }
 
@@ -211,5 +213,7 @@ convert! {
         J::Statistics { since } = J::Statistics { since };
     M::Pause(snooze) = M::Pause(snooze), J::Pause { snooze } = J::Pause { snooze };
     M::Resume = M::Resume, J::Resume = J::Resume;
+    M::Storage = M::Storage, J::Storage = J::Storage;
+    M::Reclaim = M::Reclaim, J::Reclaim = J::Reclaim;
     M::Shutdown = M::Shutdown, J::Shutdown = J::Shutdown;
 }

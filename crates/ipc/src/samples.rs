@@ -5,11 +5,11 @@ use kiln_model::{
     ContactedHost, Device, Digest, DiscoveredHost, Entry, EnvironmentInfo, EnvironmentState,
     ErrorCode, EsphomeVersion, Fact, FactKind, FailureReason, FriendlyName, Gained, Given,
     IdentityView, Input, InputVerdict, Job, JobFact, JobId, JobKind, JobOrigin, JobOutcome,
-    JobStatus, JobStep, Label, LinkState, Pairing, PairingFact, PairingStatus, PairingStep,
+    JobStatus, JobStep, Kept, Label, LinkState, Pairing, PairingFact, PairingStatus, PairingStep,
     PairingView, Party, Peer, PeerView, PendingPeer, Pin, Placement, Port, PortState, Presence,
-    PublicKey, QueueStatus, Reach, Reply, Request, RequestError, SerialPort, SessionFact,
-    SessionStep, Side, Snooze, Statistics, Tier, Timestamp, UsbId, Verdict, Verification, View,
-    WindowView, WireJobId,
+    PublicKey, QueueStatus, Reach, Reclaimed, Reply, Request, RequestError, SerialPort,
+    SessionFact, SessionStep, Side, Snooze, Statistics, Storage, StoredItem, StoredKind, Tier,
+    Timestamp, UsbId, Verdict, Verification, View, WindowView, WireJobId,
 };
 
 pub(crate) fn pin() -> Pin {
@@ -171,9 +171,33 @@ pub(crate) fn view() -> View {
         }],
         jobs: vec![job()],
         queue: QueueStatus::of(false, 0),
+        storage: storage(),
         notices: vec!["The keyring is locked.".to_owned()],
         at: NOW,
         own_label: Label::clipped("desk"),
+    }
+}
+
+fn storage() -> Storage {
+    let item = |kind, kept| StoredItem {
+        kind,
+        pin: Some(pin()),
+        device: "kitchen".to_owned(),
+        version: Some(version()),
+        bytes: 5_000_000_000,
+        last_used: NOW,
+        kept,
+    };
+    Storage {
+        measured_at: Some(NOW),
+        used_bytes: 10_000_000_000,
+        budget_bytes: Some(20 << 30),
+        free_bytes: None,
+        floor_bytes: Some(2 << 30),
+        items: vec![
+            item(StoredKind::Build, None),
+            item(StoredKind::Environment, Some(Kept::OwnBuilds)),
+        ],
     }
 }
 
@@ -232,6 +256,8 @@ pub(crate) fn requests() -> Vec<Request> {
         Request::Audit(AuditQuestion::Statistics { since: Some(NOW) }),
         Request::Pause(Snooze::HalfHour),
         Request::Resume,
+        Request::Storage,
+        Request::Reclaim,
         Request::Shutdown,
     ]
 }
@@ -399,6 +425,11 @@ pub(crate) fn replies() -> Vec<Reply> {
                 compared: 1,
                 saved_seconds: -5,
             }],
+        }),
+        Reply::Storage(Box::new(storage())),
+        Reply::Reclaimed(Reclaimed {
+            freed: storage().items,
+            left: storage().items,
         }),
         Reply::Refused(RequestError {
             code: ErrorCode::NotFound,

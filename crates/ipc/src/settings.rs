@@ -27,6 +27,8 @@ struct SettingsJson {
     cpu_limit: u8,
     ram_floor_mb: u32,
     disk_floor_mb: u32,
+    #[serde(default)]
+    storage_budget_mb: u32,
     in_use_cores: u8,
     yield_minutes: u16,
     #[serde(rename = "paused_until", with = "form")]

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use kiln_model::{
     Alert, Availability, AvailabilityReason, Confinement, DashboardId, DiscoveredHost, Endpoint,
     EsphomeVersion, FriendlyName, IdentityView, Input, InputVerdict, Job, Label, PairingView,
-    PeerView, PendingPeer, Pin, QueueStatus, Tier, Timestamp, Verdict, View, WindowView,
+    PeerView, PendingPeer, Pin, QueueStatus, Storage, Tier, Timestamp, Verdict, View, WindowView,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -38,6 +38,8 @@ struct ViewJson {
     jobs: Vec<Job>,
     #[serde(with = "form")]
     queue: QueueStatus,
+    #[serde(default, with = "form")]
+    storage: Storage,
     notices: Vec<String>,
     #[serde(with = "form")]
     at: Timestamp,

@@ -2,7 +2,8 @@
 use crate::link::words;
 use crate::{
     AuditQuestion, DashboardId, Device, Endpoint, Entry, EnvironmentInfo, EsphomeVersion, Job,
-    JobId, Label, Pin, Port, SerialPort, Settings, Snooze, Statistics, Verification, View,
+    JobId, Label, Pin, Port, Reclaimed, SerialPort, Settings, Snooze, Statistics, Storage,
+    Verification, View,
 };
 
 /// What a person wants. The command line, the window and the tray all speak these.
@@ -92,6 +93,10 @@ pub enum Request {
     Pause(Snooze),
     /// Compile for others again before the pause is over.
     Resume,
+    /// What is kept on disk, looked at anew.
+    Storage,
+    /// Delete everything on disk that can be made again and that nobody needs now.
+    Reclaim,
     /// Stop the node.
     Shutdown,
 }
@@ -155,6 +160,10 @@ pub enum Reply {
     AuditVerified(Verification),
     /// What was built for others and by others.
     Statistics(Statistics),
+    /// What is kept on disk.
+    Storage(Box<Storage>),
+    /// What was deleted.
+    Reclaimed(Reclaimed),
     /// Refused.
     Refused(RequestError),
 }

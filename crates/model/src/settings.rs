@@ -57,6 +57,8 @@ words! {
         RamFloor = "ram_floor_mb",
         /// Disk space that stays free.
         DiskFloor = "disk_floor_mb",
+        /// Disk space that Kiln may use.
+        StorageBudget = "storage_budget_mb",
         /// Cores left to a build for others while it is in the owner's way.
         InUseCores = "in_use_cores",
         /// Minutes for which a build of others is held before it is handed back.
@@ -115,8 +117,12 @@ pub struct Settings {
     pub cpu_limit: u8,
     /// Memory that stays free, in MiB; 0: not looked at.
     pub ram_floor_mb: u32,
-    /// Disk space that stays free, in MiB; 0: not looked at.
+    /// Disk space that stays free, in MiB; 0: not looked at. Below it nothing is compiled for others;
+    /// while less than twice as much is free, what can be made again is deleted.
     pub disk_floor_mb: u32,
+    /// Disk space that Kiln may use for bundles, builds, toolchains and environments, in MiB; 0: any
+    /// amount. 20 GiB (trust.md §1.7).
+    pub storage_budget_mb: u32,
     /// Cores left to a build for others while it is in the owner's way: 1 to 64.
     pub in_use_cores: u8,
     /// Minutes for which a build of others is held before it is handed back: 0 to 60.
@@ -154,6 +160,7 @@ impl Default for Settings {
             cpu_limit: 50,
             ram_floor_mb: 512,
             disk_floor_mb: 2_048,
+            storage_budget_mb: 20_480,
             in_use_cores: 1,
             yield_minutes: 10,
             paused: Pause::Off,

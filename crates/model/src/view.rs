@@ -3,7 +3,7 @@ use std::net::IpAddr;
 
 use crate::{
     Alert, Availability, Confinement, DashboardId, Endpoint, EsphomeVersion, FriendlyName, Job,
-    Label, Pairing, Peer, PendingPeer, Pin, QueueStatus, Timestamp,
+    Label, Pairing, Peer, PendingPeer, Pin, QueueStatus, Storage, Timestamp,
 };
 
 /// Who this node is.
@@ -118,6 +118,8 @@ pub struct View {
     pub jobs: Vec<Job>,
     /// Our compile lane.
     pub queue: QueueStatus,
+    /// What is kept on disk.
+    pub storage: Storage,
     /// Things the owner should know, one sentence each ("The keyring is locked. Unlock it …").
     pub notices: Vec<String>,
     /// When this was made.

@@ -46,6 +46,15 @@ pub enum Change {
     },
 }
 
+/// What blobs and logs take, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// All blobs.
+    pub blobs: u64,
+    /// Logs of all jobs.
+    pub logs: u64,
+}
+
 /// Records, blobs and logs of one state directory. All calls may block on the disk: call from a
 /// thread that may.
 pub trait Store: Send + Sync + 'static {
@@ -67,6 +76,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Lists blobs on disk, for the sweep of those that no record names.
     fn blobs(&self) -> Result<Vec<BlobId>, StoreError>;
+
+    /// Returns what blobs and logs take; what cannot be read counts nothing.
+    fn held(&self) -> Held;
 
     /// Returns where the log of a job lies; our own job ids only.
     fn log_path(&self, job: &kiln_model::JobId) -> PathBuf;

@@ -26,6 +26,7 @@ impl Activity for ScriptedActivity {
             Depth::All => all.clone(),
             Depth::Owner => Inputs {
                 idle: all.idle,
+                free_disk: all.free_disk,
                 ..Inputs::default()
             },
         }

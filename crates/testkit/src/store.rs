@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kiln_model::{BlobId, JobId};
 use kiln_ports::Store;
-use kiln_ports::store::{Change, Row, StoreError};
+use kiln_ports::store::{Change, Held, Row, StoreError};
 use tempfile::TempDir;
 
 /// A store that lives as long as the test. A restart is a second engine on the same store.
@@ -111,6 +111,19 @@ impl Store for DirStore {
             .collect();
         ids.sort();
         Ok(ids)
+    }
+
+    fn held(&self) -> Held {
+        let files = |folder: &str| {
+            let entries = fs::read_dir(self.dir.path().join(folder));
+            let sizes = entries.into_iter().flatten().flatten();
+            let sizes = sizes.filter_map(|file| file.metadata().ok().map(|facts| facts.len()));
+            sizes.sum()
+        };
+        Held {
+            blobs: files("blobs"),
+            logs: files("logs"),
+        }
     }
 
     fn log_path(&self, job: &JobId) -> PathBuf {

@@ -18,6 +18,7 @@ use kiln_model::{
 
 pub(crate) use hours::Hours;
 
+use crate::work::Room;
 use AvailabilityReason as Reason;
 
 /// Shortest time that it stays open, and closed, unless the owner says otherwise.
@@ -108,6 +109,7 @@ pub(crate) struct Evaluator {
     settings: Settings,
     hours: Option<Hours>,
     inputs: Inputs,
+    room: Room,
     rest: Rest,
     load: Load,
     standing: Standing,
@@ -182,6 +184,7 @@ impl Evaluator {
             settings: Settings::default(),
             hours: None,
             inputs: Inputs::default(),
+            room: Room::Left,
             rest: Rest::Awake,
             load: Load::default(),
             standing: Standing {
@@ -212,6 +215,14 @@ impl Evaluator {
         }
         self.settle(now);
         self.standing.since.get_or_insert(now);
+    }
+
+    /// Kiln keeps to its budget, or cannot.
+    pub(crate) fn handle_room(&mut self, room: Room, now: Now) {
+        if self.room != room {
+            self.room = room;
+            self.settle(now);
+        }
     }
 
     /// The system goes to sleep, or woke up.
@@ -457,7 +468,7 @@ impl Evaluator {
             block(Reason::Metered, None);
         }
         let below = |free: Option<u64>, floor: u32| free.is_some_and(|mb| mb < u64::from(floor));
-        if below(inputs.free_disk, settings.disk_floor_mb) {
+        if below(inputs.free_disk, settings.disk_floor_mb) || self.room != Room::Left {
             block(Reason::LowDisk, None);
         }
         if below(inputs.free_memory, settings.ram_floor_mb) {

@@ -6,6 +6,7 @@ use kiln_model::{
 };
 
 use super::{Evaluator, Pressure, Rest, exclusive_apps};
+use crate::work::Room;
 
 impl Evaluator {
     /// Returns one row per input, in the order of judging.
@@ -96,12 +97,20 @@ impl Evaluator {
                 },
                 metered,
             ),
-            known(
-                Input::Disk,
-                inputs.free_disk.map(room),
-                &floor(settings.disk_floor_mb),
-                below(inputs.free_disk, settings.disk_floor_mb),
-            ),
+            match self.room {
+                Room::Left => known(
+                    Input::Disk,
+                    inputs.free_disk.map(room),
+                    &floor(settings.disk_floor_mb),
+                    below(inputs.free_disk, settings.disk_floor_mb),
+                ),
+                Room::UsedUp { used } => row(
+                    Input::Disk,
+                    &format!("Kiln needs {}", floor(mib(used))),
+                    &format!("{} for Kiln", floor(settings.storage_budget_mb)),
+                    true,
+                ),
+            },
             known(
                 Input::Memory,
                 inputs.free_memory.map(room),
@@ -165,6 +174,10 @@ fn room(mib: u64) -> String {
         0..1024 => format!("{} MB free", mib / 64 * 64),
         _ => format!("{} GB free", mib / 1024),
     }
+}
+
+fn mib(bytes: u64) -> u32 {
+    u32::try_from(bytes >> 20).unwrap_or(u32::MAX)
 }
 
 fn floor(mib: u32) -> String {

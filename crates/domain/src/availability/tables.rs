@@ -1,4 +1,6 @@
 //! The evaluator as tables: what stands in the way, in which order, and how the owner's word counts.
+use kiln_model::Input;
+
 use super::*;
 
 /// Monday, 7 September 2026, 12:00 UTC.
@@ -221,6 +223,23 @@ fn what_cannot_be_read_is_said_to_be_unknown_and_never_blocks() {
         .iter()
         .filter(|row| row.verdict == kiln_model::Verdict::Unknown);
     assert_eq!(unknown.count(), 9);
+}
+
+#[test]
+fn a_budget_that_cannot_be_kept_closes_with_both_sizes() {
+    let mut clock = Clock::new(|_| {});
+    clock.senses(quiet());
+    let now = clock.now();
+    let used = 21 << 30;
+    clock.evaluator.handle_room(Room::UsedUp { used }, now);
+    assert_eq!(clock.reason(), Reason::LowDisk);
+    let inputs = clock.evaluator.availability().inputs;
+    let disk = inputs.iter().find(|input| input.input == Input::Disk);
+    let said = disk.map(|disk| (disk.value.as_str(), disk.limit.as_str()));
+    assert_eq!(said, Some(("Kiln needs 21.0 GB", "20.0 GB for Kiln")));
+    clock.evaluator.handle_room(Room::Left, now);
+    clock.pass(60);
+    assert_eq!(clock.reason(), Reason::Ready);
 }
 
 #[test]

@@ -306,6 +306,8 @@ impl Peering {
             | Request::Audit(_)
             | Request::Pause(_)
             | Request::Resume
+            | Request::Storage
+            | Request::Reclaim
             | Request::Shutdown => return Taken::NotMine,
         }
         self.settle(now);

@@ -267,7 +267,8 @@ impl World {
             | Effect::ListPorts(_)
             | Effect::LookAtPort(..)
             | Effect::SubmissionSettled(..)
-            | Effect::Sweep { .. }
+            | Effect::Measure(_)
+            | Effect::Evict(_)
             | Effect::FindNewestEnvironment(_)
             | Effect::InstallEnvironment(_) => {}
         }

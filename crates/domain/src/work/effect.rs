@@ -5,6 +5,7 @@ use kiln_model::{
 };
 
 use crate::RequestId;
+use crate::storage::{Extent, Stock};
 
 /// Something to do.
 #[derive(Debug)]
@@ -56,13 +57,10 @@ pub enum Effect {
     SubmissionSettled(Pin, WireJobId),
     /// Receiver: pack and stream artifacts; ends with `ArtifactsServed`.
     ServeArtifacts(LinkId, WireJobId, BuildTree),
-    /// Receiver: delete unpacked bundles not touched for this many seconds, except these.
-    Sweep {
-        /// Age in seconds.
-        older_than: u32,
-        /// Trees in use.
-        keep: Vec<BuildTree>,
-    },
+    /// Look at what is on the disk; ends with `Measured`.
+    Measure(Extent),
+    /// Delete these, in this order; ends with `Evicted`.
+    Evict(Vec<Stock>),
 
     /// Make sure a version is installed; output goes to the job's log; ends with `Provisioned`.
     Provision(JobId, EsphomeVersion),

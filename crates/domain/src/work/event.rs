@@ -7,6 +7,7 @@ use kiln_model::{
 
 use super::effect::{BuildTree, StoredJob};
 use crate::RequestId;
+use crate::storage::{Found, Stock};
 
 /// Something happened.
 #[derive(Debug)]
@@ -73,6 +74,21 @@ pub enum Event {
     Prepared(JobId, Result<BuildTree, StepFailure>),
     /// Receiver: an artifact stream ended.
     ArtifactsServed(LinkId, WireJobId),
+
+    /// What the look at the disk found, and the room on it in bytes.
+    Measured {
+        /// What.
+        found: Vec<Found>,
+        /// Room; `None` if that cannot be read.
+        free: Option<u64>,
+    },
+    /// What was to be deleted is gone, or cannot be deleted.
+    Evicted {
+        /// What is gone.
+        gone: Vec<Stock>,
+        /// Room on the disk in bytes; `None` if that cannot be read.
+        free: Option<u64>,
+    },
 
     /// The environment a job waits for is there, or cannot be had.
     Provisioned(JobId, Result<EsphomeVersion, StepFailure>),

@@ -14,6 +14,7 @@ use kiln_model::{
 
 use super::{BuildTree, BundleFacts, Effect, Event, ProcessOutcome, StepFailure, StoredJob, Work};
 use crate::peering::{Role, Session};
+use crate::storage::Extent;
 use crate::{ClientId, RequestId};
 
 pub(super) struct Shop {
@@ -27,6 +28,8 @@ pub(super) struct Shop {
     pub(super) ports: Vec<SerialPort>,
     /// Answers, by request number.
     pub(super) replies: Vec<(u64, Reply)>,
+    /// Looks at the disk that were wanted.
+    pub(super) looks: Vec<Extent>,
     names: Vec<JobId>,
     wires: Vec<WireJobId>,
     log: Vec<String>,
@@ -148,6 +151,7 @@ impl Shop {
             notes: Vec::new(),
             ports: vec![serial_port("COM3", PortState::Usable)],
             replies: Vec::new(),
+            looks: Vec::new(),
             names: Vec::new(),
             wires: Vec::new(),
             log: Vec::new(),
@@ -198,12 +202,17 @@ impl Shop {
         while let Some((at, _)) = self.work.poll_timeout()
             && at <= end
         {
-            self.now.mono = at.max(self.now.mono);
+            self.advance_to(at.max(self.now.mono));
             self.work.handle_timeout(self.now);
             self.drain();
         }
-        self.now.mono = end;
-        self.now.wall.0 += i64::try_from(seconds).unwrap() * 1_000_000;
+        self.advance_to(end);
+    }
+
+    fn advance_to(&mut self, at: Mono) {
+        let micros = at.since(self.now.mono).as_micros();
+        self.now.wall.0 += i64::try_from(micros).unwrap();
+        self.now.mono = at;
     }
 
     pub(super) fn ask(&mut self, request: &Request) -> u64 {
@@ -579,7 +588,11 @@ impl Shop {
             }
             Effect::SubmissionSettled(pin, wire) => format!("settled {} {wire}", pin.0[0]),
             Effect::ServeArtifacts(link, wire, _) => format!("serve {link} {wire}"),
-            Effect::Sweep { older_than, keep } => format!("sweep {older_than} keep {}", keep.len()),
+            Effect::Measure(extent) => {
+                self.looks.push(extent);
+                return;
+            }
+            Effect::Evict(stocks) => format!("evict {stocks:?}"),
             Effect::Provision(id, version) => format!("provision {} {version}", self.name(&id)),
             Effect::FindNewestEnvironment(_) => "newest esphome".to_owned(),
             Effect::InstallEnvironment(version) => format!("install esphome {version}"),

@@ -71,6 +71,8 @@ impl Work {
             },
             Request::Cancel(job) => self.cancel_request(id, job, now),
             Request::BuildHere(job) => self.build_here(id, job, now),
+            Request::Storage => self.storage_asked(id),
+            Request::Reclaim => self.reclaim_asked(id),
             Request::Environments => {
                 let environments = self.environments.clone();
                 self.reply(id, Reply::Environments(environments));

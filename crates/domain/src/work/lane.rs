@@ -1,6 +1,6 @@
 //! The lanes of this machine at work: compiles one at a time, flashes beside them, and what their
 //! processes come to. [`super::queue`] says who is next.
-use kiln_model::{EnvironmentState, EsphomeVersion, FailureReason, JobId, JobKind, Now};
+use kiln_model::{EnvironmentState, EsphomeVersion, FailureReason, JobId, JobKind, Now, Pin};
 
 use super::effect::{BuildTree, Effect};
 use super::event::{ProcessOutcome, StepFailure};
@@ -24,6 +24,7 @@ impl Work {
                 // Only builds are work; a clean is done before anybody notices.
                 Some(_) if entry.is(JobKind::Compile) && !lends => false,
                 Some(_) if !self.settings.receiver => false,
+                Some(pin) if self.is_being_cleared(pin, entry) => false,
                 Some(pin) => !self.intake.is_serving(pin, &entry.stored.job.configuration),
             };
             if matches!(entry.step, Step::Lane) && may_start {
@@ -84,6 +85,12 @@ impl Work {
                 self.build(&id, None);
             }
         }
+    }
+
+    /// What this job needs is being deleted; it is made again when that is done.
+    fn is_being_cleared(&self, pin: Pin, entry: &Entry) -> bool {
+        let version = entry.stored.job.target_version.as_ref();
+        self.house.is_clearing(pin) || version.is_some_and(|v| self.house.is_removing(v))
     }
 
     fn build(&mut self, id: &JobId, version: Option<EsphomeVersion>) {

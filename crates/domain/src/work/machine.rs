@@ -11,6 +11,7 @@ use kiln_model::{
 
 use super::effect::Effect;
 use super::event::{Event, ProcessOutcome};
+use super::housekeeping::Housekeeping;
 use super::ids::Ids;
 use super::install::Parked;
 use super::jobs::{Jobs, Step};
@@ -20,6 +21,7 @@ use super::received::Intake;
 use super::remote::Uploads;
 use super::schedule::{Conditions, Pool};
 use crate::peering::{Role, Session};
+use crate::storage::Extent;
 use crate::{ClientId, Deadline, Lending, RequestId};
 
 /// Everything about jobs: the owner's installs and the builds received from offloaders.
@@ -45,7 +47,7 @@ pub struct Work {
     pub(super) uploads: Uploads,
     pub(super) intake: Intake,
     pub(super) lending: Lending,
-    pub(super) sweep_at: Option<Mono>,
+    pub(super) house: Housekeeping,
     pub(super) parked: Vec<Parked>,
     /// Installs that wait for a look at their serial port.
     pub(super) plugging: BTreeMap<RequestId, Request>,
@@ -117,7 +119,7 @@ impl Work {
             uploads: Uploads::default(),
             intake: Intake::default(),
             lending: Lending::FREE,
-            sweep_at: None,
+            house: Housekeeping::default(),
             parked: Vec::new(),
             plugging: BTreeMap::new(),
             effects: VecDeque::new(),
@@ -143,7 +145,7 @@ impl Work {
                 self.reply(id, Reply::SerialPorts { ports, advice });
             }
             Event::PortLooked(id, port) => self.port_looked(id, port, now),
-            Event::EnvironmentsChanged(environments) => self.environments = environments,
+            Event::EnvironmentsChanged(environments) => self.environments_changed(environments),
             Event::VersionAsked => self.answer = Answer::Awaited,
             Event::VersionAnswered => self.answer = Answer::Given,
             Event::NewestFound(request, found) => self.newest_found(request, found),
@@ -167,7 +169,12 @@ impl Work {
                 verified: _,
             } => self.submission_arrived(link, *header, &configuration, bundle, now),
             Event::Prepared(job, result) => self.prepared(&job, result, now),
-            Event::ArtifactsServed(link, wire) => self.intake.served(link, &wire),
+            Event::ArtifactsServed(link, wire) => {
+                self.intake.served(link, &wire);
+                self.house.review();
+            }
+            Event::Measured { found, free } => self.measured(found, free, now),
+            Event::Evicted { gone, free } => self.evicted(&gone, free, now),
             Event::Provisioned(job, result) => self.provisioned(&job, result, now),
             Event::ProcessEnded(job, outcome) => self.process_ended(&job, outcome, now),
             Event::Progressed(job, percent) => return self.progressed(&job, percent),
@@ -176,11 +183,11 @@ impl Work {
         self.advance(now);
     }
 
-    /// A person asked for something that is about jobs, devices or environments: `Devices`,
+    /// A person asked for something that is about jobs, devices, environments or the disk: `Devices`,
     /// `Install`, `Compile`, `Clean`, `Jobs`, `Job`, `Cancel`, `BuildHere`, `Environments`,
-    /// `InstallEnvironment`, `ResetEnvironment` and `SerialPorts`. Each is answered with exactly one
-    /// [`crate::Effect::Reply`], possibly later. Any other request belongs to somebody else and is
-    /// ignored here.
+    /// `InstallEnvironment`, `ResetEnvironment`, `SerialPorts`, `Storage` and `Reclaim`. Each is
+    /// answered with exactly one [`crate::Effect::Reply`], possibly later. Any other request belongs
+    /// to somebody else and is ignored here.
     pub fn handle_request(&mut self, client: ClientId, id: RequestId, request: &Request, now: Now) {
         let _ = client;
         self.request(id, request, now);
@@ -225,7 +232,7 @@ impl Work {
         self.expire_runs(now);
         self.expire_parked(now);
         self.intake.expire(now.mono);
-        self.sweep(now);
+        self.house.review();
         self.advance(now);
     }
 
@@ -240,11 +247,11 @@ impl Work {
             _ => None,
         });
         let startup = self.grace.map(|at| (at, "StartupGrace"));
-        let sweep = self.sweep_at.map(|at| (at, "Sweep"));
+        let tidy = self.house.due().map(|at| (at, "Tidy"));
         let parked = self.parked.iter().map(|p| (p.until, "DeviceScan"));
         let yields = self.yield_deadline().map(|at| (at, "Yield"));
         let owed = self.intake.poll_timeout().map(|at| (at, "Artifacts"));
-        let all = waiting.chain(startup).chain(sweep).chain(parked);
+        let all = waiting.chain(startup).chain(tidy).chain(parked);
         let all = all.chain(yields).chain(owed);
         all.min_by_key(|(at, _)| *at)
     }
@@ -450,6 +457,7 @@ impl Work {
             Outcome::Cancelled(error) => (JobStatus::Cancelled, Some(error)),
         };
         let scan = completed && entry.is_owners();
+        let sender = entry.sender().map(|(pin, _)| pin);
         if let Step::Remote(run) = step {
             self.release_receiver(id, run);
         }
@@ -462,6 +470,9 @@ impl Work {
         }
         if scan {
             self.push(Effect::ScanDevices);
+        }
+        if let Some(pin) = sender {
+            self.look(Extent::Sender(pin));
         }
         self.settle_dependents(id, completed, now);
         for old in self.jobs.prune(id) {
@@ -527,6 +538,7 @@ impl Work {
         if self.stage != Stage::Serving {
             return;
         }
+        self.tidy(now);
         self.give_way(now);
         self.dispatch(now);
         self.start_unpacking();
@@ -550,6 +562,7 @@ impl Work {
     pub(super) fn change_settings(&mut self, settings: Settings, now: Now) {
         let closes = self.settings.receiver && !settings.receiver;
         self.settings = settings;
+        self.house.review();
         if closes && self.stage == Stage::Serving {
             self.decline_waiting(now);
         }

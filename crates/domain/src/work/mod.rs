@@ -9,6 +9,7 @@ mod effect;
 mod event;
 #[cfg(test)]
 mod fixtures;
+mod housekeeping;
 mod ids;
 mod install;
 mod jobs;
@@ -24,4 +25,5 @@ mod yielding;
 
 pub use effect::{BuildTree, Drive, Effect, StoredJob};
 pub use event::{BundleFacts, DownloadFailure, Event, ProcessOutcome, StepFailure};
+pub use housekeeping::Room;
 pub use machine::Work;

@@ -20,8 +20,6 @@ use super::links::Links;
 use super::machine::{Outcome, Stage, Work};
 use crate::peering::Role;
 
-/// How often unused bundles are looked for (builds.md §7.5).
-pub(super) const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 /// Jobs of one offloader that may wait or run here. A reference peer has one compile and a few
 /// cleans here at a time.
 const MAX_JOBS_PER_OFFLOADER: usize = 16;
@@ -81,6 +79,16 @@ impl Intake {
             } => *of == pin && name.as_str() == configuration,
             BuildTree::Own(_) | BuildTree::OwnAll | BuildTree::ReceivedAll(_) => false,
         })
+    }
+
+    /// Returns the trees whose artifacts are being packed or sent.
+    pub(super) fn served_trees(&self) -> impl Iterator<Item = &BuildTree> {
+        self.serving.values().map(|serving| &serving.tree)
+    }
+
+    /// Returns the results that are about to be fetched.
+    pub(super) fn owed(&self) -> impl Iterator<Item = &(Pin, WireJobId)> {
+        self.owed.keys()
     }
 
     pub(super) fn is_quiet(&self) -> bool {
@@ -279,7 +287,9 @@ impl Work {
                     && e.sender().is_some_and(|s| s.0 == pin)
                     && (e.stored.job.configuration == *name || e.is(JobKind::ResetBuildEnv))
             };
-            if self.jobs.active().any(|(_, e)| unpacking(e) || in_tree(e)) {
+            if self.jobs.active().any(|(_, e)| unpacking(e) || in_tree(e))
+                || self.house.is_clearing(pin)
+            {
                 continue;
             }
             let facts = entry.configuration().zip(entry.stored.bundle.clone());
@@ -483,24 +493,6 @@ impl Work {
             let text = "this receiver was switched off before the build began".to_owned();
             self.finish(&id, declined(text), now);
         }
-    }
-
-    /// Deletes unpacked bundles that nobody used for the time the owner set.
-    pub(super) fn sweep(&mut self, now: Now) {
-        let due = |at: Mono| at <= now.mono;
-        if !self.sweep_at.is_some_and(due) {
-            return;
-        }
-        self.sweep_at = Some(now.mono + SWEEP_EVERY);
-        let active = self.jobs.active().filter_map(|(_, e)| {
-            let (pin, _) = e.sender()?;
-            let configuration = e.configuration()?;
-            Some(BuildTree::Received { pin, configuration })
-        });
-        let served = self.intake.serving.values().map(|s| s.tree.clone());
-        let keep = active.chain(served).collect();
-        let older_than = self.settings.cleanup_ttl_seconds;
-        self.push(Effect::Sweep { older_than, keep });
     }
 }
 
@@ -1083,25 +1075,5 @@ mod tests {
         });
         assert!(shop.work.jobs().is_empty());
         assert!(shop.acts().is_empty());
-    }
-
-    // Covers: M82
-    #[test]
-    fn unused_bundles_are_swept_every_hour_but_never_those_in_use() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
-        let done = shop.submit_queued(link, "a", "kitchen");
-        shop.succeeds(&done);
-        shop.submit_queued(link, "b", "bath");
-        download(&mut shop, link, "a");
-        shop.lines();
-        shop.pass(3600 - 3);
-        assert_eq!(shop.lines_of("sweep"), ["sweep 86400 keep 2"]);
-        shop.change(|s| s.cleanup_ttl_seconds = 3600);
-        shop.pass(2 * 3600);
-        assert_eq!(
-            shop.lines_of("sweep"),
-            ["sweep 3600 keep 2", "sweep 3600 keep 2"]
-        );
     }
 }

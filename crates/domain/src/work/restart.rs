@@ -7,14 +7,13 @@ use super::effect::StoredJob;
 use super::install::first_step;
 use super::jobs::{Entry, Step};
 use super::machine::{Outcome, Stage, Work};
-use super::received::SWEEP_EVERY;
+use crate::storage::Extent;
 
 impl Work {
     /// Takes over the jobs of the last run: all are known before the first is placed.
     pub(super) fn load(&mut self, stored: Vec<StoredJob>, now: Now) {
         self.stage = Stage::Serving;
         self.grace = Some(now.mono + STARTUP_GRACE);
-        self.sweep_at = Some(now.mono + SWEEP_EVERY);
         for stored in stored {
             self.jobs.insert(Entry::new(stored, Step::Held));
         }
@@ -30,6 +29,7 @@ impl Work {
         for id in &all {
             self.place_loaded(id, now);
         }
+        self.look(Extent::All);
     }
 
     fn place_loaded(&mut self, id: &JobId, now: Now) {

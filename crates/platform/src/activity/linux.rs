@@ -36,6 +36,7 @@ impl Machine {
         if reading.depth == Depth::Owner {
             return Inputs {
                 idle,
+                free_disk: load::free_disk(&reading.folder),
                 ..Inputs::default()
             };
         }

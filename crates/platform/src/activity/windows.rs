@@ -43,6 +43,7 @@ impl Machine {
         if reading.depth == Depth::Owner {
             return Inputs {
                 idle,
+                free_disk: free_disk(&reading.folder),
                 ..Inputs::default()
             };
         }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kiln_model::{BlobId, JobId};
 use kiln_ports::Store;
-use kiln_ports::store::{Change, Row, StoreError};
+use kiln_ports::store::{Change, Held, Row, StoreError};
 use rusqlite::{Connection, ErrorCode, params};
 
 use crate::files;
@@ -118,9 +118,23 @@ impl Store for SqliteStore {
         Ok(ids)
     }
 
+    fn held(&self) -> Held {
+        Held {
+            blobs: held(&self.blobs),
+            logs: held(&self.job_logs),
+        }
+    }
+
     fn log_path(&self, job: &JobId) -> PathBuf {
         self.job_logs.join(format!("{job}.log"))
     }
+}
+
+/// Returns what the files in a folder take, in bytes.
+fn held(folder: &Path) -> u64 {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    let sizes = files.filter_map(|file| file.metadata().ok().map(|facts| facts.len()));
+    sizes.sum()
 }
 
 fn from_sqlite(error: rusqlite::Error) -> StoreError {
