@@ -84,6 +84,7 @@ const STORIES = [
   { name: 'activity', hash: '#/activity' },
   { name: 'activity-empty', hash: '#/activity', query: 'scene=empty' },
   { name: 'availability', hash: '#/availability' },
+  { name: 'storage', hash: '#/storage' },
   { name: 'availability-battery', hash: '#/availability', query: 'scene=battery' },
   { name: 'settings', hash: '#/settings' },
   { name: 'settings-refused', hash: '#/settings', act: async (page) => {

@@ -366,6 +366,23 @@ test('the diagnostics say whether the audit is intact, and which entry is not', 
   expect(text()).toContain('Entry 1,204 of the audit was changed.');
 });
 
+test('storage shows what is kept for whom and why, and frees the rest only after a yes', async () => {
+  await open('busy', '#/storage');
+  expect(asked).toContainEqual({ request: 'storage' });
+  expect(text('#used')).toBe('Kiln uses 9.2 GB of 21.5 GB');
+  const rows = [...document.querySelectorAll('[aria-label="Home Assistant"] tbody tr')].map((row) => [...row.children].map((cell) => cell.textContent?.trim()));
+  expect(rows).toContainEqual(['heat-pump · Build', '460 MB', '6 hours ago', 'Can go']);
+  expect(rows).toContainEqual(['living-room · Build', '520 MB', 'just now', 'A job needs it']);
+  await press('Free 4.1 GB');
+  await press('Cancel');
+  expect(asked).not.toContainEqual({ request: 'reclaim' });
+  await press('Free 4.1 GB');
+  await press('Delete', document.querySelector('dialog') ?? document);
+  expect(asked).toContainEqual({ request: 'reclaim' });
+  expect(document.body.textContent).toContain('4.1 GB freed');
+  expect(button('Nothing to free').disabled).toBe(true);
+});
+
 test('without a node the page says so, and what to do', async () => {
   await open('gone');
   expect(text()).toContain('Kiln does not run. Start it again');

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::refusal::Refusal;
 
 /// Requests of `docs/CLI.md` that the pages use. Those that destroy something (`unpair`,
-/// `remove_peer`, `rotate_identity`, `reset_environment`) are asked about in the page first. Ending
+/// `remove_peer`, `rotate_identity`, `reset_environment`, `reclaim`) are asked about in the page first. Ending
 /// the node (`shutdown`) is not the window's business.
 const REQUESTS: &[&str] = &[
     "approve",
@@ -27,6 +27,7 @@ const REQUESTS: &[&str] = &[
     "pair",
     "pause",
     "preview",
+    "reclaim",
     "reject",
     "remove_peer",
     "reset_environment",
@@ -38,6 +39,7 @@ const REQUESTS: &[&str] = &[
     "settings",
     "statistics",
     "status",
+    "storage",
     "unpair",
     "verify_audit",
 ];

@@ -16,6 +16,8 @@ import type {
   Request,
   Settings,
   Start,
+  Storage,
+  StoredItem,
   View,
 } from './model.ts';
 
@@ -181,6 +183,35 @@ function availability(scene: string, now: number): Availability {
   return { open: true, reason: 'ready', since: now - 900, until: null, inputs: inputs({}) };
 }
 
+function storage(items: StoredItem[], now: number): Storage {
+  const used_bytes = items.reduce((sum, item) => sum + item.bytes, 0);
+  return { measured_at: now - 600, used_bytes, budget_bytes: 20_480 * 2 ** 20, free_bytes: 61_400_000_000, floor_bytes: 10_240 * 2 ** 20, items };
+}
+
+function stored(now: number): StoredItem[] {
+  const item = (kind: StoredItem['kind'], pin_sha256: string | null, device: string, bytes: number, hours: number, kept: string | null): StoredItem => ({
+    kind,
+    pin_sha256,
+    device,
+    version: kind === 'environment' ? device : null,
+    bytes,
+    last_used: now - hours * 3600,
+    kept,
+  });
+  return [
+    item('build', PIN.laptop, 'porch', 310_000_000, 52, null),
+    item('bundle', PIN.laptop, 'porch', 14_000, 12, null),
+    item('build', PIN.green, 'heat-pump', 460_000_000, 6, null),
+    item('toolchains', PIN.laptop, '', 2_900_000_000, 52, null),
+    { ...item('environment', null, '2026.7.3', 388_000_000, 300, null), device: '' },
+    item('toolchains', PIN.green, '', 4_200_000_000, 0, 'in_use'),
+    item('build', PIN.green, 'living-room', 520_000_000, 0, 'in_use'),
+    { ...item('environment', null, '2026.10.0', 412_000_000, 0, 'own_builds'), device: '' },
+    item('logs', null, '', 9_600_000, 0, 'listed'),
+    item('transfers', null, '', 61_000, 0, 'in_use'),
+  ];
+}
+
 function view(scene: string, now: number, all: Device[]): View {
   const bare = scene === 'empty' || scene === 'first';
   const capabilities = { auto_provision: true, reset_build_env: true, kiln: true };
@@ -232,6 +263,7 @@ function view(scene: string, now: number, all: Device[]): View {
           ],
     jobs: bare ? [] : jobs(now, all, scene === 'busy' || scene === 'request' || scene === 'alert'),
     queue: { idle: false, running: true, queue_depth: 1 },
+    storage: storage(bare ? [] : stored(now), now),
     notices: scene === 'trouble' ? ['The keyring is locked. Unlock it, then start Kiln again.'] : [],
     at: now,
     own_label: 'workbench',
@@ -274,6 +306,7 @@ const SETTINGS: Settings = {
   cpu_limit: 50,
   ram_floor_mb: 2048,
   disk_floor_mb: 10_240,
+  storage_budget_mb: 20_480,
   in_use_cores: 1,
   yield_minutes: 10,
 };
@@ -414,6 +447,14 @@ export function mockBridge(query: URLSearchParams): Bridge {
       case 'resume':
         say({ availability: availability('busy', Date.now() / 1000) });
         return { reply: 'done' };
+      case 'storage':
+        return { reply: 'storage', storage: state.storage };
+      case 'reclaim': {
+        const freed = state.storage.items.filter((item) => item.kept === null);
+        const items = state.storage.items.filter((item) => item.kept !== null);
+        say({ storage: storage(items, Date.now() / 1000) });
+        return { reply: 'reclaimed', freed_bytes: freed.reduce((sum, item) => sum + item.bytes, 0), freed, left: [] };
+      }
       case 'clean':
       case 'install_environment':
       case 'reset_environment':

@@ -143,6 +143,27 @@ export interface Job {
   deferred: boolean;
 }
 
+/** Something that is kept on the disk. */
+export interface StoredItem {
+  kind: 'bundle' | 'build' | 'toolchains' | 'environment' | 'transfers' | 'logs';
+  pin_sha256: Pin | null;
+  device: string;
+  version: string | null;
+  bytes: number;
+  last_used: Time;
+  /** Why it stays; null if it may go. */
+  kept: string | null;
+}
+
+export interface Storage {
+  measured_at: Time | null;
+  used_bytes: number;
+  budget_bytes: number | null;
+  free_bytes: number | null;
+  floor_bytes: number | null;
+  items: StoredItem[];
+}
+
 export interface View {
   identity: Identity;
   availability: Availability;
@@ -156,6 +177,7 @@ export interface View {
   /** Newest first. */
   jobs: Job[];
   queue: Queue;
+  storage: Storage;
   notices: string[];
   at: Time;
   own_label: string;
@@ -244,7 +266,7 @@ export interface Refusal {
 
 /** A request of docs/CLI.md, without `id`. */
 export type Request =
-  | { request: 'status' | 'devices' | 'jobs' | 'environments' | 'newest_environment' | 'settings' | 'serial_ports' }
+  | { request: 'status' | 'devices' | 'jobs' | 'environments' | 'newest_environment' | 'settings' | 'serial_ports' | 'storage' | 'reclaim' }
   | { request: 'verify_audit' }
   | { request: 'statistics'; since?: Time }
   | { request: 'open_window' | 'close_window' | 'rotate_identity' | 'resume' }
@@ -276,6 +298,8 @@ export type Reply =
   | { reply: 'settings'; settings: Settings }
   | ({ reply: 'audit_verified' } & Verification)
   | ({ reply: 'statistics' } & Statistics)
+  | { reply: 'storage'; storage: Storage }
+  | { reply: 'reclaimed'; freed_bytes: number; freed: StoredItem[]; left: StoredItem[] }
   /** `advice` is for a device that is plugged in and not among them. */
   | { reply: 'serial_ports'; ports: SerialPort[]; advice?: string };
 
@@ -297,6 +321,7 @@ export const PAGES = [
   'builders',
   'activity',
   'availability',
+  'storage',
   'settings',
   'diagnostics',
 ] as const;

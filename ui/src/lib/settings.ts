@@ -33,6 +33,7 @@ const KNOWN: Record<string, { group: Group; edit: Edit }> = {
   cpu_limit: { group: 'availability', edit: { by: 'number', unit: 'percent' } },
   ram_floor_mb: { group: 'availability', edit: { by: 'number', unit: 'mb' } },
   disk_floor_mb: { group: 'availability', edit: { by: 'number', unit: 'mb' } },
+  storage_budget_mb: { group: 'lend', edit: { by: 'number', unit: 'mb' } },
   in_use_cores: { group: 'availability', edit: { by: 'number', unit: 'cores' } },
   yield_minutes: { group: 'availability', edit: { by: 'number', unit: 'minutes' } },
   listen_host: { group: 'network', edit: { by: 'text', ltr: true } },
