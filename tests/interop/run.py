@@ -16,8 +16,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import world  # noqa: E402
 
-MODULES = ["receiving", "boxes", "guest", "wire", "sending", "pairing", "faults", "discovery",
-           "takeover", "kills"]
+MODULES = ["receiving", "boxes", "storage", "guest", "wire", "sending", "pairing", "faults",
+           "discovery", "takeover", "kills"]
 
 
 def scenarios():

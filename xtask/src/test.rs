@@ -56,6 +56,12 @@ const STEPS: &[Step] = &[
         run: || interop("boxes"),
     },
     Step {
+        name: "storage",
+        what: "a small disk is tidied before it is short and never full, and no build in use goes",
+        when: When::Always,
+        run: || interop("storage"),
+    },
+    Step {
         name: "wire",
         what: "a scripted offloader asks of Kiln's socket what no dashboard does on cue",
         when: When::Always,

@@ -1,0 +1,168 @@
+"""A small disk: room is made before it is short, nothing in use goes, and it is never full.
+
+Builds and toolchains of the receiving Kiln lie on a disk of their own, made of memory and gone
+with the network that everything runs in.
+"""
+import asyncio
+import os
+import subprocess
+
+from devices import chip
+from guest import reason, runs_here
+from receiving import admit
+from world import expect, until
+
+MB = 1 << 20
+
+# Size of the disk, and what has to stay free on it. Room is made below twice as much.
+DISK, FLOOR = 160, 30
+
+# Written bit by bit by a build, where it builds for somebody else.
+FILLER = '''
+import os, time
+folder = os.environ.get("ESPHOME_DATA_DIR", "")
+if "received" in folder:
+    with open(os.path.join(folder, "filler"), "ab") as file:
+        for _ in range(200):
+            file.write(bytes(1 << 20))
+            file.flush()
+            time.sleep(0.05)
+CONFIG_SCHEMA = {}
+'''
+
+
+class SmallDisk:
+    """A disk below a Kiln, and the least room that was ever seen on it."""
+
+    def __init__(self, world, kiln):
+        self.folder = kiln.home / "cache"
+        self.folder.mkdir(mode=0o700)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}m,mode=700", "small",
+                        self.folder], check=True)
+        self.least = DISK
+        self.task = asyncio.create_task(self.watch())
+        world.others.append(self)
+
+    def free(self):
+        facts = os.statvfs(self.folder)
+        return facts.f_bavail * facts.f_frsize // MB
+
+    async def watch(self):
+        while True:
+            self.least = min(self.least, self.free())
+            await asyncio.sleep(0.02)
+
+    def owner_leaves(self, mb):
+        """The owner puts so much on it that so many MB are free."""
+        with (self.folder / "photos").open("ab") as photos:
+            photos.write(bytes(max(0, self.free() - mb) * MB))
+
+    def owner_tidies(self):
+        (self.folder / "photos").unlink()
+
+    async def stop(self):
+        self.task.cancel()
+        subprocess.run(["umount", "--lazy", self.folder], check=True)
+
+
+async def stage(world):
+    """A dashboard that can build everything itself, paired with a Kiln with a small disk."""
+    dash = await world.dashboard("storage")
+    kiln = world.kiln()
+    disk = SmallDisk(world, kiln)
+    await kiln.receive()
+    await kiln.ask("settings", "set", f"disk_floor_mb={FLOOR}", "cpu_limit=0")
+    await admit(dash, kiln)
+    # It holds back remote work for 20 s after its start.
+    await asyncio.sleep(20.5)
+    return dash, kiln, disk
+
+
+async def built(dash, name, size):
+    await dash.put(f"{name}.yaml", chip(name, size=size * MB))
+    job = await dash.reaches(await dash.submit(f"{name}.yaml"), "completed")
+    expect(job["source"] == "remote", f"{name} is built on Kiln: {job['source']}")
+
+
+async def kept(kiln):
+    """Devices whose builds are on the disk, with why they stay."""
+    items = (await kiln.status())["storage"]["items"]
+    return {item["device"]: item["kept"] for item in items if item["kind"] == "build"}
+
+
+async def test_a_small_disk_is_tidied_before_it_is_short_and_a_running_build_stays(world):
+    dash, kiln, disk = await stage(world)
+    for name in ["first", "second", "third", "fourth"]:
+        await built(dash, name, 25)
+
+    async def tidied():
+        return disk.free() >= 2 * FLOOR and list(await kept(kiln))
+    left = await until("room to be made", tidied)
+    expect("first" not in left and "fourth" in left, f"the least recently used went: {left}")
+    view = await kiln.status()
+    expect(view["availability"]["reason"] == "ready", f"it was never short: {view['availability']}")
+
+    await dash.put("long.yaml", chip("long", seconds=150, lines=600))
+    job = await dash.submit("long.yaml")
+    await runs_here(dash, kiln, job)
+    disk.owner_leaves(2 * FLOOR - 15)
+    left = await until("room to be made", tidied)
+    expect("second" not in left and "fourth" in left, f"as much as is needed went: {left}")
+    expect((await dash.job(job))["status"] == "running", "the build goes on")
+    expect((await kiln.status())["availability"]["reason"] == "ready", "there is room again")
+
+    async def short():
+        disk.owner_leaves(FLOOR // 2)
+        return (await kiln.status())["availability"]["reason"] == "low_disk"
+    await until("nothing to be left that may go", short)
+    expect(set(await kept(kiln)) <= {"long"}, f"all but what runs went: {await kept(kiln)}")
+    job = await dash.final(job)
+    expect(job["status"] == "completed", f"its sender builds it: {job['status']} {job.get('error')}")
+    disk.owner_tidies()
+    await reason(kiln, "ready", 180)
+    print(f"       never less than {disk.least} of {DISK} MB free", flush=True)
+test_a_small_disk_is_tidied_before_it_is_short_and_a_running_build_stays.seconds = 900
+
+
+async def test_a_small_disk_is_never_full_whatever_a_build_writes(world):
+    dash, kiln, disk = await stage(world)
+    await built(dash, "before", 5)
+    parts = dash.config / "parts/filler"
+    parts.mkdir(parents=True, exist_ok=True)
+    (parts / "__init__.py").write_text(FILLER)
+    source = "external_components:\n  - source:\n      type: local\n      path: parts\nfiller:\n"
+    await dash.put("greedy.yaml", chip("greedy", extra=source))
+    job = await dash.submit("greedy.yaml")
+    await reason(kiln, "low_disk", 300)
+    job = await dash.final(job)
+    expect(job["status"] == "completed", f"its sender builds it: {job['status']} {job.get('error')}")
+    expect(disk.least > 0, "the disk was full")
+    await reason(kiln, "ready", 180)
+    expect(disk.free() >= 2 * FLOOR, f"what it wrote is gone: {disk.free()} MB are free")
+    print(f"       never less than {disk.least} of {DISK} MB free", flush=True)
+test_a_small_disk_is_never_full_whatever_a_build_writes.seconds = 900
+
+
+async def test_a_budget_is_kept_by_what_was_used_least_and_the_rest_goes_at_a_word(world):
+    dash, kiln, disk = await stage(world)
+    await kiln.ask("settings", "set", "storage_budget_mb=50", "disk_floor_mb=0")
+    for name in ["one", "two", "three"]:
+        await built(dash, name, 20)
+
+    async def within():
+        storage = (await kiln.status())["storage"]
+        return storage["used_bytes"] <= 50 * MB
+    await until("the budget to be kept", within)
+    expect(set(await kept(kiln)) == {"two", "three"}, f"the oldest went: {await kept(kiln)}")
+    code, text, _ = await kiln.run("storage")
+    expect(code == 0 and "two: build" in text and "three: build" in text, text)
+    before = disk.free()
+    reclaimed = await kiln.ask("storage", "reclaim", "--yes")
+    expect({i["device"] for i in reclaimed["freed"] if i["kind"] == "build"} == {"two", "three"},
+           f"{reclaimed}")
+    expect(not reclaimed["left"], f"{reclaimed}")
+    freed = disk.free() - before
+    expect(abs(freed - reclaimed["freed_bytes"] // MB) <= 4,
+           f"{freed} MB came free, {reclaimed['freed_bytes']} bytes were told")
+    # What was deleted is made again.
+    await built(dash, "two", 20)
