@@ -42,8 +42,15 @@ test('a carriage return writes over the line, and before a line end it is none',
   expect(lines(log)).toEqual(['done', 'next', '', 'last']);
 });
 
+test('escapes that ESPHome writes as words are escapes', () => {
+  const log = new Log();
+  log.append('\\033[32mINFO ready\\033[0m\nC:\\0\\033\n');
+  expect(log.line(0)).toEqual([{ text: 'INFO ready', colour: 2, bold: false, dim: false }]);
+  expect(lines(log)).toEqual(['INFO ready', 'C:\\0\\033']);
+});
+
 test('cut anywhere, a log is the same', () => {
-  const text = `a\r${E}1;32mb${E}0m\r\nc\u001b]0;title\u0007d\n${invented(60)}`;
+  const text = `a\r${E}1;32mb${E}0m\r\n\\033[33me\\033[0m\nc\u001b]0;title\u0007d\n${invented(60)}`;
   const whole = new Log();
   whole.append(text);
   for (const size of [1, 2, 3, 7]) {

@@ -19,6 +19,9 @@ const SEQUENCE =
   /\u001b(?:\[([0-9;:?<=>]*)[ -/]*([@-~])|\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[PX^_][^\u001b]*\u001b\\|[ -/]*[0-~])/g;
 /** What may still become a sequence when more text arrives. */
 const UNFINISHED = /\u001b(?:\[[0-9;:?<=>]*[ -/]*|\][^\u0007\u001b]{0,4096}\u001b?|[PX^_][^\u001b]{0,4096}\u001b?|[ -/]*)$/;
+/** ESPHome writes escapes as words where its output is no terminal; and the beginning of such a word. */
+const WORD = /\\033(?=\[)/g;
+const WORD_BEGUN = /\\(?:0(?:33?)?)?$/;
 /** Control characters without a picture; tabs stay. */
 const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/g;
 
@@ -91,9 +94,9 @@ export class Log {
 
   /** Takes more text; it may be cut anywhere. */
   append(text: string): void {
-    let input = this.#rest + text;
+    let input = (this.#rest + text).replace(WORD, ESC);
     this.#rest = '';
-    const unfinished = input.includes(ESC) ? UNFINISHED.exec(input) : null;
+    const unfinished = WORD_BEGUN.exec(input) ?? (input.includes(ESC) ? UNFINISHED.exec(input) : null);
     if (unfinished) {
       this.#rest = unfinished[0];
       input = input.slice(0, unfinished.index);
