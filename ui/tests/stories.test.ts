@@ -279,9 +279,30 @@ test('a job shows its phases, why it is built there, and its log as text', async
   expect(document.querySelector('.lines b')).toBeNull();
   await press('Build here instead');
   expect(asked).toContainEqual({ request: 'build_here', job: 'b1' });
+  await vi.waitFor(() => expect(text()).toContain('Built on this computer.'));
   await press('Stop');
-  expect(asked).toContainEqual({ request: 'cancel', job: 'b1' });
+  const [made] = live.view?.jobs.filter((one) => one.kind === 'compile') ?? [];
+  expect(made?.id).not.toBe('b1');
+  expect(asked).toContainEqual({ request: 'cancel', job: made?.id });
   vi.unstubAllGlobals();
+});
+
+test('a log is read on, and not from its beginning, when there is news of its job', async () => {
+  const offsets: number[] = [];
+  await open('busy', '#/job/b1', (bridge) => ({
+    ...bridge,
+    follow: (body, on) => {
+      if (body.follow === 'log') offsets.push(body.offset);
+      return bridge.follow(body, on);
+    },
+  }));
+  const view = live.view;
+  if (view === null) throw new Error('no view');
+  const jobs = view.jobs.map((one) => ({ ...one, progress: 99 }));
+  live.see({ event: 'view', view: { ...view, jobs } });
+  await settle();
+  expect(text()).toContain('99 %');
+  expect(offsets).toEqual([0]);
 });
 
 test('the end of an own build is said aloud, a failure at once and with the way to its log', async () => {

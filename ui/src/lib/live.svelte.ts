@@ -137,6 +137,23 @@ class Live {
     }
   }
 
+  /** Asks for jobs and shows what is refused. Returns them, first what runs first. */
+  async begin(body: Request, done: string): Promise<Job[]> {
+    try {
+      const reply = await this.ask(body);
+      tell(done);
+      if (reply.reply !== 'jobs') return [];
+      // They are known before the next view tells of them.
+      const known = new Set(this.view?.jobs.map((job) => job.id));
+      const fresh = reply.jobs.filter((job) => !known.has(job.id));
+      if (this.view !== null) this.view = { ...this.view, jobs: [...fresh, ...this.view.jobs] };
+      return reply.jobs;
+    } catch (thrown) {
+      warn(refusal(thrown));
+      return [];
+    }
+  }
+
   async readSettings(): Promise<void> {
     try {
       const reply = await this.ask({ request: 'settings' });

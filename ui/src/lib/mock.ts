@@ -353,7 +353,7 @@ export function mockBridge(query: URLSearchParams): Bridge {
   const change = (id: string, over: Partial<Job>) =>
     say({ jobs: state.jobs.map((one) => (one.id === id ? { ...one, ...over } : one)) });
 
-  function begin(device: string, kind: 'install' | 'compile', build: string, port: string): void {
+  function begin(device: string, kind: 'install' | 'compile', build: string, port: string): Reply {
     const at = Date.now() / 1000;
     const found = all.find((one) => one.configuration === device);
     if (found === undefined) refuse('not_found', `There is no device ${device}.`, 'Look at the page Devices.');
@@ -363,6 +363,7 @@ export function mockBridge(query: URLSearchParams): Bridge {
     const made = [job(id, { ...shared, status: 'queued', placement: build === 'local' ? here : { on: 'remote_pending' } })];
     if (kind === 'install') made.unshift(job(`${id}-flash`, { ...shared, kind: 'upload', status: 'queued', depends_on: id, port }));
     say({ jobs: [...made, ...state.jobs] });
+    return { reply: 'jobs', jobs: made.toReversed() };
   }
 
   function answer(body: Request): Reply {
@@ -422,17 +423,15 @@ export function mockBridge(query: URLSearchParams): Bridge {
         say({ offloaders: state.offloaders.filter((o) => o.dashboard_id !== body.dashboard_id) });
         return { reply: 'done' };
       case 'install':
-        begin(body.device, 'install', body.build, body.port);
-        return { reply: 'jobs', jobs: [] };
+        return begin(body.device, 'install', body.build, body.port);
       case 'compile':
-        begin(body.device, 'compile', body.build, 'ota');
-        return { reply: 'jobs', jobs: [] };
+        return begin(body.device, 'compile', body.build, 'ota');
       case 'cancel':
         change(body.job, { status: 'cancelled', completed_at: Date.now() / 1000 });
         return { reply: 'done' };
       case 'build_here':
-        change(body.job, { placement: here, reason: 'the owner wants it here' });
-        return { reply: 'done' };
+        change(body.job, { status: 'cancelled', completed_at: Date.now() / 1000 });
+        return begin(state.jobs.find((one) => one.id === body.job)?.configuration ?? '', 'install', 'local', 'ota');
       case 'set_settings':
         for (const [name, value] of body.settings) {
           if (name === 'listen_port' && Number(value) > 65_535) refuse('invalid_args', 'A port is a number from 0 to 65535.', 'Use 6055.');
