@@ -40,6 +40,10 @@ impl Work {
         };
         self.turn.served(entry.sender().map(|s| s.0));
         entry.mark_running(now.wall);
+        if entry.sender().is_some() {
+            // It said what it waited for.
+            entry.stored.job.reason.clear();
+        }
         let wanted = entry.stored.job.target_version.clone();
         let foreign = wanted.filter(|v| Some(v) != own.as_ref());
         let kind = entry.stored.job.kind;
