@@ -404,6 +404,17 @@ test('storage shows what is kept for whom and why, and frees the rest only after
   expect(button('Nothing to free').disabled).toBe(true);
 });
 
+test('a builder that is away says why, in the words of this window', async () => {
+  await open('busy', '#/builders');
+  const view = live.view;
+  if (view === null) throw new Error('no view');
+  const away = { idle: true, running: false, queue_depth: 0, absence: { reason: 'user_active', until: null } };
+  live.see({ event: 'view', view: { ...view, receivers: view.receivers.map((one) => ({ ...one, link: 'connected', queue: away })) } });
+  await speak('de');
+  await settle();
+  expect(text()).toContain('In Benutzung');
+});
+
 test('without a node the page says so, and what to do', async () => {
   await open('gone');
   expect(text()).toContain('Kiln does not run. Start it again');

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use kiln_model::{
-    BuildChoice, Device, EsphomeVersion, Job, JobKind, JobOrigin, LinkState, PairingView, Port,
-    Request, Snooze, Timestamp, View,
+    AvailabilityReason, BuildChoice, Device, EsphomeVersion, Job, JobKind, JobOrigin, LinkState,
+    PairingView, Port, Request, Snooze, Timestamp, View,
 };
 
 use crate::serving::Serving;
@@ -277,12 +277,17 @@ fn builder(view: &PairingView, words: &Words) -> String {
         pairing.friendly_name.as_str(),
         pairing.endpoint.host(),
     ]);
+    let away = view.queue.and_then(|queue| away(queue.absence?.reason));
     let key = if pairing.enabled {
         match &view.link {
-            LinkState::Connected => match view.queue {
-                Some(queue) if queue.idle => Key::BuilderIdle,
-                Some(_) => Key::BuilderBusy,
-                None => Key::BuilderConnected,
+            LinkState::Connected => match (away, view.queue) {
+                (Some(reason), _) => {
+                    let reason = words.say(reason, &[]);
+                    return words.say(Key::BuilderAway, &[("peer", &peer), ("reason", &reason)]);
+                }
+                (None, Some(queue)) if queue.idle => Key::BuilderIdle,
+                (None, Some(_)) => Key::BuilderBusy,
+                (None, None) => Key::BuilderConnected,
             },
             LinkState::Connecting(error) if error.is_empty() => Key::BuilderConnecting,
             LinkState::Connecting(_) => Key::BuilderUnreachable,
@@ -293,6 +298,27 @@ fn builder(view: &PairingView, words: &Words) -> String {
         Key::BuilderDisabled
     };
     words.say(key, &[("peer", &peer)])
+}
+
+/// Returns why a receiver builds for nobody now; nothing if it does.
+fn away(reason: AvailabilityReason) -> Option<Key> {
+    use AvailabilityReason as Reason;
+    Some(match reason {
+        Reason::Ready => return None,
+        Reason::UserActive => Key::AwayUserActive,
+        Reason::Battery => Key::AwayBattery,
+        Reason::PowerSaver => Key::AwayPowerSaver,
+        Reason::Thermal => Key::AwayThermal,
+        Reason::CpuBusy => Key::AwayCpuBusy,
+        Reason::LowRam => Key::AwayLowRam,
+        Reason::LowDisk => Key::AwayLowDisk,
+        Reason::Hours => Key::AwayHours,
+        Reason::ExclusiveApp => Key::AwayExclusiveApp,
+        Reason::Metered => Key::AwayMetered,
+        Reason::Snoozed => Key::AwaySnoozed,
+        Reason::UserOff => Key::AwayUserOff,
+        Reason::Sleeping => Key::AwaySleeping,
+    })
 }
 
 /// Returns how a device is called; with its configuration where two share a name, because a click
@@ -324,7 +350,7 @@ mod tests {
     use super::*;
     use crate::stage::*;
     use expect_test::expect;
-    use kiln_model::{Job, JobStatus, QueueStatus};
+    use kiln_model::{Absence, Job, JobStatus, QueueStatus};
     use proptest::prelude::*;
 
     /// Writes a menu as a person sees it, with ids and what a click does.
@@ -449,6 +475,56 @@ mod tests {
             Nach Updates suchen
             Beenden"#]]
         .assert_eq(&labels.join("\n"));
+    }
+
+    #[test]
+    fn a_builder_that_builds_for_nobody_says_why() {
+        let mut told = String::new();
+        for words in [english(), german()] {
+            for reason in AvailabilityReason::ALL {
+                let mut tower = receiver(1, "Tower", LinkState::Connected);
+                tower.queue = Some(QueueStatus {
+                    absence: Some(Absence {
+                        reason: *reason,
+                        until: None,
+                    }),
+                    ..QueueStatus::of(false, 0)
+                });
+                told.push_str(&builder(&tower, &words));
+                told.push('\n');
+            }
+        }
+        expect![[r#"
+            Tower — idle
+            Tower — in use
+            Tower — on battery
+            Tower — saves power
+            Tower — hot
+            Tower — busy with other programs
+            Tower — short of memory
+            Tower — short of disk space
+            Tower — outside its hours
+            Tower — needed by one program
+            Tower — on a metered network
+            Tower — paused by its owner
+            Tower — builds for nobody
+            Tower — goes to sleep
+            Tower – frei
+            Tower – in Benutzung
+            Tower – im Akkubetrieb
+            Tower – spart Strom
+            Tower – zu heiß
+            Tower – mit anderem beschäftigt
+            Tower – wenig Arbeitsspeicher
+            Tower – wenig Speicherplatz
+            Tower – außerhalb seiner Zeiten
+            Tower – von einem Programm gebraucht
+            Tower – in einem getakteten Netzwerk
+            Tower – vom Besitzer pausiert
+            Tower – baut für niemanden
+            Tower – geht schlafen
+        "#]]
+        .assert_eq(&told);
     }
 
     #[test]

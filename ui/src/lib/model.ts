@@ -35,6 +35,8 @@ export interface Queue {
   idle: boolean;
   running: boolean;
   queue_depth: number;
+  /** While a Kiln does not build for others: why, as in `Availability`. Left out where it does. */
+  absence?: { reason: string; until: Time | null } | null;
 }
 
 export type Link = 'connected' | 'connecting' | 'orphaned' | 'awaiting_approval';

@@ -73,6 +73,8 @@ export function receiverState(receiver: Receiver): Said {
   if (!receiver.enabled) return { kind: 'off', text: t('receiver.disabled') };
   if (receiver.link === 'orphaned') return { kind: 'warn', text: t('receiver.orphaned') };
   if (receiver.link === 'connecting') return { kind: 'wait', text: t('receiver.connecting') };
+  const away = receiver.queue?.absence?.reason;
+  if (away !== undefined && hasCode('away', away)) return { kind: 'wait', text: code('away', away) };
   if (receiver.queue?.running) {
     const waiting = receiver.queue.queue_depth;
     const text = waiting > 0 ? count('receiver.busy_more', waiting) : t('receiver.busy');
