@@ -239,7 +239,7 @@ impl Desk {
             Action::Ask(request) => self.effects.push_back(Effect::Ask(request)),
             Action::Pause(snooze) => self.effects.push_back(Effect::Pause(snooze)),
             Action::Resume => self.effects.push_back(Effect::Resume),
-            // The version stands there, and how this Kiln gets newer ones.
+            // It stands there which version runs, and that newer ones are not asked for.
             Action::CheckUpdates => self.open(Goal::from(&kiln_glance::Page::Diagnostics)),
             Action::Quit => self.quit(),
         }
