@@ -14,6 +14,7 @@ const COMMANDS: &[&str] = &[
     "set_desktop_setting",
     "first_run_done",
     "close_hint_seen",
+    "try_again",
     "diagnostics",
     "open_folder",
     "save_log",

@@ -30,5 +30,7 @@ export default defineConfig(({ mode }) => ({
   test: {
     environment: 'happy-dom',
     include: ['tests/**/*.test.ts'],
+    // Far more than any takes, also where every core is in use.
+    testTimeout: 60_000,
   },
 }));

@@ -8,6 +8,7 @@ const COMMANDS = new Set([
   'set_desktop_setting',
   'first_run_done',
   'close_hint_seen',
+  'try_again',
   'diagnostics',
   'open_folder',
   'save_log',

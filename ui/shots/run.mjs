@@ -26,6 +26,7 @@ const STORIES = [
   { name: 'overview-trouble', query: 'scene=trouble' },
   { name: 'overview-request', query: 'scene=request' },
   { name: 'gone', query: 'scene=gone' },
+  { name: 'troubled', query: 'scene=troubled' },
   { name: 'connecting', query: 'scene=connecting' },
   { name: 'lost', query: 'scene=lost', act: (page) => page.getByText('Kiln does not run.').waitFor(), only: 'light' },
   { name: 'pause-menu', act: (page) => page.locator('[aria-haspopup=menu]').first().click() },

@@ -415,9 +415,23 @@ test('a builder that is away says why, in the words of this window', async () =>
   expect(text()).toContain('In Benutzung');
 });
 
+test('diagnostics tells which Kiln this is and that newer ones are not asked for', async () => {
+  await open('busy', '#/diagnostics');
+  expect(text()).toContain(`This is Kiln ${live.start?.version}. No update channel is set up`);
+});
+
 test('without a node the page says so, and what to do', async () => {
   await open('gone');
   expect(text()).toContain('Kiln does not run. Start it again');
+});
+
+test('a node that cannot begin says why, and can be told to try again', async () => {
+  let tries = 0;
+  await open('troubled', '', (bridge) => ({ ...bridge, tryAgain: async () => void (tries += 1) }));
+  expect(text()).toContain('Kiln cannot work yet. The keyring is locked; unlock it and try again.');
+  expect(text()).not.toContain('kiln serve');
+  await press('Try again');
+  expect(tries).toBe(1);
 });
 
 test('when the node goes, what was seen stays under a banner, and when it is back everything is followed again', async () => {

@@ -333,6 +333,7 @@ impl Desk {
                 }
             }
             ToDesk::Quit { answer } => self.answered(answer),
+            ToDesk::Again => self.effects.push_back(Effect::Host),
             // The shell reads the file and hands in what it says.
             ToDesk::Settings => {}
         }

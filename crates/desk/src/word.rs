@@ -64,6 +64,8 @@ pub enum ToDesk {
         /// It.
         answer: Answer,
     },
+    /// Try again now what keeps the node from beginning.
+    Again,
     /// The desktop's settings were changed.
     Settings,
 }

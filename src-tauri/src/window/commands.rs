@@ -156,6 +156,13 @@ pub(super) async fn set_desktop_setting(
     })
 }
 
+/// Lets the desktop try at once what keeps the node from beginning.
+#[tauri::command]
+pub(super) async fn try_again(shared: Here<'_>) -> Result<(), Refusal> {
+    shared.tell_desk(ToDesk::Again);
+    Ok(())
+}
+
 /// Notes that the first run was gone through.
 #[tauri::command]
 pub(super) async fn first_run_done(shared: Here<'_>) -> Result<(), Refusal> {

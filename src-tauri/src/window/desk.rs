@@ -109,7 +109,12 @@ async fn talk(
 
 fn heard(app: &AppHandle, shared: &Arc<Shared>, word: ToWindow) {
     match word {
-        ToWindow::Welcome { tray } | ToWindow::Tray { tray } => shared.known().tray = tray,
+        ToWindow::Welcome { tray } | ToWindow::Tray { tray } => {
+            shared.known().tray = tray;
+            if let Err(error) = app.emit_to(MAIN, "tray", tray) {
+                tracing::warn!(%error, "the pages cannot be told of the icon");
+            }
+        }
         ToWindow::Trouble { message } => shared.known().trouble = message,
         ToWindow::Open { goal } => {
             shared.known().goal = goal.clone();

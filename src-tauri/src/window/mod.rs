@@ -94,6 +94,7 @@ fn start(arguments: Arguments) -> Result<ExitCode, String> {
             commands::set_desktop_setting,
             commands::first_run_done,
             commands::close_hint_seen,
+            commands::try_again,
             commands::diagnostics,
             commands::open_folder,
             commands::save_log,

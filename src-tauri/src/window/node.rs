@@ -27,8 +27,13 @@ pub(super) async fn watch(app: AppHandle, shared: Arc<Shared>) {
             }
             Err(error) => {
                 let trouble = shared.known().trouble.clone();
-                let message = trouble.unwrap_or_else(|| error.to_string());
-                tell(&app, &shared, NodeState::Gone { message });
+                let state = match trouble {
+                    Some(message) => NodeState::Troubled { message },
+                    None => NodeState::Gone {
+                        message: error.to_string(),
+                    },
+                };
+                tell(&app, &shared, state);
             }
         }
         tokio::time::sleep(pause).await;

@@ -49,6 +49,11 @@ pub(super) enum NodeState {
         /// One sentence.
         message: String,
     },
+    /// It cannot begin; this is why, and what to do.
+    Troubled {
+        /// One or two sentences.
+        message: String,
+    },
     /// It does not, and is called again and again.
     Gone {
         /// One sentence.

@@ -23,11 +23,14 @@ export interface Bridge {
   unfollow(id: number): Promise<void>;
   onOpen(on: (goal: Goal) => void): void;
   onNode(on: (state: NodeState) => void): void;
+  onTray(on: (tray: Start['tray']) => void): void;
   desktopSettings(): Promise<DesktopSettings>;
   setDesktopSetting(name: keyof DesktopSettings, value: string): Promise<void>;
   firstRunDone(): Promise<void>;
   /** Notes that it was said that Kiln goes on when its window closes. */
   closeHintSeen(): Promise<void>;
+  /** Tries at once what keeps the node from beginning. */
+  tryAgain(): Promise<void>;
   diagnostics(): Promise<string>;
   openFolder(which: 'logs' | 'esphome'): Promise<void>;
   /** Returns where it was saved, or null if nobody chose a place. */
@@ -63,10 +66,12 @@ export const tauriBridge: Bridge = {
   unfollow: (id) => call('unfollow', { id }),
   onOpen: (on) => void listen<Goal>('open', (event) => on(event.payload)),
   onNode: (on) => void listen<NodeState>('node', (event) => on(event.payload)),
+  onTray: (on) => void listen<Start['tray']>('tray', (event) => on(event.payload)),
   desktopSettings: () => call('desktop_settings'),
   setDesktopSetting: (name, value) => call('set_desktop_setting', { name, value }),
   firstRunDone: () => call('first_run_done'),
   closeHintSeen: () => call('close_hint_seen'),
+  tryAgain: () => call('try_again'),
   diagnostics: async () => (await call<{ text: string }>('diagnostics')).text,
   openFolder: (which) => call('open_folder', { which }),
   saveLog: (job, text) => call('save_log', { job, text }),

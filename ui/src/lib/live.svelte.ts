@@ -63,6 +63,9 @@ class Live {
       this.node = state;
       if (state.state === 'connected') this.#again();
     });
+    bridge.onTray((tray) => {
+      if (this.start !== null) this.start = { ...this.start, tray };
+    });
     try {
       this.start = await bridge.start();
     } catch (thrown) {

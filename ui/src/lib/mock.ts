@@ -463,12 +463,12 @@ export function mockBridge(query: URLSearchParams): Bridge {
     return { reply: 'done' };
   }
 
-  const nodeState: NodeState | null =
-    scene === 'gone'
-      ? { state: 'gone', message: '' }
-      : scene === 'connecting'
-        ? { state: 'connecting', message: '' }
-        : null;
+  const nodeStates: Record<string, NodeState> = {
+    gone: { state: 'gone', message: '' },
+    connecting: { state: 'connecting', message: '' },
+    troubled: { state: 'troubled', message: 'The keyring is locked; unlock it and try again.' },
+  };
+  const nodeState = nodeStates[scene] ?? null;
 
   return {
     start: () =>
@@ -505,6 +505,7 @@ export function mockBridge(query: URLSearchParams): Bridge {
     },
     unfollow: async (id) => void viewers.delete(id),
     onOpen: () => undefined,
+    onTray: () => undefined,
     onNode: (on) => {
       if (nodeState !== null) on(nodeState);
       if (scene === 'lost') setTimeout(() => on({ state: 'gone', message: '' }), 50);
@@ -513,6 +514,7 @@ export function mockBridge(query: URLSearchParams): Bridge {
     setDesktopSetting: async (name, value) => void Object.assign(desktop, { [name]: value }),
     firstRunDone: async () => undefined,
     closeHintSeen: async () => undefined,
+    tryAgain: async () => undefined,
     diagnostics: async () => REPORT,
     openFolder: async () => undefined,
     saveLog: async (id) => `/home/pat/${id}.log`,

@@ -353,6 +353,7 @@ export interface DesktopSettings {
 }
 
 export interface NodeState {
-  state: 'connected' | 'connecting' | 'gone';
+  /** `troubled`: it cannot begin, and `message` says why and what to do. */
+  state: 'connected' | 'connecting' | 'gone' | 'troubled';
   message: string;
 }

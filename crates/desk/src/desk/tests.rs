@@ -266,6 +266,7 @@ fn a_node_that_cannot_start_is_said_once_and_tried_again_on_a_word() {
     assert_eq!(tray.tooltip, "The keyring is locked.");
     assert_eq!(story.then(failed()), [""; 0]);
     assert_eq!(story.presses("desk-trouble", "again"), ["host"]);
+    assert_eq!(story.then(Event::Window(ToDesk::Again)), ["host"]);
     assert_eq!(
         story.then(Event::Show(Goal::overview())),
         ["host", "start window overview"]
