@@ -8,6 +8,7 @@ use kiln_glance::{
     Words, quit_question, tooltip,
 };
 use kiln_model::{Device, Mono, Now, View};
+use kiln_ports::appearance::Contrast;
 use kiln_ports::notify::{Click, Notification, NotificationButton, NotificationEvent, Urgency};
 use kiln_ports::tray::{
     Attention, Clickable, Tray, TrayEntry, TrayEvent, TrayHost, TrayImage, TrayItem,
@@ -32,6 +33,7 @@ const QUIT: &str = "desk-quit";
 const GOES_ON: &str = "desk-goes-on";
 const NO_TRAY: &str = "desk-no-tray";
 const BROKE: &str = "desk-window-broke";
+const NO_WINDOW: &str = "desk-no-window";
 const TROUBLE: &str = "desk-trouble";
 const REFUSED: &str = "desk-refused";
 
@@ -44,7 +46,7 @@ pub struct Start {
     pub locale: String,
     /// The system's time zone.
     pub zone: TimeZone,
-    /// How icons are drawn on this system.
+    /// How icons are drawn on this system, as long as no strong contrast is wanted.
     pub look: Look,
 }
 
@@ -60,7 +62,8 @@ pub struct Desk {
     reached: Reached,
     devices: Vec<Device>,
     menu: Menu,
-    drawn: Option<(Icon, Vec<TrayImage>)>,
+    look: Look,
+    drawn: Option<(Icon, Look, Vec<TrayImage>)>,
     shown: Option<Tray>,
     tray: TrayState,
     panel_deadline: Option<Mono>,
@@ -94,6 +97,7 @@ impl Desk {
             notices: Notices::new(words.clone()),
             language,
             words,
+            look: start.look,
             start,
             hosting: None,
             view: None,
@@ -131,6 +135,8 @@ impl Desk {
             Event::Refused(why) => self.say(REFUSED, Speech::RefusedTitle, why, Vec::new()),
             Event::Tray(event) => self.tray_event(event, now),
             Event::NoTray => self.tray_is(TrayState::NoHost),
+            Event::Contrast(Contrast::Normal) => self.look = self.start.look,
+            Event::Contrast(Contrast::High) => self.look = Look::HighContrast,
             Event::Notification(event) => self.clicked(&event),
             Event::NotNotified(id, _) => self.not_notified(&id),
             Event::Show(goal) => self.open(goal),
@@ -363,8 +369,14 @@ impl Desk {
                 self.question = None;
                 self.say_goes_on();
             }
-            (WindowEnd::Closed | WindowEnd::Never(_), Window::Starting { .. })
-            | (WindowEnd::Never(_), Window::Open(_)) => self.ask_without_window(),
+            (WindowEnd::Closed, Window::Starting { .. }) => self.ask_without_window(),
+            (WindowEnd::Never(_), Window::Open(_) | Window::Starting { .. }) => {
+                if self.question.is_some() {
+                    return self.ask_without_window();
+                }
+                let body = Speech::NoWindow.in_language(self.language).to_owned();
+                self.say(NO_WINDOW, Speech::NoWindowTitle, body, Vec::new());
+            }
             (WindowEnd::Broken(_), Window::Open(_) | Window::Starting { .. }) => {
                 let again = button("open", Speech::OpenAgain.in_language(self.language));
                 let body = Speech::Broke.in_language(self.language).to_owned();
@@ -511,12 +523,10 @@ impl Desk {
     /// Draws the icon, unless it is the one that was drawn last.
     fn images(&mut self, icon: Icon) -> Vec<TrayImage> {
         match &self.drawn {
-            Some((drawn, images)) if *drawn == icon => images.clone(),
+            Some((drawn, look, images)) if (*drawn, *look) == (icon, self.look) => images.clone(),
             Some(_) | None => {
-                let images = SIZES
-                    .map(|size| image(icon, size, self.start.look))
-                    .to_vec();
-                self.drawn = Some((icon, images.clone()));
+                let images = SIZES.map(|size| image(icon, size, self.look)).to_vec();
+                self.drawn = Some((icon, self.look, images.clone()));
                 images
             }
         }

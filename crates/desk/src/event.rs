@@ -1,5 +1,6 @@
 //! [`Event`]: everything that can happen to the desktop.
 use kiln_model::{Device, View};
+use kiln_ports::appearance::Contrast;
 use kiln_ports::notify::{NotificationEvent, NotifyError};
 use kiln_ports::tray::TrayEvent;
 
@@ -24,6 +25,8 @@ pub enum Event {
     Tray(TrayEvent),
     /// There is no icon and will be none.
     NoTray,
+    /// How strong a contrast is wanted, at the start and after it changed.
+    Contrast(Contrast),
     /// Somebody did something with a notification.
     Notification(NotificationEvent),
     /// The notification of this id could not be shown.

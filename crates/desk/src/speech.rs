@@ -15,6 +15,8 @@ pub(crate) enum Speech {
     BrokeTitle,
     Broke,
     OpenAgain,
+    NoWindowTitle,
+    NoWindow,
     TroubleTitle,
     TryAgain,
     RefusedTitle,
@@ -61,6 +63,14 @@ impl Speech {
                 "Builds laufen weiter. Das Fenster lässt sich wieder öffnen; mehr steht im Protokoll.",
             ),
             Speech::OpenAgain => ("Open again", "Wieder öffnen"),
+            Speech::NoWindowTitle => (
+                "Kiln's window cannot be shown",
+                "Kilns Fenster kann nicht gezeigt werden",
+            ),
+            Speech::NoWindow => (
+                "Builds go on. Everything can be done with `kiln` in a terminal as well.",
+                "Builds laufen weiter. Mit `kiln` in einem Terminal geht auch alles.",
+            ),
             Speech::TroubleTitle => ("Kiln cannot work yet", "Kiln kann noch nicht arbeiten"),
             Speech::TryAgain => ("Try again", "Noch einmal versuchen"),
             Speech::RefusedTitle => ("That did not work", "Das ging nicht"),

@@ -113,6 +113,7 @@ async fn run(paths: &Paths, arguments: Arguments, panel: Panel) -> Result<(), St
     );
     let door = door::keep(control, deeds.line(), events.clone(), kept);
     let follow = node::follow(Door::new(paths, "kiln-desktop"), events.clone());
+    let contrast = panel::contrast(events.clone());
     let host = hosting::host(paths, events.clone(), again, stopped);
     let clicks = async {
         loop {
@@ -148,7 +149,7 @@ async fn run(paths: &Paths, arguments: Arguments, panel: Panel) -> Result<(), St
     };
     tokio::select! {
         () = decide => {}
-        () = async { tokio::join!(door, follow, host, clicks, signals); } => {}
+        () = async { tokio::join!(door, follow, contrast, host, clicks, signals); } => {}
     }
     deeds.end().await;
     Ok(())

@@ -238,6 +238,44 @@ fn without_a_display_the_question_is_a_notification_and_without_one_the_answer_i
 }
 
 #[test]
+fn without_a_display_whoever_wants_the_window_is_told_what_works_instead() {
+    let mut story = Story::begins();
+    story.then(Event::Show(Goal::overview()));
+    let never = WindowEnd::Never("no display".to_owned());
+    assert_eq!(
+        story.then(Event::WindowEnded(never)),
+        ["notify desk-no-window"]
+    );
+    assert_eq!(
+        story.then(Event::Show(Goal::overview())),
+        ["start window overview"]
+    );
+}
+
+#[test]
+fn the_icon_is_drawn_anew_when_a_strong_contrast_is_wanted_and_only_then() {
+    let mut story = Story::begins();
+    let mut drawn = |contrast| {
+        story.desk.handle(Event::Contrast(contrast), story.now);
+        let effects = std::iter::from_fn(|| story.desk.poll_effect());
+        let trays: Vec<Tray> = effects
+            .filter_map(|effect| match effect {
+                Effect::ShowTray(tray) => Some(tray),
+                _ => None,
+            })
+            .collect();
+        trays
+    };
+    assert_eq!(drawn(Contrast::Normal), []);
+    let strong = drawn(Contrast::High);
+    assert_eq!(strong.len(), 1);
+    assert_eq!(drawn(Contrast::High), []);
+    let usual = drawn(Contrast::Normal);
+    assert_eq!(usual.len(), 1);
+    assert_ne!(usual[0].icon, strong[0].icon);
+}
+
+#[test]
 fn the_systems_word_ends_it_without_a_question() {
     let mut story = Story::begins();
     story.then(view(FOR_ATTIC));

@@ -57,6 +57,22 @@ pub(super) fn with(run: impl FnOnce(Panel) -> ExitCode + Send + 'static) -> Exit
     *code.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Tells how strong a contrast is wanted, now and after every change.
+#[cfg(not(target_os = "macos"))]
+pub(super) async fn contrast(events: UnboundedSender<Event>) {
+    let appearance = kiln_platform::SystemAppearance::default();
+    loop {
+        let contrast = kiln_ports::Appearance::contrast(&appearance).await;
+        let _ = events.send(Event::Contrast(contrast));
+    }
+}
+
+/// The system colours the template itself.
+#[cfg(target_os = "macos")]
+pub(super) async fn contrast(_: UnboundedSender<Event>) {
+    std::future::pending().await
+}
+
 impl Panel {
     /// Returns how icons are drawn here.
     pub(super) fn look(&self) -> Look {

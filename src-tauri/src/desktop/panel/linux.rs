@@ -3,7 +3,8 @@ use std::process::ExitCode;
 
 use kiln_desk::Event;
 use kiln_glance::Look;
-use kiln_platform::StatusItem;
+use kiln_platform::{StatusItem, SystemAppearance};
+use kiln_ports::Appearance as _;
 use kiln_ports::tray::Tray;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -22,6 +23,14 @@ enum State {
 /// Runs the program with an icon. Nothing else needs this thread.
 pub(super) fn with(run: impl FnOnce(Panel) -> ExitCode + Send + 'static) -> ExitCode {
     run(Panel(State::New))
+}
+
+/// Tells how strong a contrast is wanted, now and after every change.
+pub(super) async fn contrast(events: UnboundedSender<Event>) {
+    let appearance = SystemAppearance::default();
+    loop {
+        let _ = events.send(Event::Contrast(appearance.contrast().await));
+    }
 }
 
 impl Panel {
