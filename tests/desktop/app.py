@@ -1,156 +1,16 @@
 """Kiln as a whole on a desktop: icon, notifications and window of the real programs, with real panel, notification
-daemon, keyring and webview, and a second Kiln to pair and build with:
-`session --keyring python3 app.py PROGRAMS SCREENSHOTS`, in a network of its own (`tests/rig/net run`)."""
-import contextlib
-import ctypes
-import json
+daemon, keyring and webview, and a second Kiln to pair and build with. Run as `household` says."""
 import os
-import pathlib
 import re
-import shlex
 import signal
 import subprocess
-import sys
 import time
 
 import desktop
-import webdriver
 from desktop import until
+from household import PROGRAMS, ROOT, SHOTS, TESTS, World, close, play, resident, window_process, windows
 
-PROGRAMS, SHOTS = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
-TESTS = pathlib.Path(__file__).resolve().parent.parent
-ROOT = pathlib.Path(os.environ["DESKTOP_DIR"])
 PAGES = ["Overview", "Devices", "Builders", "Activity", "Availability", "Settings", "Diagnostics"]
-DEVICE = "esphome:\n  name: {0}\nesp8266:\n  board: d1_mini\nlogger:\napi:\nota:\n  - platform: esphome\n"
-
-
-class Kiln:
-    """One Kiln with a home of its own."""
-
-    def __init__(self, name, **environment):
-        self.name, self.home, self.process = name, ROOT / name, None
-        self.config = ROOT / f"{name}-config"
-        for folder in (self.home, self.config):
-            folder.mkdir()
-        # An ESPHome that takes a third of a second; it is a program, as Kiln wants one.
-        esphome = self.config.parent / f"{name}-esphome"
-        quick = ["/usr/bin/python3", str(TESTS / "rig/quick.py"), str(ROOT / f"{name}-flashed")]
-        esphome.write_text(f"#!/bin/sh\nexec {shlex.join(quick)} \"$@\"\n")
-        esphome.chmod(0o755)
-        self.environment = {**os.environ, "KILN_HOME": str(self.home), "KILN_ESPHOME": str(esphome),
-                            "NO_COLOR": "1", **environment}
-
-    def spawn(self, program, *words, **more):
-        log = (ROOT / f"{self.name}.log").open("ab")
-        return subprocess.Popen([PROGRAMS / program, *words], env=self.environment, stdin=subprocess.DEVNULL,
-                                stderr=log, **more)
-
-    def serve(self, *words):
-        """Starts the node alone; it is there when this returns."""
-        self.process = self.spawn("kiln", "serve", "--json", "--listen-host", "127.0.0.1", *words,
-                                  "--esphome-dir", str(self.config), stdout=subprocess.PIPE, text=True)
-        return json.loads(self.process.stdout.readline())
-
-    def run(self, *words):
-        return subprocess.run([PROGRAMS / "kiln", "--json", *words], env=self.environment, capture_output=True,
-                              text=True, stdin=subprocess.DEVNULL)
-
-    def ask(self, *words):
-        done = self.run(*words)
-        assert done.returncode == 0, f"kiln {' '.join(words)}: {done.stderr}{done.stdout}"
-        return json.loads(done.stdout) if done.stdout.strip() else None
-
-    def status(self):
-        return self.ask("status")
-
-    def pair(self, with_, *words):
-        """Asks the other one, which shows it to its owner."""
-        status = with_.status()
-        return self.spawn("kiln", "--json", "pair", f"127.0.0.1:{status['listening_port']}",
-                          "--pin", status["identity"]["pin_sha256"], "--wait", "--timeout", "60", *words,
-                          stdout=subprocess.PIPE)
-
-    def end(self):
-        if self.process and self.process.poll() is None:
-            self.process.terminate()
-            assert self.process.wait(timeout=20) == 0, self.process.returncode
-
-
-class World:
-    """The Kiln of this desktop and one elsewhere in the house."""
-
-    def __init__(self):
-        self.here = Kiln("here")
-        self.there = Kiln("there", KILN_SECRETS="file")
-        (self.here.config / "garage.yaml").write_text(DEVICE.format("garage"))
-        (self.here.config / "attic.yaml").write_text(DEVICE.format("attic"))
-        (self.there.config / "cellar.yaml").write_text(DEVICE.format("cellar"))
-
-    @property
-    def desk(self):
-        return self.here.process
-
-    def start(self, *words):
-        self.here.process = self.here.spawn("kiln-desktop", *words)
-        return desktop.item()
-
-    def window(self):
-        return webdriver.Window(PROGRAMS / "kiln-window", self.here.environment)
-
-    def says(self, text):
-        """Waits until the icon's menu begins with this, and returns it."""
-        try:
-            return until(f"the menu says {text!r}", lambda: _first(text))
-        except AssertionError as error:
-            raise AssertionError(f"{error}\nThe menu is {desktop.item().menu()}") from None
-
-    def end(self):
-        for kiln in (self.here, self.there):
-            if kiln.process and kiln.process.poll() is None:
-                kiln.process.kill()
-
-
-def _first(text):
-    lines = desktop.item().menu()
-    return text in str(lines[0]) and lines
-
-
-def resident(pid):
-    """Memory of a process in MB."""
-    text = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) / 1024
-
-
-def windows():
-    """Windows of Kiln on the screen."""
-    found = subprocess.run(["xdotool", "search", "--onlyvisible", "--class", "kiln-window"],
-                           capture_output=True, text=True)
-    return found.stdout.split()
-
-
-def window_process():
-    found = subprocess.run(["pgrep", "-x", "kiln-window"], capture_output=True, text=True)
-    return [int(pid) for pid in found.stdout.split()]
-
-
-def close(window):
-    """Presses the cross of a window: there is no window manager that would do it."""
-    class Message(ctypes.Structure):
-        _fields_ = [("type", ctypes.c_int), ("serial", ctypes.c_ulong), ("sent", ctypes.c_int),
-                    ("display", ctypes.c_void_p), ("window", ctypes.c_ulong), ("kind", ctypes.c_ulong),
-                    ("format", ctypes.c_int), ("data", ctypes.c_long * 5), ("rest", ctypes.c_long * 12)]
-    x11 = ctypes.CDLL("libX11.so.6")
-    x11.XOpenDisplay.restype = ctypes.c_void_p
-    x11.XInternAtom.restype = ctypes.c_ulong
-    x11.XInternAtom.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int]
-    x11.XSendEvent.argtypes = [ctypes.c_void_p, ctypes.c_ulong, ctypes.c_int, ctypes.c_long, ctypes.POINTER(Message)]
-    x11.XCloseDisplay.argtypes = [ctypes.c_void_p]
-    display = x11.XOpenDisplay(None)
-    message = Message(type=33, display=display, window=int(window), format=32,
-                      kind=x11.XInternAtom(display, b"WM_PROTOCOLS", 0))
-    message.data[0] = x11.XInternAtom(display, b"WM_DELETE_WINDOW", 0)
-    x11.XSendEvent(display, int(window), 0, 0, ctypes.byref(message))
-    x11.XCloseDisplay(display)
 
 
 def a_start_at_login_shows_the_icon_and_opens_no_window(world):
@@ -170,9 +30,8 @@ def a_start_at_login_shows_the_icon_and_opens_no_window(world):
 
 
 def the_menu_lends_pauses_and_resumes(world):
-    # Nobody touches mouse or keyboard here, and the tests themselves need the processor.
-    world.here.ask("settings", "set", "idle_minutes=0", "cpu_limit=0", "ram_floor_mb=0", "disk_floor_mb=0",
-                   "listen_host=127.0.0.1", "friendly_name=Desk", f"esphome_dir={world.here.config}")
+    world.here.lend([TESTS, ROOT])
+    world.here.ask("settings", "set", "friendly_name=Desk", f"esphome_dir={world.here.config}")
     item = desktop.item()
     world.here.ask("settings", "set", "receiver=false")
     world.says("Building for others is switched off.")
@@ -244,6 +103,7 @@ def the_first_window_explains_itself_and_every_page_opens(world):
     with world.window() as window:
         window.until("the first run", lambda: "Welcome to Kiln" in window.dialogue())
         window.screenshot(SHOTS / "window-first-run.png")
+        assert window.barriers() == [], window.barriers()
         window.click("Next")
         window.until("the second step", lambda: "Where are your configurations?" in window.dialogue())
         window.click("Next")
@@ -255,6 +115,7 @@ def the_first_window_explains_itself_and_every_page_opens(world):
             heading = window.heading()
             assert heading == ("Ready to build" if page == "Overview" else page), (page, heading)
             window.screenshot(SHOTS / f"window-{page.lower()}.png")
+            assert window.barriers() == [], (page, window.barriers())
         assert window.complaints() == [], window.complaints()
     with world.window() as window:
         window.shows("Ready to build")
@@ -277,6 +138,7 @@ def pairing_shows_the_same_emoji_and_is_approved_with_a_click(world):
         assert digits == identity["pin_sha256"], (digits, identity)
         assert len(names) == 7 and all(name.lower() in words.lower() for name in names), (names, words)
         window.screenshot(SHOTS / "window-request.png")
+        assert window.barriers() == [], window.barriers()
         window.click("Approve")
         out, _ = asking.communicate(timeout=20)
         assert asking.returncode == 0, out
@@ -289,9 +151,7 @@ def pairing_shows_the_same_emoji_and_is_approved_with_a_click(world):
 
 
 def a_builder_is_added_in_the_window(world):
-    folders = os.pathsep.join([str(TESTS), str(ROOT)])
-    world.there.ask("settings", "set", "receiver=true", "idle_minutes=0", "cpu_limit=0", "ram_floor_mb=0",
-                    "disk_floor_mb=0", f"build_folders={folders}")
+    world.there.lend([TESTS, ROOT])
     port = until("the other one listens", lambda: world.there.status()["listening_port"])
     world.there.ask("window", "open")
     with world.window() as window:
@@ -302,6 +162,7 @@ def a_builder_is_added_in_the_window(world):
         title = window.until("whose key it is", lambda: re.search("(?m)^Key of (?!this).*$", window.dialogue()))[0]
         assert window.key(title)[1] == world.there.status()["identity"]["pin_sha256"]
         window.screenshot(SHOTS / "window-pair.png")
+        assert window.barriers() == [], window.barriers()
         window.click("They are the same, pair")
         asks, = until("it is asked", lambda: world.there.status()["requests"])
         world.there.ask("approve", asks["dashboard_id"], "--pin", world.here.status()["identity"]["pin_sha256"])
@@ -322,11 +183,12 @@ def an_install_is_followed_in_the_window(world):
         window.go("Activity")
         window.shows("Done")
         window.screenshot(SHOTS / "window-activity.png")
-        job = next(job for job in world.here.ask("jobs")["jobs"] if job["kind"] == "compile")
+        job = world.here.job()
         window.run("location.hash = `#/job/${arguments[0]}`", job["id"])
         window.shows("Successfully compiled program.")
         window.screenshot(SHOTS / "window-job.png")
         window.shows("Built on")
+        assert window.barriers() == [], window.barriers()
         assert job["placement"]["on"] == "remote", job
         window.go("Overview")
         window.screenshot(SHOTS / "overview.png")
@@ -386,7 +248,6 @@ def without_panel_and_notifications_kiln_works(world):
 
 
 def quitting_while_another_computer_waits_asks_first(world):
-    world.here.ask("settings", "set", f"build_folders={os.pathsep.join([str(TESTS), str(ROOT)])}")
     world.there.ask("compile", "cellar", "--on", world.here.status()["identity"]["pin_sha256"])
     until("it is built here", lambda: any(job["origin"]["by"] == "offloader" for job in world.here.ask("jobs")["jobs"]))
     desktop.item().click("Quit")
@@ -430,6 +291,21 @@ def a_window_of_a_node_alone_says_when_it_goes_and_recovers(world):
     world.here.ask("stop")
 
 
+def a_strong_contrast_changes_the_look_of_the_icon(world):
+    with desktop.Portal() as portal:
+        item = world.start("--hidden")
+        world.says("Ready to build")
+        usual, shape = item.pixels(22), item.shape()
+        portal.contrast(1)
+        until("it is drawn anew", lambda: item.pixels(22) != usual)
+        desktop.screenshot(SHOTS / "tray-contrast.png")
+        portal.contrast(0)
+        until("it is as before", lambda: item.pixels(22) == usual)
+        assert item.shape() == shape
+        item.click("Quit")
+        assert world.desk.wait(timeout=30) == 0
+
+
 STORIES = [
     a_start_at_login_shows_the_icon_and_opens_no_window,
     the_menu_lends_pauses_and_resumes,
@@ -446,26 +322,11 @@ STORIES = [
     quitting_while_another_computer_waits_asks_first,
     quit_ends_all_of_it,
     a_window_of_a_node_alone_says_when_it_goes_and_recovers,
+    a_strong_contrast_changes_the_look_of_the_icon,
 ]
 
-
-def main():
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    world = World()
-    try:
-        for story in STORIES:
-            began = time.monotonic()
-            story(world)
-            print(f"passed  {story.__name__} ({time.monotonic() - began:.1f} s)", flush=True)
-    except BaseException:
-        with contextlib.suppress(OSError, subprocess.CalledProcessError):
-            desktop.screenshot(SHOTS / "app-failed.png")
-        for log in sorted(ROOT.glob("*.log")):
-            print(f"--- {log.name}\n{log.read_text(errors='replace')[-3000:]}", file=sys.stderr)
-        raise
-    finally:
-        world.end()
-    print(f"{len(STORIES)} passed")
-
-
-main()
+house = World()
+for name in ("garage", "attic"):
+    house.here.put(name)
+house.there.put("cellar")
+play(house, STORIES)

@@ -86,10 +86,19 @@ class Item:
 
     def click(self, *labels):
         """Clicks the line of this label; of several, the last one in the submenus of the others."""
+        until(f"{labels} is clicked", lambda: self._clicked(labels))
+
+    def _clicked(self, labels):
         line = self._layout()
         for label in labels:
             line = _find(line, label)
-        self._menu().Event(line[0], "clicked", dbus.Int32(0), dbus.UInt32(0))
+        try:
+            self._menu().Event(line[0], "clicked", dbus.Int32(0), dbus.UInt32(0))
+        except dbus.DBusException as error:
+            # The menu became another one while its lines were read.
+            assert error.get_dbus_name() == "org.freedesktop.DBus.Error.InvalidArgs", error
+            return False
+        return True
 
 
 def _label(properties):
@@ -186,6 +195,30 @@ def history():
     import json
     closed = json.loads(_dunst("history"))["data"][0]
     return [(one["summary"]["data"], one["body"]["data"]) for one in closed]
+
+
+def _keyring():
+    """The Secret Service, and the path of the keyring that is used."""
+    service = _bus().get_object("org.freedesktop.secrets", "/org/freedesktop/secrets")
+    secrets = dbus.Interface(service, "org.freedesktop.Secret.Service")
+    return service, secrets, secrets.ReadAlias("default")
+
+
+def lock_keyring():
+    """Locks the keyring, as it is after a login that did not open it."""
+    _, secrets, keyring = _keyring()
+    locked, prompt = secrets.Lock([keyring])
+    assert len(locked) == 1 and prompt == "/", (locked, prompt)
+
+
+def unlock_keyring():
+    """Opens it again, with the password that `session` gave it."""
+    service, secrets, keyring = _keyring()
+    _, session = secrets.OpenSession("plain", dbus.String("", variant_level=1))
+    password = dbus.Struct((session, dbus.ByteArray(b""), dbus.ByteArray(b"\n"), "text/plain"), signature="oayays")
+    # What the login does; the public interface would open a window that asks for the password.
+    service.UnlockWithMasterPassword(
+        keyring, password, dbus_interface="org.gnome.keyring.InternalUnsupportedGuiltRiddenInterface")
 
 
 class Portal:

@@ -5,6 +5,7 @@ import contextlib
 import http.client
 import json
 import os
+import pathlib
 import re
 import socket
 import subprocess
@@ -37,6 +38,28 @@ const named = (e) => {
 const all = [...(modal ?? document).querySelectorAll(selector)];
 return all.find((e) => e.checkVisibility() && named(e) === name) ?? null;
 """
+
+_CHOOSE = """
+const [select, wanted] = arguments;
+const found = [...select.options].find((o) => !o.disabled && o.text.trim().split(' – ')[0] === wanted);
+if (!found) return false;
+select.value = found.value;
+select.dispatchEvent(new Event('change', { bubbles: true }));
+return true;
+"""
+_CHECK = """
+const done = arguments[0];
+axe.run(document, { resultTypes: ['violations'] }).then(
+  ({ violations }) => done(violations.map(({ id, nodes }) => `${id}: ${nodes.map((n) => n.target).join(' ')}`)),
+  (error) => done([`the checker failed: ${error.message}`]));
+"""
+_STILL = """
+const [element, done] = arguments;
+const place = () => { const { x, y } = element.getBoundingClientRect(); return `${x} ${y}`; };
+const look = (before) => requestAnimationFrame(() => (place() === before ? done(true) : look(place())));
+requestAnimationFrame(() => look(place()));
+"""
+HOME = "\ue011"
 _KEY = "element-6066-11e4-a52e-4f735466cecf"
 
 
@@ -100,10 +123,15 @@ class Window:
     def _found(self, selector, name):
         return self.until(f"there is {name!r}", lambda: self.run(_FIND, selector, name))[_KEY]
 
+    def _element(self, selector, name):
+        return {_KEY: self._found(selector, name)}
+
     def click(self, name):
         """Clicks the button or link of this name."""
         selector = "button:not(:disabled), a, summary, [role=menuitem], input[type=checkbox]"
         element = self._found(selector, name)
+        # What has just come up may still move, and the click would miss it.
+        self._ask("POST", f"{self._session}/execute/async", {"script": _STILL, "args": [{_KEY: element}]})
         self._ask("POST", f"{self._session}/element/{element}/click", {})
 
     def type(self, name, text):
@@ -111,6 +139,19 @@ class Window:
         element = self._found("input, textarea", name)
         self._ask("POST", f"{self._session}/element/{element}/clear", {})
         self._ask("POST", f"{self._session}/element/{element}/value", {"text": text})
+
+    def press(self, selector, key):
+        """Presses a key on the first element of this kind."""
+        element = self.run("return document.querySelector(arguments[0])", selector)[_KEY]
+        self._ask("POST", f"{self._session}/element/{element}/value", {"text": key})
+
+    def choose(self, name, option):
+        """Chooses this line of the list of this name; what stands behind its dash may be anything."""
+        self.until(f"there is {option!r} in {name!r}", lambda: self.run(_CHOOSE, self._element("select", name), option))
+
+    def pressed(self, name):
+        """Whether the button of this name is held down."""
+        return self.run("return arguments[0].getAttribute('aria-pressed') === 'true'", self._element("button", name))
 
     def go(self, page):
         """Clicks the page in the side bar."""
@@ -139,6 +180,11 @@ class Window:
     def complaints(self):
         """What the page has complained about so far."""
         return self.run("return window.complaints")
+
+    def barriers(self):
+        """What the accessibility checker finds on the page; a rule and where it is broken."""
+        self.run(pathlib.Path(os.environ["AXE"]).read_text())
+        return self._ask("POST", f"{self._session}/execute/async", {"script": _CHECK, "args": []})
 
     def end(self):
         """Closes the window and its driver."""

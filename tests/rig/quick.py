@@ -4,14 +4,17 @@
 
 It needs nothing but Python. Bundles and build trees look as the real ones do, as far as Kiln reads
 them: `compile` plays an ESP8266 build of about a third of a second, with a compiler below it that
-ends only when its parent ends it, as one does that a crash leaves behind. `upload` appends one line
-to the file NOTES when it begins: the device, and `whole` or `torn` for the image it was to flash.
+ends only when its parent ends it, as one does that a crash leaves behind; a configuration may say
+how many lines it prints and in how many seconds (`quick_lines: 5000`, `quick_seconds: 2` in its
+substitutions). `upload` appends one line to the file NOTES when it begins: the device, and `whole`
+or `torn` for the image it was to flash.
 """
 import hashlib
 import io
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import tarfile
@@ -49,9 +52,12 @@ def compile_(yaml, data):
     compiler = subprocess.Popen(
         [sys.executable, "-ISc", "import time; time.sleep(600)", str(data / name)],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
-    for line in range(1, LINES + 1):
-        print(f"[{line}/{LINES}] Building {name}/part{line}.o", flush=True)
-        time.sleep(SECONDS / LINES)
+    said = dict(re.findall(r"^  quick_(lines|seconds): (\S+)", yaml.read_text(), re.M))
+    lines, seconds = int(said.get("lines", LINES)), float(said.get("seconds", SECONDS))
+    begun = time.monotonic()
+    for line in range(1, lines + 1):
+        print(f"[{line}/{lines}] Building {name}/part{line}.o", flush=True)
+        time.sleep(max(0.0, begun + seconds * line / lines - time.monotonic()))
     image = image_of(data, name)
     build = data / "build" / name
     image.parent.mkdir(parents=True, exist_ok=True)

@@ -102,7 +102,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "desktop",
-        what: "icon, notifications and window in a real panel, notification daemon and webview",
+        what: "icon, notifications and window in a real panel, notification daemon and webview, with a real dashboard",
         when: When::Always,
         run: desktop,
     },
@@ -130,7 +130,9 @@ fn interop(module: &str) -> Outcome {
 /// Runs the tests that need a desktop in sessions of their own; screenshots are kept.
 fn desktop() -> Outcome {
     packages::ensure(&[packages::DESKTOP])?;
+    python::dashboards()?;
     programs::build()?;
+    let checker = ui::checker()?;
     let session = |options: &[&str], script: &str| {
         let mut session = command(root().join("tests/rig/net"), &["run"]);
         session
@@ -143,9 +145,14 @@ fn desktop() -> Outcome {
     run(session(&[], "tray.py")
         .arg(programs::path("probe"))
         .arg(target().join("desktop")))?;
-    run(session(&["--keyring"], "app.py")
-        .arg(target().join("debug"))
-        .arg(target().join("desktop")))
+    for script in ["app.py", "faults.py", "dashboards.py", "large.py"] {
+        run(session(&["--keyring"], script)
+            .arg(target().join("debug"))
+            .arg(target().join("desktop"))
+            .env("RIG_HOME", python::rig_home())
+            .env("AXE", &checker))?;
+    }
+    Ok(())
 }
 
 /// Runs the steps of every run, or the named ones, and prints one summary.

@@ -34,6 +34,12 @@ pub fn test() -> Outcome {
         .env("LOOKS", "light,dark,german-narrow"))
 }
 
+/// Returns the script of the accessibility checker.
+pub fn checker() -> Outcome<PathBuf> {
+    Node::ready()?;
+    Ok(root().join("ui/node_modules/axe-core/axe.min.js"))
+}
+
 /// A Node and its `npm`.
 struct Node {
     /// Folder of the programs, when they are not in PATH.
