@@ -100,6 +100,16 @@ impl Watcher {
         let lending = self.evaluator.lending();
         prop_assert_eq!(lending.stance == Stance::Open, said.is_open());
         prop_assert_eq!(lending.absence.is_none(), said.is_open());
+        let blocked = !self.evaluator.blocking.is_empty();
+        prop_assert!(
+            !blocked || lending.in_the_way != InTheWay::No,
+            "a build is in the way"
+        );
+        let closed = lending.stance != Stance::Open;
+        prop_assert!(
+            !closed || lending.in_the_way != InTheWay::No,
+            "it goes on while closed"
+        );
         Ok(())
     }
 
@@ -178,5 +188,6 @@ proptest! {
         let longest = LOAD_FALLS + CALM.max(DWELL);
         watcher.pass(longest.as_secs() + 1)?;
         prop_assert!(watcher.open, "{:?}", watcher.evaluator.availability().reason);
+        prop_assert_eq!(watcher.evaluator.lending(), Lending::FREE);
     }
 }

@@ -27,6 +27,10 @@ pub(crate) const DWELL: Duration = Duration::from_secs(60);
 /// How long nothing may stand in the way before it opens.
 pub(crate) const CALM: Duration = Duration::from_secs(30);
 
+/// How long something may be in the owner's way, or the owner be there, before a running build is
+/// stopped: the owner may only have passed by.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
 /// How long other programs may need the processor before it closes, and how long they must not
 /// before that counts as over. FASTBuild smooths in the same lopsided way.
 const LOAD_RISES: Duration = Duration::from_secs(20);
@@ -71,13 +75,15 @@ pub enum Stance {
     Long,
 }
 
-/// Whether something is in the owner's way at this very moment, before any smoothing.
+/// Whether a running build is in the owner's way, however open it still counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InTheWay {
-    /// Nothing stands against a build.
+    /// Nothing stands against it, and has not for a while.
     No,
-    /// Something does.
-    Yes,
+    /// Something does, or did a moment ago; that may pass.
+    Briefly(Reason),
+    /// Something does, and stays.
+    Still(Reason),
 }
 
 /// What the rest of the node acts on.
@@ -87,9 +93,7 @@ pub struct Lending {
     pub stance: Stance,
     /// Why, and until when.
     pub absence: Option<Absence>,
-    /// Since when the stance is not [`Stance::Open`]; the start of the node while it is.
-    pub since: Mono,
-    /// Whether a running build is in the owner's way.
+    /// How a running build is treated.
     pub in_the_way: InTheWay,
 }
 
@@ -98,7 +102,6 @@ impl Lending {
     pub const FREE: Self = Self {
         stance: Stance::Open,
         absence: None,
-        since: Mono(Duration::ZERO),
         in_the_way: InTheWay::No,
     };
 }
@@ -110,6 +113,7 @@ pub(crate) struct Evaluator {
     hours: Option<Hours>,
     inputs: Inputs,
     room: Room,
+    read_at: Mono,
     rest: Rest,
     load: Load,
     standing: Standing,
@@ -117,6 +121,8 @@ pub(crate) struct Evaluator {
     blocking: Vec<Reason>,
     /// Since when nothing stands in the way.
     calm_since: Option<Mono>,
+    /// What stands in the way, or did until a moment ago.
+    obstacle: Option<Obstacle>,
     lending: Lending,
     wake: Option<Mono>,
 }
@@ -178,6 +184,14 @@ struct Block {
     until: Option<Timestamp>,
 }
 
+/// What a running build is in the way of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Obstacle {
+    reason: Reason,
+    /// When the first of them came.
+    since: Mono,
+}
+
 impl Evaluator {
     pub(crate) fn new() -> Self {
         Self {
@@ -185,6 +199,7 @@ impl Evaluator {
             hours: None,
             inputs: Inputs::default(),
             room: Room::Left,
+            read_at: Mono::default(),
             rest: Rest::Awake,
             load: Load::default(),
             standing: Standing {
@@ -195,6 +210,7 @@ impl Evaluator {
             },
             blocking: Vec::new(),
             calm_since: None,
+            obstacle: None,
             lending: Lending::FREE,
             wake: None,
         }
@@ -210,6 +226,7 @@ impl Evaluator {
     /// The machine was read.
     pub(crate) fn handle_inputs(&mut self, inputs: Inputs, now: Now) {
         self.inputs = inputs;
+        self.read_at = now.mono;
         if self.rest == Rest::Waking {
             self.rest = Rest::Awake;
         }
@@ -323,8 +340,11 @@ impl Evaluator {
             }
             Some(_) => self.calm_since = None,
         }
+        let was = self.standing.reason;
         self.decide(first, &blocks, now);
-        self.take_stance(first, now);
+        let opened = was != Reason::Ready && self.standing.reason == Reason::Ready;
+        let in_the_way = self.in_the_way(first, opened, now.mono);
+        self.take_stance(in_the_way, now);
     }
 
     fn wake_at(&mut self, at: Mono) {
@@ -384,24 +404,60 @@ impl Evaluator {
         self.standing.until = until;
     }
 
-    fn take_stance(&mut self, first: Option<Block>, now: Now) {
-        let in_the_way = match first {
-            Some(_) => InTheWay::Yes,
-            None => InTheWay::No,
+    /// Says how a running build is treated. What was in the way is gone when it opens, or when it was
+    /// calm for as long as opening takes: a build that stops and goes on all the time helps nobody.
+    fn in_the_way(&mut self, first: Option<Block>, opened: bool, now: Mono) -> InTheWay {
+        let Some(block) = first else {
+            let calm = self.calm_since.map(|since| since + CALM);
+            match calm.filter(|due| now < *due) {
+                Some(due) if !opened && self.obstacle.is_some() => self.wake_at(due),
+                _ if self.standing.reason == Reason::Ready => self.obstacle = None,
+                _ => {}
+            }
+            return self
+                .obstacle
+                .map_or(InTheWay::No, |it| InTheWay::Briefly(it.reason));
         };
+        let since = self.obstacle.map_or(now, |it| it.since);
+        let reason = block.reason;
+        self.obstacle = Some(Obstacle { reason, since });
+        let due = since + PATIENCE;
+        // One touch keeps the owner's wish for minutes, but is no stay.
+        let stayed = match reason {
+            Reason::UserActive => self.last_input(now).is_some_and(|last| due <= last),
+            _ => due <= now,
+        };
+        if now < due {
+            self.wake_at(due);
+        }
+        match stayed {
+            true => InTheWay::Still(reason),
+            false => InTheWay::Briefly(reason),
+        }
+    }
+
+    /// Returns when the owner's last input was; a reading of no time at all stays true.
+    fn last_input(&self, now: Mono) -> Option<Mono> {
+        let idle = self.inputs.idle?;
+        match idle.is_zero() {
+            true => Some(now),
+            false => Some(Mono(self.read_at.since(Mono(idle)))),
+        }
+    }
+
+    fn take_stance(&mut self, in_the_way: InTheWay, now: Now) {
         let Standing { reason, until, .. } = self.standing;
-        let since = self.standing.turned.unwrap_or(now.mono);
         if reason == Reason::Ready {
             self.lending = Lending {
                 stance: Stance::Open,
                 absence: None,
-                since,
                 in_the_way,
             };
             return;
         }
         let ends = until.map(|end| end.0.saturating_sub(now.wall.0));
         let far = i64::try_from(GRACE.as_micros()).unwrap_or(i64::MAX);
+        let since = self.standing.turned.unwrap_or(now.mono);
         let long = is_word(reason) || ends.is_some_and(|left| left > far);
         let due = since + GRACE;
         let stance = if long || due <= now.mono {
@@ -413,7 +469,6 @@ impl Evaluator {
         self.lending = Lending {
             stance,
             absence: Some(Absence { reason, until }),
-            since,
             in_the_way,
         };
     }

@@ -424,3 +424,67 @@ fn the_owners_switch_beats_everything() {
     });
     assert_eq!(clock.reason(), Reason::UserActive);
 }
+
+fn in_the_way(clock: &Clock) -> InTheWay {
+    clock.evaluator.lending().in_the_way
+}
+
+#[test]
+fn an_owner_who_stays_is_seen_to_stay_although_it_became_free_just_now() {
+    let mut clock = Clock::new(|_| {});
+    clock.senses(active());
+    clock.senses(quiet());
+    clock.pass(DWELL.as_secs());
+    assert_eq!(clock.reason(), Reason::Ready);
+    for second in 0..PATIENCE.as_secs() {
+        assert_eq!(
+            clock.senses(active()),
+            Reason::Ready,
+            "not faster than the dwell"
+        );
+        let briefly = InTheWay::Briefly(Reason::UserActive);
+        assert_eq!(in_the_way(&clock), briefly, "after {second} s");
+        clock.pass(1);
+    }
+    let still = InTheWay::Still(Reason::UserActive);
+    assert_eq!((clock.reason(), in_the_way(&clock)), (Reason::Ready, still));
+    assert_eq!(clock.evaluator.lending().stance, Stance::Open);
+}
+
+#[test]
+fn one_touch_is_no_stay_and_passes() {
+    let mut clock = Clock::new(|_| {});
+    clock.senses(quiet());
+    let touched = clock.seconds;
+    for _ in 0..180 {
+        let idle = Some(Duration::from_millis(
+            (clock.seconds - touched) * 1_000 + 20,
+        ));
+        clock.senses(Inputs { idle, ..quiet() });
+        assert_eq!(in_the_way(&clock), InTheWay::Briefly(Reason::UserActive));
+        clock.pass(1);
+    }
+    clock.senses(quiet());
+    clock.pass(CALM.as_secs());
+    assert_eq!(clock.evaluator.lending(), Lending::FREE);
+}
+
+#[test]
+fn what_is_in_the_way_again_and_again_does_not_let_a_build_go_on_in_between() {
+    let mut clock = Clock::new(|_| {});
+    let short = Inputs {
+        free_memory: Some(100),
+        ..quiet()
+    };
+    clock.senses(short.clone());
+    clock.senses(quiet());
+    clock.pass(DWELL.as_secs());
+    assert_eq!(in_the_way(&clock), InTheWay::No);
+    for inputs in [short.clone(), quiet(), short, quiet()] {
+        clock.senses(inputs);
+        clock.pass(CALM.as_secs() / 2);
+        assert_ne!(in_the_way(&clock), InTheWay::No);
+    }
+    clock.pass(DWELL.as_secs());
+    assert_eq!(in_the_way(&clock), InTheWay::No);
+}

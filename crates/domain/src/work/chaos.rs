@@ -5,19 +5,19 @@ use std::time::Duration;
 
 use kiln_model::witness::DigestVerified;
 use kiln_model::{
-    BlobId, BuildChoice, FailureReason, JobId, JobKind, JobStatus, LinkId, Message, Mono, Now,
-    Pairing, Pin, Placement, Port, QueueStatus, Request, Settings, SubmitHeader, SubmitRefusal,
-    WireJobId,
+    Absence, AvailabilityReason as Reason, BlobId, BuildChoice, FailureReason, JobId, JobKind,
+    JobOrigin, JobStatus, LinkId, Message, Mono, Now, Pairing, Pin, Placement, Port, QueueStatus,
+    Request, Settings, SubmitHeader, SubmitRefusal, WireJobId,
 };
 use proptest::prelude::*;
 
 use super::fixtures::{device, failed, pairing, pin, seen, version, wire, yaml};
 use super::{
-    BuildTree, BundleFacts, DownloadFailure, Effect, Event, ProcessOutcome, StepFailure, StoredJob,
-    Work,
+    BuildTree, BundleFacts, DownloadFailure, Drive, Effect, Event, ProcessOutcome, StepFailure,
+    StoredJob, Work,
 };
 use crate::peering::{Role, Session};
-use crate::{ClientId, RequestId};
+use crate::{ClientId, InTheWay, Lending, RequestId, Stance};
 
 const DEVICES: [&str; 3] = ["kitchen", "bath", "attic"];
 const RECEIVERS: [u8; 2] = [1, 2];
@@ -44,6 +44,7 @@ enum Action {
     Toggle(usize),
     PairAnew(usize),
     Presence(usize, bool),
+    Lend(Lending),
     Pass(u64),
     Scan,
     Crash,
@@ -123,6 +124,11 @@ struct World {
     ending: Vec<LinkId>,
     /// Wire ids of ours that were ever used.
     wires: BTreeSet<WireJobId>,
+    /// What the owner needs.
+    lending: Lending,
+    /// How the processes of builds were last driven, and which were to end.
+    driven: BTreeMap<JobId, Drive>,
+    stopping: BTreeSet<JobId>,
     /// Jobs accepted from offloaders, and ends told to them.
     accepted: BTreeMap<(u8, WireJobId), usize>,
     told: BTreeMap<(u8, WireJobId), usize>,
@@ -151,6 +157,9 @@ impl World {
             requests: BTreeMap::new(),
             ending: Vec::new(),
             wires: BTreeSet::new(),
+            lending: Lending::FREE,
+            driven: BTreeMap::new(),
+            stopping: BTreeSet::new(),
             told: BTreeMap::new(),
             accepted: BTreeMap::new(),
         };
@@ -166,6 +175,9 @@ impl World {
         self.ops.clear();
         self.far.clear();
         self.links.clear();
+        self.lending = Lending::FREE;
+        self.driven.clear();
+        self.stopping.clear();
         // Requests of a dead process are answered by the end of their connection.
         self.requests.retain(|_, answers| *answers == 1);
         let kept = self.store.values().filter_map(|s| s.bundle.clone());
@@ -255,12 +267,17 @@ impl World {
             Effect::ServeArtifacts(link, wire, _) => self.begin(Op::Serve(link, wire)),
             Effect::Provision(id, _) => self.begin(Op::Provision(id)),
             Effect::Build { job, .. } => self.begin(Op::Build(job)),
+            Effect::Drive(id, drive) => {
+                let before = self.driven.insert(id, drive);
+                assert_ne!(before, Some(drive), "driven the same way again");
+            }
+            Effect::Stop(id) => {
+                self.stopping.insert(id);
+            }
             Effect::DropBlob(blob) => {
                 assert!(self.blobs.remove(&blob), "a blob is dropped twice");
             }
-            Effect::Drive(..)
-            | Effect::Stop(_)
-            | Effect::Note(..)
+            Effect::Note(..)
             | Effect::JobChanged(_)
             | Effect::ViewChanged
             | Effect::ScanDevices
@@ -282,8 +299,56 @@ impl World {
     fn begin(&mut self, op: Op) {
         assert!(!self.ops.contains(&op), "{op:?} began twice");
         self.ops.push(op);
-        let lane = |op: &&Op| matches!(op, Op::Build(_) | Op::Provision(_));
-        assert!(self.ops.iter().filter(lane).count() <= 1, "lane of width 1");
+        assert!(self.in_lane() <= 1, "lane of width 1");
+    }
+
+    /// Counts what runs in the lane. Before a sleep a build is over before its process is.
+    fn in_lane(&self) -> usize {
+        let lane = |op: &&Op| match op {
+            Op::Build(id) | Op::Provision(id) => !self.ends.contains_key(id),
+            _ => false,
+        };
+        self.ops.iter().filter(lane).count()
+    }
+
+    /// A build of somebody else that the machine runs or prepares to.
+    fn build_for_others(&self) -> Option<&JobId> {
+        self.ops.iter().find_map(|op| match op {
+            Op::Build(id) | Op::Provision(id) => {
+                let job = &self.store.get(id)?.job;
+                let foreign = matches!(job.origin, JobOrigin::Offloader { .. });
+                let alive = !job.status.is_final();
+                (foreign && alive && job.kind == JobKind::Compile).then_some(id)
+            }
+            _ => None,
+        })
+    }
+
+    /// The owner's needs come first, and what they do not touch goes on.
+    fn judge_yielding(&self, before: Option<&JobId>) {
+        let Some(id) = self.build_for_others() else {
+            return;
+        };
+        let driven = self.driven.get(id).copied().unwrap_or(Drive::Full);
+        let leaves = self.stopping.contains(id);
+        if before != Some(id) {
+            assert_eq!(self.lending, Lending::FREE, "a build was begun");
+            assert!(self.settings.receiver);
+        }
+        match self.lending.in_the_way {
+            _ if leaves || !self.settings.receiver => {
+                assert!(leaves || driven == Drive::Full, "held for nobody");
+            }
+            InTheWay::No => assert_eq!(driven, Drive::Full),
+            InTheWay::Briefly(_) => assert_ne!(driven, Drive::Full),
+            InTheWay::Still(_) => assert_eq!(driven, Drive::Stopped),
+        }
+    }
+
+    fn lend(&mut self, lending: Lending) {
+        self.lending = lending;
+        self.work.lend(lending, self.now);
+        self.drain();
     }
 
     fn finish_op(&mut self, op: &Op) -> bool {
@@ -358,8 +423,7 @@ impl World {
             }
         }
         let jobs = self.work.jobs();
-        let lane = |op: &Op| matches!(op, Op::Build(_) | Op::Provision(_));
-        let running = self.ops.iter().any(lane);
+        let running = self.in_lane() > 0;
         let QueueStatus {
             idle,
             running: says,
@@ -480,6 +544,7 @@ impl World {
                     Event::DeviceGone(yaml(name))
                 });
             }
+            Action::Lend(lending) => self.lend(*lending),
             Action::Pass(seconds) => self.pass(*seconds),
             Action::Scan => self.feed(Event::DevicesScanned(DEVICES.map(device).to_vec())),
             Action::Crash => self.start(),
@@ -723,6 +788,7 @@ impl World {
     fn settle(&mut self) {
         self.settings.receiver = true;
         self.settings.remote_builds = true;
+        self.lend(Lending::FREE);
         self.feed(Event::SettingsChanged(self.settings.clone()));
         for who in [RECEIVERS, OFFLOADERS].concat() {
             if self.link_of(who).is_none() {
@@ -779,6 +845,30 @@ fn choices() -> impl Strategy<Value = Choice> {
     ]
 }
 
+fn lendings() -> impl Strategy<Value = Lending> {
+    let reasons = [
+        Reason::UserActive,
+        Reason::Battery,
+        Reason::LowRam,
+        Reason::Sleeping,
+    ];
+    let reason = || proptest::sample::select(reasons.to_vec());
+    let way = prop_oneof![
+        reason().prop_map(InTheWay::Briefly),
+        reason().prop_map(InTheWay::Still),
+    ];
+    let stance = prop_oneof![Just(Stance::Open), Just(Stance::Brief), Just(Stance::Long)];
+    let closed = (stance, reason(), way).prop_map(|(stance, reason, in_the_way)| Lending {
+        stance,
+        absence: (stance != Stance::Open).then_some(Absence {
+            reason,
+            until: None,
+        }),
+        in_the_way,
+    });
+    prop_oneof![1 => Just(Lending::FREE), 2 => closed]
+}
+
 fn actions() -> impl Strategy<Value = Action> {
     let n = || 0..12usize;
     let how = prop_oneof![4 => Just(How::Well), 1 => Just(How::Badly), 1 => Just(How::Provision)];
@@ -808,6 +898,7 @@ fn actions() -> impl Strategy<Value = Action> {
         8 => n().prop_map(Action::Toggle),
         1 => n().prop_map(Action::PairAnew),
         2 => (n(), any::<bool>()).prop_map(|(n, b)| Action::Presence(n, b)),
+        6 => lendings().prop_map(Action::Lend),
         3 => (0..100u64).prop_map(Action::Pass),
         1 => Just(Action::Scan),
         1 => Just(Action::Crash),
@@ -824,8 +915,10 @@ proptest! {
     ) {
         let mut world = World::new();
         for action in &actions {
+            let before = world.build_for_others().cloned();
             world.act(action);
             world.judge();
+            world.judge_yielding(before.as_ref());
         }
         world.settle();
     }

@@ -15,9 +15,6 @@ use super::machine::Work;
 use super::received::declined;
 use crate::{InTheWay, Lending, Stance};
 
-/// How long a build may go on gently before it is stopped: the owner may only have passed by.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-
 /// How the running build of somebody else is treated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Hold {
@@ -52,7 +49,9 @@ impl Work {
 
     /// Returns whether builds of others may start.
     pub(super) fn lends(&self) -> bool {
-        self.settings.receiver && self.lending.stance == Stance::Open
+        self.settings.receiver
+            && self.lending.stance == Stance::Open
+            && self.lending.in_the_way == InTheWay::No
     }
 
     /// Returns whether a build of somebody else runs.
@@ -76,11 +75,7 @@ impl Work {
 
     /// Treats others' jobs as the owner's needs demand.
     pub(super) fn give_way(&mut self, now: Now) {
-        if !self.settings.receiver {
-            // What runs when the owner switches receiving off goes on: it can still be fetched.
-            return;
-        }
-        if self.lending.stance == Stance::Long {
+        if self.settings.receiver && self.lending.stance == Stance::Long {
             let waits = |e: &Entry| {
                 let is_waiting = matches!(e.step, Step::Arrived | Step::Lane);
                 !e.is_owners() && is_waiting && e.is(JobKind::Compile)
@@ -139,32 +134,34 @@ impl Work {
 
     fn wanted(&self, hold: Hold, now: Now) -> Hold {
         let Lending {
-            stance,
             absence,
-            since,
             in_the_way,
+            ..
         } = self.lending;
         let cap = self.yield_cap();
-        let hopeless = absence.is_some_and(|absence| is_hopeless(absence, cap, now));
-        match (hold, stance) {
+        let scarce = matches!(
+            in_the_way,
+            InTheWay::Still(Reason::LowRam | Reason::LowDisk)
+        );
+        let hopeless = scarce || absence.is_some_and(|absence| is_hopeless(absence, cap, now));
+        match (hold, in_the_way) {
             (Hold::Leaving, _) => Hold::Leaving,
-            (_, Stance::Open) if in_the_way == InTheWay::No => Hold::Free,
-            (Hold::Free | Hold::Gentle, Stance::Open) => Hold::Gentle,
-            (_, Stance::Brief | Stance::Long) if hopeless => Hold::Leaving,
+            // What runs when the owner switches receiving off goes on, unless it gave way before.
+            (Hold::Free, _) if !self.settings.receiver => Hold::Free,
+            _ if !self.settings.receiver => Hold::Leaving,
+            (_, InTheWay::No) => Hold::Free,
+            _ if hopeless => Hold::Leaving,
             (Hold::Stopped(at), _) if at + cap <= now.mono => Hold::Leaving,
             (Hold::Stopped(at), _) => Hold::Stopped(at),
-            (Hold::Free | Hold::Gentle, _) if now.mono < since + PATIENCE => Hold::Gentle,
-            (Hold::Free | Hold::Gentle, _) if cap.is_zero() => Hold::Leaving,
-            (Hold::Free | Hold::Gentle, _) => Hold::Stopped(now.mono),
+            (Hold::Free | Hold::Gentle, InTheWay::Briefly(_)) => Hold::Gentle,
+            (Hold::Free | Hold::Gentle, InTheWay::Still(_)) if cap.is_zero() => Hold::Leaving,
+            (Hold::Free | Hold::Gentle, InTheWay::Still(_)) => Hold::Stopped(now.mono),
         }
     }
 
     /// Returns when a running build is to be treated in another way.
     pub(super) fn yield_deadline(&self) -> Option<Mono> {
         let due = |entry: &Entry| match entry.hold {
-            Hold::Gentle if self.lending.stance != Stance::Open => {
-                Some(self.lending.since + PATIENCE)
-            }
             Hold::Stopped(at) => Some(at + self.yield_cap()),
             Hold::Free | Hold::Gentle | Hold::Leaving => None,
         };
@@ -176,8 +173,13 @@ impl Work {
         Duration::from_secs(u64::from(self.settings.yield_minutes) * 60)
     }
 
+    /// Returns why this computer is not lent, or is about not to be.
     fn reason(&self) -> Option<Reason> {
-        self.lending.absence.map(|absence| absence.reason)
+        let absence = self.lending.absence.map(|absence| absence.reason);
+        absence.or(match self.lending.in_the_way {
+            InTheWay::No => None,
+            InTheWay::Briefly(reason) | InTheWay::Still(reason) => Some(reason),
+        })
     }
 
     /// Returns what the person who waits for a handed-back build reads.
@@ -230,16 +232,20 @@ mod tests {
     impl Shop {
         /// The owner's needs changed just now.
         fn lent(&mut self, stance: Stance, reason: Reason, until: Option<Timestamp>) {
-            let open = stance == Stance::Open;
             let lending = Lending {
                 stance,
-                absence: (!open).then_some(Absence { reason, until }),
-                since: self.now.mono,
-                in_the_way: if reason == Reason::Ready {
-                    InTheWay::No
-                } else {
-                    InTheWay::Yes
-                },
+                absence: Some(Absence { reason, until }),
+                in_the_way: InTheWay::Briefly(reason),
+            };
+            self.lends(lending);
+        }
+
+        /// What came does not pass.
+        fn stays(&mut self) {
+            let reason = self.work.reason().expect("something is in the way");
+            let lending = Lending {
+                in_the_way: InTheWay::Still(reason),
+                ..self.work.lending
             };
             self.lends(lending);
         }
@@ -255,7 +261,7 @@ mod tests {
         }
 
         fn free(&mut self) {
-            self.lent(Stance::Open, Reason::Ready, None);
+            self.lends(Lending::FREE);
         }
     }
 
@@ -332,7 +338,7 @@ mod tests {
         let (mut shop, _, job) = building();
         shop.busy();
         assert_eq!(shop.lines_of("drive"), ["drive j1 Gentle"]);
-        shop.pass(PATIENCE.as_secs());
+        shop.stays();
         assert_eq!(shop.lines_of("drive"), ["drive j1 Stopped"]);
         shop.pass(300);
         assert_eq!(
@@ -360,7 +366,7 @@ mod tests {
     fn an_owner_who_only_passes_by_costs_the_build_nothing_but_cores() {
         let (mut shop, _, _) = building();
         let passing = Lending {
-            in_the_way: InTheWay::Yes,
+            in_the_way: InTheWay::Briefly(Reason::UserActive),
             ..Lending::FREE
         };
         shop.lends(passing);
@@ -370,10 +376,33 @@ mod tests {
     }
 
     #[test]
+    fn an_owner_who_stays_stops_the_build_of_a_computer_that_became_free_just_now() {
+        let (mut shop, link, job) = building();
+        let staying = Lending {
+            in_the_way: InTheWay::Still(Reason::UserActive),
+            ..Lending::FREE
+        };
+        shop.lends(staying);
+        assert_eq!(shop.lines_of("drive"), ["drive j1 Stopped"]);
+        let (_, told) = shop.notes.last().unwrap();
+        assert!(told.starts_with("the build waits: its owner is using this computer"));
+        let next = shop.submit_queued(link, "b", "bath");
+        shop.pass(600);
+        assert_eq!(shop.lines_of("stop"), ["stop j1"]);
+        shop.ends(&job, ProcessOutcome::Killed);
+        assert_eq!(
+            shop.status(&next),
+            JobStatus::Queued,
+            "nothing new is begun"
+        );
+    }
+
+    #[test]
     fn what_is_held_too_long_is_handed_back() {
         let (mut shop, _, job) = building();
         shop.busy();
-        shop.pass(PATIENCE.as_secs() + 599);
+        shop.stays();
+        shop.pass(599);
         assert_eq!(shop.lines_of("stop"), [""; 0]);
         shop.lent(Stance::Long, Reason::UserActive, None);
         shop.pass(1);
@@ -386,6 +415,34 @@ mod tests {
         let job = shop.job(&job);
         assert_eq!(job.failure_reason, Some(FailureReason::Provision));
         assert!(shop.work.is_done_with_others());
+    }
+
+    #[test]
+    fn who_does_not_hold_builds_hands_them_back_when_the_owner_stays() {
+        let mut shop = Shop::open();
+        shop.settings.yield_minutes = 0;
+        shop.happens(Event::SettingsChanged(shop.settings.clone()));
+        let link = shop.offloader(2);
+        shop.submit_queued(link, "a", "kitchen");
+        shop.busy();
+        assert_eq!(shop.lines_of("stop"), [""; 0]);
+        shop.stays();
+        assert_eq!(shop.lines_of("stop"), ["stop j1"]);
+    }
+
+    #[test]
+    fn who_switches_receiving_off_lets_a_free_build_go_on_and_sends_a_held_one_back() {
+        for (held, stops) in [(false, &[][..]), (true, &["stop j1"])] {
+            let (mut shop, _, _) = building();
+            if held {
+                shop.busy();
+                shop.stays();
+            }
+            shop.settings.receiver = false;
+            shop.happens(Event::SettingsChanged(shop.settings.clone()));
+            shop.lent(Stance::Long, Reason::UserOff, None);
+            assert_eq!(shop.lines_of("stop"), stops);
+        }
     }
 
     #[test]
@@ -448,7 +505,7 @@ mod tests {
     fn a_cancel_of_a_stopped_build_is_a_cancel() {
         let (mut shop, link, job) = building();
         shop.busy();
-        shop.pass(60);
+        shop.stays();
         shop.says(link, Message::CancelJob { job_id: wire("a") });
         shop.ends(&job, ProcessOutcome::Killed);
         assert_eq!(shop.status(&job), JobStatus::Cancelled);
