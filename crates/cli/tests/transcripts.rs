@@ -613,7 +613,8 @@ async fn settings_are_changed_by_name_and_value_or_by_pairs() {
             "listen_host": "0.0.0.0", "listen_port": 6055, "cleanup_ttl_seconds": 86400,
             "friendly_name": "", "idle_minutes": 3, "on_battery": false, "on_metered": false,
             "hours": "", "exclusive_apps": "", "cpu_limit": 50, "ram_floor_mb": 512,
-            "disk_floor_mb": 2048, "in_use_cores": 1, "yield_minutes": 10, "paused_until": "",
+            "disk_floor_mb": 2048, "in_use_cores": 1, "yield_minutes": 10, "daily_minutes": 480,
+            "paused_until": "",
         }})
     };
     for line in ["settings set receiver on", "settings set receiver=on"] {
@@ -630,6 +631,7 @@ async fn settings_are_changed_by_name_and_value_or_by_pairs() {
             build_hosts = ""
             cleanup_ttl_seconds = 86400
             cpu_limit = 50
+            daily_minutes = 480
             disk_floor_mb = 2048
             esphome_dir = ""
             esphome_version = ""

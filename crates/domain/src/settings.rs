@@ -130,6 +130,9 @@ fn set(settings: &mut Settings, key: SettingKey, value: &str) -> Result<(), &'st
         SettingKey::YieldMinutes => {
             settings.yield_minutes = bounded(value, 0..=60).ok_or("minutes from 0 to 60")?;
         }
+        SettingKey::DailyMinutes => {
+            settings.daily_minutes = bounded(value, 0..=1_440).ok_or("minutes from 0 to 1440")?;
+        }
         SettingKey::PausedUntil => {
             let pause = value.parse();
             settings.paused =
@@ -212,6 +215,7 @@ fn example(key: SettingKey) -> &'static str {
         SettingKey::StorageBudget => "20480",
         SettingKey::InUseCores => "1",
         SettingKey::YieldMinutes => "10",
+        SettingKey::DailyMinutes => "480",
         SettingKey::PausedUntil => "forever",
         SettingKey::Sandbox => "required",
         SettingKey::BuildHosts => "\"default mirror.example.net\"",
@@ -287,6 +291,7 @@ mod tests {
             ("storage_budget_mb", "20 GiB"),
             ("in_use_cores", "0"),
             ("yield_minutes", "61"),
+            ("daily_minutes", "1441"),
             ("paused_until", "later"),
             ("sandbox", "on"),
             ("build_hosts", "10.0.0.1"),

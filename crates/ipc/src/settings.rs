@@ -31,6 +31,8 @@ struct SettingsJson {
     storage_budget_mb: u32,
     in_use_cores: u8,
     yield_minutes: u16,
+    #[serde(default)]
+    daily_minutes: u16,
     #[serde(rename = "paused_until", with = "form")]
     paused: Pause,
     #[serde(default = "required", with = "form")]

@@ -63,6 +63,8 @@ words! {
         InUseCores = "in_use_cores",
         /// Minutes for which a build of others is held before it is handed back.
         YieldMinutes = "yield_minutes",
+        /// Minutes in a day for which each offloader's builds may run here; 0: any number.
+        DailyMinutes = "daily_minutes",
         /// The owner's pause.
         PausedUntil = "paused_until",
         /// Whether builds for others have to run in a box.
@@ -127,6 +129,9 @@ pub struct Settings {
     pub in_use_cores: u8,
     /// Minutes for which a build of others is held before it is handed back: 0 to 60.
     pub yield_minutes: u16,
+    /// Minutes in 24 hours for which the builds of one offloader may run here, up to 1,440; 0: any
+    /// number. 480: a large household after a release of ESPHome, and nobody's compute farm.
+    pub daily_minutes: u16,
     /// The owner's pause.
     pub paused: Pause,
     /// Whether builds for others have to run in a box.
@@ -163,6 +168,7 @@ impl Default for Settings {
             storage_budget_mb: 20_480,
             in_use_cores: 1,
             yield_minutes: 10,
+            daily_minutes: 480,
             paused: Pause::Off,
             sandbox: SandboxMode::Required,
             build_hosts: String::new(),

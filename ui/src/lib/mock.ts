@@ -309,6 +309,7 @@ const SETTINGS: Settings = {
   storage_budget_mb: 20_480,
   in_use_cores: 1,
   yield_minutes: 10,
+  daily_minutes: 480,
 };
 
 const ENVIRONMENTS: Environment[] = [

@@ -36,6 +36,7 @@ const KNOWN: Record<string, { group: Group; edit: Edit }> = {
   storage_budget_mb: { group: 'lend', edit: { by: 'number', unit: 'mb' } },
   in_use_cores: { group: 'availability', edit: { by: 'number', unit: 'cores' } },
   yield_minutes: { group: 'availability', edit: { by: 'number', unit: 'minutes' } },
+  daily_minutes: { group: 'availability', edit: { by: 'number', unit: 'minutes' } },
   listen_host: { group: 'network', edit: { by: 'text', ltr: true } },
   listen_port: { group: 'network', edit: { by: 'number', unit: 'port' } },
 };

@@ -1,5 +1,7 @@
 //! [`Jobs`]: the job table. What exactly happens to a job is its [`Step`], the single source of
 //! truth from which lanes, pool and queue status are derived; a job is never tracked twice.
+use std::time::Duration;
+
 use indexmap::IndexMap;
 use kiln_model::{
     Bootloader, ConfigurationName, JobId, JobKind, JobOrigin, JobStatus, Mono, Pin, Placement,
@@ -30,6 +32,8 @@ pub(super) struct Entry {
     pub(super) cancelled_because: String,
     /// How its build is treated, if it is somebody else's and runs.
     pub(super) hold: Hold,
+    /// For how long its build stood still, in this run.
+    pub(super) stood: Duration,
 }
 
 /// What exactly happens to a job right now. A restart derives it from the stored job.
@@ -75,6 +79,7 @@ impl Entry {
             step,
             cancelled_because: "cancelled".to_owned(),
             hold: Hold::Free,
+            stood: Duration::ZERO,
         }
     }
 

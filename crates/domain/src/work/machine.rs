@@ -15,11 +15,13 @@ use super::housekeeping::Housekeeping;
 use super::ids::Ids;
 use super::install::Parked;
 use super::jobs::{Jobs, Step};
+use super::ledger::Ledger;
 use super::links::Links;
 use super::queue::Turn;
 use super::received::Intake;
 use super::remote::Uploads;
 use super::schedule::{Conditions, Pool};
+use super::yielding::Hold;
 use crate::peering::{Role, Session};
 use crate::storage::Extent;
 use crate::{ClientId, Deadline, Lending, RequestId};
@@ -48,6 +50,7 @@ pub struct Work {
     pub(super) intake: Intake,
     pub(super) lending: Lending,
     pub(super) house: Housekeeping,
+    pub(super) ledger: Ledger,
     pub(super) parked: Vec<Parked>,
     /// Installs that wait for a look at their serial port.
     pub(super) plugging: BTreeMap<RequestId, Request>,
@@ -120,6 +123,7 @@ impl Work {
             intake: Intake::default(),
             lending: Lending::FREE,
             house: Housekeeping::default(),
+            ledger: Ledger::default(),
             parked: Vec::new(),
             plugging: BTreeMap::new(),
             effects: VecDeque::new(),
@@ -456,6 +460,9 @@ impl Work {
             }
             Outcome::Cancelled(error) => (JobStatus::Cancelled, Some(error)),
         };
+        // It stood still until now, if it did.
+        entry.hold_as(Hold::Free, now.mono);
+        self.ledger.note(entry);
         let scan = completed && entry.is_owners();
         let sender = entry.sender().map(|(pin, _)| pin);
         if let Step::Remote(run) = step {
@@ -540,6 +547,7 @@ impl Work {
         }
         self.tidy(now);
         self.give_way(now);
+        self.keep_to_budgets(now);
         self.dispatch(now);
         self.start_unpacking();
         self.start_compile(now);

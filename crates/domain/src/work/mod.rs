@@ -14,6 +14,7 @@ mod ids;
 mod install;
 mod jobs;
 mod lane;
+mod ledger;
 mod links;
 mod machine;
 mod queue;

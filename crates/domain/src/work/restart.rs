@@ -24,6 +24,7 @@ impl Work {
             };
             if entry.stored.job.status.is_final() {
                 entry.step = Step::Over;
+                self.ledger.note(entry);
             }
         }
         for id in &all {

@@ -29,6 +29,16 @@ pub(super) enum Hold {
     Leaving,
 }
 
+impl Entry {
+    /// Treats the build in another way from now on.
+    pub(super) fn hold_as(&mut self, hold: Hold, now: Mono) {
+        if let Hold::Stopped(at) = self.hold {
+            self.stood += now.since(at);
+        }
+        self.hold = hold;
+    }
+}
+
 impl Work {
     /// Whether, and how, this computer is lent to others has changed, or not.
     pub fn lend(&mut self, lending: Lending, now: Now) {
@@ -103,7 +113,7 @@ impl Work {
             return;
         }
         if let Some(entry) = self.jobs.get_mut(id) {
-            entry.hold = wanted;
+            entry.hold_as(wanted, now.mono);
         }
         let why = self
             .reason()
@@ -250,7 +260,7 @@ mod tests {
             self.lends(lending);
         }
 
-        fn lends(&mut self, lending: Lending) {
+        pub(in crate::work) fn lends(&mut self, lending: Lending) {
             let now = self.now;
             self.work.lend(lending, now);
             self.happens(Event::SubmissionDropped(LinkId(999), wire("none")));
