@@ -32,9 +32,12 @@ async def bomb(world, kind, *words):
     await dash.put(f"{name}.yaml", f"# hostile: {kind}\n" + chip(name))
     wire = await dash.submit(f"{name}.yaml")
     await dash.says(wire, f"hostile: {kind}")
-    begun = time.monotonic()
     job = await dash.final(wire, 300)
-    print(f"       {kind} bomb: ended after {time.monotonic() - begun:.1f} s: {job['error']}")
+    now, breached = time.time(), list(kiln.home.rglob("breached"))
+    expect(len(breached) == 1, f"it went too far: {breached}")
+    took = now - float(breached[0].read_text())
+    print(f"       {kind} bomb: ended at its sender {took:.1f} s after it went too far: "
+          f"{job['error']}", flush=True)
     expect(job["status"] == "failed", job["status"])
     said = f"{job['error']} {await dash.output(wire)}"
     expect(any(word in said for word in words), f"one of {words} in {said[-600:]}")

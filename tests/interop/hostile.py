@@ -3,6 +3,7 @@
 The configuration says what, in a comment `# hostile: KIND`. Without one it builds like the
 stand-in of the rig, whose program it is given as first argument.
 """
+import itertools
 import os
 import re
 import socket
@@ -11,8 +12,14 @@ import time
 from pathlib import Path
 
 
+def breach():
+    """Notes when it asked for more than it may have."""
+    Path("breached").write_text(str(time.time()))
+
+
 def fork():
     """Doubles ten times, to twice what is allowed: what more would do, the machine that tests need not feel."""
+    breach()
     for _ in range(10):
         try:
             os.fork()
@@ -29,6 +36,7 @@ def memory():
         try:
             held.append(bytearray(1 << 30))
         except MemoryError:
+            breach()
             print("no more memory", flush=True)
             sys.exit(3)
 
@@ -36,6 +44,7 @@ def memory():
 def files():
     """Opens files until it may not."""
     held = []
+    breach()
     while True:
         try:
             held.append(open(os.devnull))
@@ -46,6 +55,7 @@ def files():
 
 def disk():
     """Lets one file grow without an end; with holes, so that it takes no time."""
+    breach()
     with open("big", "wb", buffering=0) as big:
         while True:
             big.seek(1 << 24, os.SEEK_CUR)
@@ -57,21 +67,27 @@ def disks():
     for number in range(1_000):
         with open(f"big{number}", "wb") as big:
             big.truncate(1 << 30)
+        if number == 5:
+            breach()
         time.sleep(0.1)
 
 
 def log():
     """Prints without an end."""
-    block = ("x" * 4000 + "\n") * 16
-    while True:
+    block = ("x" * 4095 + "\n") * 256
+    for number in itertools.count(1):
         sys.stdout.write(block)
+        if number == 64:
+            breach()
 
 
 def lines():
     """Prints short lines without an end."""
     block = "x\n" * 10_000
-    while True:
+    for number in itertools.count(1):
         sys.stdout.write(block)
+        if number == 4:
+            breach()
 
 
 def poison():

@@ -22,6 +22,10 @@ use crate::upload::{Next, Sealed, Stream, Upload};
 /// Bytes of output that wait for a link before its producers do.
 const OUTPUT_BYTES: u32 = 1 << 20;
 
+/// Bytes of a frame beside the line in it: each line travels alone, and a flood of short ones is long
+/// to read on the other side.
+const FRAME_BYTES: usize = 110;
+
 /// Answers that may wait for a peer that sends and does not read. A reference offloader that
 /// streams on after a refused header earns one per chunk, which is half of this (peer-link.md §11,
 /// Q9).
@@ -143,9 +147,8 @@ impl Outbox {
 
     /// Puts in output of a job; returns when there is room for more.
     pub(crate) async fn output(&self, job_id: WireJobId, text: String) {
-        let bytes = u32::try_from(text.len())
-            .unwrap_or(u32::MAX)
-            .min(OUTPUT_BYTES);
+        let bytes = text.len() + lines(&text).count() * FRAME_BYTES;
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(OUTPUT_BYTES);
         let room = Arc::clone(&self.room).acquire_many_owned(bytes).await;
         // The semaphore is never closed.
         self.put_output(job_id, text, room.ok());

@@ -192,7 +192,7 @@ async fn build_command(
         Boxed { command, gate } = enclosed.map_err(|error| error.to_string())?;
     }
     let folders = vec![places.tree, places.data];
-    let guest = Guest::new(limits, folders, gate, context.clock.now().mono);
+    let guest = Guest::new(limits, folders, gate, Arc::clone(&context.clock));
     Ok(Some((command, Bounds::Guest(Box::new(guest)))))
 }
 

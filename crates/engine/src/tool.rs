@@ -2,15 +2,17 @@
 //! and its whole tree ended on request.
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kiln_domain::Event;
 use kiln_domain::work::{Drive, Event as WorkEvent, ProcessOutcome};
 use kiln_esphome::{FailureScan, LineSplitter, Progress};
 use kiln_model::{JobId, Mono, Reach};
+use kiln_ports::Clock;
 use kiln_ports::process::{Child, Command, Exit, Pace};
 use kiln_ports::sandbox::{Answer, Contact, Gate};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::context::Context;
@@ -27,9 +29,9 @@ const MEASURE: Duration = Duration::from_millis(500);
 /// slept.
 const AWAKE: Duration = Duration::from_secs(5);
 
-/// Its folders are read again after this many times as long as it took: at most a twentieth of one
+/// Its folders are read again after this many times as long as it took: at most a tenth of one
 /// thread goes into it.
-const REST: u32 = 20;
+const REST: u32 = 10;
 
 /// Different hosts of one job that are noted; a build asks for ten.
 const HOSTS_NOTED: usize = 100;
@@ -88,8 +90,6 @@ pub(crate) enum Bounds {
 pub(crate) struct Guest {
     limits: Limits,
     gate: Option<Box<dyn Gate>>,
-    /// Where it may write.
-    folders: Vec<PathBuf>,
     disk: Disk,
     noted: BTreeSet<String>,
     measured: Mono,
@@ -104,13 +104,13 @@ impl Guest {
         limits: Limits,
         folders: Vec<PathBuf>,
         gate: Option<Box<dyn Gate>>,
-        now: Mono,
+        clock: Arc<dyn Clock>,
     ) -> Self {
+        let now = clock.now().mono;
         Self {
             limits,
             gate,
-            folders,
-            disk: Disk::default(),
+            disk: Disk::new(folders, clock),
             noted: BTreeSet::new(),
             measured: now,
             passed: 0,
@@ -140,7 +140,7 @@ impl Guest {
             self.spent.silent = Duration::ZERO;
             self.passed = passed;
         }
-        let grown = self.disk.measure(&self.folders, now);
+        let grown = self.disk.measure(drive);
         self.spent = Spent {
             running: self.spent.running + awake,
             silent: self.spent.silent + awake,
@@ -204,7 +204,6 @@ pub(crate) async fn run(
     mut bounds: Bounds,
     stop: &mut Stop,
 ) -> ProcessOutcome {
-    let began = context.clock.now().mono;
     let mut child = match context.processes.spawn(command).await {
         Ok(child) => child,
         Err(error) => {
@@ -218,7 +217,38 @@ pub(crate) async fn run(
             };
         }
     };
-    let mut listener = Listener::new(context, job);
+    let (heard, blocks) = mpsc::channel(1);
+    let watched = look_after(context, job, child.as_mut(), &mut bounds, stop, heard);
+    let (end, listener) = tokio::join!(watched, Listener::new(context, job).listen(blocks));
+    match end {
+        End::Done => listener.verdict(child.wait().await),
+        End::Stopped => ProcessOutcome::Killed,
+        End::Breach(Breach { said, then }) => {
+            context
+                .outputs
+                .note(job, &format!("this build was ended: {said}"));
+            match then {
+                Then::Fails => ProcessOutcome::Failed {
+                    exit_code: None,
+                    message: said,
+                },
+                Then::GoesBack => ProcessOutcome::GivenUp(said),
+            }
+        }
+    }
+}
+
+/// Looks after a program until it is gone, and hands on what it says. Whoever hears that slowly, as
+/// a sender over a slow network does, slows the program and not those who look after it.
+async fn look_after(
+    context: &Context,
+    job: &JobId,
+    child: &mut dyn Child,
+    bounds: &mut Bounds,
+    stop: &mut Stop,
+    heard: mpsc::Sender<Vec<u8>>,
+) -> End {
+    let began = context.clock.now().mono;
     let mut orders = stop.clone();
     let mut drive = Drive::Full;
     let end = loop {
@@ -242,59 +272,52 @@ pub(crate) async fn run(
             }
             // Before the output: a flood of it must not keep anybody from looking.
             () = look => {
-                let breach = match &mut bounds {
+                let breach = match bounds {
                     Bounds::None => None,
                     Bounds::Time(limit) => Some(Breach {
                         said: format!("it took longer than {} s and was stopped", limit.as_secs()),
                         then: Then::Fails,
                     }),
                     Bounds::Guest(guest) => {
-                        guest.measure(child.as_ref(), drive, context.clock.now().mono)
+                        guest.measure(&*child, drive, context.clock.now().mono)
                     }
                 };
                 if let Some(breach) = breach {
                     break End::Breach(breach);
                 }
             }
-            asked = contact(&mut bounds) => {
-                if let Bounds::Guest(guest) = &mut bounds {
+            asked = contact(bounds) => {
+                if let Bounds::Guest(guest) = bounds {
                     guest.contacted(&asked, context, job);
                 }
             }
-            block = child.read() => match block {
-                Some(block) => {
-                    if let Bounds::Guest(guest) = &mut bounds {
+            block = next_block(child, &heard) => match block {
+                Some((block, room)) => {
+                    if let Bounds::Guest(guest) = bounds {
                         guest.said(&block);
                     }
-                    listener.take(&block).await;
+                    room.send(block);
                 }
                 None => break End::Done,
             },
         }
     };
     match end {
-        End::Done => {
-            listener.finish().await;
-            listener.verdict(child.wait().await)
-        }
-        End::Stopped => {
-            finish_off(child.as_mut(), &mut listener).await;
-            ProcessOutcome::Killed
-        }
-        End::Breach(Breach { said, then }) => {
-            finish_off(child.as_mut(), &mut listener).await;
-            context
-                .outputs
-                .note(job, &format!("this build was ended: {said}"));
-            match then {
-                Then::Fails => ProcessOutcome::Failed {
-                    exit_code: None,
-                    message: said,
-                },
-                Then::GoesBack => ProcessOutcome::GivenUp(said),
-            }
-        }
+        End::Done => {}
+        End::Stopped => finish_off(child, &heard, GRACE).await,
+        // What takes too much is not asked to end.
+        End::Breach(_) => finish_off(child, &heard, Duration::ZERO).await,
     }
+    end
+}
+
+/// Reads when there is room for what is read.
+async fn next_block<'a>(
+    child: &mut dyn Child,
+    heard: &'a mpsc::Sender<Vec<u8>>,
+) -> Option<(Vec<u8>, mpsc::Permit<'a, Vec<u8>>)> {
+    let room = heard.reserve().await.ok()?;
+    Some((child.read().await?, room))
 }
 
 enum End {
@@ -303,13 +326,14 @@ enum End {
     Breach(Breach),
 }
 
-/// Ends the tree and takes what it still said.
-async fn finish_off(child: &mut dyn Child, listener: &mut Listener<'_>) {
-    child.kill(GRACE).await;
+/// Ends the tree, politely at first, and takes what it still said.
+async fn finish_off(child: &mut dyn Child, heard: &mpsc::Sender<Vec<u8>>, grace: Duration) {
+    child.kill(grace).await;
     while let Some(block) = child.read().await {
-        listener.take(&block).await;
+        if heard.send(block).await.is_err() {
+            return;
+        }
     }
-    listener.finish().await;
 }
 
 /// Splits output, passes it on, and judges it.
@@ -333,14 +357,15 @@ impl<'a> Listener<'a> {
         }
     }
 
-    async fn take(&mut self, block: &[u8]) {
-        let chunks = self.splitter.feed(block);
-        self.hear(chunks).await;
-    }
-
-    async fn finish(&mut self) {
+    /// Takes blocks until there are no more.
+    async fn listen(mut self, mut blocks: mpsc::Receiver<Vec<u8>>) -> Self {
+        while let Some(block) = blocks.recv().await {
+            let chunks = self.splitter.feed(&block);
+            self.hear(chunks).await;
+        }
         let rest = self.splitter.finish();
         self.hear(rest.into_iter().collect()).await;
+        self
     }
 
     async fn hear(&mut self, chunks: Vec<String>) {
@@ -379,38 +404,59 @@ impl<'a> Listener<'a> {
 }
 
 /// Measures folders on a thread of its own, again and again but not all the time.
-#[derive(Default)]
 struct Disk {
-    reading: Option<(JoinHandle<Held>, Mono)>,
-    rest_until: Option<Mono>,
+    folders: Arc<[PathBuf]>,
+    clock: Arc<dyn Clock>,
+    reading: Option<JoinHandle<(Held, Duration)>>,
+    rest_until: Mono,
     first: Option<Held>,
     last: Held,
 }
 
 impl Disk {
+    /// Begins to read at once: what a build finds there is not its own.
+    fn new(folders: Vec<PathBuf>, clock: Arc<dyn Clock>) -> Self {
+        let mut disk = Self {
+            folders: folders.into(),
+            clock,
+            reading: None,
+            rest_until: Mono::default(),
+            first: None,
+            last: Held::default(),
+        };
+        disk.begin();
+        disk
+    }
+
     /// Returns by how much the folders grew since the first measurement, as far as is known.
-    fn measure(&mut self, folders: &[PathBuf], now: Mono) -> Held {
-        match self.reading.take() {
-            Some((reading, began)) if reading.is_finished() => {
-                // It is finished, so this does not wait; a reading that panicked is no reading.
-                if let Some(Ok(held)) = futures_util::FutureExt::now_or_never(reading) {
-                    self.first.get_or_insert(held);
-                    self.last = held;
-                }
-                self.rest_until = Some(now + now.since(began) * REST);
+    fn measure(&mut self, drive: Drive) -> Held {
+        let now = self.clock.now().mono;
+        if let Some(done) = self.reading.take_if(|reading| reading.is_finished()) {
+            // It is finished, so this does not wait; a reading that panicked is no reading.
+            if let Some(Ok((held, took))) = futures_util::FutureExt::now_or_never(done) {
+                self.first.get_or_insert(held);
+                self.last = held;
+                self.rest_until = now + took * REST;
             }
-            Some(going_on) => self.reading = Some(going_on),
-            None if self.rest_until.is_none_or(|until| until <= now) => {
-                let folders = folders.to_vec();
-                let held = move || folders.iter().fold(Held::default(), |sum, f| sum.with(f));
-                self.reading = Some((tokio::task::spawn_blocking(held), now));
-            }
-            None => {}
+        }
+        // What stands still writes nothing.
+        if self.reading.is_none() && self.rest_until <= now && drive != Drive::Stopped {
+            self.begin();
         }
         let first = self.first.unwrap_or(self.last);
         Held {
             bytes: self.last.bytes.saturating_sub(first.bytes),
             entries: self.last.entries.saturating_sub(first.entries),
         }
+    }
+
+    fn begin(&mut self) {
+        let (folders, clock) = (Arc::clone(&self.folders), Arc::clone(&self.clock));
+        let read = move || {
+            let began = clock.now().mono;
+            let held = folders.iter().fold(Held::default(), |sum, f| sum.with(f));
+            (held, clock.now().mono.since(began))
+        };
+        self.reading = Some(tokio::task::spawn_blocking(read));
     }
 }
