@@ -94,6 +94,10 @@ impl Domain {
                     Sleep::Awake => None,
                 };
                 self.evaluator.handle_sleep(sleep, now);
+                if sleep == Sleep::Awake && self.pace != Pace::Never {
+                    // Everything is read anew now, and not when its turn comes.
+                    self.effects.push_back(Effect::Watch(self.pace));
+                }
             }
             Event::Peering(event) => {
                 if let (peering::Event::Closed { link, .. }, Some(left)) =
@@ -804,7 +808,9 @@ mod tests {
             !tell_at(&mut domain, closed, 1_002).iter().any(ready),
             "once is enough"
         );
-        tell_at(&mut domain, Event::Slept(Sleep::Awake), 30_000);
+        let effects = tell_at(&mut domain, Event::Slept(Sleep::Awake), 30_000);
+        let reads = |e: &Effect| matches!(e, Effect::Watch(Pace::Slow));
+        assert!(effects.iter().any(reads), "{effects:?}");
         let effects = tell_at(&mut domain, sensed(29_000), 30_000);
         let listens = |e: &Effect| is_peering(e, |e| matches!(e, peering::Effect::Listen));
         assert!(effects.iter().any(listens), "{effects:?}");

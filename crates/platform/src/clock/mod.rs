@@ -9,9 +9,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use kiln_model::{Mono, Now, Timestamp};
 use kiln_ports::Clock;
 
-/// Longest time between two looks at the clock while waiting. Timers of the runtime stand still
-/// while the machine sleeps, so this is also how late a deadline may be noticed after a resume.
-const SLICE: Duration = Duration::from_secs(5);
+/// Longest wait for a timer of the runtime. Those stand still while the machine sleeps, so this is also
+/// how late a deadline may be noticed after a resume.
+const SLICE: Duration = Duration::from_secs(2);
 
 /// The clocks of this machine.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,7 +32,9 @@ impl Clock for SystemClock {
             if left.is_zero() {
                 return;
             }
-            tokio::time::sleep(left.min(SLICE)).await;
+            if left <= SLICE || os::wait(deadline.0).await.is_err() {
+                tokio::time::sleep(left.min(SLICE)).await;
+            }
         }
     }
 }
@@ -57,6 +59,14 @@ mod tests {
         let deadline = SystemClock.now().mono + Duration::from_millis(3);
         SystemClock.sleep_until(deadline).await;
         assert!(SystemClock.now().mono >= deadline);
+    }
+
+    #[tokio::test]
+    async fn a_timer_of_the_system_ends_at_or_after_its_deadline() {
+        let deadline = SystemClock.now().mono + Duration::from_millis(3);
+        while SystemClock.now().mono < deadline {
+            os::wait(deadline.0).await.unwrap();
+        }
     }
 
     #[tokio::test]
