@@ -14,6 +14,7 @@ mod following;
 mod histories;
 mod installing;
 mod keyring;
+mod lending;
 mod pairing;
 mod returning;
 mod world;

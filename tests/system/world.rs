@@ -70,6 +70,14 @@ impl World {
         }
     }
 
+    /// Moves time on to the next deadline of anybody.
+    pub(crate) async fn run_to_next(&self) {
+        let now = self.clock.now().mono;
+        let next = self.clock.next_deadline().unwrap_or(now);
+        self.clock.advance(next.since(now));
+        self.settle().await;
+    }
+
     /// Moves time on in small steps until `done` says so.
     ///
     /// # Panics
@@ -106,6 +114,7 @@ impl World {
             secrets: Arc::new(MemorySecrets::default()),
             processes: Arc::new(ScriptedProcesses::new(move |c| tools.answer(c))),
             activity: Arc::default(),
+            sleep: Arc::default(),
             sandbox: Arc::new(OpenBox::claiming(Tier::Boxed)),
             esphome,
             seed: u64::from(number),
@@ -134,6 +143,7 @@ pub(crate) struct Host {
     pub(crate) secrets: Arc<MemorySecrets>,
     pub(crate) processes: Arc<ScriptedProcesses>,
     pub(crate) activity: Arc<ScriptedActivity>,
+    pub(crate) sleep: Arc<ScriptedSleep>,
     pub(crate) sandbox: Arc<OpenBox>,
     pub(crate) esphome: Esphome,
     seed: u64,
@@ -180,7 +190,7 @@ impl Host {
             serial: Arc::clone(&self.serial) as _,
             control: Box::new(control),
             activity: Arc::clone(&self.activity) as _,
-            sleep: Arc::new(ScriptedSleep),
+            sleep: Arc::clone(&self.sleep) as _,
         };
         let home = self.home.path().display().to_string();
         let variables = [("HOME", home.clone()), ("PATH", format!("{home}/bin"))];
@@ -254,6 +264,12 @@ impl Host {
             self.world.run_for(Duration::from_millis(500)).await;
         }
         panic!("{}: nobody answers {request:?}", self.name);
+    }
+
+    /// Sends a request and does not wait for anything.
+    pub(crate) fn tell(&self, request: Request) {
+        let running = self.running.as_ref().expect("a node that runs");
+        drop(running.client.send(request));
     }
 
     /// Begins to follow; what comes is in the inbox once the world settled.

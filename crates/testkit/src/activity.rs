@@ -1,4 +1,5 @@
 //! [`ScriptedActivity`]: a machine that says what a test wants.
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use kiln_model::Inputs;
@@ -9,12 +10,18 @@ use kiln_ports::activity::{Depth, Reading};
 #[derive(Debug, Default)]
 pub struct ScriptedActivity {
     inputs: Mutex<Inputs>,
+    read: AtomicUsize,
 }
 
 impl ScriptedActivity {
     /// From now on the machine says this.
     pub fn says(&self, inputs: Inputs) {
         *self.inputs.lock().unwrap_or_else(PoisonError::into_inner) = inputs;
+    }
+
+    /// Returns how often all of it was read so far.
+    pub fn times_read(&self) -> usize {
+        self.read.load(Ordering::Relaxed)
     }
 }
 
@@ -23,7 +30,10 @@ impl Activity for ScriptedActivity {
     async fn read(&self, reading: &Reading) -> Inputs {
         let all = self.inputs.lock().unwrap_or_else(PoisonError::into_inner);
         match reading.depth {
-            Depth::All => all.clone(),
+            Depth::All => {
+                self.read.fetch_add(1, Ordering::Relaxed);
+                all.clone()
+            }
             Depth::Owner => Inputs {
                 idle: all.idle,
                 free_disk: all.free_disk,

@@ -1,0 +1,289 @@
+//! The owner of a receiver needs it back: every reason at every stage of a sender's job, and what its
+//! sender sees of that.
+use std::time::Duration;
+
+use kiln_model::{
+    AvailabilityReason as Reason, BuildChoice, Heat, Inputs, Job, JobStatus, Network, Placement,
+    Power, Reply, Request, Saver, Snooze,
+};
+use kiln_ports::sleep::Turn;
+use tokio::sync::watch;
+
+use crate::world::{Host, World};
+
+/// Time between two readings of a machine on which nothing is built for others.
+const READING: Duration = Duration::from_secs(10);
+
+/// Enough for everything: a build that is held for ten minutes goes back after that.
+const LONG: Duration = Duration::from_secs(3_600);
+
+/// How far a job is when the owner is back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It is asked for a little later.
+    Idle,
+    /// It waits behind a build of the owner.
+    Queued,
+    /// Its bundle is on its way.
+    Uploading,
+    /// Its bundle arrives at that moment.
+    Unpacking,
+    /// It is compiled.
+    Building,
+    /// Its result is asked for at that moment.
+    Packing,
+    /// Its result is on its way.
+    Downloading,
+}
+
+const STAGES: [Stage; 7] = [
+    Stage::Idle,
+    Stage::Queued,
+    Stage::Uploading,
+    Stage::Unpacking,
+    Stage::Building,
+    Stage::Packing,
+    Stage::Downloading,
+];
+
+/// A machine of which everything can be read, with nothing in the way.
+fn calm() -> Inputs {
+    Inputs {
+        idle: Some(Duration::from_secs(3_600)),
+        power: Some(Power::Mains),
+        saver: Some(Saver::Off),
+        heat: Some(Heat::Normal),
+        other_load: Some(5),
+        free_memory: Some(8_192),
+        free_disk: Some(100_000),
+        network: Some(Network::Free),
+        apps: Some(Vec::new()),
+        utc_offset: Some(0),
+    }
+}
+
+/// What a machine says when this stands in the way; `None`: somebody has to say it.
+fn sensed(reason: Reason) -> Option<Inputs> {
+    let mut inputs = calm();
+    match reason {
+        Reason::UserActive => inputs.idle = Some(Duration::ZERO),
+        Reason::Battery => inputs.power = Some(Power::Battery(Some(50))),
+        Reason::PowerSaver => inputs.saver = Some(Saver::On),
+        Reason::Thermal => inputs.heat = Some(Heat::Hot),
+        Reason::CpuBusy => inputs.other_load = Some(90),
+        Reason::LowRam => inputs.free_memory = Some(1),
+        Reason::LowDisk => inputs.free_disk = Some(1),
+        Reason::ExclusiveApp => inputs.apps = Some(vec!["game".to_owned()]),
+        Reason::Metered => inputs.network = Some(Network::Metered),
+        Reason::Ready | Reason::Hours | Reason::Snoozed | Reason::UserOff | Reason::Sleeping => {
+            return None;
+        }
+    }
+    Some(inputs)
+}
+
+fn setting(name: &str, value: &str) -> Request {
+    Request::SetSettings(vec![(name.to_owned(), value.to_owned())])
+}
+
+/// A sender, and a receiver whose owner is about to need it.
+struct Story {
+    world: World,
+    one: Host,
+    two: Host,
+    reason: Reason,
+}
+
+impl Story {
+    async fn begin(reason: Reason) -> Self {
+        let world = World::new();
+        let one = world.host(1, "one").await;
+        let mut two = world.cold_host(2, "two");
+        two.activity.says(calm());
+        two.start().await.unwrap();
+        one.pair_with(&two).await;
+        // Who waits for somebody to pair with is there whatever happens.
+        assert_eq!(two.ask(Request::CloseWindow).await, Reply::Done);
+        Self {
+            world,
+            one,
+            two,
+            reason,
+        }
+    }
+
+    /// The machine was read just now: with the next reading the owner is back. Load counts when it
+    /// has lasted for twenty seconds.
+    async fn prepare(&self) {
+        if let Some(inputs) = sensed(self.reason) {
+            self.two.activity.says(inputs);
+        }
+        if self.reason == Reason::CpuBusy {
+            self.world.run_for(READING * 2).await;
+        }
+    }
+
+    /// Waits until the moment at which the owner is back, and not a bit longer.
+    async fn strike(&self) {
+        let tick = Duration::from_millis(1);
+        self.world.run_for(READING - tick).await;
+        self.world.clock.advance(tick);
+        match self.reason {
+            Reason::Snoozed => self.two.tell(Request::Pause(Snooze::TwoHours)),
+            Reason::UserOff => self.two.tell(setting("receiver", "off")),
+            // The world begins on a Thursday.
+            Reason::Hours => self.two.tell(setting("hours", "mon 00:00-00:01")),
+            Reason::Sleeping => self.two.sleep.turns(Turn::GoesToSleep),
+            _ => {}
+        }
+        self.world.settle().await;
+    }
+
+    async fn end(&self) {
+        self.two.activity.says(calm());
+        match self.reason {
+            Reason::Snoozed => self.two.tell(Request::Resume),
+            Reason::UserOff => self.two.tell(setting("receiver", "on")),
+            Reason::Hours => self.two.tell(setting("hours", "")),
+            Reason::Sleeping => self.two.sleep.turns(Turn::WokeUp),
+            _ => {}
+        }
+        self.world.settle().await;
+    }
+
+    /// Waits until the machine was read just now.
+    async fn after_a_reading(&self) {
+        let before = self.two.activity.times_read();
+        self.world.settle().await;
+        while self.two.activity.times_read() == before {
+            self.world.run_to_next().await;
+        }
+    }
+
+    async fn compile(&self) -> Job {
+        let request = Request::Compile {
+            device: "kitchen".to_owned(),
+            build: BuildChoice::Auto,
+        };
+        match self.one.ask(request).await {
+            Reply::Jobs(mut jobs) => jobs.remove(0),
+            other => panic!("{other:?} are no jobs"),
+        }
+    }
+
+    async fn built_on_the_receiver(&self) -> watch::Sender<bool> {
+        let gate = self.two.esphome.hold("compile");
+        self.compile().await;
+        let started = async || self.two.started("compile") == 1;
+        self.world.run_until(LONG, started).await;
+        gate
+    }
+
+    /// Brings a job to a stage, lets the owner come back, and returns what its sender sees at last.
+    async fn play(&self, stage: Stage) -> Job {
+        match stage {
+            Stage::Idle => {
+                self.after_a_reading().await;
+                self.prepare().await;
+                self.strike().await;
+                self.compile().await;
+            }
+            Stage::Uploading | Stage::Unpacking => {
+                self.after_a_reading().await;
+                self.prepare().await;
+                self.world.net.latency(match stage {
+                    Stage::Unpacking => READING,
+                    _ => READING * 3 / 2,
+                });
+                self.compile().await;
+                self.strike().await;
+            }
+            Stage::Queued => {
+                let gate = self.two.esphome.hold("compile");
+                self.after_a_reading().await;
+                self.prepare().await;
+                self.world.net.latency(READING / 2);
+                self.compile().await;
+                let own = Request::Compile {
+                    device: "kitchen".to_owned(),
+                    build: BuildChoice::Local,
+                };
+                self.two.tell(own);
+                self.strike().await;
+                let jobs = self.two.jobs().await;
+                assert_eq!(jobs.len(), 2, "one builds, one waits: {jobs:#?}");
+                self.world.run_for(Duration::from_secs(60)).await;
+                gate.send_replace(true);
+                self.two.esphome.set("compile", None);
+            }
+            Stage::Building => {
+                let _held = self.built_on_the_receiver().await;
+                self.after_a_reading().await;
+                self.prepare().await;
+                self.strike().await;
+                self.one.finish_jobs(LONG).await;
+            }
+            Stage::Packing | Stage::Downloading => {
+                let gate = self.built_on_the_receiver().await;
+                if self.reason == Reason::CpuBusy {
+                    self.after_a_reading().await;
+                    self.prepare().await;
+                }
+                self.world.net.latency(match stage {
+                    Stage::Packing => READING / 2,
+                    _ => READING * 2 / 5,
+                });
+                gate.send_replace(true);
+                // The machine is read when a build of others ends.
+                self.after_a_reading().await;
+                if self.reason != Reason::CpuBusy {
+                    self.prepare().await;
+                }
+                self.strike().await;
+            }
+        }
+        let ends = self.one.finish_jobs(LONG).await;
+        assert_eq!(ends.len(), 1);
+        self.one.jobs().await.remove(0)
+    }
+
+    /// When the reason is over, the receiver serves again by itself.
+    async fn is_back(&self) {
+        self.world.net.latency(Duration::ZERO);
+        self.two.esphome.set("compile", None);
+        self.end().await;
+        let ready = async || self.two.view().await.availability.is_open();
+        self.world.run_until(LONG, ready).await;
+        let linked = async || self.one.is_connected().await;
+        self.world.run_until(LONG, linked).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_the_owner_needs_and_whenever_no_job_of_a_sender_fails() {
+    let reasons = Reason::ALL
+        .iter()
+        .filter(|reason| **reason != Reason::Ready);
+    let header = STAGES.map(|stage| format!("{stage:?}")).join(" | ");
+    println!("| reason | {header} |");
+    let mut failed = Vec::new();
+    for reason in reasons {
+        let mut row = Vec::new();
+        for stage in STAGES {
+            let story = Story::begin(*reason).await;
+            let job = story.play(stage).await;
+            let place = match job.placement {
+                Placement::Remote { .. } => "there",
+                Placement::Local | Placement::RemotePending => "at home",
+            };
+            row.push(format!("{} {place}", job.status.word()));
+            if job.status != JobStatus::Completed {
+                failed.push(format!("{reason:?} while {stage:?}: {:?}", job.error));
+            }
+            story.is_back().await;
+        }
+        println!("| {} | {} |", reason.word(), row.join(" | "));
+    }
+    println!("declined jobs that ended failed: {}", failed.len());
+    assert!(failed.is_empty(), "{failed:#?}");
+}
