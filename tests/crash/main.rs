@@ -1,11 +1,15 @@
 //! What survives `kill -9`: promised rows, and no process of a build.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test cannot go on")]
+use std::collections::BTreeMap;
 use std::process::Command;
 
 use kiln_platform::{OsProcesses, SqliteStore};
 use kiln_ports::Store as _;
 use kiln_tests::probe::Probe;
+
+/// Times a Kiln is killed while a build gives way.
+const KILLS: usize = 200;
 
 /// Times the writer is killed; each time it has made another number of promises.
 const CRASHES: usize = 40;
@@ -54,16 +58,18 @@ fn what_the_store_promised_is_there_whole_and_in_order_after_every_crash() {
     assert!(promised > CRASHES, "the writer wrote too little to tell");
 }
 
+/// Like ninja: compilers in groups of their own; one has left the session and lost its parent. Each
+/// says its number.
+const TREE: &str = "set -m
+    sh -c 'trap \"\" TERM; echo $$; while :; do sleep 1000; done' &
+    (setsid sh -c 'trap \"\" TERM; echo $$; while :; do sleep 1000; done' &)
+    echo $$; wait";
+
 #[test]
 fn a_killed_kiln_leaves_compilers_and_the_next_one_ends_them() {
-    // Like ninja: compilers in groups of their own; one has left the session and lost its parent.
-    let script = "set -m
-        sh -c 'trap \"\" TERM; echo $$; while :; do sleep 1000; done' &
-        (setsid sh -c 'trap \"\" TERM; echo $$; while :; do sleep 1000; done' &)
-        echo $$; wait";
     let home = tempfile::tempdir().unwrap();
     let instance = format!("kiln:{}", home.path().display());
-    let mut killed = probe(&["processes", &instance, script]);
+    let mut killed = probe(&["processes", &instance, TREE]);
     let pids: Vec<String> = (0..3).filter_map(|_| killed.line()).collect();
     assert_eq!(pids.len(), 3);
     killed.kill();
@@ -77,6 +83,49 @@ fn a_killed_kiln_leaves_compilers_and_the_next_one_ends_them() {
     // Three shells, and two sleeps.
     assert_eq!(runtime.block_on(next.reap_leftovers()), 5);
     assert!(!pids.iter().any(|pid| alive(pid)));
+}
+
+#[test]
+fn a_kiln_killed_while_a_build_gives_way_leaves_it_neither_stopped_nor_behind() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let instance = format!("kiln:{}", home.path().display());
+    let mut killed_while = BTreeMap::<String, usize>::new();
+    for kill in 0..KILLS {
+        let mut killed = probe(&["gives way", &instance, TREE, "3"]);
+        let (mut pids, mut phase) = (Vec::new(), "begun".to_owned());
+        let mut hear = |line: String| match line.parse::<u32>() {
+            Ok(_) => pids.push(line),
+            Err(_) => phase = line,
+        };
+        // Another moment each time: a line of the first build or the next, and some time later.
+        for _ in 0..1 + kill * 7 % 11 {
+            hear(killed.line().expect("it goes on"));
+        }
+        for _ in 0..kill * 13 % 40 {
+            std::thread::yield_now();
+        }
+        killed.kill();
+        while let Some(line) = killed.line() {
+            hear(line);
+        }
+        *killed_while.entry(phase).or_default() += 1;
+        let next = OsProcesses::new(&instance);
+        runtime.block_on(next.reap_leftovers());
+        let left: Vec<_> = pids.iter().filter(|pid| alive(pid)).collect();
+        assert!(left.is_empty(), "kill {kill}: {left:?} are left");
+        assert_eq!(runtime.block_on(next.reap_leftovers()), 0, "kill {kill}");
+    }
+    println!("killed while {killed_while:?}");
+    for phase in ["gentle", "stopped", "free", "handed back"] {
+        assert!(
+            killed_while.contains_key(phase),
+            "never while {phase}: {killed_while:?}"
+        );
+    }
 }
 
 fn alive(pid: &str) -> bool {

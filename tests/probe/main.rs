@@ -32,6 +32,10 @@ async fn run() {
         #[cfg(target_os = "linux")]
         ["desktop"] => desktop::run().await,
         ["processes", instance, script] => processes::run(instance, script).await,
+        ["gives way", instance, script, numbers] => match numbers.parse() {
+            Ok(numbers) => processes::give_way(instance, script, numbers).await,
+            Err(_) => std::process::exit(2),
+        },
         #[cfg(target_os = "linux")]
         ["escape", targets] => escape::run(targets),
         ["nothing"] => {}

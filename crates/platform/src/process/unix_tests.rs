@@ -261,7 +261,8 @@ async fn a_stopped_tree_of_a_killed_kiln_is_found_and_ended() {
     let pids = lines(&mut *left, 2).await;
     left.set_pace(Pace::Stopped).await;
     let next = OsProcesses::new(&ours.instance);
-    assert!(next.reap_leftovers().await >= 2);
+    // The kernel ends some of them by itself: a stopped group whose last parent goes is hung up.
+    assert_ne!(next.reap_leftovers().await, 0);
     assert!(!pids.iter().any(|p| alive(p)));
 }
 
