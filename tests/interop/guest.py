@@ -1,8 +1,11 @@
 """A good guest: the owner of a receiver needs it back, at every stage of a job, for every reason.
 
 What counts is what the sender's user sees: completed, wherever it was built, and never FAILED.
+All reasons at all stages are played by two Kilns in simulated time (tests/system/lending.rs); here
+are those that real dashboards meet in reasonable time.
 """
 import asyncio
+import itertools
 import os
 import signal
 import subprocess
@@ -11,6 +14,11 @@ import time
 from devices import chip
 from receiving import admit, compilers, free_port
 from world import PATIENCE, expect, until
+
+# Most of it is waiting.
+AT_ONCE = 3
+
+NUMBERS = itertools.count(1)
 
 # A session ends only after an absence of two minutes whose end is not known.
 LONG = 180.0
@@ -40,18 +48,23 @@ class Battery:
 
 async def stage(world):
     """A dashboard that can build everything itself, paired with a Kiln on a laptop."""
-    dash = await world.dashboard("guest")
+    dash = await world.dashboard(f"guest{next(NUMBERS)}")
     kiln = world.kiln()
     kiln.battery = Battery(world)
     kiln.env["KILN_POWER_SUPPLY"] = str(kiln.battery.folder)
     # It is found where it was when it listens again.
-    await kiln.serve("--receiver", "--listen-host", "127.0.0.1", "--listen-port", str(free_port()))
+    kiln.port = free_port()
+    await serve(kiln)
     await admit(dash, kiln)
     # Who waits for somebody to pair with is there whatever happens.
     await kiln.ask("window", "close")
     # It holds back remote work for 20 s after its start.
     await asyncio.sleep(20.5)
     return dash, kiln
+
+
+async def serve(kiln):
+    await kiln.serve("--receiver", "--listen-host", "127.0.0.1", "--listen-port", str(kiln.port))
 
 
 async def reason(kiln, code, seconds=PATIENCE):
@@ -105,11 +118,18 @@ REASONS = [by_pause, by_hours, by_battery, by_disk, by_memory, by_program, by_sw
 
 
 async def back(dash, kiln, end):
-    """The reason is over: the receiver is there again, without a click at the sender."""
+    """The reason is over. A Kiln that begins anew has no dwell to wait for."""
     await end()
-    # A session may live through a short absence: only then is there somebody who builds.
-    await reason(kiln, "ready", LONG)
-    await dash.linked(LONG)
+    await kiln.stop()
+    await serve(kiln)
+    await reason(kiln, "ready")
+    await dash.linked()
+
+
+def seen(stage, code, job):
+    """One cell of what senders see."""
+    print(f"       {stage}, {code}: {job['status']} {job['source']}", flush=True)
+    expect(job["status"] == "completed", f"{stage}, {code}: {job['status']} {job.get('error')}")
 
 
 async def runs_here(dash, kiln, job):
@@ -131,8 +151,9 @@ async def building(dash, kiln, begin, name):
     await runs_here(dash, kiln, job)
     code, end = await begin(kiln)
     await reason(kiln, code)
-    job = await dash.final(job)
-    expect(job["status"] == "completed", f"building, {code}: {job['status']} {job.get('error')}")
+    # What is built again at home need not take as long.
+    await dash.put(f"{name}.yaml", chip(name))
+    seen("building", code, await dash.final(job))
 
     async def quiet():
         return not compilers(kiln)
@@ -152,8 +173,7 @@ async def queued(dash, kiln, begin, name):
     await until("the job to wait on Kiln", waits)
     code, end = await begin(kiln)
     await reason(kiln, code)
-    job = await dash.final(job, LONG + PATIENCE)
-    expect(job["status"] == "completed", f"queued, {code}: {job['status']} {job.get('error')}")
+    seen("queued", code, await dash.final(job, LONG + PATIENCE))
     own = await kiln.final(own)
     expect(own["status"] == "completed", f"the owner's own build: {own['status']}")
     return end
@@ -215,7 +235,7 @@ async def transfer(world, begin, way):
     code, _ = await begin(kiln)
     await reason(kiln, code)
     job = await dash.final(job, LONG + PATIENCE)
-    expect(job["status"] == "completed", f"{way}, {code}: {job['status']} {job.get('error')}")
+    seen({"up": "uploading", "down": "downloading"}[way], code, job)
     if way == "down":
         expect(job["source"] == "remote", "what was built here is not built twice")
 
@@ -226,7 +246,7 @@ async def test_every_reason_while_a_build_runs_ends_completed_at_the_sender(worl
     for number, begin in enumerate(REASONS):
         end = await building(dash, kiln, begin, f"running-{number}")
         await back(dash, kiln, end)
-test_every_reason_while_a_build_runs_ends_completed_at_the_sender.seconds = 900
+test_every_reason_while_a_build_runs_ends_completed_at_the_sender.seconds = 720
 
 
 async def test_what_waits_here_is_handed_back_and_completes_at_the_sender(world):
@@ -345,8 +365,9 @@ async def stands_still(kiln):
 async def test_a_build_gives_way_to_its_owner_in_steps_and_is_handed_back(world):
     kiln = world.kiln()
     owner = Owner(world, kiln)
-    dash = await world.dashboard("yield")
-    await kiln.serve("--receiver", "--listen-host", "127.0.0.1", "--listen-port", str(free_port()))
+    dash = await world.dashboard(f"guest{next(NUMBERS)}")
+    kiln.port = free_port()
+    await serve(kiln)
     # The load of whatever else this machine does is not what is tested.
     await kiln.ask("settings", "set", "idle_minutes=1", "yield_minutes=1", "cpu_limit=0")
     await admit(dash, kiln)
@@ -395,20 +416,14 @@ test_a_build_gives_way_to_its_owner_in_steps_and_is_handed_back.seconds = 720
 
 
 async def test_a_kiln_that_is_killed_while_a_build_stands_still_leaves_nothing_behind(world):
-    dash = await world.dashboard("yield")
-    kiln = world.kiln()
-    kiln.battery = Battery(world)
-    kiln.env["KILN_POWER_SUPPLY"] = str(kiln.battery.folder)
-    await kiln.receive()
-    await admit(dash, kiln)
-    await asyncio.sleep(20.5)
+    dash, kiln = await stage(world)
     await dash.put("frozen.yaml", chip("frozen", seconds=40))
     job = await dash.submit("frozen.yaml")
     await dash.says(job, "Building CXX")
     kiln.battery.unplug()
     await until("the whole tree to stand still", lambda: stands_still(kiln), 60)
     await kiln.kill()
-    await kiln.receive()
+    await serve(kiln)
     leftovers = [s for s in states(kiln) if s[0] == "T"]
     expect(not leftovers, f"nothing stands still: {leftovers}")
     job = await dash.final(job)

@@ -3,11 +3,13 @@
     run.py [--list] [WORD...]
 
 A scenario is an async function `test_...(world)` in one of the scenario modules. Each runs in a
-folder of its own; its Kilns' logs stay there when it fails.
+folder of its own; its Kilns' logs stay there when it fails. A module whose scenarios wait more than
+they compute says how many of them may run `AT_ONCE`.
 """
 import asyncio
 import importlib
 import inspect
+import itertools
 import sys
 import time
 import traceback
@@ -16,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import world  # noqa: E402
 
-MODULES = ["receiving", "boxes", "storage", "guest", "wire", "sending", "pairing", "faults",
+MODULES = ["receiving", "boxes", "storage", "guest", "inputs", "wire", "sending", "pairing", "faults",
            "discovery", "takeover", "kills"]
 
 
@@ -28,7 +30,7 @@ def scenarios():
         loaded = importlib.import_module(module)
         for name, function in inspect.getmembers(loaded, inspect.iscoroutinefunction):
             if name.startswith("test_") and function.__module__ == module:
-                yield f"{module}.{name[5:]}", function
+                yield f"{module}.{name[5:]}", function, getattr(loaded, "AT_ONCE", 1)
 
 
 async def one(name, function, shared):
@@ -44,9 +46,10 @@ async def one(name, function, shared):
 
 def main():
     words = [w for w in sys.argv[1:] if not w.startswith("-")]
-    chosen = [(n, f) for n, f in scenarios() if not words or any(n.startswith(w + ".") or w in n.split(".", 1)[1] for w in words)]
+    chosen = [s for s in scenarios() if not words or any(
+        s[0].startswith(w + ".") or w in s[0].split(".", 1)[1] for w in words)]
     if "--list" in sys.argv:
-        for name, function in chosen:
+        for name, function, _ in chosen:
             print(f"{name:60} {inspect.getdoc(function) or ''}")
         return 0
     return asyncio.run(run_all(chosen))
@@ -54,18 +57,25 @@ def main():
 
 async def run_all(chosen):
     failed, shared = [], world.Shared()
-    for name, function in chosen:
-        begun = time.monotonic()
-        fault = await one(name, function, shared)
-        if fault:
-            # Real programs on a busy machine: what fails once is tried once more, and told.
-            print(f"again  {name.replace('_', ' ')}\n{fault}", flush=True)
+
+    async def play(name, function, room):
+        async with room:
+            begun = time.monotonic()
             fault = await one(name, function, shared)
-        took, words = time.monotonic() - begun, name.replace("_", " ")
-        print(f"{'FAILED' if fault else 'ok':6} {took:6.1f} s  {words}", flush=True)
-        if fault:
-            print(fault, flush=True)
-            failed.append(name)
+            if fault:
+                # Real programs on a busy machine: what fails once is tried once more, and told.
+                print(f"again  {name.replace('_', ' ')}\n{fault}", flush=True)
+                fault = await one(name, function, shared)
+            took, words = time.monotonic() - begun, name.replace("_", " ")
+            print(f"{'FAILED' if fault else 'ok':6} {took:6.1f} s  {words}", flush=True)
+            if fault:
+                print(fault, flush=True)
+                failed.append(name)
+
+    for _, module in itertools.groupby(chosen, lambda scenario: scenario[0].split(".")[0]):
+        module = list(module)
+        room = asyncio.Semaphore(module[0][2])
+        await asyncio.gather(*(play(name, function, room) for name, function, _ in module))
     await shared.end()
     print(f"{len(chosen) - len(failed)} passed, {len(failed)} failed")
     return 1 if failed else 0

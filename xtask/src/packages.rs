@@ -72,6 +72,15 @@ pub const DESKTOP: &[Need] = &[
     Need::new("xprop", "x11-utils"),
 ];
 
+/// What plays an owner's screen and a system's services for Kiln.
+pub const SCREEN: &[Need] = &[
+    Need::new("Xvfb", "xvfb"),
+    Need::new("xdotool", "xdotool"),
+    Need::new("dbus-daemon", "dbus-daemon"),
+    Need::new("/usr/lib/python3/dist-packages/dbus", "python3-dbus"),
+    Need::new("/usr/lib/python3/dist-packages/gi", "python3-gi"),
+];
+
 /// What the window is compiled with. The tray needs nothing of it.
 pub const WEBVIEW: &[Need] = &[
     Need {

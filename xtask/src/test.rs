@@ -8,24 +8,13 @@ use crate::{installers, packages, programs, python, ui};
 struct Step {
     name: &'static str,
     what: &'static str,
-    when: When,
     run: fn() -> Outcome,
-}
-
-/// When a step runs.
-#[derive(PartialEq, Eq)]
-enum When {
-    /// In every run.
-    Always,
-    /// When it is named: it waits for minutes of real time.
-    Named,
 }
 
 const STEPS: &[Step] = &[
     Step {
         name: "unit",
         what: "every crate, vectors, simulated worlds, properties, real keyring, structure",
-        when: When::Always,
         run: || {
             packages::ensure(&[packages::WEBVIEW])?;
             ui::build()?;
@@ -40,61 +29,62 @@ const STEPS: &[Step] = &[
     Step {
         name: "receiving",
         what: "real dashboards send work to Kiln",
-        when: When::Always,
         run: || interop("receiving"),
     },
     Step {
         name: "guest",
         what: "an owner needs the computer back, and no sender's job fails",
-        when: When::Named,
-        run: || interop("guest"),
+        run: || {
+            packages::ensure(&[packages::SCREEN])?;
+            interop("guest")
+        },
+    },
+    Step {
+        name: "inputs",
+        what: "what scripted services of a system and a desktop say, and real load, is heard",
+        run: || {
+            packages::ensure(&[packages::SCREEN])?;
+            interop("inputs")
+        },
     },
     Step {
         name: "boxes",
         what: "hostile builds of real dashboards end alone and leave nothing behind",
-        when: When::Always,
         run: || interop("boxes"),
     },
     Step {
         name: "storage",
         what: "a small disk is tidied before it is short and never full, and no build in use goes",
-        when: When::Always,
         run: || interop("storage"),
     },
     Step {
         name: "wire",
         what: "a scripted offloader asks of Kiln's socket what no dashboard does on cue",
-        when: When::Always,
         run: || interop("wire"),
     },
     Step {
         name: "sending",
         what: "Kiln sends work to real dashboards and to another Kiln",
-        when: When::Always,
         run: || interop("sending"),
     },
     Step {
         name: "faults",
         what: "bad input and a bad world end in clear messages",
-        when: When::Always,
         run: || interop("faults"),
     },
     Step {
         name: "kills",
         what: "kill -9 at 200 points of remote jobs, either side: nothing is lost",
-        when: When::Always,
         run: || interop("kills"),
     },
     Step {
         name: "discovery",
         what: "Kilns and real dashboards find each other over mDNS",
-        when: When::Always,
         run: || interop("discovery"),
     },
     Step {
         name: "window",
         what: "the pages: types, unit tests and stories; every state pictured and checked for accessibility",
-        when: When::Always,
         run: || {
             packages::ensure(&[packages::BROWSER])?;
             ui::test()
@@ -103,13 +93,11 @@ const STEPS: &[Step] = &[
     Step {
         name: "desktop",
         what: "icon, notifications and window in a real panel, notification daemon and webview, with a real dashboard",
-        when: When::Always,
         run: desktop,
     },
     Step {
         name: "packages",
         what: "installer packages are made, installed, used, upgraded and removed in a clean system",
-        when: When::Always,
         run: installers::test,
     },
 ];
@@ -155,15 +143,11 @@ fn desktop() -> Outcome {
     Ok(())
 }
 
-/// Runs the steps of every run, or the named ones, and prints one summary.
+/// Runs all steps, or the named ones, and prints one summary.
 pub fn test(arguments: &[String]) -> Outcome {
     if arguments.iter().any(|a| a == "--list") {
         for step in STEPS {
-            let when = match step.when {
-                When::Always => "",
-                When::Named => " (only when named)",
-            };
-            println!("{:12} {}{when}", step.name, step.what);
+            println!("{:12} {}", step.name, step.what);
         }
         return Ok(());
     }
@@ -174,10 +158,7 @@ pub fn test(arguments: &[String]) -> Outcome {
         return Err(format!("there is no step {unknown}; --list shows them"));
     }
     packages::ensure(&[packages::BUILD, packages::WEBVIEW, packages::TEST])?;
-    let chosen = |step: &&Step| {
-        let named = arguments.iter().any(|a| a == step.name);
-        named || (arguments.is_empty() && step.when == When::Always)
-    };
+    let chosen = |step: &&Step| arguments.is_empty() || arguments.iter().any(|a| a == step.name);
     let mut results = Vec::new();
     for step in STEPS.iter().filter(chosen) {
         say(&format!("{}: {}", step.name, step.what));

@@ -1,0 +1,202 @@
+"""What Kiln hears of the machine and of its owner: scripted services on a private bus, and real load.
+
+What a screen says, and a real person's input, is in `guest`.
+"""
+import asyncio
+import json
+import os
+import subprocess
+import time
+
+from devices import chip
+from guest import runs_here
+from receiving import admit, compilers, free_port
+from world import TESTS, expect, until
+
+# Most of it is waiting.
+AT_ONCE = 3
+
+# Everything is read every ten seconds.
+READ = 25.0
+
+
+class Services:
+    """A bus of its own for one Kiln, and who plays the services on it."""
+
+    def __init__(self, kiln):
+        self.kiln, self.events = kiln, []
+
+    async def start(self, world, *names):
+        world.others.append(self)
+        self.bus = await asyncio.create_subprocess_exec(
+            "dbus-daemon", "--session", "--nofork", "--print-address=1",
+            f"--address=unix:path={self.kiln.folder}/bus", stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL)
+        address = (await self.bus.stdout.readline()).decode().strip()
+        self.kiln.env["DBUS_SYSTEM_BUS_ADDRESS"] = address
+        self.kiln.env["DBUS_SESSION_BUS_ADDRESS"] = address
+        self.played = await asyncio.create_subprocess_exec(
+            "/usr/bin/python3", str(TESTS / "interop/services.py"), *names,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env={"DBUS_SESSION_BUS_ADDRESS": address, "PATH": "/usr/bin:/bin"})
+        expect(json.loads(await self.played.stdout.readline()) == {"ready": True}, "it plays")
+        self.reading = asyncio.ensure_future(self.read())
+        return self
+
+    async def read(self):
+        while line := await self.played.stdout.readline():
+            self.events.append(json.loads(line))
+
+    async def order(self, **words):
+        self.played.stdin.write(json.dumps(words).encode() + b"\n")
+        await self.played.stdin.drain()
+
+    async def say(self, service, name, value):
+        await self.order(set=[service, name, value])
+
+    async def hears(self, times=1, **event):
+        async def probe():
+            return self.events.count(event) >= times
+        await until(f"{event}, {times} times in {self.events}", probe)
+
+    async def stop(self):
+        self.reading.cancel()
+        for process in (self.played, self.bus):
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+
+async def shows(kiln, name, value, verdict):
+    """Wait until an input is shown with this value and verdict."""
+    async def probe():
+        rows = (await kiln.status())["availability"]["inputs"]
+        row = next(row for row in rows if row["input"] == name)
+        return (row["value"], row["verdict"]) == (value, verdict)
+    await until(f"{name} to be {value!r}, which {verdict}", probe, READ)
+
+
+async def closes(kiln, code, seconds=READ):
+    async def probe():
+        return (await kiln.status())["availability"]["reason"] == code
+    await until(f"the reason {code}", probe, seconds)
+
+
+async def test_power_saving_and_heat_are_told_by_the_systems_power_profiles(world):
+    kiln = world.kiln()
+    services = await Services(kiln).start(world, "profiles")
+    await kiln.receive()
+    await shows(kiln, "power_saver", "off", "ok")
+    await shows(kiln, "thermal", "normal", "ok")
+    await services.say("profiles", "ActiveProfile", "power-saver")
+    await shows(kiln, "power_saver", "on", "blocks")
+    await closes(kiln, "power_saver")
+    await services.say("profiles", "ActiveProfile", "balanced")
+    await services.say("profiles", "PerformanceDegraded", "high-operating-temperature")
+    await shows(kiln, "thermal", "hot", "blocks")
+    await closes(kiln, "thermal")
+
+
+async def test_a_metered_network_is_told_by_the_network_manager(world):
+    kiln = world.kiln()
+    services = await Services(kiln).start(world, "network")
+    await kiln.receive()
+    await shows(kiln, "network", "not metered", "ok")
+    await services.say("network", "Metered", 1)
+    await shows(kiln, "network", "metered", "blocks")
+    await closes(kiln, "metered")
+
+
+async def test_an_owner_without_a_screen_is_told_by_the_login_manager(world):
+    kiln = world.kiln()
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "XDG_SESSION_TYPE"):
+        kiln.env.pop(name, None)
+    services = await Services(kiln).start(world, "login")
+    await kiln.receive()
+    # A hint that nobody ever set says nothing.
+    await shows(kiln, "activity", "", "unknown")
+    await services.say("login", "IdleSinceHint", int((time.time() - 330) * 1e6))
+    await services.say("login", "IdleHint", True)
+    await shows(kiln, "activity", "5 min without input", "ok")
+    await services.say("login", "IdleHint", False)
+    await shows(kiln, "activity", "input within the last minute", "blocks")
+    await closes(kiln, "user_active")
+
+
+async def owner_at_a_desktop(world, service):
+    kiln = world.kiln()
+    kiln.env["WAYLAND_DISPLAY"] = "wayland-0"
+    services = await Services(kiln).start(world, service)
+    await services.say(service, "idle", 3_600_000)
+    await kiln.receive()
+    await shows(kiln, "activity", "1 h without input", "ok")
+    await services.say(service, "idle", 700)
+    await shows(kiln, "activity", "input within the last minute", "blocks")
+    await closes(kiln, "user_active")
+
+
+async def test_an_owner_at_gnome_is_told_by_its_idle_monitor(world):
+    await owner_at_a_desktop(world, "mutter")
+
+
+async def test_an_owner_at_kde_is_told_by_its_screen_saver(world):
+    await owner_at_a_desktop(world, "screensaver")
+
+
+async def test_a_program_that_needs_the_processor_is_noticed(world):
+    kiln = world.kiln()
+    kiln.env["WAYLAND_DISPLAY"] = "wayland-0"
+    services = await Services(kiln).start(world, "mutter")
+    await services.say("mutter", "idle", 3_600_000)
+    await kiln.receive()
+    burners = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(os.cpu_count())]
+    try:
+        await closes(kiln, "cpu_busy", 60)
+    finally:
+        for burner in burners:
+            burner.kill()
+            burner.wait()
+
+
+async def test_a_sleep_waits_for_the_senders_and_after_it_they_are_served_again(world):
+    dash = await world.dashboard("sleep")
+    kiln = world.kiln()
+    services = await Services(kiln).start(world, "login")
+    await kiln.serve("--receiver", "--listen-host", "127.0.0.1", "--listen-port", str(free_port()))
+    await services.hears(taken=["sleep", "delay"])
+    await admit(dash, kiln)
+    await kiln.ask("window", "close")
+    await asyncio.sleep(20.5)
+    await dash.put("tired.yaml", chip("tired", seconds=40))
+    job = await dash.submit("tired.yaml")
+    await runs_here(dash, kiln, job)
+    # Only while a build of others goes on the idle system is kept awake.
+    await services.hears(taken=["idle", "block"])
+    expect({"released": ["sleep", "delay"]} not in services.events, "a sleep would wait")
+    begun = time.monotonic()
+    await services.order(sleep=True)
+    await services.hears(released=["sleep", "delay"])
+    print(f"       the sleep may come {time.monotonic() - begun:.2f} s after it was told", flush=True)
+    await services.hears(released=["idle", "block"])
+    expect((await kiln.status())["availability"]["reason"] == "sleeping", "it says so")
+
+    async def quiet():
+        return not compilers(kiln)
+    await until("no process of the build to be left", quiet, 15)
+    await dash.put("tired.yaml", chip("tired"))
+    begun = time.monotonic()
+    await services.order(sleep=False)
+
+    async def serves():
+        view = await kiln.status()
+        return view["availability"]["reason"] == "ready" and view["listening_port"]
+    await until("it to serve again", serves)
+    print(f"       it serves {time.monotonic() - begun:.2f} s after it woke up", flush=True)
+    await services.hears(taken=["sleep", "delay"], times=2)
+    await dash.linked()
+    print(f"       its sender is back {time.monotonic() - begun:.2f} s after it woke up", flush=True)
+    job = await dash.final(job)
+    expect(job["status"] == "completed", f"{job['status']} {job.get('error')}")
+    expect(job["source"] == "local", f"built by the sender: {job['source']}")
+    twice = [j for j in await kiln.jobs() if j["configuration"] == "tired.yaml"]
+    expect(len(twice) == 1, f"no job twice: {twice}")

@@ -1,0 +1,129 @@
+"""Plays services of a Linux system and desktop on a private bus, as Kiln's adapters ask them.
+
+    services.py SERVICE...      profiles network login mutter screensaver
+
+Lines of JSON come in: {"set": [SERVICE, NAME, VALUE]} changes what it says, {"sleep": true} tells that
+the system goes to sleep, and false that it woke up. Lines of JSON go out: {"taken": [WHAT, MODE]} and
+{"released": [WHAT, MODE]} for every inhibitor lock. Needs python3-dbus and python3-gi.
+"""
+import json
+import os
+import sys
+
+import dbus
+import dbus.service
+from dbus.mainloop.glib import DBusGMainLoop
+from gi.repository import GLib
+
+PROPERTIES = "org.freedesktop.DBus.Properties"
+LOGIN = "org.freedesktop.login1"
+
+
+def tell(**words):
+    print(json.dumps(words), flush=True)
+
+
+class Service(dbus.service.Object):
+    """Something with properties."""
+
+    def __init__(self, bus, name, path, **said):
+        self.bus_name, self.said = dbus.service.BusName(name, bus), said
+        super().__init__(self.bus_name, path)
+
+    @dbus.service.method(PROPERTIES, in_signature="ss", out_signature="v")
+    def Get(self, _interface, name):
+        return self.said[name]
+
+
+class Login(Service):
+    """The login manager, with one session at this machine."""
+
+    SESSION = "/org/freedesktop/login1/session/_31"
+
+    def __init__(self, bus):
+        super().__init__(bus, LOGIN, "/org/freedesktop/login1")
+        self.session = Service(bus, LOGIN, self.SESSION, IdleHint=dbus.Boolean(False),
+                               IdleSinceHint=dbus.UInt64(0))
+        self.said = self.session.said
+
+    @dbus.service.method(f"{LOGIN}.Manager", out_signature="a(susso)")
+    def ListSessions(self):
+        return [("1", dbus.UInt32(os.getuid()), "owner", "seat0", dbus.ObjectPath(self.SESSION))]
+
+    @dbus.service.method(f"{LOGIN}.Manager", in_signature="ssss", out_signature="h")
+    def Inhibit(self, what, _who, _why, mode):
+        ours, theirs = os.pipe()
+
+        def closed(*_):
+            os.close(ours)
+            tell(released=[what, mode])
+            return False
+        GLib.io_add_watch(ours, GLib.IO_HUP, closed)
+        tell(taken=[what, mode])
+        handed = dbus.types.UnixFd(theirs)
+        os.close(theirs)
+        return handed
+
+    @dbus.service.signal(f"{LOGIN}.Manager", signature="b")
+    def PrepareForSleep(self, goes):
+        pass
+
+
+class Mutter(Service):
+    """GNOME's count of milliseconds without input."""
+
+    @dbus.service.method("org.gnome.Mutter.IdleMonitor", out_signature="t")
+    def GetIdletime(self):
+        return self.said["idle"]
+
+
+class ScreenSaver(Service):
+    """KDE's."""
+
+    @dbus.service.method("org.freedesktop.ScreenSaver", out_signature="u")
+    def GetSessionIdleTime(self):
+        return self.said["idle"]
+
+
+PLAYED = {
+    "profiles": lambda bus: Service(
+        bus, "org.freedesktop.UPower.PowerProfiles", "/org/freedesktop/UPower/PowerProfiles",
+        ActiveProfile="balanced", PerformanceDegraded=""),
+    "network": lambda bus: Service(
+        bus, "org.freedesktop.NetworkManager", "/org/freedesktop/NetworkManager",
+        Metered=dbus.UInt32(4)),
+    "login": Login,
+    "mutter": lambda bus: Mutter(
+        bus, "org.gnome.Mutter.IdleMonitor", "/org/gnome/Mutter/IdleMonitor/Core", idle=0),
+    "screensaver": lambda bus: ScreenSaver(
+        bus, "org.freedesktop.ScreenSaver", "/ScreenSaver", idle=0),
+}
+
+
+def main():
+    DBusGMainLoop(set_as_default=True)
+    bus, loop = dbus.SessionBus(), GLib.MainLoop()
+    services = {name: PLAYED[name](bus) for name in sys.argv[1:]}
+
+    def ordered(*_):
+        # Unbuffered: what waits in a buffer wakes nobody.
+        lines = os.read(0, 65_536).splitlines()
+        if not lines:
+            loop.quit()
+            return False
+        for line in lines:
+            order = json.loads(line)
+            if "sleep" in order:
+                services["login"].PrepareForSleep(order["sleep"])
+            else:
+                service, name, value = order["set"]
+                said = services[service].said
+                said[name] = type(said[name])(value)
+        return True
+    GLib.io_add_watch(0, GLib.IO_IN | GLib.IO_HUP, ordered)
+    tell(ready=True)
+    loop.run()
+
+
+if __name__ == "__main__":
+    main()
