@@ -178,8 +178,8 @@ def an_install_is_followed_in_the_window(world):
         window.go("Devices")
         window.shows("garage")
         window.click("Install garage")
-        window.until("it is flashed", lambda: (ROOT / "here-flashed").exists(), 60)
-        assert (ROOT / "here-flashed").read_text() == "garage whole\n"
+        flashed = ROOT / "here-flashed"
+        window.until("it is flashed", lambda: flashed.exists() and flashed.read_text() == "garage whole\n", 60)
         window.go("Activity")
         window.shows("Done")
         window.screenshot(SHOTS / "window-activity.png")
