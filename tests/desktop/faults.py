@@ -112,7 +112,7 @@ def an_engine_that_is_killed_under_the_window_goes_on_with_the_build(world):
     with world.window() as window:
         world.here.ask("compile", "shed", "--local")
         window.run("location.hash = `#/job/${arguments[0]}`", world.here.job()["id"])
-        window.shows("[20/400]")
+        window.shows("/400]")
         world.here.process.send_signal(signal.SIGKILL)
         world.here.process.wait()
         window.shows("Kiln does not run.")
