@@ -18,6 +18,8 @@ pub(crate) const VERSION: &str = "2026.10.0";
 pub(crate) enum Behaviour {
     /// Says this and ends with 1.
     Fails(String),
+    /// Ends with 127, as a shell that does not find a program (POSIX shell, 2.8.2).
+    Hidden,
     /// Does nothing and ends with 0.
     DoesNothing,
     /// Does its work and ends when the gate opens.
@@ -75,6 +77,11 @@ impl Esphome {
         self.set(subcommand, Some(Behaviour::Fails(text.to_owned())));
     }
 
+    /// Makes a subcommand end as a shell does that may not read the program it was to start.
+    pub(crate) fn hide(&self, subcommand: &str) {
+        self.set(subcommand, Some(Behaviour::Hidden));
+    }
+
     /// Returns every flash that was begun, in order.
     pub(crate) fn flashed(&self) -> Vec<Flash> {
         lock(&self.0.flashed).clone()
@@ -106,6 +113,9 @@ impl Esphome {
         let behaviour = lock(&self.0.behaviour).get(verb).cloned();
         if let Some(Behaviour::Fails(text)) = &behaviour {
             return Script::exits(1).says(text);
+        }
+        if let Some(Behaviour::Hidden) = &behaviour {
+            return Script::exits(127).says("exec: esphome: Permission denied\n");
         }
         if let Some(Behaviour::DoesNothing) = &behaviour {
             return Script::exits(0).says("INFO nothing to do\n");

@@ -36,6 +36,11 @@ const REST: u32 = 10;
 /// Different hosts of one job that are noted; a build asks for ten.
 const HOSTS_NOTED: usize = 100;
 
+/// What a boxed shell that does not find or may not start a program ends with (126, 127: POSIX shell,
+/// 2.8.2) is no fault of the configuration.
+const NOT_IN_BOX: &str = "its ESPHome needs files that builds of others may not read; the owner can name \
+    their folders in the setting build_folders";
+
 /// What a running step of a job is told.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Orders {
@@ -221,7 +226,12 @@ pub(crate) async fn run(
     let watched = look_after(context, job, child.as_mut(), &mut bounds, stop, heard);
     let (end, listener) = tokio::join!(watched, Listener::new(context, job).listen(blocks));
     match end {
-        End::Done => listener.verdict(child.wait().await),
+        End::Done => match (child.wait().await, &bounds) {
+            (Exit::Code(126 | 127), Bounds::Guest(_)) => {
+                ProcessOutcome::GivenUp(NOT_IN_BOX.to_owned())
+            }
+            (exit, _) => listener.verdict(exit),
+        },
         End::Stopped => ProcessOutcome::Killed,
         End::Breach(Breach { said, then }) => {
             context
