@@ -9,7 +9,16 @@ use crate::{packages, ui};
 pub fn build() -> Outcome {
     packages::ensure(&[packages::BUILD, packages::WEBVIEW])?;
     ui::build()?;
-    run(&mut cargo(&["build", "--locked", "--workspace", "--bins"]))
+    // One test among them, and crates have the features that `cargo test` gives them: what the unit
+    // tests were built with is not built a second time.
+    run(&mut cargo(&[
+        "build",
+        "--locked",
+        "--workspace",
+        "--bins",
+        "--test",
+        "architecture",
+    ]))
 }
 
 /// Returns where a program is after [`build`].
