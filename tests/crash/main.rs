@@ -11,6 +11,9 @@ use kiln_tests::probe::Probe;
 /// Times a Kiln is killed while a build gives way.
 const KILLS: usize = 200;
 
+/// How many at a time.
+const LANES: usize = 4;
+
 /// Times the writer is killed; each time it has made another number of promises.
 const CRASHES: usize = 40;
 
@@ -87,14 +90,36 @@ fn a_killed_kiln_leaves_compilers_and_the_next_one_ends_them() {
 
 #[test]
 fn a_kiln_killed_while_a_build_gives_way_leaves_it_neither_stopped_nor_behind() {
+    // Several at a time: most of each round is waiting.
+    let killed_while = std::thread::scope(|scope| {
+        let lanes: Vec<_> = (0..LANES)
+            .map(|lane| scope.spawn(move || kill_while_it_gives_way((lane..KILLS).step_by(LANES))))
+            .collect();
+        let ended = lanes.into_iter().flat_map(|lane| lane.join().unwrap());
+        ended.fold(BTreeMap::<String, usize>::new(), |mut sum, phase| {
+            *sum.entry(phase).or_default() += 1;
+            sum
+        })
+    });
+    println!("killed while {killed_while:?}");
+    for phase in ["gentle", "stopped", "free", "handed back"] {
+        assert!(
+            killed_while.contains_key(phase),
+            "never while {phase}: {killed_while:?}"
+        );
+    }
+}
+
+/// Kills one Kiln after the other, and returns what each did last.
+fn kill_while_it_gives_way(kills: impl Iterator<Item = usize>) -> Vec<String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
     let home = tempfile::tempdir().unwrap();
     let instance = format!("kiln:{}", home.path().display());
-    let mut killed_while = BTreeMap::<String, usize>::new();
-    for kill in 0..KILLS {
+    let mut killed_while = Vec::new();
+    for kill in kills {
         let mut killed = probe(&["gives way", &instance, TREE, "3"]);
         let (mut pids, mut phase) = (Vec::new(), "begun".to_owned());
         let mut hear = |line: String| match line.parse::<u32>() {
@@ -112,20 +137,14 @@ fn a_kiln_killed_while_a_build_gives_way_leaves_it_neither_stopped_nor_behind() 
         while let Some(line) = killed.line() {
             hear(line);
         }
-        *killed_while.entry(phase).or_default() += 1;
+        killed_while.push(phase);
         let next = OsProcesses::new(&instance);
         runtime.block_on(next.reap_leftovers());
         let left: Vec<_> = pids.iter().filter(|pid| alive(pid)).collect();
         assert!(left.is_empty(), "kill {kill}: {left:?} are left");
         assert_eq!(runtime.block_on(next.reap_leftovers()), 0, "kill {kill}");
     }
-    println!("killed while {killed_while:?}");
-    for phase in ["gentle", "stopped", "free", "handed back"] {
-        assert!(
-            killed_while.contains_key(phase),
-            "never while {phase}: {killed_while:?}"
-        );
-    }
+    killed_while
 }
 
 fn alive(pid: &str) -> bool {
