@@ -149,9 +149,10 @@ impl Work {
             ..
         } = self.lending;
         let cap = self.yield_cap();
+        // A build that fills the disk does not pass by: another ten seconds, and it is full.
         let scarce = matches!(
             in_the_way,
-            InTheWay::Still(Reason::LowRam | Reason::LowDisk)
+            InTheWay::Still(Reason::LowRam | Reason::LowDisk) | InTheWay::Briefly(Reason::LowDisk)
         );
         let hopeless = scarce || absence.is_some_and(|absence| is_hopeless(absence, cap, now));
         match (hold, in_the_way) {
@@ -479,6 +480,16 @@ mod tests {
         let (mut shop, _, _) = building();
         let end = Timestamp(shop.now.wall.0 + 1_800_000_000);
         shop.lent(Stance::Long, Reason::Snoozed, Some(end));
+        assert_eq!(shop.acts(), ["stop j1"]);
+    }
+
+    #[test]
+    fn a_disk_that_fills_up_is_not_waited_for_although_it_counts_as_open() {
+        let (mut shop, _, _) = building();
+        shop.lends(Lending {
+            in_the_way: InTheWay::Briefly(Reason::LowDisk),
+            ..Lending::FREE
+        });
         assert_eq!(shop.acts(), ["stop j1"]);
     }
 
