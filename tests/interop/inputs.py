@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import subprocess
+import tempfile
 import time
 
 from devices import chip
@@ -24,21 +25,26 @@ class Services:
     """A bus of its own for one Kiln, and who plays the services on it."""
 
     def __init__(self, kiln):
-        self.kiln, self.events = kiln, []
+        self.kiln, self.events, self.running, self.reading = kiln, [], [], None
+        # A socket has a short name at most (sun_path of unix(7)); a scenario's folder a long one.
+        self.folder = tempfile.TemporaryDirectory(prefix="kiln-bus-")
 
     async def start(self, world, *names):
         world.others.append(self)
-        self.bus = await asyncio.create_subprocess_exec(
+        bus = await asyncio.create_subprocess_exec(
             "dbus-daemon", "--session", "--nofork", "--print-address=1",
-            f"--address=unix:path={self.kiln.folder}/bus", stdout=subprocess.PIPE,
+            f"--address=unix:path={self.folder.name}/bus", stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL)
-        address = (await self.bus.stdout.readline()).decode().strip()
+        self.running.append(bus)
+        address = (await bus.stdout.readline()).decode().strip()
+        expect(address, "there is a bus")
         self.kiln.env["DBUS_SYSTEM_BUS_ADDRESS"] = address
         self.kiln.env["DBUS_SESSION_BUS_ADDRESS"] = address
         self.played = await asyncio.create_subprocess_exec(
             "/usr/bin/python3", str(TESTS / "interop/services.py"), *names,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             env={"DBUS_SESSION_BUS_ADDRESS": address, "PATH": "/usr/bin:/bin"})
+        self.running.append(self.played)
         expect(json.loads(await self.played.stdout.readline()) == {"ready": True}, "it plays")
         self.reading = asyncio.ensure_future(self.read())
         return self
@@ -60,11 +66,13 @@ class Services:
         await until(f"{event}, {times} times in {self.events}", probe)
 
     async def stop(self):
-        self.reading.cancel()
-        for process in (self.played, self.bus):
+        if self.reading:
+            self.reading.cancel()
+        for process in reversed(self.running):
             if process.returncode is None:
                 process.kill()
             await process.wait()
+        self.folder.cleanup()
 
 
 async def shows(kiln, name, value, verdict):
