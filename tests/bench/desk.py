@@ -82,17 +82,18 @@ def memory(pid, kind):
 
 
 def switches(pid):
-    """How often the threads of a process went to sleep by themselves: each wake-up ends in one."""
+    """How often each thread of a process went to sleep by itself: each wake-up ends in one."""
     of_thread = re.compile(r"^voluntary_ctxt_switches:\s+(\d+)", re.M)
     tasks = Path(f"/proc/{pid}/task").iterdir()
-    return sum(int(of_thread.search((task / "status").read_text())[1]) for task in tasks)
+    return {task.name: int(of_thread.search((task / "status").read_text())[1]) for task in tasks}
 
 
 def wakeups(pid, seconds):
-    """Per minute, while nobody does anything."""
+    """Per minute, while nobody does anything, of the threads that were there all the time."""
     before = switches(pid)
     time.sleep(seconds)
-    return (switches(pid) - before) * 60 / seconds
+    after = switches(pid)
+    return sum(count - before[task] for task, count in after.items() if task in before) * 60 / seconds
 
 
 def measure(programs, turns, quiet):
