@@ -1,4 +1,5 @@
 //! `cargo xtask test`: everything that checks Kiln on this machine, real parts included.
+use std::process::Command;
 use std::time::Instant;
 
 use crate::run::{Outcome, cargo, command, root, run, say, target};
@@ -10,6 +11,9 @@ struct Step {
     what: &'static str,
     run: fn() -> Outcome,
 }
+
+/// Steps that run only when they are named: they want a machine that does nothing else.
+const NAMED_ONLY: &[&str] = &["household"];
 
 const STEPS: &[Step] = &[
     Step {
@@ -92,8 +96,13 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "desktop",
-        what: "icon, notifications and window in a real panel, notification daemon and webview, with a real dashboard",
+        what: "icon, notifications and window in a real panel, notification daemon and webview",
         run: desktop,
+    },
+    Step {
+        name: "household",
+        what: "the window with a real dashboard, a real device and a large house",
+        run: household,
     },
     Step {
         name: "packages",
@@ -118,22 +127,25 @@ fn interop(module: &str) -> Outcome {
 /// Runs the tests that need a desktop in sessions of their own; screenshots are kept.
 fn desktop() -> Outcome {
     packages::ensure(&[packages::DESKTOP])?;
-    python::dashboards()?;
     programs::build()?;
-    let checker = ui::checker()?;
-    let session = |options: &[&str], script: &str| {
-        let mut session = command(root().join("tests/rig/net"), &["run"]);
-        session
-            .arg(root().join("tests/desktop/session"))
-            .args(options)
-            .arg("/usr/bin/python3")
-            .arg(root().join("tests/desktop").join(script));
-        session
-    };
     run(session(&[], "tray.py")
         .arg(programs::path("probe"))
         .arg(target().join("desktop")))?;
-    for script in ["app.py", "faults.py", "dashboards.py", "large.py"] {
+    whole_apps(&["app.py", "faults.py"])
+}
+
+/// Runs what takes dashboards, real compiles and large logs besides.
+fn household() -> Outcome {
+    packages::ensure(&[packages::DESKTOP])?;
+    python::dashboards()?;
+    programs::build()?;
+    whole_apps(&["dashboards.py", "large.py"])
+}
+
+/// Runs each script in a session with a keyring.
+fn whole_apps(scripts: &[&str]) -> Outcome {
+    let checker = ui::checker()?;
+    for script in scripts {
         run(session(&["--keyring"], script)
             .arg(target().join("debug"))
             .arg(target().join("desktop"))
@@ -143,11 +155,24 @@ fn desktop() -> Outcome {
     Ok(())
 }
 
+/// A desktop session in a network of its own, for one script.
+fn session(options: &[&str], script: &str) -> Command {
+    let mut session = command(root().join("tests/rig/net"), &["run"]);
+    session
+        .arg(root().join("tests/desktop/session"))
+        .args(options)
+        .arg("/usr/bin/python3")
+        .arg(root().join("tests/desktop").join(script));
+    session
+}
+
 /// Runs all steps, or the named ones, and prints one summary.
 pub fn test(arguments: &[String]) -> Outcome {
     if arguments.iter().any(|a| a == "--list") {
         for step in STEPS {
-            println!("{:12} {}", step.name, step.what);
+            let named = NAMED_ONLY.contains(&step.name);
+            let when = if named { " (only when named)" } else { "" };
+            println!("{:12} {}{when}", step.name, step.what);
         }
         return Ok(());
     }
@@ -158,7 +183,10 @@ pub fn test(arguments: &[String]) -> Outcome {
         return Err(format!("there is no step {unknown}; --list shows them"));
     }
     packages::ensure(&[packages::BUILD, packages::WEBVIEW, packages::TEST])?;
-    let chosen = |step: &&Step| arguments.is_empty() || arguments.iter().any(|a| a == step.name);
+    let chosen = |step: &&Step| match arguments.is_empty() {
+        true => !NAMED_ONLY.contains(&step.name),
+        false => arguments.iter().any(|a| a == step.name),
+    };
     let mut results = Vec::new();
     for step in STEPS.iter().filter(chosen) {
         say(&format!("{}: {}", step.name, step.what));
