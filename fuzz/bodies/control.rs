@@ -1,7 +1,12 @@
 //! What is done with hostile lines of the control channel. Shared by the fuzz targets and the smoke
 //! test on stable.
 // A body that panics is a finding.
-#![allow(dead_code, unreachable_pub, clippy::expect_used)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::expect_used,
+    reason = "each user needs a part of it, and what must not be ends the run"
+)]
 
 use kiln_ipc::{Lines, decode_client, decode_server, encode_client, encode_server};
 

@@ -1,7 +1,12 @@
 //! What is done with hostile texts of ESPHome: sidecars and idedata of a receiver, the owner's
 //! YAML, what tools print. Shared by the fuzz targets and the smoke test on stable.
 // Each target uses one body; an `expect` that fails is a finding.
-#![allow(dead_code, unreachable_pub, clippy::expect_used)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::expect_used,
+    reason = "each user needs a part of it, and what must not be ends the run"
+)]
 
 use kiln_esphome::idedata::{Places, local_idedata};
 use kiln_esphome::{ArtifactSet, LineSplitter, Outline, Progress, Sidecar, ansi, version_output};

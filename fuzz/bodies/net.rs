@@ -1,7 +1,7 @@
 //! What is done with hostile bytes from the network before and beside the peer link: WebSocket
 //! frames, HTTP heads, DNS-SD records. Shared by the fuzz targets and the smoke test on stable.
 // A body that panics is a finding.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, reason = "each user needs a part of it")]
 
 use kiln_platform::decoders::{self, Side};
 

@@ -1,7 +1,12 @@
 //! What is done with hostile bytes: each body panics exactly if a decoder of the peer link does, or
 //! if it breaks a promise. Shared by the fuzz targets and the smoke test on stable.
 // Each target uses one body; an `expect` that fails is a finding.
-#![allow(dead_code, unreachable_pub, clippy::expect_used)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::expect_used,
+    reason = "each user needs a part of it, and what must not be ends the run"
+)]
 
 use kiln_model::{FirmwareOffset, Hello, LinkIntent, SubmitHeader, WireJobId};
 use kiln_peer_link::{

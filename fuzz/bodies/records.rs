@@ -1,7 +1,12 @@
 //! What is done with damaged rows of the state database. Shared by the fuzz target and the smoke
 //! test on stable.
 // A body that panics is a finding.
-#![allow(dead_code, unreachable_pub, clippy::expect_used)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::expect_used,
+    reason = "each user needs a part of it, and what must not be ends the run"
+)]
 
 use kiln_engine::records;
 use kiln_ports::store::Row;
