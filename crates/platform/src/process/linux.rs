@@ -1,7 +1,7 @@
 //! Linux: the process table is `/proc` (proc_pid_stat(5), proc_pid_environ(5)).
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
-use std::path::Path;
+use std::time::Duration;
 
 use rustix::process::{
     Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal, setpriority_process,
@@ -95,22 +95,83 @@ fn relations(pid: i32) -> Option<(i32, i32, i32)> {
     (!matches!(state, "Z" | "X")).then_some((pid, parent, session))
 }
 
+/// How often, and how many times, a process is looked at again whose environment cannot be told.
+const BLINK: Duration = Duration::from_millis(1);
+const BLINKS: usize = 1000;
+
 /// Returns the state of a process that lives and belongs.
+///
+/// While it starts another program, and while it gives its memory back at its end, a process has no
+/// environment to tell it by. It is waited for, so that neither is taken for a stranger.
 fn state(pid: Pid, belongs: &Belongs) -> Option<char> {
-    let dir = Path::new("/proc").join(pid.as_raw_nonzero().to_string());
-    let stat = fs::read(dir.join("stat")).ok()?;
-    // `pid (name) state ppid pgrp session ...`; the name may hold anything, also parentheses.
-    let after_name = stat.rsplit(|b| *b == b')').next().unwrap_or_default();
-    let text = String::from_utf8_lossy(after_name);
-    let mut fields = text.split_ascii_whitespace();
-    let (state, session) = (fields.next()?.chars().next()?, fields.nth(2));
-    if matches!(state, 'Z' | 'X') {
-        return None;
+    for _ in 0..BLINKS {
+        let stat = Stat::read(pid)?;
+        if belongs.holds_session(stat.session) {
+            return Some(stat.state);
+        }
+        match environment(pid, &stat) {
+            Environment::Hidden => return None,
+            Environment::Here(text) => return belongs.marks(&text).then_some(stat.state),
+            Environment::Changing => std::thread::sleep(BLINK),
+        }
     }
-    let session = session.and_then(|s| s.parse().ok()).and_then(Pid::from_raw);
-    // Other users' environments cannot be read, and are not ours.
-    let environment = fs::read(dir.join("environ")).unwrap_or_default();
-    belongs.fits(session, &environment).then_some(state)
+    None
+}
+
+/// What is to be read of a process's environment.
+enum Environment {
+    /// This.
+    Here(Vec<u8>),
+    /// Nothing at this moment.
+    Changing,
+    /// Nothing ever: it is another user's or the kernel's.
+    Hidden,
+}
+
+fn environment(pid: Pid, stat: &Stat) -> Environment {
+    match fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())) {
+        Ok(text) if !text.is_empty() => Environment::Here(text),
+        _ if stat.flags & OF_KERNEL != 0 => Environment::Hidden,
+        Ok(_) if stat.environment_is_empty => Environment::Here(Vec::new()),
+        Ok(_) => Environment::Changing,
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Environment::Changing,
+        Err(_) => Environment::Hidden,
+    }
+}
+
+/// PF_KTHREAD of the kernel's include/linux/sched.h.
+const OF_KERNEL: u64 = 0x0020_0000;
+
+/// What `/proc/PID/stat` says of a living process.
+struct Stat {
+    state: char,
+    session: Option<Pid>,
+    flags: u64,
+    /// It was started with no variables at all.
+    environment_is_empty: bool,
+}
+
+impl Stat {
+    fn read(pid: Pid) -> Option<Self> {
+        let stat = fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+        // `pid (name) state ppid pgrp session ...`; the name may hold anything, also parentheses.
+        let after_name = stat.rsplit(|b| *b == b')').next().unwrap_or_default();
+        let text = String::from_utf8_lossy(after_name);
+        let fields: Vec<&str> = text.split_ascii_whitespace().collect();
+        // proc_pid_stat(5) counts from 1, and number and name come first.
+        let field = |number: usize| fields.get(number - 3).copied();
+        let number = |at| field(at).and_then(|f| f.parse::<u64>().ok());
+        let state = field(3)?.chars().next()?;
+        let session = field(6)
+            .and_then(|s| s.parse().ok())
+            .and_then(Pid::from_raw);
+        (!matches!(state, 'Z' | 'X')).then_some(Self {
+            state,
+            session,
+            flags: number(9)?,
+            environment_is_empty: number(50)? == number(51)? && number(51)? != 0,
+        })
+    }
 }
 
 /// Leaves a tree only so many cores, and the lowest priorities.

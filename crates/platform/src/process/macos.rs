@@ -10,8 +10,7 @@ pub(super) fn signal_all(belongs: &Belongs, signal: Option<Signal>) -> usize {
     let listing = ps(["-axwwE", "-o", "pid=,state=,command="]);
     let signalled = listing.split(|b| *b == b'\n').filter(|line| {
         living(line).is_some_and(|pid| {
-            pid != getpid()
-                && belongs.fits(getsid(Some(pid)).ok(), line)
+            is_meant(belongs, pid, line)
                 && signal.is_none_or(|signal| kill_process(pid, signal).is_ok())
         })
     });
@@ -26,7 +25,7 @@ pub(super) fn all_stand(belongs: &Belongs) -> bool {
         let Some((pid, state)) = pid_and_state(line) else {
             return true;
         };
-        let ours = pid != getpid() && belongs.fits(getsid(Some(pid)).ok(), line);
+        let ours = is_meant(belongs, pid, line);
         !ours || matches!(state, 'T' | 'Z')
     })
 }
@@ -35,9 +34,7 @@ pub(super) fn all_stand(belongs: &Belongs) -> bool {
 pub(super) fn slow_down(belongs: &Belongs, _cores: usize) {
     let listing = ps(["-axwwE", "-o", "pid=,state=,command="]);
     let lines = listing.split(|b| *b == b'\n');
-    for pid in lines.filter_map(|line| {
-        living(line).filter(|pid| *pid != getpid() && belongs.fits(getsid(Some(*pid)).ok(), line))
-    }) {
+    for pid in lines.filter_map(|line| living(line).filter(|pid| is_meant(belongs, *pid, line))) {
         lower_priority(pid);
     }
 }
@@ -48,16 +45,20 @@ pub(super) fn speed_up(_belongs: &Belongs) {}
 /// Returns how many living processes belong, and the memory that they hold, in bytes.
 pub(super) fn measure(belongs: &Belongs) -> (u32, u64) {
     let listing = ps(["-axwwE", "-o", "pid=,state=,rss=,command="]);
-    let lines = listing.split(|b| *b == b'\n').filter(|line| {
-        living(line)
-            .is_some_and(|pid| pid != getpid() && belongs.fits(getsid(Some(pid)).ok(), line))
-    });
+    let lines = listing
+        .split(|b| *b == b'\n')
+        .filter(|line| living(line).is_some_and(|pid| is_meant(belongs, pid, line)));
     lines.fold((0, 0), |(processes, bytes), line| {
         let text = String::from_utf8_lossy(line);
         let kib = text.split_ascii_whitespace().nth(2);
         let kib: u64 = kib.and_then(|k| k.parse().ok()).unwrap_or_default();
         (processes + 1, bytes + kib * 1024)
     })
+}
+
+/// Returns whether a process belongs, whose line ends with its environment.
+fn is_meant(belongs: &Belongs, pid: Pid, line: &[u8]) -> bool {
+    pid != getpid() && (belongs.holds_session(getsid(Some(pid)).ok()) || belongs.marks(line))
 }
 
 /// Reads the number of a process from its line, unless it is a zombie.

@@ -33,10 +33,15 @@ impl Belongs {
         self.session
     }
 
-    /// Returns whether a process with this session and environment is meant.
-    pub(super) fn fits(&self, session: Option<Pid>, environment: &[u8]) -> bool {
+    /// Returns whether processes of this session are meant.
+    pub(super) fn holds_session(&self, session: Option<Pid>) -> bool {
+        self.session.is_some() && self.session == session
+    }
+
+    /// Returns whether processes with this environment are meant.
+    pub(super) fn marks(&self, environment: &[u8]) -> bool {
         let mut parts = environment.windows(self.mark.len());
-        (self.session.is_some() && self.session == session) || parts.any(|p| p == self.mark)
+        parts.any(|p| p == self.mark)
     }
 
     /// Stops until everything stands still: what was forked meanwhile is stopped in the next round.

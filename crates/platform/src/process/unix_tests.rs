@@ -183,6 +183,17 @@ async fn leftovers_of_a_killed_kiln_are_found_and_others_are_spared() {
 }
 
 #[tokio::test]
+async fn leftovers_that_are_still_giving_their_memory_back_are_waited_for() {
+    let ours = processes();
+    let large = "exec perl -e '$| = 1; $x = \"a\" x (1 << 29); print \"$$\\n\"; sleep 1000'";
+    let mut left = ours.spawn(shell(large)).await.unwrap();
+    let pids = lines(&mut *left, 1).await;
+    let next = OsProcesses::new(&ours.instance);
+    assert_eq!(next.reap_leftovers().await, 1);
+    assert!(!alive(&pids[0]));
+}
+
+#[tokio::test]
 async fn a_read_that_is_given_up_loses_nothing() {
     let mut child = processes()
         .spawn(shell("for i in 1 2 3 4 5 6 7 8 9; do echo line $i; done"))
