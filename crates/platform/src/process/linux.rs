@@ -95,7 +95,7 @@ fn relations(pid: i32) -> Option<(i32, i32, i32)> {
     (!matches!(state, "Z" | "X")).then_some((pid, parent, session))
 }
 
-/// How often, and how many times, a process is looked at again whose environment cannot be told.
+/// How long, and how many times, a process is waited for whose environment cannot be told.
 const BLINK: Duration = Duration::from_millis(1);
 const BLINKS: usize = 1000;
 
@@ -112,10 +112,18 @@ fn state(pid: Pid, belongs: &Belongs) -> Option<char> {
         match environment(pid, &stat) {
             Environment::Hidden => return None,
             Environment::Here(text) => return belongs.marks(&text).then_some(stat.state),
-            Environment::Changing => std::thread::sleep(BLINK),
+            Environment::Changing => blink(),
         }
     }
     None
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "also a drop waits for the processes that it killed"
+)]
+fn blink() {
+    std::thread::sleep(BLINK);
 }
 
 /// What is to be read of a process's environment.
