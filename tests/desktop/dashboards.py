@@ -186,7 +186,8 @@ def a_build_on_the_dashboard_is_followed_searched_and_stopped(world):
         seen = window.until("its beginning is seen", lambda: 1 in compiled(window) and compiled(window))
         later = world.here.ask("jobs")["jobs"][0]["progress"]
         until("it goes on", lambda: world.here.ask("jobs")["jobs"][0]["progress"] > later)
-        assert compiled(window) == seen, "nothing moves under the reader"
+        # Where the log does not fill the view yet, lines are added below.
+        assert compiled(window)[:len(seen)] == seen, "nothing moves under the reader"
         window.type("Search in log", "obj/part42.cpp")
         window.shows("1 of 1")
         assert 42 in compiled(window), compiled(window)
