@@ -186,10 +186,12 @@ def a_build_on_the_dashboard_is_followed_searched_and_stopped(world):
         seen = window.until("its beginning is seen", lambda: 1 in compiled(window) and compiled(window))
         later = world.here.ask("jobs")["jobs"][0]["progress"]
         until("it goes on", lambda: world.here.ask("jobs")["jobs"][0]["progress"] > later)
+        now = compiled(window)
         # Where the log does not fill the view yet, lines are added below.
-        assert compiled(window)[:len(seen)] == seen, "nothing moves under the reader"
+        assert now[:len(seen)] == seen, f"it moved under the reader, from {seen} to {now}"
         window.type("Search in log", "obj/part42.cpp")
-        window.shows("1 of 1")
+        window.until("it is found when it comes", lambda: "1 of 1" in window.text(), 180)
+        window.click("Next")
         assert 42 in compiled(window), compiled(window)
         window.screenshot(SHOTS / "dashboard-log.png")
         window.click("Follow")

@@ -12,6 +12,9 @@ from guest import reason, runs_here
 from receiving import admit
 from world import expect, until
 
+# They wait for disks and dwells more than they compute.
+AT_ONCE = 3
+
 MB = 1 << 20
 
 # Size of the disk, and what has to stay free on it. Room is made below twice as much.
@@ -65,9 +68,9 @@ class SmallDisk:
         subprocess.run(["umount", "--lazy", self.folder], check=True)
 
 
-async def stage(world):
+async def stage(world, name):
     """A dashboard that can build everything itself, paired with a Kiln with a small disk."""
-    dash = await world.dashboard("storage")
+    dash = await world.dashboard(name)
     kiln = world.kiln()
     disk = SmallDisk(world, kiln)
     await kiln.receive()
@@ -91,7 +94,7 @@ async def kept(kiln):
 
 
 async def test_a_small_disk_is_tidied_before_it_is_short_and_a_running_build_stays(world):
-    dash, kiln, disk = await stage(world)
+    dash, kiln, disk = await stage(world, "tidied")
     for name in ["first", "second", "third", "fourth"]:
         await built(dash, name, 25)
 
@@ -129,7 +132,7 @@ test_a_small_disk_is_tidied_before_it_is_short_and_a_running_build_stays.seconds
 
 
 async def test_a_small_disk_is_never_full_whatever_a_build_writes(world):
-    dash, kiln, disk = await stage(world)
+    dash, kiln, disk = await stage(world, "greedy")
     await built(dash, "before", 5)
     parts = dash.config / "parts/filler"
     parts.mkdir(parents=True, exist_ok=True)
@@ -149,7 +152,7 @@ test_a_small_disk_is_never_full_whatever_a_build_writes.seconds = 900
 
 
 async def test_a_budget_is_kept_by_what_was_used_least_and_the_rest_goes_at_a_word(world):
-    dash, kiln, disk = await stage(world)
+    dash, kiln, disk = await stage(world, "budget")
     await kiln.ask("settings", "set", "storage_budget_mb=50", "disk_floor_mb=0")
     for name in ["one", "two", "three"]:
         await built(dash, name, 20)

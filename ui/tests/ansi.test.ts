@@ -75,6 +75,7 @@ test('words are found with their lines, capitals or not', () => {
   const log = new Log();
   log.append(`one\n${E}31mErr${E}0mor\nERROR`);
   expect(log.find('error')).toEqual([1, 2]);
+  expect(log.find('error', 2)).toEqual([2]);
   expect(log.find('')).toEqual([]);
 });
 

@@ -152,12 +152,12 @@ export class Log {
     return lines.length === 0 ? '' : `${lines.join('\n')}\n`;
   }
 
-  /** Returns the lines that contain `text`, capitals or not. */
-  find(text: string): number[] {
+  /** Returns the lines from this one on that contain `text`, capitals or not. */
+  find(text: string, from = 0): number[] {
     const wanted = text.toLowerCase();
     const found: number[] = [];
     if (wanted === '') return found;
-    for (let i = 0; i < this.length; i += 1) {
+    for (let i = from; i < this.length; i += 1) {
       if (this.text(i).toLowerCase().includes(wanted)) found.push(i);
     }
     return found;
