@@ -2,8 +2,8 @@
 //! says, what the owner set, and the time.
 //!
 //! The order of judging is that of BOINC's `check_suspend_processing`: the owner's word first, then
-//! power, hours, the owner's presence, and what other programs need. Only the owner's word, and sleep,
-//! take effect at once both ways. Everything else opens late and never changes faster than a minimum
+//! power, hours, the owner's presence, and what other programs need. Only the owner's word, what the
+//! owner's settings let in or shut out, and sleep take effect at once both ways. Everything else opens late and never changes faster than a minimum
 //! dwell, because every ended session costs a sender one of its three re-routes.
 
 mod hours;
@@ -220,7 +220,7 @@ impl Evaluator {
     pub(crate) fn handle_settings(&mut self, settings: Settings, now: Now) {
         self.hours = Hours::parse(&settings.hours);
         self.settings = settings;
-        self.settle(now);
+        self.settle_for(Occasion::Settings, now);
     }
 
     /// The machine was read.
@@ -313,6 +313,10 @@ impl Evaluator {
 
     /// Decides anew, and when to look again.
     fn settle(&mut self, now: Now) {
+        self.settle_for(Occasion::Machine, now);
+    }
+
+    fn settle_for(&mut self, occasion: Occasion, now: Now) {
         self.wake = None;
         let limit = self.settings.cpu_limit;
         // Without a screen there is nobody whom a program at lowest priority could disturb.
@@ -324,7 +328,12 @@ impl Evaluator {
             self.wake_at(due);
         }
         let blocks = self.blocks(now);
-        self.blocking = blocks.iter().map(|block| block.reason).collect();
+        let blocking = blocks.iter().map(|block| block.reason).collect();
+        let before = std::mem::replace(&mut self.blocking, blocking);
+        let occasion = match before == self.blocking {
+            true => Occasion::Machine,
+            false => occasion,
+        };
         let first = blocks.first().copied();
         for end in blocks.iter().filter_map(|block| block.until) {
             let left =
@@ -341,7 +350,7 @@ impl Evaluator {
             Some(_) => self.calm_since = None,
         }
         let was = self.standing.reason;
-        self.decide(first, &blocks, now);
+        self.decide(first, &blocks, occasion, now);
         let opened = was != Reason::Ready && self.standing.reason == Reason::Ready;
         let in_the_way = self.in_the_way(first, opened, now.mono);
         self.take_stance(in_the_way, now);
@@ -351,7 +360,8 @@ impl Evaluator {
         self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
     }
 
-    fn decide(&mut self, first: Option<Block>, blocks: &[Block], now: Now) {
+    fn decide(&mut self, first: Option<Block>, blocks: &[Block], occasion: Occasion, now: Now) {
+        let at_once = |reason| occasion == Occasion::Settings || is_word(reason);
         let closed = self.standing.reason != Reason::Ready;
         match first {
             Some(block) if is_word(block.reason) => self.stand(block, now),
@@ -364,7 +374,8 @@ impl Evaluator {
             }
             Some(block) => {
                 let turned = self.standing.turned.map(|at| at + DWELL);
-                match turned.filter(|due| now.mono < *due) {
+                let due = turned.filter(|due| now.mono < *due);
+                match due.filter(|_| !at_once(block.reason)) {
                     Some(due) => self.wake_at(due),
                     None => self.stand(block, now),
                 }
@@ -374,7 +385,7 @@ impl Evaluator {
                 let calm = self.calm_since.map(|since| since + CALM);
                 let dwelt = self.standing.turned.map(|at| at + DWELL);
                 let due = calm.max(dwelt).filter(|due| now.mono < *due);
-                match due.filter(|_| !is_word(self.standing.reason)) {
+                match due.filter(|_| !at_once(self.standing.reason)) {
                     Some(due) => self.wake_at(due),
                     None => {
                         let reason = Reason::Ready;
@@ -539,6 +550,15 @@ impl Evaluator {
     fn patience(&self) -> Duration {
         Duration::from_secs(u64::from(self.settings.idle_minutes) * 60)
     }
+}
+
+/// Why something else is in the way than before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Occasion {
+    /// The machine was read, or time passed.
+    Machine,
+    /// The owner set something.
+    Settings,
 }
 
 /// The owner said so, or the system sleeps: it counts at once, both ways.

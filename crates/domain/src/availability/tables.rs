@@ -243,6 +243,23 @@ fn a_budget_that_cannot_be_kept_closes_with_both_sizes() {
 }
 
 #[test]
+fn what_a_setting_lets_in_or_shuts_out_counts_at_once_and_no_other_setting_hurries_anything() {
+    let mut clock = Clock::new(|_| {});
+    assert_eq!(clock.senses(active()), Reason::UserActive);
+    clock.set(|s| s.idle_minutes = 0);
+    assert_eq!(clock.reason(), Reason::Ready);
+    clock.set(|s| s.idle_minutes = 3);
+    assert_eq!(clock.reason(), Reason::UserActive);
+    clock.senses(quiet());
+    clock.set(|s| s.on_battery = true);
+    assert_eq!(
+        clock.reason(),
+        Reason::UserActive,
+        "it has to be calm first"
+    );
+}
+
+#[test]
 fn settings_switch_inputs_off() {
     type Switch = fn(&mut Settings);
     let cases: [(Switch, Inputs); 5] = [
