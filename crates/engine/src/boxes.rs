@@ -4,10 +4,13 @@ use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
 use kiln_esphome::{Launcher, Surroundings};
 use kiln_model::{BuildHosts, Settings};
 use kiln_ports::sandbox::{BoxRules, Network};
 
+use crate::discard::Discard;
 use crate::limits::Limits;
 
 /// Most links and scripts that are followed to an interpreter.
@@ -30,28 +33,54 @@ const CERTIFICATES: [&str; 4] = [
     "CURL_CA_BUNDLE",
 ];
 
+/// Folder of an offloader's build data, shared by its configurations so that caches stay warm.
+pub(crate) const DATA: &str = ".esphome";
+
+/// Folder of Kiln's own in it, and folders in that.
+const KILN: &str = "kiln";
+const HOME: &str = "home";
+const SCRATCH: &str = "tmp";
+
 /// Folders of one received build.
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
     /// The unpacked configuration.
     pub(crate) tree: PathBuf,
-    /// ESPHome's data folder of this offloader.
-    pub(crate) data: PathBuf,
-    /// Home folder of this offloader's builds, in `data`.
-    pub(crate) home: PathBuf,
-    /// Temporary files of this offloader's builds, in `data`.
-    pub(crate) scratch: PathBuf,
+    /// Everything of this offloader. No build may change what lies directly in it.
+    pub(crate) sender: PathBuf,
+    /// Where things lie while they are being deleted.
+    pub(crate) discard: PathBuf,
 }
 
 impl Places {
-    /// Makes what a box needs, anew where nothing is to be kept.
+    /// Makes what a box needs, anew where nothing is to be kept. The builds of this offloader may have
+    /// put anything in its place, so nothing is gone to by its path.
     pub(crate) fn prepare(&self) -> std::io::Result<()> {
-        match fs::remove_dir_all(&self.scratch) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-        fs::create_dir_all(&self.home)?;
-        fs::create_dir_all(&self.scratch)
+        let discard = Discard::at(&self.discard)?;
+        std::fs::create_dir_all(&self.sender)?;
+        let sender = Dir::open_ambient_dir(&self.sender, ambient_authority())?;
+        let data = discard.real_folder(&sender, DATA)?;
+        let kiln = discard.real_folder(&data, KILN)?;
+        discard.real_folder(&kiln, HOME)?;
+        discard.take(&kiln, SCRATCH)?;
+        discard.real_folder(&kiln, SCRATCH)?;
+        discard.empty()
+    }
+
+    /// Returns ESPHome's data folder of this offloader.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.sender.join(DATA)
+    }
+
+    /// Returns the home folder of this offloader's builds. It is in the data folder, so that toolchains
+    /// stay for the next build and go with everything else of it.
+    pub(crate) fn home(&self) -> PathBuf {
+        self.data().join(KILN).join(HOME)
+    }
+
+    /// Returns the folder of temporary files of this offloader's builds.
+    fn scratch(&self) -> PathBuf {
+        self.data().join(KILN).join(SCRATCH)
     }
 }
 
@@ -71,9 +100,9 @@ pub(crate) fn rules(
     // A setting that cannot be read any more lets nothing through.
     let hosts = BuildHosts::from_setting(&settings.build_hosts);
     BoxRules {
-        writable: vec![places.tree.clone(), places.data.clone()],
+        writable: vec![places.tree.clone(), places.data()],
         readable,
-        scratch: places.scratch.clone(),
+        scratch: places.scratch(),
         network: match hosts {
             Ok(hosts) => Network::Gate {
                 hosts,
@@ -100,7 +129,9 @@ fn needed_by(program: &Path) -> Vec<PathBuf> {
         if let Some(prefix) = here.parent().and_then(Path::parent) {
             match fs::read_to_string(prefix.join("pyvenv.cfg")) {
                 Ok(about) => {
-                    needed.push(prefix.to_owned());
+                    // An environment may be the folder in which its owner keeps configurations.
+                    let own = ["bin", "share", "pyvenv.cfg"].map(|part| prefix.join(part));
+                    needed.extend(own.into_iter().chain(library(prefix)));
                     needed.extend(base_of(&about).into_iter().flat_map(library));
                     needed.extend(added_to(prefix));
                 }
@@ -215,7 +246,7 @@ mod tests {
         link("venv/bin/python", "home/.pyenv/3.13/bin/python3.13").unwrap();
         let needed = needed_by(&at("venv/bin/esphome"));
         for path in [
-            "venv",
+            "venv/lib",
             "venv/bin/python",
             "home/.pyenv/3.13/bin/python3.13",
             "home/.pyenv/3.13/lib",
@@ -253,7 +284,7 @@ mod tests {
         fs::write(at("bin/esphome"), script).unwrap();
         let needed = needed_by(&at("bin/esphome"));
         for path in [
-            "venv",
+            "venv/lib",
             "venv/bin/python",
             "tools/run.py",
             "base/lib",
@@ -274,13 +305,42 @@ mod tests {
         assert_eq!(named_by(&program), Vec::<PathBuf>::new());
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn what_a_build_put_in_place_of_kilns_folders_leads_to_nothing_of_the_owner() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = Places {
+            tree: dir.path().join("received/pin/kitchen"),
+            sender: dir.path().join("received/pin"),
+            discard: dir.path().join("received/.evicted"),
+        };
+        let home = dir.path().join("home");
+        fs::create_dir_all(home.join("tmp")).unwrap();
+        fs::write(home.join("tmp/letter"), "x").unwrap();
+        places.prepare().unwrap();
+        fs::write(places.home().join("toolchain"), "x").unwrap();
+        fs::write(places.scratch().join("rest"), "x").unwrap();
+        places.prepare().unwrap();
+        assert!(places.home().join("toolchain").exists());
+        assert!(!places.scratch().join("rest").exists());
+
+        for link in [places.data().join(KILN), places.data()] {
+            fs::remove_dir_all(&link).unwrap();
+            std::os::unix::fs::symlink(&home, &link).unwrap();
+            places.prepare().unwrap();
+            assert!(link.symlink_metadata().unwrap().is_dir());
+            assert!(places.home().is_dir() && places.scratch().is_dir());
+        }
+        assert!(home.join("tmp/letter").exists());
+        assert!(!home.join("home").exists());
+    }
+
     #[test]
     fn a_build_may_write_its_own_tree_and_data_and_reads_what_the_owner_added() {
         let places = Places {
             tree: "/r/pin/kitchen".into(),
-            data: "/r/pin/.esphome".into(),
-            home: "/r/pin/.esphome/kiln/home".into(),
-            scratch: "/r/pin/.esphome/kiln/tmp".into(),
+            sender: "/r/pin".into(),
+            discard: "/r/.evicted".into(),
         };
         let folders = [Path::new("/opt/tools"), Path::new("relative")];
         let folders = std::env::join_paths(folders).unwrap();
@@ -298,7 +358,7 @@ mod tests {
             &Surroundings::default(),
             &limits,
         );
-        assert_eq!(rules.writable, [places.tree, places.data]);
+        assert_eq!(rules.writable, [places.tree.clone(), places.data()]);
         assert!(rules.readable.contains(&"/opt/tools".into()));
         assert!(!rules.readable.iter().any(|path| path.is_relative()));
         let Network::Gate { hosts, .. } = rules.network else {

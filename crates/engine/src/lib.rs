@@ -10,6 +10,7 @@ mod context;
 mod control;
 pub mod devices;
 mod dialer;
+mod discard;
 mod download;
 mod effects;
 pub mod environments;

@@ -82,6 +82,8 @@ pub(crate) struct Spent {
     pub(crate) tree: Usage,
     pub(crate) disk_bytes: u64,
     pub(crate) entries: u64,
+    /// Folders and files that cannot be counted.
+    pub(crate) hidden: u64,
     pub(crate) log_bytes: u64,
     /// In the current [`LINES_OVER`].
     pub(crate) lines: u64,
@@ -135,6 +137,11 @@ impl Limits {
                 Then::Fails,
                 spent.entries > self.entries,
                 format!("it made more than {} files", self.entries),
+            ),
+            (
+                Then::Fails,
+                spent.hidden > 0,
+                "it made folders that cannot be looked into".to_owned(),
             ),
             (
                 Then::Fails,
@@ -198,6 +205,7 @@ mod tests {
             },
             disk_bytes: limits.disk_bytes,
             entries: limits.entries,
+            hidden: 0,
             log_bytes: limits.log_bytes,
             lines: 40_000,
             network_bytes: limits.network_bytes - 1,

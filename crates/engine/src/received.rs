@@ -13,11 +13,9 @@ use kiln_esphome::Sidecar;
 use kiln_esphome::sidecar::MAX_SIDECAR_BYTES;
 use kiln_model::{ConfigurationName, Pin, Timestamp};
 
-use crate::boxes::Places;
+use crate::boxes::{DATA, Places};
+use crate::discard::Discard;
 use crate::held::Held;
-
-/// Folder of an offloader's build data, shared by its configurations so that caches stay warm.
-const DATA: &str = ".esphome";
 
 /// Folders in it: builds, and what ESPHome knows of each.
 const BUILDS: &str = "build";
@@ -25,7 +23,7 @@ const SIDECARS: &str = "storage";
 const IDEDATA: &str = "idedata";
 
 /// Where things lie while they are being deleted. No offloader's folder is called so.
-const EVICTED: &str = ".evicted";
+const DISCARD: &str = ".evicted";
 
 /// The digits of base 32.
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
@@ -57,24 +55,20 @@ impl ReceivedTrees {
         self.of(pin).join(DATA)
     }
 
-    /// Returns the folders of one build. Home and temporary files are the offloader's own, and in its
-    /// data folder, so that toolchains stay for its next build and go with everything else of it.
+    /// Returns the folders of one build.
     pub(crate) fn places(&self, pin: Pin, configuration: &ConfigurationName) -> Places {
-        let data = self.data(pin);
         Places {
             tree: self.tree(pin, configuration),
-            home: data.join("kiln/home"),
-            scratch: data.join("kiln/tmp"),
-            data,
+            sender: self.of(pin),
+            discard: self.root.join(DISCARD),
         }
     }
 
     /// Removes everything of one offloader.
-    pub(crate) fn reset(&self, pin: Pin) -> std::io::Result<()> {
-        match std::fs::remove_dir_all(self.of(pin)) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            other => other,
-        }
+    pub(crate) fn reset(&self, pin: Pin) -> io::Result<()> {
+        let discard = self.discard()?;
+        self.take_sender(&discard, pin)?;
+        discard.empty()
     }
 
     /// Returns what there is of one offloader, or of all. Sizes of what a build changes meanwhile are
@@ -83,7 +77,7 @@ impl ReceivedTrees {
         let pins = match of {
             Some(pin) => vec![pin],
             None => {
-                if let Err(error) = remove(&self.root.join(EVICTED)) {
+                if let Err(error) = self.discard().and_then(|discard| discard.empty()) {
                     tracing::warn!(%error, "an interrupted deletion was not finished");
                 }
                 let names = folder_names(&self.root).into_iter();
@@ -154,24 +148,27 @@ impl ReceivedTrees {
             Stock::Toolchains(_) => shared(&sender),
             Stock::Environment(_) | Stock::Transfers | Stock::Logs => Vec::new(),
         };
-        let away = self.root.join(EVICTED);
-        std::fs::create_dir_all(&away)?;
-        let aside = Dir::open_ambient_dir(&away, ambient_authority())?;
+        let discard = self.discard()?;
         for path in paths {
-            match sender.rename(&path, &aside, free_name(&aside)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                Ok(()) | Err(_) => {}
-            }
+            discard.take(&sender, path)?;
         }
         let left = names_in(&sender, ".").iter().any(|name| name != DATA)
             || !names_in(&sender, &format!("{DATA}/{BUILDS}")).is_empty()
             || !shared(&sender).is_empty();
         drop(sender);
         if !left {
-            std::fs::rename(self.of(pin), away.join(free_name(&aside)))?;
+            self.take_sender(&discard, pin)?;
         }
-        drop(aside);
-        remove(&away)
+        discard.empty()
+    }
+
+    fn discard(&self) -> io::Result<Discard> {
+        Discard::at(&self.root.join(DISCARD))
+    }
+
+    fn take_sender(&self, discard: &Discard, pin: Pin) -> io::Result<()> {
+        let root = Dir::open_ambient_dir(&self.root, ambient_authority())?;
+        discard.take(&root, base32(&pin.0))
     }
 
     fn open(&self, pin: Pin) -> io::Result<Dir> {
@@ -268,20 +265,6 @@ fn touched(sender: &Dir, path: &str) -> Option<Timestamp> {
     let at = sender.symlink_metadata(path).ok()?.modified().ok()?;
     let since_epoch = at.into_std().duration_since(std::time::UNIX_EPOCH).ok()?;
     i64::try_from(since_epoch.as_micros()).ok().map(Timestamp)
-}
-
-/// Returns a name that nothing has in this folder.
-fn free_name(folder: &Dir) -> String {
-    let mut names = (0_u32..).map(|n| n.to_string());
-    let free = names.find(|name| folder.symlink_metadata(name).is_err());
-    free.unwrap_or_default()
-}
-
-fn remove(folder: &Path) -> io::Result<()> {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => Ok(()),
-    }
 }
 
 /// RFC 4648 base 32, lower case, without padding.
@@ -453,17 +436,15 @@ mod tests {
             trees.evict(stock).unwrap();
         }
         assert!(!trees.of(PIN).exists());
-        assert!(
-            folder_names(&trees.root).is_empty(),
-            "nothing is left aside"
-        );
+        let aside = fs::read_dir(trees.root.join(DISCARD)).unwrap();
+        assert_eq!(aside.count(), 0, "nothing is left aside");
     }
 
     #[test]
     fn what_an_interrupted_deletion_left_is_cleared_away_and_never_found() {
         let (_dir, trees) = world();
-        let aside = trees.root.join(EVICTED).join("0");
-        fs::create_dir_all(trees.root.join(EVICTED)).unwrap();
+        let aside = trees.root.join(DISCARD).join("0");
+        fs::create_dir_all(trees.root.join(DISCARD)).unwrap();
         fs::rename(trees.data(PIN).join("build/bath"), &aside).unwrap();
         assert!(
             !told(&trees.inventory(Some(PIN)))

@@ -37,7 +37,12 @@ pub(crate) async fn bundle(
     blob: BlobId,
     mut stop: Stop,
 ) {
-    let result = make_bundle(&context, &job, &configuration, blob, &mut stop).await;
+    let result = make_bundle(&context, &job, &configuration, blob.clone(), &mut stop).await;
+    if result.is_err()
+        && let Err(error) = context.store.drop_blob(&blob)
+    {
+        tracing::warn!(%job, %error, "the rest of a bundle stays until the next start");
+    }
     context
         .tell(Event::Work(WorkEvent::BundleMade(job, result)))
         .await;
@@ -173,7 +178,7 @@ async fn build_command(
     context
         .particulars
         .note(&build.job, |known| known.tier = Some(tier));
-    let (data_dir, home) = (path_text(&places.data), path_text(&places.home));
+    let (data_dir, home) = (path_text(&places.data()), path_text(&places.home()));
     let purpose = Purpose::Received {
         data_dir: &data_dir,
         home: boxed.then_some(&home),
@@ -182,8 +187,9 @@ async fn build_command(
     let limits = Limits::default();
     let mut gate = None;
     if boxed {
-        places
-            .prepare()
+        let making = places.clone();
+        on_disk_thread(move |_| making.prepare(), None)
+            .await?
             .map_err(|error| format!("the folders of this build cannot be made: {error}"))?;
         command.directory.clone_from(&places.tree);
         let surroundings = &context.site.surroundings;
@@ -191,7 +197,7 @@ async fn build_command(
         let enclosed = context.sandbox.enclose(command, &rules).await;
         Boxed { command, gate } = enclosed.map_err(|error| error.to_string())?;
     }
-    let folders = vec![places.tree, places.data];
+    let folders = vec![places.data(), places.tree];
     let guest = Guest::new(limits, folders, gate, Arc::clone(&context.clock));
     Ok(Some((command, Bounds::Guest(Box::new(guest)))))
 }

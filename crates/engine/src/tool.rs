@@ -152,6 +152,7 @@ impl Guest {
             tree: child.usage().unwrap_or_default(),
             disk_bytes: grown.bytes,
             entries: grown.entries,
+            hidden: grown.hidden,
             network_bytes: passed,
             ..self.spent
         };
@@ -457,6 +458,7 @@ impl Disk {
         Held {
             bytes: self.last.bytes.saturating_sub(first.bytes),
             entries: self.last.entries.saturating_sub(first.entries),
+            hidden: self.last.hidden.saturating_sub(first.hidden),
         }
     }
 

@@ -39,7 +39,7 @@ const SHARED_MEMORY: u32 = 64 << 20;
 /// What every program of a Linux system needs to read: programs and libraries, how they are found,
 /// certificates, names of users, the clock. Not the whole of `/etc`: it may hold secrets that are
 /// readable for everybody.
-const SYSTEM: [&str; 28] = [
+const SYSTEM: [&str; 33] = [
     "/usr",
     "/bin",
     "/sbin",
@@ -63,10 +63,16 @@ const SYSTEM: [&str; 28] = [
     "/etc/nsswitch.conf",
     "/etc/os-release",
     "/etc/passwd",
-    "/etc/pki",
+    "/etc/pki/ca-trust",
+    "/etc/pki/tls/cert.pem",
+    "/etc/pki/tls/certs",
+    "/etc/pki/tls/openssl.cnf",
     "/etc/protocols",
     "/etc/services",
-    "/etc/ssl",
+    // Not what lies beside them: private keys.
+    "/etc/ssl/cert.pem",
+    "/etc/ssl/certs",
+    "/etc/ssl/openssl.cnf",
     "/sys/devices/system/cpu",
 ];
 
