@@ -67,6 +67,34 @@ async fn a_keyring_that_locks_while_the_node_runs_refuses_approvals_and_leaves_s
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_decided_while_the_keyring_was_locked_holds_after_a_restart() {
+    let world = World::new();
+    let (one, mut two) = (world.host(1, "one").await, world.host(2, "two").await);
+    let three = world.host(3, "three").await;
+    one.pair_with(&two).await;
+    two.secrets.fail_after(0, SecretsError::Locked);
+    assert_eq!(two.ask(Request::OpenWindow).await, Reply::Done);
+    assert_eq!(three.ask_to_pair(&two).await, Reply::PairingPending);
+    let [removed, approved] = [&one, &three].map(|host| host.view());
+    let (removed, approved) = (removed.await.identity, approved.await.identity);
+    let removal = two
+        .ask(Request::RemovePeer(removed.dashboard_id.clone()))
+        .await;
+    assert!(matches!(removal, Reply::Refused(_)), "{removal:?}");
+    let approval = two
+        .ask(Request::Approve(approved.dashboard_id.clone()))
+        .await;
+    assert!(matches!(approval, Reply::Refused(_)), "{approval:?}");
+    two.secrets.heal();
+    world.run_for(std::time::Duration::from_secs(5)).await;
+    two.stop().await;
+    two.start().await.unwrap();
+    let peers = two.view().await.peers;
+    let ids: Vec<_> = peers.iter().map(|p| &p.peer.dashboard_id).collect();
+    assert_eq!(ids, [&approved.dashboard_id]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rotation_that_the_keyring_refuses_keeps_the_old_key() {
     let world = World::new();
     let one = world.host(1, "one").await;

@@ -123,6 +123,7 @@ pub(crate) struct Steps {
     stops: Arc<Mutex<HashMap<JobId, watch::Sender<Orders>>>>,
     /// How hard the steps of a job may go, those to come as well.
     drives: HashMap<JobId, Drive>,
+    closing: watch::Sender<bool>,
 }
 
 impl Steps {
@@ -159,6 +160,18 @@ impl Steps {
         self.tasks.spawn(work);
     }
 
+    /// Starts something that belongs to no job and is given up when Kiln stops.
+    pub(crate) fn start_expendable(&mut self, work: impl Future<Output = ()> + Send + 'static) {
+        let mut closing = self.closing.subscribe();
+        self.start_free(async move {
+            tokio::select! {
+                biased;
+                _ = closing.wait_for(|closing| *closing) => {}
+                () = work => {}
+            }
+        });
+    }
+
     /// Asks the running step of a job to stop. Nothing happens if there is none.
     pub(crate) fn stop(&self, job: &JobId) {
         if let Some(ask) = lock(&self.stops).get(job) {
@@ -181,6 +194,7 @@ impl Steps {
 
     /// Asks every step to stop and waits for all.
     pub(crate) async fn finish(&mut self) {
+        self.closing.send_replace(true);
         for ask in lock(&self.stops).values() {
             ask.send_modify(|orders| orders.stop = true);
         }

@@ -11,7 +11,6 @@ use crate::anchors::{self, Direction};
 use crate::blocking::blocking;
 use crate::node::{Ended, Link, Node};
 use crate::runtime::RETRY;
-use crate::unsaved::Unsaved;
 use crate::{audit, housekeeping, identity, records, serial, steps};
 
 /// What a flash says that was not begun.
@@ -30,10 +29,12 @@ impl Node {
             }
             Effect::SaveSettings(settings) => {
                 let rows = records::settings_rows(&settings).map_err(|e| e.to_string())?;
-                self.keep(rows.into_iter().map(Change::Put).collect())
-                    .await?;
+                let changes = rows.into_iter().map(Change::Put).collect();
+                let kept = self.keep(changes).await;
+                // The domain goes by them already.
                 self.use_settings(*settings);
                 self.tell_facts();
+                kept?;
             }
             Effect::ReadAudit(id, question) => {
                 // Whoever asks is answered, also from a disk that takes nothing more.
@@ -86,25 +87,30 @@ impl Node {
             }
             peering::Effect::Close { link, terminate } => links.close(link, terminate),
             peering::Effect::SavePeer(peer) => {
-                self.trust(Direction::Offloader, peer.pin, peer.public_key)
-                    .await?;
                 let row = records::peer_row(&peer).map_err(|e| e.to_string())?;
+                let trusted = self
+                    .trust(Direction::Offloader, peer.pin, peer.public_key)
+                    .await;
                 self.keep(vec![Change::Put(row)]).await?;
+                trusted?;
             }
             peering::Effect::ForgetPeer(id, pin) => {
-                self.distrust(Direction::Offloader, pin).await?;
+                // Without its record it is trusted no more, whatever the keyring does.
                 self.keep(vec![delete(records::PEER, id.as_str())]).await?;
+                self.distrust(Direction::Offloader, pin).await?;
             }
             peering::Effect::SavePairing(pairing) => {
-                self.trust(Direction::Receiver, pairing.pin, pairing.public_key)
-                    .await?;
                 let row = records::pairing_row(&pairing).map_err(|e| e.to_string())?;
+                let trusted = self
+                    .trust(Direction::Receiver, pairing.pin, pairing.public_key)
+                    .await;
                 self.keep(vec![Change::Put(row)]).await?;
+                trusted?;
             }
             peering::Effect::ForgetPairing(pin) => {
-                self.distrust(Direction::Receiver, pin).await?;
                 self.keep(vec![delete(records::PAIRING, &pin.to_string())])
                     .await?;
+                self.distrust(Direction::Receiver, pin).await?;
             }
             peering::Effect::RotateIdentity => self.rotate().await,
             peering::Effect::SessionUp(_) | peering::Effect::SessionDown { .. } => {
@@ -138,10 +144,11 @@ impl Node {
             }
             work::Effect::ForgetJob(job) => {
                 context.outputs.forget(&job);
-                self.keep(vec![delete(records::JOB, job.as_str())]).await?;
+                let kept = self.keep(vec![delete(records::JOB, job.as_str())]).await;
                 let path = context.store.log_path(&job);
                 self.steps
                     .start_free(async move { remove_file(&path).await });
+                kept?;
             }
             work::Effect::Send(link, message) => context.links.send(link, message),
             work::Effect::Note(job, text) => context.outputs.note(&job, &text),
@@ -224,7 +231,7 @@ impl Node {
             }
             work::Effect::FindNewestEnvironment(request) => {
                 self.steps
-                    .start_free(steps::find_newest_environment(context, request));
+                    .start_expendable(steps::find_newest_environment(context, request));
             }
             work::Effect::InstallEnvironment(version) => {
                 context.environments.announce(&version);
@@ -232,7 +239,7 @@ impl Node {
                 let changed = Event::Work(work::Event::EnvironmentsChanged(now));
                 self.domain.handle(changed, self.context.clock.now());
                 self.steps
-                    .start_free(steps::install_environment(context, version));
+                    .start_expendable(steps::install_environment(context, version));
             }
             work::Effect::Build {
                 job,
@@ -272,7 +279,7 @@ impl Node {
         let store = Arc::clone(&self.context.store);
         match blocking(move || store.apply(&all)).await {
             Ok(()) => {
-                self.unsaved = Unsaved::default();
+                self.unsaved.saved();
                 Ok(())
             }
             Err(error) => {
@@ -283,7 +290,7 @@ impl Node {
         }
     }
 
-    async fn trust(
+    pub(crate) async fn trust(
         &mut self,
         direction: Direction,
         pin: Pin,
@@ -292,14 +299,22 @@ impl Node {
         if self.anchored.contains(&(direction, pin)) {
             return Ok(());
         }
-        anchors::set(self.secrets.as_ref(), direction, pin, key)
-            .await
-            .map_err(|e| e.to_string())?;
-        self.anchored.insert((direction, pin));
-        Ok(())
+        match anchors::set(self.secrets.as_ref(), direction, pin, key).await {
+            Ok(()) => {
+                self.unsaved.anchored(direction, pin);
+                self.anchored.insert((direction, pin));
+                Ok(())
+            }
+            Err(error) => {
+                let again = self.context.clock.now().mono + RETRY;
+                self.unsaved.keep_anchor(direction, pin, key, again);
+                Err(error.to_string())
+            }
+        }
     }
 
     async fn distrust(&mut self, direction: Direction, pin: Pin) -> Result<(), String> {
+        self.unsaved.anchored(direction, pin);
         self.anchored.remove(&(direction, pin));
         anchors::remove(self.secrets.as_ref(), direction, pin)
             .await

@@ -11,7 +11,6 @@ use kiln_model::{
 
 use crate::blocking::blocking;
 use crate::node::{Ended, Link, Node, Ready};
-use crate::unsaved::Unsaved;
 
 /// Events handled before effects are performed and other work gets a turn.
 const BUDGET: usize = 64;
@@ -190,10 +189,15 @@ impl Node {
 
     /// Writes again what could not be written before.
     async fn save_unsaved(&mut self) {
+        for (direction, pin, key) in self.unsaved.anchors() {
+            if let Err(error) = self.trust(direction, pin, key).await {
+                tracing::warn!(%pin, %error, "the keyring still does not take a paired computer");
+            }
+        }
         let changes = self.unsaved.changes();
         let store = Arc::clone(&self.context.store);
         match blocking(move || store.apply(&changes)).await {
-            Ok(()) => self.unsaved = Unsaved::default(),
+            Ok(()) => self.unsaved.saved(),
             Err(error) => {
                 tracing::warn!(%error, "records still cannot be written");
                 self.unsaved

@@ -1,11 +1,15 @@
-//! [`Unsaved`]: changes that the store refused, kept until it takes them.
-use kiln_model::Mono;
+//! [`Unsaved`]: what store and keyring refused, kept until they take it.
+use kiln_model::{Mono, Pin, PublicKey};
 use kiln_ports::store::Change;
 
-/// The newest refused change of each record, in the order of their first refusal.
+use crate::anchors::Direction;
+
+/// The newest refused change of each record, in the order of their first refusal, and the trust
+/// anchors that are not in the keyring yet.
 #[derive(Debug, Default)]
 pub(crate) struct Unsaved {
     changes: Vec<Change>,
+    anchors: Vec<(Direction, Pin, PublicKey)>,
     retry_at: Option<Mono>,
 }
 
@@ -19,7 +23,36 @@ impl Unsaved {
         self.retry_at = Some(retry_at);
     }
 
-    /// Returns whether nothing waits.
+    /// Keeps a trust anchor.
+    pub(crate) fn keep_anchor(
+        &mut self,
+        direction: Direction,
+        pin: Pin,
+        key: PublicKey,
+        retry_at: Mono,
+    ) {
+        self.anchored(direction, pin);
+        self.anchors.push((direction, pin, key));
+        self.retry_at = Some(retry_at);
+    }
+
+    /// A trust anchor is in the keyring, or not wanted any more.
+    pub(crate) fn anchored(&mut self, direction: Direction, pin: Pin) {
+        self.anchors
+            .retain(|(d, p, _)| (*d, *p) != (direction, pin));
+    }
+
+    /// Returns the trust anchors that wait.
+    pub(crate) fn anchors(&self) -> Vec<(Direction, Pin, PublicKey)> {
+        self.anchors.clone()
+    }
+
+    /// The store took all changes.
+    pub(crate) fn saved(&mut self) {
+        self.changes.clear();
+    }
+
+    /// Returns whether no change waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.changes.is_empty()
     }
@@ -29,14 +62,15 @@ impl Unsaved {
         self.changes.iter().any(|c| record(c) == (kind, key))
     }
 
-    /// Returns everything that waits.
+    /// Returns the changes that wait.
     pub(crate) fn changes(&self) -> Vec<Change> {
         self.changes.clone()
     }
 
     /// Returns when to try again.
     pub(crate) fn retry_at(&self) -> Option<Mono> {
-        self.retry_at.filter(|_| !self.changes.is_empty())
+        let waits = !self.changes.is_empty() || !self.anchors.is_empty();
+        self.retry_at.filter(|_| waits)
     }
 
     /// Sets when to try again.
@@ -80,6 +114,22 @@ mod tests {
         assert!(unsaved.holds("job", "a"));
         assert!(!unsaved.holds("job", "b"));
         assert!(!unsaved.holds("peer", "a"));
+    }
+
+    #[test]
+    fn an_anchor_waits_until_the_keyring_takes_it_or_nobody_wants_it() {
+        let (pin, key) = (Pin([1; 32]), PublicKey([2; 32]));
+        let mut unsaved = Unsaved::default();
+        for _ in 0..2 {
+            unsaved.keep_anchor(Direction::Offloader, pin, key, Mono::default());
+        }
+        unsaved.saved();
+        assert_eq!(unsaved.anchors(), [(Direction::Offloader, pin, key)]);
+        assert_eq!(unsaved.retry_at(), Some(Mono::default()));
+        unsaved.anchored(Direction::Receiver, pin);
+        assert_eq!(unsaved.anchors().len(), 1);
+        unsaved.anchored(Direction::Offloader, pin);
+        assert_eq!(unsaved.retry_at(), None);
     }
 
     #[test]
