@@ -133,6 +133,10 @@ impl Work {
             Ok(_) if entry.stored.cancel_requested => {
                 self.finish(id, Outcome::failed("cancelled"), now);
             }
+            // It was to be handed back when its installation had just ended.
+            Ok(_) if entry.hold == Hold::Leaving => {
+                self.finish(id, declined(self.sentence()), now);
+            }
             Ok(version) => {
                 entry.step = Step::Building;
                 self.build(id, Some(version));

@@ -137,7 +137,7 @@ impl Work {
         }
         match event {
             Event::Loaded(jobs) => self.load(jobs, now),
-            Event::SettingsChanged(settings) => self.change_settings(settings, now),
+            Event::SettingsChanged(settings) => self.change_settings(settings),
             Event::DevicesScanned(devices) => self.devices_scanned(devices, now),
             Event::DeviceSeen {
                 configuration,
@@ -567,13 +567,9 @@ impl Work {
 
 /// Settings.
 impl Work {
-    pub(super) fn change_settings(&mut self, settings: Settings, now: Now) {
-        let closes = self.settings.receiver && !settings.receiver;
+    pub(super) fn change_settings(&mut self, settings: Settings) {
         self.settings = settings;
         self.house.review();
-        if closes && self.stage == Stage::Serving {
-            self.decline_waiting(now);
-        }
     }
 }
 

@@ -282,14 +282,20 @@ impl Work {
                 continue;
             };
             let name = &entry.stored.job.configuration;
-            let in_tree = |e: &Entry| {
-                e.step.holds_lane()
-                    && e.sender().is_some_and(|s| s.0 == pin)
-                    && (e.stored.job.configuration == *name || e.is(JobKind::ResetBuildEnv))
+            // Names that differ in their ending, or on some systems in capitals, share a folder.
+            let folder = |e: &Entry| Some(e.configuration()?.stem().to_lowercase());
+            let is_in_tree = |e: &Entry| {
+                let shares = folder(e) == folder(entry);
+                let waits = matches!(e.step, Step::Lane) && e.stored.job.configuration != *name;
+                e.sender().is_some_and(|s| s.0 == pin)
+                    && (e.step.holds_lane() && (shares || e.is(JobKind::ResetBuildEnv))
+                        || waits && shares)
             };
-            if self.jobs.active().any(|(_, e)| unpacking(e) || in_tree(e))
-                || self.house.is_clearing(pin)
-            {
+            let is_in_use = self
+                .jobs
+                .active()
+                .any(|(_, e)| unpacking(e) || is_in_tree(e));
+            if is_in_use || self.house.is_clearing(pin) {
                 continue;
             }
             let facts = entry.configuration().zip(entry.stored.bundle.clone());
@@ -485,8 +491,8 @@ impl Work {
         }
     }
 
-    /// The owner switched receiving off: what did not start is handed back. What runs goes on,
-    /// because its result can still be fetched.
+    /// Receiving is switched off: what did not start is handed back. What runs goes on, because its
+    /// result can still be fetched.
     pub(super) fn decline_waiting(&mut self, now: Now) {
         let waits = |e: &Entry| !e.is_owners() && matches!(e.step, Step::Arrived | Step::Lane);
         for id in self.jobs.ids(waits) {
@@ -987,6 +993,7 @@ mod tests {
         let link = shop.offloader(2);
         let running = shop.submit_queued(link, "a", "kitchen");
         let waiting = shop.submit_queued(link, "b", "bath");
+        let unpacking = shop.submit(link, "u", "hall");
         shop.lines();
         shop.change(|s| s.receiver = false);
         assert_eq!(
@@ -994,6 +1001,14 @@ mod tests {
             ["link-2 b failed [provision] this receiver was switched off before the build began"]
         );
         assert_eq!(shop.status(&waiting), JobStatus::Failed);
+        shop.prepared(&unpacking);
+        assert_eq!(
+            frames(&mut shop),
+            [
+                "link-2 u queued",
+                "link-2 u failed [provision] this receiver was switched off before the build began"
+            ]
+        );
         shop.succeeds(&running);
         assert_eq!(frames(&mut shop), ["link-2 a completed"]);
         shop.submit(link, "c", "bath");
@@ -1004,6 +1019,22 @@ mod tests {
                 "link-2 c failed [provision] this receiver does not take builds now"
             ]
         );
+    }
+
+    #[test]
+    fn configurations_that_share_a_folder_are_not_unpacked_over_each_other() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        let running = shop.submit_queued(link, "r", "bath");
+        let first = shop.submit_queued(link, "a", "kitchen");
+        shop.lines();
+        let second = shop.submit(link, "b", "Kitchen");
+        assert!(shop.lines_of("unpack").is_empty());
+        shop.succeeds(&running);
+        shop.succeeds(&first);
+        assert_eq!(shop.status(&first), JobStatus::Completed);
+        assert_eq!(shop.lines_of("unpack").len(), 1);
+        assert_eq!(shop.status(&second), JobStatus::Queued);
     }
 
     #[test]

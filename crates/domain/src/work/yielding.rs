@@ -11,7 +11,7 @@ use kiln_model::{
 
 use super::effect::{Drive, Effect};
 use super::jobs::{Entry, Step};
-use super::machine::Work;
+use super::machine::{Stage, Work};
 use super::received::declined;
 use crate::{InTheWay, Lending, Stance};
 
@@ -85,6 +85,9 @@ impl Work {
 
     /// Treats others' jobs as the owner's needs demand.
     pub(super) fn give_way(&mut self, now: Now) {
+        if !self.settings.receiver && self.stage == Stage::Serving {
+            self.decline_waiting(now);
+        }
         if self.settings.receiver && self.lending.stance == Stance::Long {
             let waits = |e: &Entry| {
                 let is_waiting = matches!(e.step, Step::Arrived | Step::Lane);
@@ -495,19 +498,22 @@ mod tests {
 
     #[test]
     fn a_build_whose_version_is_being_installed_is_handed_back_as_well() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
-        let job = shop.submit_with(link, "a", "kitchen", |header| {
-            header.target_esphome_version = "2026.9.0".parse().ok();
-        });
-        shop.prepared(&job);
-        shop.lent(Stance::Brief, Reason::LowDisk, None);
-        assert_eq!(shop.lines_of("stop"), ["stop j1"]);
-        shop.happens(Event::Provisioned(job.clone(), Err(StepFailure::Cancelled)));
-        assert_eq!(
-            shop.job(&job).failure_reason,
-            Some(FailureReason::Provision)
-        );
+        // The installation is stopped, or had just ended.
+        for end in [Err(StepFailure::Cancelled), Ok("2026.9.0".parse().unwrap())] {
+            let mut shop = Shop::open();
+            let link = shop.offloader(2);
+            let job = shop.submit_with(link, "a", "kitchen", |header| {
+                header.target_esphome_version = "2026.9.0".parse().ok();
+            });
+            shop.prepared(&job);
+            shop.lent(Stance::Brief, Reason::LowDisk, None);
+            assert_eq!(shop.lines_of("stop"), ["stop j1"]);
+            shop.happens(Event::Provisioned(job.clone(), end));
+            assert_eq!(
+                shop.job(&job).failure_reason,
+                Some(FailureReason::Provision)
+            );
+        }
     }
 
     #[test]
