@@ -1,6 +1,7 @@
 //! What desktop and system say over D-Bus. A bus or service that is not there is asked again now and
 //! then, not all the time.
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -110,6 +111,8 @@ pub(super) struct Session {
     bus: Lazy<Connection>,
     mutter: Service,
     saver: Service,
+    /// The screen saver service was seen to count. On Wayland KDE's may answer 0 whatever happens.
+    counts: AtomicBool,
 }
 
 impl Session {
@@ -136,7 +139,11 @@ impl Session {
             .saver
             .call(&bus, &saver, "GetSessionIdleTime", &())
             .await;
-        ms.map(|ms| Duration::from_millis(ms.into()))
+        if ms.is_some_and(|ms| ms > 0) {
+            self.counts.store(true, Ordering::Relaxed);
+        }
+        ms.filter(|_| self.counts.load(Ordering::Relaxed))
+            .map(|ms| Duration::from_millis(ms.into()))
     }
 }
 

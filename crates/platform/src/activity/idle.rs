@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use x11rb::connection::Connection as _;
 use x11rb::protocol::screensaver::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
@@ -14,6 +15,8 @@ use super::bus::{Lazy, Session, System};
 pub(super) struct Idle {
     display: Display,
     session: Session,
+    /// What was last seen there, and when.
+    last: Mutex<Option<(Duration, Instant)>>,
     /// The login manager's hint was seen to change, so somebody sets it.
     hinted: AtomicBool,
 }
@@ -24,6 +27,8 @@ enum Display {
     X11(Lazy<Arc<Mutex<Screen>>>),
     /// The X server of a Wayland desktop sees only part of the input, so it is not asked.
     Wayland,
+    /// It is not known. A node that a service manager starts does not learn of it, so that the
+    /// desktop is asked nevertheless.
     None,
 }
 
@@ -50,6 +55,7 @@ impl Idle {
                 (false, false) => Display::None,
             },
             session: Session::default(),
+            last: Mutex::default(),
             hinted: AtomicBool::new(false),
         }
     }
@@ -57,11 +63,10 @@ impl Idle {
     pub(super) async fn read(&self, system: &System) -> Option<Duration> {
         let seen = match &self.display {
             Display::X11(screen) => x11(screen).await,
-            Display::Wayland => self.session.idle().await,
-            Display::None => None,
+            Display::Wayland | Display::None => self.session.idle().await,
         };
-        if seen.is_some() {
-            return seen;
+        if let Some(idle) = self.remember(seen) {
+            return Some(idle);
         }
         match system.login_idle().await {
             Some(idle) if !idle.is_zero() => {
@@ -71,6 +76,16 @@ impl Idle {
             // Many desktops never set the hint; then it says nothing.
             not_idle => not_idle.filter(|_| self.hinted.load(Ordering::Relaxed)),
         }
+    }
+
+    /// Returns what is seen. Who answered before and is silent now, because the desktop is busy or
+    /// starts again, does not make a computer without people: the last input only gets older.
+    fn remember(&self, seen: Option<Duration>) -> Option<Duration> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(idle) = seen {
+            *last = Some((idle, Instant::now()));
+        }
+        last.map(|(idle, when)| idle + when.elapsed())
     }
 }
 
@@ -96,5 +111,20 @@ async fn x11(screen: &Lazy<Arc<Mutex<Screen>>>) -> Option<Duration> {
             screen.drop_it();
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_desktop_that_falls_silent_makes_the_last_input_older_and_nobody_vanish() {
+        let idle = Idle::new();
+        assert_eq!(idle.remember(None), None);
+        let seen = Duration::from_secs(5);
+        assert_eq!(idle.remember(Some(seen)), Some(seen));
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(idle.remember(None), Some(Duration::from_secs(65)));
     }
 }
