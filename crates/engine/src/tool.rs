@@ -22,6 +22,11 @@ use crate::limits::{Breach, LINES_OVER, Limits, Spent, Then};
 /// Time between the polite and the final end of a process tree (builds.md §11.6).
 const GRACE: Duration = Duration::from_secs(3);
 
+/// Longest time for which an offloader is waited for that takes the last output slowly: of a program
+/// that was ended, and of one that ended by itself.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+const DRAIN: Duration = Duration::from_secs(300);
+
 /// How often a guest is measured.
 const MEASURE: Duration = Duration::from_millis(500);
 
@@ -224,14 +229,38 @@ pub(crate) async fn run(
         }
     };
     let (heard, blocks) = mpsc::channel(1);
-    let watched = look_after(context, job, child.as_mut(), &mut bounds, stop, heard);
-    let (end, listener) = tokio::join!(watched, Listener::new(context, job).listen(blocks));
+    let (end, listener) = {
+        let watched = look_after(context, job, child.as_mut(), &mut bounds, stop, heard);
+        let listened = Listener::new(context, job).listen(blocks);
+        tokio::pin!(watched, listened);
+        let mut listener = None;
+        let end = loop {
+            tokio::select! {
+                end = &mut watched => break end,
+                done = &mut listened, if listener.is_none() => listener = Some(done),
+            }
+        };
+        if listener.is_none() {
+            let patience = match end {
+                End::Done => DRAIN,
+                End::Stopped | End::Breach(_) => LAST_WORDS,
+            };
+            let over = context.clock.now().mono + patience;
+            listener = tokio::select! {
+                biased;
+                done = &mut listened => Some(done),
+                () = context.clock.sleep_until(over) => None,
+            };
+        }
+        (end, listener)
+    };
     match end {
-        End::Done => match (child.wait().await, &bounds) {
-            (Exit::Code(126 | 127), Bounds::Guest(_)) => {
+        End::Done => match (child.wait().await, &bounds, listener) {
+            (Exit::Code(126 | 127), Bounds::Guest(_), _) => {
                 ProcessOutcome::GivenUp(NOT_IN_BOX.to_owned())
             }
-            (exit, _) => listener.verdict(exit),
+            (exit, _, Some(listener)) => listener.verdict(exit),
+            (_, _, None) => ProcessOutcome::GivenUp("its output was not taken in time".to_owned()),
         },
         End::Stopped => ProcessOutcome::Killed,
         End::Breach(Breach { said, then }) => {
@@ -315,9 +344,9 @@ async fn look_after(
     };
     match end {
         End::Done => {}
-        End::Stopped => finish_off(child, &heard, GRACE).await,
+        End::Stopped => finish_off(context, child, &heard, GRACE).await,
         // What takes too much is not asked to end.
-        End::Breach(_) => finish_off(child, &heard, Duration::ZERO).await,
+        End::Breach(_) => finish_off(context, child, &heard, Duration::ZERO).await,
     }
     end
 }
@@ -337,13 +366,24 @@ enum End {
     Breach(Breach),
 }
 
-/// Ends the tree, politely at first, and takes what it still said.
-async fn finish_off(child: &mut dyn Child, heard: &mpsc::Sender<Vec<u8>>, grace: Duration) {
+/// Ends the tree, politely at first, and takes what it still said, as far as somebody hears it.
+async fn finish_off(
+    context: &Context,
+    child: &mut dyn Child,
+    heard: &mpsc::Sender<Vec<u8>>,
+    grace: Duration,
+) {
     child.kill(grace).await;
-    while let Some(block) = child.read().await {
-        if heard.send(block).await.is_err() {
-            return;
+    let over = context.clock.now().mono + LAST_WORDS;
+    let drained = async {
+        while let Some((block, room)) = next_block(child, heard).await {
+            room.send(block);
         }
+    };
+    tokio::select! {
+        biased;
+        () = drained => {}
+        () = context.clock.sleep_until(over) => {}
     }
 }
 
