@@ -22,6 +22,8 @@ export default defineConfig(({ mode }) => ({
     assetsInlineLimit: 0,
     reportCompressedSize: true,
   },
+  // The German of what the node says lies with the tray that says it too.
+  server: { fs: { allow: ['..'] } },
   preview: {
     port: 4173,
     strictPort: true,

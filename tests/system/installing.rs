@@ -135,7 +135,7 @@ async fn a_device_on_a_cable_is_flashed_through_its_port_once_it_is_plugged_in()
         product: "Bridge".to_owned(),
         usb: None,
         state: PortState::Usable,
-        problem: String::new(),
+        problem: "".into(),
     });
     let Reply::Jobs(_) = one.ask(install()).await else {
         panic!("it is plugged in");

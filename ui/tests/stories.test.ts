@@ -9,7 +9,7 @@ import { PIN, mockBridge } from '../src/lib/mock.ts';
 import type { NodeState, Request } from '../src/lib/model.ts';
 import { notes } from '../src/lib/notes.svelte.ts';
 import { route } from '../src/lib/route.svelte.ts';
-import { speak } from '../src/lib/words.svelte.ts';
+import { said, speak } from '../src/lib/words.svelte.ts';
 
 let app: Record<string, unknown> | undefined;
 let asked: Request[] = [];
@@ -285,6 +285,18 @@ test('a job shows its phases, why it is built there, and its log as text', async
   expect(made?.id).not.toBe('b1');
   expect(asked).toContainEqual({ request: 'cancel', job: made?.id });
   vi.unstubAllGlobals();
+});
+
+test('what the node says is said in the language of its owner, and quoted text as it is', async () => {
+  await open('busy', '#/job/b1');
+  await speak('de');
+  await vi.waitFor(() => expect(text()).toContain('Warum dort? Rechner Tower: frei.'));
+  expect(said('It snows.', { code: 'of_tomorrow' })).toBe('It snows.');
+  expect(said('ld: cannot find -lfoo')).toBe('ld: cannot find -lfoo');
+  const standing = { text: 'idle', code: 'standing_idle' };
+  expect(said('receiver {why}: idle', { code: 'standing_of', values: { name: '{why}', standing } })).toBe('Rechner {why}: frei');
+  await speak('en');
+  expect(text()).toContain('Why there? receiver Tower: idle.');
 });
 
 test('a log is read on, and not from its beginning, when there is news of its job', async () => {

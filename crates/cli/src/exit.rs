@@ -47,7 +47,7 @@ impl Failure {
     /// Returns the sentence and the next step; the latter may be empty.
     pub fn words(&self) -> (Cow<'_, str>, &str) {
         match self {
-            Failure::Refused(error) => (Cow::from(&error.message), &error.hint),
+            Failure::Refused(error) => (Cow::from(error.message.as_str()), error.hint.as_str()),
             Failure::Job(text)
             | Failure::Usage(text)
             | Failure::Broken(text)
@@ -87,7 +87,7 @@ impl From<ClientError> for Failure {
             ClientError::Refused(error) => Failure::Refused(error),
             ClientError::TooLong(text) => Failure::Usage(text),
             ClientError::NoNode => Failure::NoNode(error.to_string()),
-            ClientError::Broken(text) => Failure::Broken(text),
+            ClientError::Broken(text) => Failure::Broken(text.into()),
         }
     }
 }

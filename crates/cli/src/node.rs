@@ -320,9 +320,9 @@ async fn installed(client: &mut Client, face: &mut Face, wanted: &str) -> Result
                 return Ok(Reply::Environments(environments));
             }
             Some(EnvironmentState::Installing(step)) => {
-                if *step != said {
+                if step.as_str() != said {
                     face.notice(&format!("ESPHome {wanted}: {}", safe(step)))?;
-                    said.clone_from(step);
+                    step.as_str().clone_into(&mut said);
                 }
             }
             Some(EnvironmentState::Broken(why)) => {

@@ -1,7 +1,7 @@
 //! Verbs about other computers: pair, receivers, offloaders, window, requests, approve, reject.
 use kiln_ipc::{Event, Follow, reply_json, view_json};
 use kiln_model::{
-    ErrorCode, Label, PairingStatus, Pin, Reply, Request, RequestError, View, WindowView,
+    ErrorCode, Label, PairingStatus, Pin, Reply, Request, RequestError, Sentence, View, WindowView,
 };
 use serde_json::json;
 
@@ -79,8 +79,8 @@ async fn decision(client: &mut Client, pin: Pin) -> Result<(), Failure> {
             None => {
                 return Err(Failure::Refused(RequestError {
                     code: ErrorCode::PreconditionFailed,
-                    message: "The owner of the receiver declined.".to_owned(),
-                    hint: "Ask there, then pair again.".to_owned(),
+                    message: "The owner of the receiver declined.".into(),
+                    hint: "Ask there, then pair again.".into(),
                 }));
             }
         }
@@ -101,8 +101,8 @@ async fn confirm(
         }
         return Err(Failure::Refused(RequestError {
             code: ErrorCode::PreconditionFailed,
-            message: format!("{} answers with another key: {pin}.", wanted.endpoint),
-            hint: "Compare it with the pin that its own screen shows.".to_owned(),
+            message: format!("{} answers with another key: {pin}.", wanted.endpoint).into(),
+            hint: "Compare it with the pin that its own screen shows.".into(),
         }));
     }
     if face.shape == Shape::Json {
@@ -124,8 +124,8 @@ async fn confirm(
         Answer::Yes => Ok(()),
         Answer::No => Err(Failure::Refused(RequestError {
             code: ErrorCode::PreconditionFailed,
-            message: "Not paired: the fingerprints were not confirmed.".to_owned(),
-            hint: String::new(),
+            message: "Not paired: the fingerprints were not confirmed.".into(),
+            hint: Sentence::default(),
         })),
     }
 }
@@ -323,8 +323,8 @@ pub(crate) async fn decide(
         Decision::Approve(Some(pin)) if pin != pending.pin => {
             return Err(Failure::Refused(RequestError {
                 code: ErrorCode::PreconditionFailed,
-                message: format!("It asks with another key: {}.", pending.pin),
-                hint: "Compare it with the pin that its own screen shows.".to_owned(),
+                message: format!("It asks with another key: {}.", pending.pin).into(),
+                hint: "Compare it with the pin that its own screen shows.".into(),
             }));
         }
         Decision::Approve(_) => Request::Approve(id),

@@ -465,8 +465,8 @@ async fn job_id(client: &mut Client, text: &str) -> Result<JobId, Failure> {
         ))),
         (None, _) => Err(Failure::Refused(RequestError {
             code: ErrorCode::NotFound,
-            message: format!("There is no job {text:?}."),
-            hint: "See them with `kiln jobs`.".to_owned(),
+            message: format!("There is no job {text:?}.").into(),
+            hint: "See them with `kiln jobs`.".into(),
         })),
     }
 }
@@ -483,8 +483,8 @@ mod tests {
         for code in ErrorCode::ALL {
             let error = RequestError {
                 code: *code,
-                message: String::new(),
-                hint: String::new(),
+                message: String::new().into(),
+                hint: String::new().into(),
             };
             let ends = ends_batch(&Failure::Refused(error));
             assert_eq!(ends, *code == ErrorCode::NoCompatiblePeer, "{code:?}");

@@ -4,7 +4,7 @@ use std::io;
 use kiln_ipc::{
     ClientMessage, Event, Follow, Lines, MAX_ANSWER, PROTOCOL, ServerMessage, encode_client,
 };
-use kiln_model::{Reply, Request};
+use kiln_model::{Reply, Request, say};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::ClientError;
@@ -47,7 +47,7 @@ impl Client {
             .await
             .map_err(|error| match error.kind() {
                 io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::NoNode,
-                _ => ClientError::Broken(format!("The running Kiln cannot be reached: {error}.")),
+                _ => ClientError::Broken(say::node_unreachable(error.to_string())),
             })?;
         let mut client = Self {
             stream,
@@ -65,14 +65,12 @@ impl Client {
             ServerMessage::Hello {
                 protocol: PROTOCOL, ..
             } => Ok(client),
-            ServerMessage::Hello { protocol, version } => Err(ClientError::Broken(format!(
-                "The running Kiln {version} speaks another language ({protocol}); restart it."
-            ))),
+            ServerMessage::Hello { protocol, version } => Err(ClientError::Broken(
+                say::node_of_another_version(version, protocol),
+            )),
             ServerMessage::Reply { .. }
             | ServerMessage::Event { .. }
-            | ServerMessage::Broken { .. } => Err(ClientError::Broken(
-                "The running Kiln did not say hello.".to_owned(),
-            )),
+            | ServerMessage::Broken { .. } => Err(ClientError::Broken(say::node_said_no_hello())),
         }
     }
 
@@ -153,10 +151,10 @@ impl Client {
             let line = self
                 .lines
                 .next_line()
-                .map_err(|e| ClientError::Broken(e.to_string()))?;
+                .map_err(|e| ClientError::Broken(e.to_string().into()))?;
             if let Some(line) = line {
                 return kiln_ipc::decode_server(&line)
-                    .map_err(|error| ClientError::Broken(error.to_string()));
+                    .map_err(|error| ClientError::Broken(error.to_string().into()));
             }
             match self.stream.read(&mut buffer).await {
                 Ok(length @ 1..) => self.lines.push(buffer.get(..length).unwrap_or_default()),
@@ -167,7 +165,7 @@ impl Client {
 }
 
 fn gone() -> ClientError {
-    ClientError::Broken("The running Kiln went away.".to_owned())
+    ClientError::Broken(say::node_went_away())
 }
 
 #[cfg(test)]
@@ -225,8 +223,8 @@ mod tests {
                     Request::Shutdown => Reply::Done,
                     _ => Reply::Refused(RequestError {
                         code: ErrorCode::NotFound,
-                        message: "No.".to_owned(),
-                        hint: String::new(),
+                        message: "No.".into(),
+                        hint: "".into(),
                     }),
                 },
             }],

@@ -132,7 +132,11 @@ impl Desk {
                     self.reached = Reached::Lost;
                 }
             }
-            Event::Refused(why) => self.say(REFUSED, Speech::RefusedTitle, why, Vec::new()),
+            Event::Refused { message, hint } => {
+                let (message, hint) = (self.words.sentence(&message), self.words.sentence(&hint));
+                let why = format!("{message} {hint}").trim_end().to_owned();
+                self.say(REFUSED, Speech::RefusedTitle, why, Vec::new());
+            }
             Event::Tray(event) => self.tray_event(event, now),
             Event::NoTray => self.tray_is(TrayState::NoHost),
             Event::Contrast(Contrast::Normal) => self.look = self.start.look,
@@ -182,15 +186,14 @@ impl Desk {
                 self.tell(ToWindow::Trouble { message: None });
             }
             Hosting::Failed { why, .. } => {
+                let why = self.words.statement(why);
                 let told_before = self.hosting.as_ref() == Some(&hosting);
                 if !told_before {
                     let again = Speech::TryAgain.in_language(self.language);
                     let buttons = vec![button("again", again)];
                     self.say(TROUBLE, Speech::TroubleTitle, why.clone(), buttons);
                 }
-                self.tell(ToWindow::Trouble {
-                    message: Some(why.clone()),
-                });
+                self.tell(ToWindow::Trouble { message: Some(why) });
             }
         }
         self.hosting = Some(hosting);
@@ -349,7 +352,7 @@ impl Desk {
         let before = std::mem::replace(&mut self.window, Window::Open(Focus::Here));
         self.tell(ToWindow::Welcome { tray: self.tray });
         if let Some(Hosting::Failed { why, .. }) = &self.hosting {
-            let message = Some(why.clone());
+            let message = Some(self.words.statement(why));
             self.tell(ToWindow::Trouble { message });
         }
         if let Window::Starting { with, goal } = before
@@ -493,9 +496,9 @@ impl Desk {
         let mut menu = Menu::of(node, &self.devices, &self.words, now.wall);
         if let (None, Some(Hosting::Failed { why, .. })) = (&self.view, &self.hosting) {
             // Why there is no node says more than that there is none.
-            sentence.clone_from(why);
+            sentence = self.words.statement(why);
             if let Some(Entry::Item(first)) = menu.entries.first_mut() {
-                first.label.clone_from(why);
+                first.label.clone_from(&sentence);
             }
         }
         let attention = match icon {

@@ -1,5 +1,5 @@
 //! [`Event`]: everything that can happen to the desktop.
-use kiln_model::{Device, View};
+use kiln_model::{Device, Sentence, View};
 use kiln_ports::appearance::Contrast;
 use kiln_ports::notify::{NotificationEvent, NotifyError};
 use kiln_ports::tray::TrayEvent;
@@ -19,8 +19,13 @@ pub enum Event {
     Devices(Vec<Device>),
     /// The node does not answer any more.
     NodeGone,
-    /// The node refused what a click asked for; one or two sentences.
-    Refused(String),
+    /// The node refused what a click asked for.
+    Refused {
+        /// Why.
+        message: Sentence,
+        /// What to do next; may be empty.
+        hint: Sentence,
+    },
     /// From the icon.
     Tray(TrayEvent),
     /// There is no icon and will be none.
@@ -53,7 +58,7 @@ pub enum Hosting {
     /// Not at all.
     Failed {
         /// Why, in a sentence with the next step.
-        why: String,
+        why: Sentence,
         /// What it takes to try again.
         again: Again,
     },

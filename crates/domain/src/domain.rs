@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, VecDeque};
 
 use kiln_model::{
     Availability, AvailabilityReason, Confinement, ErrorCode, LinkId, LinkState, Mono, Now,
-    Pairing, PairingView, Pause, Pin, Reply, Request, RequestError, Settings, View, Wakefulness,
-    WindowView,
+    Pairing, PairingView, Pause, Pin, Reply, Request, RequestError, Sentence, Settings, View,
+    Wakefulness, WindowView, say,
 };
 
 use crate::availability::{Evaluator, Sleep, Stance};
@@ -257,15 +257,11 @@ impl Domain {
     }
 
     /// Says why this computer does not receive although it should, and how to allow it.
-    fn unboxed(&self) -> Option<String> {
+    fn unboxed(&self) -> Option<Sentence> {
         let wanted = self.settings.receiver || self.peering.is_headless();
         (wanted && self.guests() == Guests::Refused).then(|| {
             let why = self.confinement.detail.trim_end_matches('.');
-            format!(
-                "This computer does not receive builds, because they cannot be boxed here ({why}). \
-                 `kiln settings set sandbox best_effort` receives them anyway: a paired computer \
-                 can then do anything that you can do."
-            )
+            say::not_boxed(why)
         })
     }
 
@@ -504,8 +500,8 @@ fn window(until: Option<Mono>, now: Mono) -> WindowView {
 fn still_starting() -> RequestError {
     RequestError {
         code: ErrorCode::Unavailable,
-        message: "Kiln is still starting: its identity is not loaded.".to_owned(),
-        hint: "Try again in a moment; if it stays so, read the log of kiln serve.".to_owned(),
+        message: say::starting_without_identity(),
+        hint: say::hint_moment_or_log(),
     }
 }
 

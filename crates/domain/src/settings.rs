@@ -4,8 +4,8 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use kiln_model::{
-    BuildHosts, ErrorCode, EsphomeVersion, FriendlyName, RequestError, SandboxMode, SettingKey,
-    Settings, VersionPolicy,
+    BuildHosts, ErrorCode, EsphomeVersion, FriendlyName, RequestError, SandboxMode, Sentence,
+    SettingKey, Settings, VersionPolicy, say,
 };
 
 use crate::availability::Hours;
@@ -38,19 +38,19 @@ pub(crate) fn changed(
     for (name, value) in changes {
         let Some(key) = SettingKey::from_word(name) else {
             let known: Vec<&str> = SettingKey::ALL.iter().map(|key| key.word()).collect();
-            let hint = format!("The settings are: {}.", known.join(", "));
-            return Err(invalid(format!("There is no setting {name:?}."), hint));
+            let hint = say::hint_settings(known.join(", "));
+            return Err(invalid(say::no_setting(format!("{name:?}")), hint));
         };
         if let Err(expected) = set(&mut settings, key, value.trim()) {
-            let text = format!("{name} is {expected}, not {value:?}; no setting was changed.");
-            let hint = format!("Example: kiln settings set {name} {}", example(key));
+            let text = say::not_a_value(name, expected, format!("{value:?}"));
+            let hint = say::hint_example(name, example(key));
             return Err(invalid(text, hint));
         }
     }
     Ok(settings)
 }
 
-fn invalid(message: String, hint: String) -> RequestError {
+fn invalid(message: Sentence, hint: Sentence) -> RequestError {
     RequestError {
         code: ErrorCode::InvalidArgs,
         message,
@@ -59,95 +59,93 @@ fn invalid(message: String, hint: String) -> RequestError {
 }
 
 /// Sets one field, or says what it takes.
-fn set(settings: &mut Settings, key: SettingKey, value: &str) -> Result<(), &'static str> {
+fn set(settings: &mut Settings, key: SettingKey, value: &str) -> Result<(), Sentence> {
     match key {
         SettingKey::Receiver => settings.receiver = switch(value)?,
         SettingKey::RemoteBuilds => settings.remote_builds = switch(value)?,
         SettingKey::IncludeLocal => settings.include_local = switch(value)?,
         SettingKey::VersionPolicy => {
-            settings.version_policy = VersionPolicy::from_word(value)
-                .ok_or("one of any, release, exact and exact_required")?;
+            settings.version_policy =
+                VersionPolicy::from_word(value).ok_or_else(say::expects_policy)?;
         }
         SettingKey::EsphomeDir => settings.esphome_dir = path(value)?,
         SettingKey::Python => settings.python = path(value)?,
         SettingKey::EsphomeVersion => {
             if !value.is_empty() {
                 let version = value.parse::<EsphomeVersion>();
-                let _ = version.map_err(|_| "a version like 2026.10.0, or empty")?;
+                let _ = version.map_err(|_| say::expects_version())?;
             }
             settings.esphome_version = value.to_owned();
         }
         SettingKey::ListenHost => {
-            settings.listen_host = listen_host(value).ok_or("an address or a network interface")?;
+            settings.listen_host = listen_host(value).ok_or_else(say::expects_host)?;
         }
         SettingKey::ListenPort => {
-            settings.listen_port = number(value).ok_or("a port from 1 to 65535, or 0 for any")?;
+            settings.listen_port = number(value).ok_or_else(say::expects_port)?;
         }
         SettingKey::CleanupTtl => {
             settings.cleanup_ttl_seconds = number(value)
                 .filter(|ttl| CLEANUP_TTL.contains(ttl))
-                .ok_or("a number of seconds from 3600 to 2592000")?;
+                .ok_or_else(say::expects_seconds)?;
         }
         SettingKey::FriendlyName => {
             if value.chars().count() > MAX_NAME || !is_printable(value) {
-                return Err("a name of at most 128 printable characters");
+                return Err(say::expects_name());
             }
             settings.friendly_name = FriendlyName::clipped(value).to_string();
         }
         SettingKey::IdleMinutes => {
-            settings.idle_minutes = bounded(value, 0..=1_440).ok_or("minutes from 0 to 1440")?;
+            settings.idle_minutes =
+                bounded(value, 0..=1_440).ok_or_else(say::expects_minutes_of_day)?;
         }
         SettingKey::OnBattery => settings.on_battery = switch(value)?,
         SettingKey::OnMetered => settings.on_metered = switch(value)?,
         SettingKey::Hours => {
             let readable = value.chars().count() <= MAX_HOURS && Hours::parse(value).is_some();
             if !value.is_empty() && !readable {
-                return Err("hours per weekday like mon-fri 18:00-08:00; sat,sun all, or empty");
+                return Err(say::expects_hours());
             }
             settings.hours = value.to_owned();
         }
         SettingKey::ExclusiveApps => {
             if value.chars().count() > MAX_APPS || !is_printable(value) {
-                return Err("names of programs separated by commas, or empty");
+                return Err(say::expects_programs());
             }
             settings.exclusive_apps = value.to_owned();
         }
         SettingKey::CpuLimit => {
-            settings.cpu_limit = bounded(value, 0..=100).ok_or("a percentage from 0 to 100")?;
+            settings.cpu_limit = bounded(value, 0..=100).ok_or_else(say::expects_percentage)?;
         }
         SettingKey::RamFloor => {
-            settings.ram_floor_mb = number(value).ok_or("a number of megabytes, or 0")?;
+            settings.ram_floor_mb = number(value).ok_or_else(say::expects_megabytes)?;
         }
         SettingKey::DiskFloor => {
-            settings.disk_floor_mb = number(value).ok_or("a number of megabytes, or 0")?;
+            settings.disk_floor_mb = number(value).ok_or_else(say::expects_megabytes)?;
         }
         SettingKey::StorageBudget => {
-            settings.storage_budget_mb = number(value).ok_or("a number of megabytes, or 0")?;
+            settings.storage_budget_mb = number(value).ok_or_else(say::expects_megabytes)?;
         }
         SettingKey::InUseCores => {
-            settings.in_use_cores = bounded(value, 1..=64).ok_or("a number from 1 to 64")?;
+            settings.in_use_cores = bounded(value, 1..=64).ok_or_else(say::expects_cores)?;
         }
         SettingKey::YieldMinutes => {
-            settings.yield_minutes = bounded(value, 0..=60).ok_or("minutes from 0 to 60")?;
+            settings.yield_minutes =
+                bounded(value, 0..=60).ok_or_else(say::expects_minutes_of_hour)?;
         }
         SettingKey::DailyMinutes => {
-            settings.daily_minutes = bounded(value, 0..=1_440).ok_or("minutes from 0 to 1440")?;
+            settings.daily_minutes =
+                bounded(value, 0..=1_440).ok_or_else(say::expects_minutes_of_day)?;
         }
         SettingKey::PausedUntil => {
             let pause = value.parse();
-            settings.paused =
-                pause.map_err(|_| "empty, a moment in seconds since 1970, or forever")?;
+            settings.paused = pause.map_err(|_| say::expects_pause())?;
         }
         SettingKey::Sandbox => {
-            settings.sandbox =
-                SandboxMode::from_word(value).ok_or("one of required, best_effort and off")?;
+            settings.sandbox = SandboxMode::from_word(value).ok_or_else(say::expects_sandbox)?;
         }
         SettingKey::BuildHosts => {
             let hosts = BuildHosts::from_setting(value);
-            let _ = hosts.map_err(|_| {
-                "a list of host names like github.com or *.example.net, with default for the \
-                 usual ones, none, or empty"
-            })?;
+            let _ = hosts.map_err(|_| say::expects_build_hosts())?;
             settings.build_hosts = value.to_owned();
         }
         SettingKey::BuildFolders => settings.build_folders = path(value)?,
@@ -155,11 +153,11 @@ fn set(settings: &mut Settings, key: SettingKey, value: &str) -> Result<(), &'st
     Ok(())
 }
 
-fn switch(value: &str) -> Result<bool, &'static str> {
+fn switch(value: &str) -> Result<bool, Sentence> {
     match value.to_ascii_lowercase().as_str() {
         "on" | "true" | "yes" => Ok(true),
         "off" | "false" | "no" => Ok(false),
-        _ => Err("on or off"),
+        _ => Err(say::expects_switch()),
     }
 }
 
@@ -174,12 +172,12 @@ fn bounded<T: FromStr + PartialOrd>(value: &str, bounds: RangeInclusive<T>) -> O
     number(value).filter(|n| bounds.contains(n))
 }
 
-fn path(value: &str) -> Result<String, &'static str> {
+fn path(value: &str) -> Result<String, Sentence> {
     let fits = value.chars().count() <= MAX_PATH && !value.chars().any(char::is_control);
     if fits {
         Ok(value.to_owned())
     } else {
-        Err("a path, or empty")
+        Err(say::expects_path())
     }
 }
 

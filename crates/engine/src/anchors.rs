@@ -2,7 +2,7 @@
 //!
 //! One entry per pinned key and direction. It holds the public key itself, so that a program that
 //! can only write files can neither add a peer nor point a row at another key.
-use kiln_model::{Pairing, Peer, Pin, PublicKey};
+use kiln_model::{Label, Pairing, Peer, Pin, PublicKey, Sentence, say};
 use kiln_ports::Secrets;
 use kiln_ports::secrets::{SecretBytes, SecretsError};
 
@@ -48,14 +48,17 @@ pub(crate) async fn trusted(
     secrets: &dyn Secrets,
     peers: Vec<Peer>,
     pairings: Vec<Pairing>,
-    problems: &mut Vec<String>,
+    problems: &mut Vec<Sentence>,
 ) -> Result<(Vec<Peer>, Vec<Pairing>), SecretsError> {
     let mut kept = (Vec::new(), Vec::new());
     for peer in peers {
         if is_set(secrets, Direction::Offloader, peer.pin, peer.public_key).await? {
             kept.0.push(peer);
         } else {
-            problems.push(distrust("offloader", peer.label.as_str(), peer.pin));
+            problems.push(say::offloader_without_anchor(
+                quoted(&peer.label),
+                peer.pin.short(),
+            ));
         }
     }
     for pairing in pairings {
@@ -69,7 +72,10 @@ pub(crate) async fn trusted(
         {
             kept.1.push(pairing);
         } else {
-            problems.push(distrust("receiver", pairing.label.as_str(), pairing.pin));
+            problems.push(say::receiver_without_anchor(
+                quoted(&pairing.label),
+                pairing.pin.short(),
+            ));
         }
     }
     Ok(kept)
@@ -85,9 +91,6 @@ async fn is_set(
     Ok(anchor.is_some_and(|anchor| anchor.expose() == key.0))
 }
 
-fn distrust(role: &str, label: &str, pin: Pin) -> String {
-    format!(
-        "The {role} {label:?} ({}) has no entry in the keyring and is not trusted; pair again.",
-        pin.short()
-    )
+fn quoted(label: &Label) -> String {
+    format!("{:?}", label.as_str())
 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use kiln_audit::{Head, PRUNED};
 use kiln_domain::{Event, RequestId};
 use kiln_model::{
-    AuditQuestion, Digest, ErrorCode, Fact, Pin, Reply, RequestError, Side, Timestamp, Verification,
+    AuditQuestion, Digest, ErrorCode, Fact, Pin, Reply, RequestError, Side, Timestamp,
+    Verification, say,
 };
 use kiln_ports::Store;
 use kiln_ports::store::{Change, Row, StoreError};
@@ -125,8 +126,8 @@ pub(crate) async fn answer(context: Arc<Context>, id: RequestId, question: Audit
         Ok(stored) => said(&stored, question),
         Err(error) => Reply::Refused(RequestError {
             code: ErrorCode::Internal,
-            message: format!("The audit cannot be read: {error}."),
-            hint: "Look at the disk, then ask again.".to_owned(),
+            message: say::audit_unreadable(error.to_string()),
+            hint: say::hint_disk(),
         }),
     };
     context.tell(Event::AuditRead(id, reply)).await;

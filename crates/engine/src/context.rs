@@ -8,7 +8,7 @@ use kiln_domain::{
     work::{self, Drive},
 };
 use kiln_esphome::{Invocation, Launcher, Purpose};
-use kiln_model::{Confinement, EsphomeVersion, JobId, Settings};
+use kiln_model::{Confinement, EsphomeVersion, JobId, Sentence, Settings, say};
 use kiln_ports::process::{Command, Priority};
 use kiln_ports::{Activity, Clock, Processes, Sandbox, SerialPorts, Store};
 use tokio::sync::{mpsc, watch};
@@ -85,13 +85,13 @@ impl Context {
     pub(crate) async fn launcher(
         &self,
         version: Option<&EsphomeVersion>,
-    ) -> Result<(EsphomeVersion, Launcher), String> {
+    ) -> Result<(EsphomeVersion, Launcher), Sentence> {
         self.environments.looked().await;
         self.environments
             .launcher(version)
             .ok_or_else(|| match version {
-                Some(version) => format!("ESPHome {version} is not installed"),
-                None => "No ESPHome is installed; run `kiln env install` first.".to_owned(),
+                Some(version) => say::version_not_installed(version),
+                None => say::no_esphome(),
             })
     }
 
@@ -101,7 +101,7 @@ impl Context {
         version: Option<&EsphomeVersion>,
         invocation: &Invocation<'_>,
         purpose: Purpose<'_>,
-    ) -> Result<Command, String> {
+    ) -> Result<Command, Sentence> {
         let (_, launcher) = self.launcher(version).await?;
         Ok(Command {
             arguments: launcher.arguments(invocation),

@@ -10,7 +10,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use kiln_esphome::outline::MAX_YAML_BYTES;
 use kiln_esphome::sidecar::MAX_SIDECAR_BYTES;
 use kiln_esphome::{Outline, Sidecar};
-use kiln_model::{ConfigurationName, Device, DeviceName, Presence, Timestamp};
+use kiln_model::{ConfigurationName, Device, DeviceName, Presence, Sentence, Timestamp, say};
 
 /// Reads the devices in `configurations`, whose ESPHome data folder is `data`; sorted by file
 /// name. Empty if there is no such folder.
@@ -70,9 +70,9 @@ fn read_device(folder: &Path, data: &Path, configuration: ConfigurationName) -> 
     let outline = match read_limited(&folder.join(configuration.as_str()), MAX_YAML_BYTES) {
         Ok(bytes) => match String::from_utf8(bytes) {
             Ok(text) => Outline::of(&text),
-            Err(_) => problem("the file is not UTF-8 text".to_owned()),
+            Err(_) => problem(say::configuration_not_text()),
         },
-        Err(error) => problem(format!("the file cannot be read: {error}")),
+        Err(error) => problem(say::configuration_unreadable(error.to_string())),
     };
     let sidecar = data.join("storage").join(format!("{configuration}.json"));
     let sidecar = read_limited(&sidecar, MAX_SIDECAR_BYTES).ok();
@@ -107,7 +107,7 @@ fn read_device(folder: &Path, data: &Path, configuration: ConfigurationName) -> 
     }
 }
 
-fn problem(text: String) -> Outline {
+fn problem(text: Sentence) -> Outline {
     Outline {
         problem: Some(text),
         ..Outline::default()

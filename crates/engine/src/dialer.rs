@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kiln_domain::peering::{DialAnswer, DialFailure, Event, Purpose};
-use kiln_model::{CloseReason, Endpoint, Hello, LinkId, LinkIntent, Pin, TerminateReason};
+use kiln_model::{
+    CloseReason, Endpoint, Hello, LinkId, LinkIntent, Pin, Sentence, TerminateReason, say,
+};
 use kiln_peer_link::limits::{CONNECT_BACK_STEP, HANDSHAKE_STEP, MAX_ONE_SHOT, PAIR_STATUS_STEP};
 use kiln_peer_link::{Error, Initiator, Opening, PinCheck, Session, StaticKey};
 use kiln_ports::net::{Connection, Incoming, NetError};
@@ -90,7 +92,7 @@ async fn given_up(inbox: &mut mpsc::UnboundedReceiver<Command>) {
 
 async fn attempt(shared: &Shared, order: &Order) -> Result<(DialAnswer, Opened), DialFailure> {
     let Some(key) = shared.identity() else {
-        return Err(failed("There is no identity yet."));
+        return Err(failed(say::no_identity_yet()));
     };
     let steps = Steps::of(&order.purpose);
     let resolving = addresses(shared, order);
@@ -182,7 +184,7 @@ async fn addresses(shared: &Shared, order: &Order) -> Result<Vec<SocketAddr>, Di
         None => shared.net.resolve(bare).await.map_err(failed)?,
     };
     if found.is_empty() {
-        return Err(failed(format!("Nobody on this network answers to {bare}.")));
+        return Err(failed(say::nobody_answers(bare)));
     }
     let elsewhere: Vec<SocketAddr> = found
         .into_iter()
@@ -190,9 +192,7 @@ async fn addresses(shared: &Shared, order: &Order) -> Result<Vec<SocketAddr>, Di
         .map(|ip| SocketAddr::new(ip, order.endpoint.port()))
         .collect();
     if elsewhere.is_empty() {
-        return Err(failed(format!(
-            "Every address of {bare} leads back to this computer."
-        )));
+        return Err(failed(say::all_lead_back(bare)));
     }
     Ok(elsewhere)
 }
@@ -200,8 +200,8 @@ async fn addresses(shared: &Shared, order: &Order) -> Result<Vec<SocketAddr>, Di
 async fn message(connection: &mut Connection) -> Result<Vec<u8>, DialFailure> {
     match connection.reader.next().await {
         Ok(Incoming::Binary(message)) => Ok(message),
-        Ok(Incoming::Text) => Err(failed("The other side is not a peer: it sent text.")),
-        Ok(Incoming::Closed(_)) => Err(failed("The other side hung up.")),
+        Ok(Incoming::Text) => Err(failed(say::not_a_peer())),
+        Ok(Incoming::Closed(_)) => Err(failed(say::other_hung_up())),
         Err(error) => Err(failed(error)),
     }
 }
@@ -219,8 +219,8 @@ async fn within<T>(
     }
 }
 
-fn failed(why: impl ToString) -> DialFailure {
-    CloseReason::TransportError(why.to_string()).into()
+fn failed(why: impl Into<Sentence>) -> DialFailure {
+    CloseReason::TransportError(why.into()).into()
 }
 
 fn refused(error: Error) -> DialFailure {

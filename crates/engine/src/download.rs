@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kiln_domain::work;
 use kiln_domain::work::DownloadFailure;
-use kiln_model::{ArtifactsRefusal, BlobId, FirmwareOffset, LinkId, Mono, WireJobId};
+use kiln_model::{ArtifactsRefusal, BlobId, FirmwareOffset, LinkId, Mono, Sentence, WireJobId};
 use kiln_peer_link::{Chunk, StreamFault};
 use kiln_ports::Store;
 
@@ -38,7 +38,7 @@ impl Download {
     /// receivers.
     pub(crate) fn out_of_turn(link: LinkId, job_id: WireJobId) -> work::Event {
         let reason = Some(ArtifactsRefusal::DuplicateDownload);
-        let failure = DownloadFailure::Refused(reason, String::new());
+        let failure = DownloadFailure::Refused(reason, Sentence::default());
         work::Event::Downloaded(link, job_id, Err(failure))
     }
 
@@ -106,9 +106,9 @@ fn failed(link: LinkId, job_id: WireJobId, failure: DownloadFailure) -> Report {
 /// Says for the domain how a stream broke.
 pub(crate) fn failure_of(fault: StreamFault) -> DownloadFailure {
     match fault {
-        StreamFault::Refused(reason, detail) => DownloadFailure::Refused(reason, detail),
+        StreamFault::Refused(reason, detail) => DownloadFailure::Refused(reason, detail.into()),
         fault @ (StreamFault::InvalidStartHeader
         | StreamFault::Assembler(_)
-        | StreamFault::MissingStart) => DownloadFailure::Invalid(fault.word().to_owned()),
+        | StreamFault::MissingStart) => DownloadFailure::Invalid(fault.word().into()),
     }
 }

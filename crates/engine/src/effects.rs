@@ -3,7 +3,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use kiln_domain::{Effect, Event, peering, work};
-use kiln_model::{BlobId, Fact, Pin, PublicKey};
+use kiln_model::{BlobId, Fact, Pin, PublicKey, say};
 use kiln_ports::discovery::Announcement;
 use kiln_ports::store::Change;
 
@@ -12,10 +12,6 @@ use crate::blocking::blocking;
 use crate::node::{Ended, Link, Node};
 use crate::runtime::RETRY;
 use crate::{audit, housekeeping, identity, records, serial, steps};
-
-/// What a flash says that was not begun.
-const NOT_BEGUN: &str = "the flash was not begun, because that could not be kept; free some disk \
-                         space, then install again";
 
 impl Node {
     /// Does one thing. An error means that a record or anchor was not kept.
@@ -188,7 +184,7 @@ impl Node {
             work::Effect::Flash(job, ..) if self.unsaved.holds(records::JOB, job.as_str()) => {
                 let outcome = work::ProcessOutcome::Failed {
                     exit_code: None,
-                    message: NOT_BEGUN.to_owned(),
+                    message: say::flash_not_begun(),
                 };
                 let ended = Event::Work(work::Event::ProcessEnded(job, outcome));
                 self.domain.handle(ended, self.context.clock.now());
@@ -342,7 +338,7 @@ impl Node {
                 self.become_identity(identity);
             }
             Err(error) => {
-                let failed = peering::Event::RotationFailed(error.to_string());
+                let failed = peering::Event::RotationFailed(error.sentence());
                 self.domain
                     .handle(Event::Peering(failed), self.context.clock.now());
             }

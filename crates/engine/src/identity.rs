@@ -5,7 +5,7 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use kiln_model::{DashboardId, Pin};
+use kiln_model::{DashboardId, Pin, Sentence, say};
 use kiln_peer_link::StaticKey;
 use kiln_ports::secrets::{SecretBytes, SecretsError};
 use kiln_ports::store::{Change, Row, StoreError};
@@ -28,31 +28,17 @@ pub(crate) struct Identity {
 }
 
 /// Why there is no identity.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub enum IdentityError {
     /// The keyring did not answer as it should.
-    #[error(transparent)]
-    Secrets(#[from] SecretsError),
+    Secrets(SecretsError),
     /// The store did not answer as it should.
-    #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
     /// The store knows an identity, the keyring has no key.
-    #[error(
-        "the key of this Kiln ({0}) is gone from the keyring; restore the keyring, \
-         or start over with `kiln serve --new-identity` (every pairing has to be made again)"
-    )]
     KeyGone(String),
     /// The keyring's entry is not a key.
-    #[error(
-        "the key in the keyring has {0} bytes instead of 32; restore the keyring, \
-         or start over with `kiln serve --new-identity` (every pairing has to be made again)"
-    )]
     WrongSize(usize),
     /// The keyring's key is not the one the store knows.
-    #[error(
-        "the keyring holds another key ({found}) than this Kiln was paired with ({known}); \
-         restore the keyring, or start over with `kiln serve --new-identity`"
-    )]
     OtherKey {
         /// Pin of the keyring's key.
         found: String,
@@ -60,8 +46,35 @@ pub enum IdentityError {
         known: String,
     },
     /// The key cannot be used, or the system gives no random numbers to make one from.
-    #[error("the key of this Kiln cannot be used: {0}")]
     Key(String),
+}
+
+impl IdentityError {
+    /// Returns it in words, with the next step.
+    pub fn sentence(&self) -> Sentence {
+        match self {
+            IdentityError::Secrets(error) => error.sentence(),
+            IdentityError::Store(error) => error.sentence(),
+            IdentityError::KeyGone(pin) => say::key_gone(pin),
+            IdentityError::WrongSize(bytes) => say::key_wrong_size(*bytes),
+            IdentityError::OtherKey { found, known } => say::key_other(found, known),
+            IdentityError::Key(why) => say::key_unusable(why),
+        }
+    }
+}
+
+kiln_model::spoken_errors!(IdentityError);
+
+impl From<SecretsError> for IdentityError {
+    fn from(error: SecretsError) -> Self {
+        Self::Secrets(error)
+    }
+}
+
+impl From<StoreError> for IdentityError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
 }
 
 /// The stored row, next to the secret.

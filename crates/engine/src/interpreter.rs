@@ -1,5 +1,6 @@
 //! [`Interpreter`]: a Python that ESPHome runs on, found without asking the owner
 //! (builds.md §7.4, host-compile.md).
+use kiln_model::{Sentence, say};
 use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -30,23 +31,32 @@ pub(crate) struct Interpreter {
 }
 
 /// Why there is none.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoInterpreter {
     /// The owner named one, and it does not do.
-    #[error("the Python that is set ({python}) cannot be used: {reason}")]
     Unusable {
         /// The program as set.
         python: String,
         /// One clause.
-        reason: String,
+        reason: Sentence,
     },
     /// None was found.
-    #[error(
-        "no Python from 3.12 to 3.14 was found; install one (on Debian and Ubuntu with its -venv \
-         package), or uv from https://docs.astral.sh/uv, or name one in the setting \"python\""
-    )]
     NotFound,
 }
+
+impl NoInterpreter {
+    /// Returns it in words, with the next step.
+    pub fn sentence(&self) -> Sentence {
+        match self {
+            NoInterpreter::Unusable { python, reason } => {
+                say::python_unusable(python, reason.clone())
+            }
+            NoInterpreter::NotFound => say::no_python(),
+        }
+    }
+}
+
+kiln_model::spoken_errors!(NoInterpreter);
 
 /// Returns the first usable interpreter: the one that is set and no other, or the newest on the
 /// search path, in the usual places, of pyenv. `uv` makes `ensurepip` unnecessary.
@@ -77,14 +87,14 @@ async fn probe(
     programs: &Programs,
     python: &Path,
     uv: Option<&Path>,
-) -> Result<Interpreter, String> {
+) -> Result<Interpreter, Sentence> {
     let answer = programs
         .run(python, &["-c", PROBE], ANSWER, |_| async {})
         .await;
     let answer = answer.map_err(|error| match error {
-        RunError::Folder(reason) => reason,
-        RunError::Spawn(error) => error.reason,
-        RunError::TookTooLong(_) => "it does not answer".to_owned(),
+        RunError::Folder(reason) => reason.into(),
+        RunError::Spawn(error) => error.reason.into(),
+        RunError::TookTooLong(_) => say::python_silent(),
         RunError::Failed(last_line) => last_line,
     })?;
     let words = answer.lines().find_map(|line| line.strip_prefix("kiln "));
@@ -94,18 +104,14 @@ async fn probe(
         .filter_map(|word| word.parse().ok())
         .collect();
     let &[major, minor, ensurepip] = words.as_slice() else {
-        return Err("it is no Python".to_owned());
+        return Err(say::python_none());
     };
     if !(OLDEST..TOO_NEW).contains(&(major, minor)) {
-        return Err(format!(
-            "it is Python {major}.{minor}; ESPHome needs 3.12 to 3.14"
-        ));
+        return Err(say::python_too_old_or_new(format!("{major}.{minor}")));
     }
     let has_ensurepip = ensurepip == 1;
     if !has_ensurepip && uv.is_none() {
-        return Err(format!(
-            "it cannot make environments; install python{major}.{minor}-venv"
-        ));
+        return Err(say::python_without_venv(format!("{major}.{minor}")));
     }
     Ok(Interpreter {
         python: python.to_owned(),

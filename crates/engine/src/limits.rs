@@ -1,4 +1,5 @@
 //! [`Limits`]: how much a build for somebody else may use, and what is said when it used more.
+use kiln_model::{Sentence, say};
 use std::time::Duration;
 
 use kiln_ports::process::Usage;
@@ -60,7 +61,7 @@ impl Default for Limits {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Breach {
     /// What is said of the job.
-    pub(crate) said: String,
+    pub(crate) said: Sentence,
     /// What becomes of it.
     pub(crate) then: Then,
 }
@@ -108,35 +109,32 @@ impl Limits {
             (
                 Then::GoesBack,
                 spent.running > self.wall,
-                format!("it took longer than {}", time(self.wall)),
+                say::limit_wall(time(self.wall)),
             ),
             (
                 Then::GoesBack,
                 spent.silent > self.silence,
-                format!("it said nothing for {}", time(self.silence)),
+                say::limit_silence(time(self.silence)),
             ),
             (
                 Then::GoesBack,
                 spent.tree.memory_percent > self.memory_percent,
-                format!(
-                    "it used more than {} % of this computer's memory",
-                    self.memory_percent
-                ),
+                say::limit_memory(self.memory_percent),
             ),
             (
                 Then::Fails,
                 spent.tree.processes > self.processes,
-                format!("it ran more than {} programs at a time", self.processes),
+                say::limit_processes(self.processes),
             ),
             (
                 Then::Fails,
                 spent.disk_bytes > self.disk_bytes,
-                format!("it wrote more than {}", size(self.disk_bytes)),
+                say::limit_disk(size(self.disk_bytes)),
             ),
             (
                 Then::Fails,
                 spent.entries > self.entries,
-                format!("it made more than {} files", self.entries),
+                say::limit_files(self.entries),
             ),
             (
                 Then::Fails,
@@ -146,37 +144,28 @@ impl Limits {
             (
                 Then::Fails,
                 spent.log_bytes > self.log_bytes,
-                format!("it printed more than {}", size(self.log_bytes)),
+                say::limit_output(size(self.log_bytes)),
             ),
             (
                 Then::Fails,
                 spent.lines > most_lines,
-                format!(
-                    "it printed more than {most_lines} lines in {}",
-                    time(LINES_OVER)
-                ),
+                say::limit_lines(most_lines, time(LINES_OVER)),
             ),
             (
                 Then::Fails,
                 spent.network_bytes >= self.network_bytes,
-                format!(
-                    "it moved more than {} over the network",
-                    size(self.network_bytes)
-                ),
+                say::limit_network(size(self.network_bytes)),
             ),
         ];
         let found = checks.into_iter().find(|(_, breached, _)| *breached);
-        found.map(|(then, _, what)| Breach {
-            said: format!("{what} and was stopped"),
-            then,
-        })
+        found.map(|(then, _, said)| Breach { said, then })
     }
 }
 
-fn time(length: Duration) -> String {
+fn time(length: Duration) -> Sentence {
     match length.as_secs() {
-        seconds if seconds >= 120 => format!("{} minutes", seconds / 60),
-        seconds => format!("{seconds} s"),
+        seconds if seconds >= 120 => say::minutes(seconds / 60),
+        seconds => say::seconds(seconds),
     }
 }
 
@@ -263,7 +252,10 @@ mod tests {
             let mut spent = within;
             change(&mut spent);
             let said = format!("{words} and was stopped");
-            assert_eq!(limits.breached(&spent), Some(Breach { said, then }));
+            let breach = limits
+                .breached(&spent)
+                .map(|b| (b.said.to_string(), b.then));
+            assert_eq!(breach, Some((said, then)));
         }
     }
 }

@@ -115,7 +115,7 @@ struct Over(CloseReason);
 impl From<Flooded> for Over {
     fn from(_: Flooded) -> Self {
         Over(CloseReason::TransportError(
-            "the other side asks and does not read".to_owned(),
+            "the other side asks and does not read".into(),
         ))
     }
 }
@@ -381,7 +381,7 @@ impl Task {
             Side::Receiver => self.terminate(TerminateReason::MalformedFrame),
             Side::Offloader => {
                 self.outbox.end(None);
-                Over(CloseReason::TransportError(error.to_string()))
+                Over(CloseReason::TransportError(error.to_string().into()))
             }
         }
     }

@@ -39,7 +39,7 @@ pub(crate) async fn run(
         Err(error) => {
             drop(stopped);
             return shared
-                .emit(peering::Event::ListenFailed(error.to_string()))
+                .emit(peering::Event::ListenFailed(error.sentence()))
                 .await;
         }
     };
@@ -160,7 +160,7 @@ async fn knocking(
         incoming = connection.reader.next() => {
             connection.writer.close(CLOSE, "").await;
             return match binary(incoming) {
-                Ok(_) => CloseReason::TransportError("it spoke out of turn".to_owned()),
+                Ok(_) => CloseReason::TransportError("it spoke out of turn".into()),
                 Err(_) => CloseReason::PeerHungUp,
             };
         }
@@ -170,11 +170,11 @@ async fn knocking(
         Err(error) => {
             tracing::error!(%link, %error, "a knock could not be answered");
             connection.writer.close(CLOSE, "").await;
-            return CloseReason::TransportError(error.to_string());
+            return CloseReason::TransportError(error.to_string().into());
         }
     };
     if let Err(error) = connection.writer.send(response).await {
-        return CloseReason::TransportError(error.to_string());
+        return CloseReason::TransportError(error.to_string().into());
     }
     match session {
         Some(session) => {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use kiln_domain::{Domain, Event, peering, work};
 use kiln_esphome::{Progress, Surroundings};
 use kiln_model::{
-    Capabilities, DashboardId, Fact, FriendlyName, JobId, PairingKey, PeerFacts, Pin, Settings,
-    Side,
+    Capabilities, DashboardId, Fact, FriendlyName, JobId, PairingKey, PeerFacts, Pin, Sentence,
+    Settings, Side, say,
 };
 use kiln_ports::discovery::Sighting;
 use kiln_ports::secrets::SecretsError;
@@ -133,6 +133,17 @@ pub enum StartError {
     Store(#[from] StoreError),
 }
 
+impl StartError {
+    /// Returns it in words, with the next step.
+    pub fn sentence(&self) -> Sentence {
+        match self {
+            StartError::Identity(error) => error.sentence(),
+            StartError::Secrets(error) => error.sentence(),
+            StartError::Store(error) => error.sentence(),
+        }
+    }
+}
+
 /// Whether the stored identity is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdentityChoice {
@@ -176,7 +187,7 @@ pub struct Node {
     pub(crate) link: Link,
     pub(crate) ended: Option<Ended>,
     facts: Option<PeerFacts>,
-    problems: Vec<String>,
+    problems: Vec<Sentence>,
 }
 
 impl Node {
@@ -445,10 +456,7 @@ impl Node {
         self.control.show(|| {
             let mut view = self.domain.view(self.context.clock.now())?;
             if !self.unsaved.is_empty() {
-                view.notices.push(
-                    "Some records cannot be written. Free some disk space; Kiln tries again."
-                        .to_owned(),
-                );
+                view.notices.push(say::records_not_written());
             }
             view.notices.extend(self.problems.iter().cloned());
             Some(view)

@@ -1,4 +1,5 @@
 //! [`Programs`]: finding small programs and running them to their end.
+use kiln_model::{Sentence, say};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,21 +25,31 @@ pub(crate) struct Programs {
 }
 
 /// Why a program did not do it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RunError {
     /// The working folder cannot be made.
-    #[error("{0}")]
     Folder(String),
     /// Not started.
-    #[error(transparent)]
-    Spawn(#[from] SpawnError),
+    Spawn(SpawnError),
     /// Stopped after this many seconds.
-    #[error("it took longer than {0} s")]
     TookTooLong(u64),
     /// Ended otherwise than with 0; the text is the last line of its output.
-    #[error("{0}")]
-    Failed(String),
+    Failed(Sentence),
 }
+
+impl RunError {
+    /// Returns it in words.
+    pub(crate) fn sentence(&self) -> Sentence {
+        match self {
+            RunError::Folder(why) => why.into(),
+            RunError::Spawn(error) => error.sentence(),
+            RunError::TookTooLong(seconds) => say::took_too_long(*seconds),
+            RunError::Failed(last_line) => last_line.clone(),
+        }
+    }
+}
+
+kiln_model::spoken_errors!(RunError);
 
 impl Programs {
     /// Runs a program for at most `limit`; returns the end of its output if it succeeds. Every
@@ -61,7 +72,8 @@ impl Programs {
         tokio::fs::create_dir_all(&self.folder)
             .await
             .map_err(|error| RunError::Folder(format!("{}: {error}", self.folder.display())))?;
-        let mut child = self.processes.spawn(command).await?;
+        let child = self.processes.spawn(command).await;
+        let mut child = child.map_err(RunError::Spawn)?;
         let mut output = Tail::default();
         let mut splitter = LineSplitter::default();
         let mut late = self.clock.sleep_until(deadline);
@@ -113,11 +125,10 @@ struct Tail(String);
 
 impl Tail {
     /// The last line that says something, without escapes.
-    fn last_line(&self) -> String {
+    fn last_line(&self) -> Sentence {
         let text = ansi::plain(&self.0);
         let last = text.lines().map(str::trim).rfind(|line| !line.is_empty());
-        last.unwrap_or("it ended with an error and said nothing")
-            .to_owned()
+        last.map_or_else(say::said_nothing, Sentence::from)
     }
 
     fn keep(&mut self, chunk: &str) {

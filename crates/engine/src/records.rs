@@ -8,10 +8,12 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use kiln_domain::work::StoredJob;
+use kiln_ipc::Words;
 use kiln_model::{
     BlobId, Bootloader, Capabilities, DashboardId, Endpoint, FailureReason, FriendlyName, Job,
     JobId, JobKind, JobOrigin, JobStatus, Label, Pairing, PairingStatus, Peer, Pin, Placement,
-    Port, PublicKey, SandboxMode, SettingKey, Settings, Timestamp, VersionPolicy, WireJobId,
+    Port, PublicKey, SandboxMode, Sentence, SettingKey, Settings, Timestamp, VersionPolicy,
+    WireJobId,
 };
 use kiln_ports::store::Row;
 use serde::de::DeserializeOwned;
@@ -157,13 +159,15 @@ pub fn job_row(stored: &StoredJob) -> Result<Row, BadRecord> {
         started_at_us: job.started_at.map(|t| t.0),
         completed_at_us: job.completed_at.map(|t| t.0),
         exit_code: job.exit_code,
-        error: job.error.clone(),
+        error: job.error.as_ref().map(Sentence::to_string),
+        error_words: job.error.as_ref().and_then(Words::of),
         provision_failed: match job.failure_reason {
             Some(FailureReason::Provision) => true,
             None => false,
         },
         progress: job.progress,
-        reason: job.reason.clone(),
+        reason: job.reason.to_string(),
+        reason_words: Words::of(&job.reason),
         deferred: job.deferred,
         bundle: stored.bundle.as_ref().map(ToString::to_string),
         attempt: stored.attempt.as_ref().map(|id| id.0.clone()),
@@ -205,10 +209,10 @@ pub fn job(row: &Row) -> Result<StoredJob, BadRecord> {
             started_at: b.started_at_us.map(Timestamp),
             completed_at: b.completed_at_us.map(Timestamp),
             exit_code: b.exit_code,
-            error: b.error,
+            error: b.error.map(|text| Words::join(text, b.error_words)),
             failure_reason: b.provision_failed.then_some(FailureReason::Provision),
             progress: b.progress,
-            reason: b.reason,
+            reason: Words::join(b.reason, b.reason_words),
             deferred: b.deferred,
         };
         Ok(StoredJob {
@@ -417,11 +421,15 @@ struct JobBody {
     #[serde(default)]
     error: Option<String>,
     #[serde(default)]
+    error_words: Option<Words>,
+    #[serde(default)]
     provision_failed: bool,
     #[serde(default)]
     progress: Option<u8>,
     #[serde(default)]
     reason: String,
+    #[serde(default)]
+    reason_words: Option<Words>,
     #[serde(default)]
     deferred: bool,
     #[serde(default)]
@@ -626,6 +634,8 @@ fn text(error: impl ToString) -> String {
 
 #[cfg(test)]
 mod tests {
+    use kiln_model::say;
+
     use super::*;
     use kiln_model::{EsphomeVersion, Pause};
     use proptest::prelude::*;
@@ -885,10 +895,10 @@ mod tests {
                 started_at: c.1.1.map(Timestamp),
                 completed_at: c.1.2.map(Timestamp),
                 exit_code: d.0,
-                error: d.1,
+                error: d.1.map(Sentence::from),
                 failure_reason: d.2.then_some(FailureReason::Provision),
                 progress: d.3,
-                reason: d.4,
+                reason: say::here_because(d.4),
                 deferred: d.5,
             });
         let extra = any::<(Option<u64>, Option<String>, u8, [bool; 4])>();

@@ -105,7 +105,7 @@ pub(crate) async fn run(
             }
             Report::Download(job_id, blob) => {
                 let outcome = blob.finish().await;
-                let outcome = outcome.map_err(|e| DownloadFailure::Disk(e.to_string()));
+                let outcome = outcome.map_err(|e| DownloadFailure::Disk(e.sentence()));
                 shared
                     .emit(work::Event::Downloaded(link, job_id, outcome))
                     .await;

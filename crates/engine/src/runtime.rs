@@ -6,7 +6,7 @@ use std::time::Duration;
 use kiln_domain::{Effect, Event, peering, work};
 use kiln_model::{
     ErrorCode, FailureReason, IntentReason, JobId, JobStatus, LinkId, Message, Reply, RequestError,
-    ResponseKind, WireJobId,
+    ResponseKind, WireJobId, say,
 };
 
 use crate::blocking::blocking;
@@ -259,8 +259,8 @@ fn without_promise(effect: Effect, why: &str) -> Vec<Effect> {
         Effect::Reply(id, _) => {
             let error = RequestError {
                 code: ErrorCode::Internal,
-                message: format!("This could not be kept: {why}"),
-                hint: "Free some disk space or unlock the keyring, then try again.".to_owned(),
+                message: say::not_kept(why),
+                hint: say::hint_free_or_unlock(),
             };
             Effect::Reply(id, Reply::Refused(error))
         }

@@ -9,7 +9,7 @@ use crate::context::Context;
 /// Says which ports are connected.
 pub(crate) async fn list(context: Arc<Context>, id: RequestId) {
     let ports = asked(&context, |serial| serial.list()).await;
-    let advice = context.serial.advice().to_owned();
+    let advice = context.serial.advice();
     let event = work::Event::PortsListed(id, ports.unwrap_or_default(), advice);
     context.tell(Event::Work(event)).await;
 }

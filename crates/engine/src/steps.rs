@@ -14,7 +14,7 @@ use kiln_domain::{Event, RequestId};
 use kiln_esphome::{Invocation, Purpose};
 use kiln_model::{
     ArtifactsRefusal, BlobId, Bootloader, ConfigurationName, EsphomeVersion, JobId, JobKind,
-    LinkId, Pin, Port, SandboxMode, Tier, WireJobId,
+    LinkId, Pin, Port, SandboxMode, Sentence, Tier, WireJobId, say,
 };
 use kiln_ports::process::Command;
 use kiln_ports::sandbox::Boxed;
@@ -55,12 +55,12 @@ async fn make_bundle(
     blob: BlobId,
     stop: &mut Stop,
 ) -> Result<BundleFacts, StepFailure> {
-    let failed = |message: String| StepFailure::Failed(message);
+    let failed = StepFailure::Failed;
     // Made by us first, so that the secrets inside are only ever in a file of ours.
     context
         .store
         .create_blob(&blob)
-        .map_err(|e| failed(e.to_string()))?;
+        .map_err(|e| failed(e.sentence()))?;
     let path = context.store.blob_path(&blob);
     let yaml = path_text(&context.esphome_dir().join(configuration.as_str()));
     let output = path_text(&path);
@@ -76,8 +76,7 @@ async fn make_bundle(
         ProcessOutcome::Succeeded => {}
         ProcessOutcome::Killed => return Err(StepFailure::Cancelled),
         ProcessOutcome::Failed { message, .. } | ProcessOutcome::GivenUp(message) => {
-            let text = format!("the configuration could not be bundled: {message}");
-            return Err(StepFailure::Failed(text));
+            return Err(StepFailure::Failed(say::bundle_failed_because(message)));
         }
     }
     let facts = on_disk_thread(
@@ -89,12 +88,10 @@ async fn make_bundle(
         Some(stop.clone()),
     )
     .await
-    .map_err(failed)?
-    .map_err(|e| StepFailure::Failed(format!("the bundle cannot be read: {e}")))?;
+    .map_err(|why| failed(why.into()))?
+    .map_err(|e| StepFailure::Failed(say::bundle_unreadable(e.to_string())))?;
     if facts.bytes == 0 {
-        let text = "the configuration could not be bundled: ESPHome ended without an error and \
-                    wrote nothing; build here with --local";
-        return Err(StepFailure::Failed(text.to_owned()));
+        return Err(StepFailure::Failed(say::bundle_empty()));
     }
     Ok(BundleFacts {
         blob,
@@ -131,7 +128,7 @@ pub(crate) async fn build(context: Arc<Context>, build: Build, mut stop: Stop) {
 async fn build_command(
     context: &Context,
     build: &Build,
-) -> Result<Option<(Command, Bounds)>, String> {
+) -> Result<Option<(Command, Bounds)>, Sentence> {
     let (yaml, places) = match &build.tree {
         BuildTree::Own(name) => (context.esphome_dir().join(name.as_str()), None),
         BuildTree::OwnAll => (context.esphome_dir(), None),
@@ -158,7 +155,7 @@ async fn build_command(
         },
         JobKind::Clean => Invocation::Clean { yaml: &yaml },
         JobKind::ResetBuildEnv => Invocation::CleanAll { folder: &yaml },
-        JobKind::Upload => return Err("an upload is not built".to_owned()),
+        JobKind::Upload => return Err("an upload is not built".into()),
     };
     let version = build.version.as_ref();
     let Some(places) = places else {
@@ -167,7 +164,7 @@ async fn build_command(
     };
     let settings = context.settings();
     if !context.confinement.allows_receiving(settings.sandbox) {
-        return Err("builds for others cannot be boxed on this computer".to_owned());
+        return Err(say::cannot_be_boxed());
     }
     let boxed = settings.sandbox != SandboxMode::Off && context.confinement.tier != Tier::Open;
     let tier = if boxed {
@@ -195,7 +192,7 @@ async fn build_command(
         let surroundings = &context.site.surroundings;
         let rules = boxes::rules(&places, &launcher, &settings, surroundings, &limits);
         let enclosed = context.sandbox.enclose(command, &rules).await;
-        Boxed { command, gate } = enclosed.map_err(|error| error.to_string())?;
+        Boxed { command, gate } = enclosed.map_err(|error| error.sentence())?;
     }
     let folders = vec![places.data(), places.tree];
     let guest = Guest::new(limits, folders, gate, Arc::clone(&context.clock));
@@ -212,7 +209,7 @@ async fn reset_received(context: &Context, tree: &BuildTree) -> ProcessOutcome {
         Ok(()) => ProcessOutcome::Succeeded,
         Err(message) => ProcessOutcome::Failed {
             exit_code: None,
-            message,
+            message: message.into(),
         },
     }
 }
@@ -269,8 +266,8 @@ pub(crate) async fn prepare(
     let result = match unpacked {
         Ok(Ok(_)) => Ok(BuildTree::Received { pin, configuration }),
         Ok(Err(ExtractError::Cancelled)) => Err(StepFailure::Cancelled),
-        Ok(Err(refused)) => Err(StepFailure::Failed(refused.to_string())),
-        Err(message) => Err(StepFailure::Failed(message)),
+        Ok(Err(refused)) => Err(StepFailure::Failed(refused.to_string().into())),
+        Err(message) => Err(StepFailure::Failed(message.into())),
     };
     context
         .tell(Event::Work(WorkEvent::Prepared(job, result)))
@@ -326,8 +323,8 @@ pub(crate) async fn materialise(
             Ok(())
         }
         Ok(Err(MaterialiseError::Cancelled)) => Err(StepFailure::Cancelled),
-        Ok(Err(refused)) => Err(StepFailure::Failed(refused.to_string())),
-        Err(message) => Err(StepFailure::Failed(message)),
+        Ok(Err(refused)) => Err(StepFailure::Failed(refused.to_string().into())),
+        Err(message) => Err(StepFailure::Failed(message.into())),
     };
     context
         .tell(Event::Work(WorkEvent::Materialised(job, result)))
@@ -436,7 +433,7 @@ pub(crate) async fn provision(
     let ensured = tokio::select! {
         biased;
         () = stopped(&mut stop) => Err(StepFailure::Cancelled),
-        done = ensuring => done.map(|_| version).map_err(|e| StepFailure::Provision(e.to_string())),
+        done = ensuring => done.map(|_| version).map_err(|e| StepFailure::Provision(e.sentence())),
     };
     context.tell_environments().await;
     context
@@ -447,7 +444,7 @@ pub(crate) async fn provision(
 /// Asks the package index for the newest ESPHome because the owner asked.
 pub(crate) async fn find_newest_environment(context: Arc<Context>, request: RequestId) {
     let found = context.environments.newest().await;
-    let found = found.map_err(|error| error.to_string());
+    let found = found.map_err(|error| error.sentence());
     context
         .tell(Event::Work(WorkEvent::NewestFound(request, found)))
         .await;

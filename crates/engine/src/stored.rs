@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use kiln_domain::work::StoredJob;
-use kiln_model::{BlobId, Pairing, Peer, Settings};
+use kiln_model::{BlobId, Pairing, Peer, Sentence, Settings};
 use kiln_ports::store::{Row, StoreError};
 use kiln_ports::{Secrets, Store};
 
@@ -19,7 +19,7 @@ pub(crate) struct Stored {
     pub(crate) pairings: Vec<Pairing>,
     pub(crate) jobs: Vec<StoredJob>,
     /// Rows that were skipped, one sentence each.
-    pub(crate) problems: Vec<String>,
+    pub(crate) problems: Vec<Sentence>,
     /// Blobs on disk that no job names.
     pub(crate) stray: Vec<BlobId>,
 }
@@ -47,7 +47,7 @@ pub(crate) async fn load(
     let mut rows = rows.into_iter();
     let mut next = || rows.next().unwrap_or_default();
     let (settings, bad) = records::settings(&next());
-    problems.extend(bad.into_iter().map(|bad| bad.to_string()));
+    problems.extend(bad.into_iter().map(|bad| bad.to_string().into()));
     let peers = readable(next(), records::peer, &mut problems);
     let pairings = readable(next(), records::pairing, &mut problems);
     let jobs = readable(next(), records::job, &mut problems);
@@ -71,13 +71,13 @@ pub(crate) async fn load(
 fn readable<T>(
     rows: Vec<Row>,
     read: impl Fn(&Row) -> Result<T, records::BadRecord>,
-    problems: &mut Vec<String>,
+    problems: &mut Vec<Sentence>,
 ) -> Vec<T> {
     let mut good = Vec::new();
     for row in rows {
         match read(&row) {
             Ok(value) => good.push(value),
-            Err(bad) => problems.push(bad.to_string()),
+            Err(bad) => problems.push(bad.to_string().into()),
         }
     }
     good

@@ -8,7 +8,7 @@ use std::time::Duration;
 use kiln_domain::Event;
 use kiln_domain::work::{Drive, Event as WorkEvent, ProcessOutcome};
 use kiln_esphome::{FailureScan, LineSplitter, Progress};
-use kiln_model::{JobId, Mono, Reach};
+use kiln_model::{JobId, Mono, Reach, say};
 use kiln_ports::Clock;
 use kiln_ports::process::{Child, Command, Exit, Pace};
 use kiln_ports::sandbox::{Answer, Contact, Gate};
@@ -40,11 +40,6 @@ const REST: u32 = 10;
 
 /// Different hosts of one job that are noted; a build asks for ten.
 const HOSTS_NOTED: usize = 100;
-
-/// What a boxed shell that does not find or may not start a program ends with (126, 127: POSIX shell,
-/// 2.8.2) is no fault of the configuration.
-const NOT_IN_BOX: &str = "its ESPHome needs files that builds of others may not read; the owner can name \
-    their folders in the setting build_folders";
 
 /// What a running step of a job is told.
 #[derive(Clone, Copy, Debug, Default)]
@@ -218,7 +213,7 @@ pub(crate) async fn run(
     let mut child = match context.processes.spawn(command).await {
         Ok(child) => child,
         Err(error) => {
-            let message = error.to_string();
+            let message = error.sentence();
             return match bounds {
                 Bounds::Guest(_) => ProcessOutcome::GivenUp(message),
                 Bounds::None | Bounds::Time(_) => ProcessOutcome::Failed {
@@ -257,10 +252,12 @@ pub(crate) async fn run(
     match end {
         End::Done => match (child.wait().await, &bounds, listener) {
             (Exit::Code(126 | 127), Bounds::Guest(_), _) => {
-                ProcessOutcome::GivenUp(NOT_IN_BOX.to_owned())
+                // A boxed shell that does not find or may not start a program (POSIX shell, 2.8.2): no
+                // fault of the configuration.
+                ProcessOutcome::GivenUp(say::not_in_box())
             }
             (exit, _, Some(listener)) => listener.verdict(exit),
-            (_, _, None) => ProcessOutcome::GivenUp("its output was not taken in time".to_owned()),
+            (_, _, None) => ProcessOutcome::GivenUp(say::output_not_taken()),
         },
         End::Stopped => ProcessOutcome::Killed,
         End::Breach(Breach { said, then }) => {
@@ -315,7 +312,7 @@ async fn look_after(
                 let breach = match bounds {
                     Bounds::None => None,
                     Bounds::Time(limit) => Some(Breach {
-                        said: format!("it took longer than {} s and was stopped", limit.as_secs()),
+                        said: say::limit_seconds(limit.as_secs()),
                         then: Then::Fails,
                     }),
                     Bounds::Guest(guest) => {
@@ -440,15 +437,15 @@ impl<'a> Listener<'a> {
             (Exit::Code(0), None) => ProcessOutcome::Succeeded,
             (Exit::Code(0), Some(complaint)) => ProcessOutcome::Failed {
                 exit_code: Some(0),
-                message: format!("the tool reported success, but its output says: {complaint}"),
+                message: say::tool_complained(complaint),
             },
             (Exit::Code(code), _) => ProcessOutcome::Failed {
                 exit_code: Some(code),
-                message: format!("the tool ended with exit code {code}"),
+                message: say::tool_ended_with_code(code),
             },
             (Exit::Signal, _) => ProcessOutcome::Failed {
                 exit_code: None,
-                message: "the tool was ended by a signal".to_owned(),
+                message: say::tool_ended_by_signal(),
             },
         }
     }

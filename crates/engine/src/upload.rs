@@ -163,7 +163,7 @@ impl Stream {
         }
         match self.kind {
             Kind::Bundle => {
-                let told = |why| Err(StepFailure::Failed(format!("The bundle {why}.")));
+                let told = |why| Err(StepFailure::Failed(format!("The bundle {why}.").into()));
                 let outcome = failure.map_or(Ok(()), told);
                 let event = uploaded(link, job_id, outcome);
                 Ok(Next::End(None, Some(Box::new(event))))

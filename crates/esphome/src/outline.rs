@@ -5,6 +5,7 @@
 //! better and wins where it exists.
 use std::collections::HashMap;
 
+use kiln_model::{Sentence, say};
 use saphyr_parser::{Event, Parser, Span};
 
 /// Largest configuration looked at, in bytes; real ones have some tens of thousands.
@@ -28,21 +29,21 @@ pub struct Outline {
     /// `use_address`, the static address, or the name in its domain (`.local` unless said).
     pub address: Option<String>,
     /// What is wrong with the text, for the owner.
-    pub problem: Option<String>,
+    pub problem: Option<Sentence>,
 }
 
 impl Outline {
     /// Reads a configuration. Never fails: what cannot be read becomes `problem`.
     pub fn of(text: &str) -> Self {
         if text.len() > MAX_YAML_BYTES {
-            return Self::with_problem(format!("larger than {} MiB", MAX_YAML_BYTES >> 20));
+            return Self::with_problem(say::configuration_too_large(MAX_YAML_BYTES >> 20));
         }
         let root = match read(text) {
             Ok(root) => root,
             Err(problem) => return Self::with_problem(problem),
         };
         let Node::Map(_) = &root else {
-            return Self::with_problem("not a mapping of components".to_owned());
+            return Self::with_problem(say::configuration_no_mapping());
         };
         let substitutions = Substitutions::of(&root);
         let fact = |path: &[&str]| substitutions.resolve(root.at(path)?.scalar()?);
@@ -68,16 +69,16 @@ impl Outline {
             .any(|key| root.at(&[key]).is_some());
         Self {
             friendly_name: fact(&["esphome", "friendly_name"]),
-            problem: (!named).then(|| "no esphome section".to_owned()),
+            problem: (!named).then(say::configuration_no_esphome),
             name,
             platform,
             address,
         }
     }
 
-    fn with_problem(problem: String) -> Self {
+    fn with_problem(problem: impl Into<Sentence>) -> Self {
         Self {
-            problem: Some(problem),
+            problem: Some(problem.into()),
             ..Self::default()
         }
     }

@@ -397,13 +397,13 @@ mod tests {
         view.pairings = vec![
             laptop,
             receiver(2, "Tower", LinkState::Connected),
-            receiver(3, "Attic", LinkState::Connecting("no answer".to_owned())),
+            receiver(3, "Attic", LinkState::Connecting("no answer".into())),
             old,
         ];
         let mut twin = device("bath-2", "2026.11.0", 5);
         twin.friendly_name = "bath".to_owned();
         let mut broken = device("broken", "", 100);
-        broken.problem = Some("line 3".to_owned());
+        broken.problem = Some("line 3".into());
         let devices = vec![
             device("bath", "2026.9.1", 10),
             device("kitchen", "2026.10.0", 30),

@@ -335,10 +335,11 @@ impl Notices {
             let here = Action::Ask(Request::BuildHere(job.id.clone()));
             buttons.push(self.button("here", Key::ButtonBuildHere, here));
         }
+        let error = job.error.as_ref().map(|error| self.words.sentence(error));
         Notice {
             id: job_id(chain),
             title: self.say(key, &[("device", device_name(job))]),
-            body: clean(job.error.as_deref().unwrap_or_default(), SENTENCE),
+            body: clean(&error.unwrap_or_default(), SENTENCE),
             urgency: Urgency::Normal,
             buttons,
             page,

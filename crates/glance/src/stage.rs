@@ -4,7 +4,7 @@ use kiln_model::{
     Alert, AlertKind, Availability, AvailabilityReason, Bootloader, Device, Endpoint, FriendlyName,
     IdentityView, Job, JobId, JobKind, JobOrigin, JobStatus, Label, LinkState, Pairing,
     PairingStatus, PairingView, Peer, PeerView, PendingPeer, Pin, Placement, Presence, PublicKey,
-    QueueStatus, Timestamp, View, WindowView, WireJobId,
+    QueueStatus, Sentence, Timestamp, View, WindowView, WireJobId,
 };
 
 use crate::{Language, Words};
@@ -155,7 +155,7 @@ pub(crate) fn job(number: u64, kind: JobKind, device: &str, status: JobStatus) -
         error: None,
         failure_reason: None,
         progress: None,
-        reason: String::new(),
+        reason: Sentence::default(),
         deferred: false,
     }
 }

@@ -1,7 +1,8 @@
 //! [`Standing`]: the one thing that matters most now. Icon, tooltip and the menu's first line tell
 //! the same, because all of them are made from it.
 use kiln_model::{
-    Alert, AlertKind, Job, JobKind, JobOrigin, JobStatus, PendingPeer, Placement, Timestamp, View,
+    Alert, AlertKind, Job, JobKind, JobOrigin, JobStatus, PendingPeer, Placement, Sentence,
+    Timestamp, View,
 };
 
 use crate::clean::{NAME, SENTENCE, clean};
@@ -37,7 +38,7 @@ pub(crate) enum Standing<'a> {
     /// A pairing needs the owner.
     Alert(&'a Alert),
     /// The node has something to say, or is not there.
-    Trouble(Option<&'a str>),
+    Trouble(Option<&'a Sentence>),
     /// Our own job runs.
     Mine(&'a Job, &'a [Job]),
     /// A job of somebody else runs here.
@@ -106,7 +107,7 @@ impl<'a> Standing<'a> {
                 };
                 words.say(key, &[("peer", &alarming(alert))])
             }
-            Standing::Trouble(Some(notice)) => clean(notice, SENTENCE),
+            Standing::Trouble(Some(notice)) => clean(&words.sentence(notice), SENTENCE),
             Standing::Trouble(None) => words.say(Key::StatusGone, &[]),
             Standing::Mine(job, jobs) | Standing::Theirs(job, jobs) => {
                 format!("{}.", work(job, jobs, words, now))

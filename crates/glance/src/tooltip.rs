@@ -42,7 +42,7 @@ mod tests {
             ..on_laptop(compile(3, "kitchen", JobStatus::Completed))
         });
         cases.push(view.clone());
-        view.notices = vec!["The keyring is locked. Unlock it and all goes on.".to_owned()];
+        view.notices = vec!["The keyring is locked. Unlock it and all goes on.".into()];
         cases.push(view.clone());
         for kind in [
             AlertKind::Superseded,
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn a_sentence_of_the_node_that_is_too_long_is_clipped() {
         let view = View {
-            notices: vec!["x".repeat(1000)],
+            notices: vec!["x".repeat(1000).into()],
             ..quiet()
         };
         let sentence = tooltip(Node::Up(&view), &english(), NOW);

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use kiln_model::Timestamp;
+use kiln_model::{Sentence, Timestamp, fill};
 
 /// A language that Kiln speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,14 @@ impl Language {
         match self {
             Language::English => "en",
             Language::German => "de",
+        }
+    }
+
+    /// What the catalogue of sentences is in this language; English is that of the catalogue itself.
+    fn sentences(self) -> &'static str {
+        match self {
+            Language::English => "{}",
+            Language::German => include_str!("../messages/said.de.json"),
         }
     }
 
@@ -196,6 +204,8 @@ keys! {
 #[derive(Clone, Debug)]
 pub struct Words {
     messages: BTreeMap<String, BTreeMap<String, String>>,
+    /// Of what the node says, by code.
+    sentences: BTreeMap<String, String>,
     zone: TimeZone,
 }
 
@@ -204,12 +214,44 @@ impl Words {
     pub fn new(language: Language, zone: TimeZone) -> Self {
         // A file that cannot be read fails a test, so nobody meets the empty default.
         let messages = toml::from_str(language.file()).unwrap_or_default();
-        Self { messages, zone }
+        let sentences = serde_json::from_str(language.sentences()).unwrap_or_default();
+        Self {
+            messages,
+            sentences,
+            zone,
+        }
+    }
+
+    /// Returns what the node says in this language; English for a code that this Kiln does not know,
+    /// and quoted text as it is.
+    pub fn sentence(&self, said: &Sentence) -> String {
+        let template = said.code().and_then(|code| self.sentences.get(code));
+        let Some(template) = template else {
+            return said.to_string();
+        };
+        let values: Vec<_> = said.values().map(|(n, v)| (n, self.sentence(v))).collect();
+        fill(template, |name| {
+            let found = values.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| value.as_str())
+        })
+    }
+
+    /// Returns the same with a capital and a stop, also of a clause.
+    pub fn statement(&self, said: &Sentence) -> String {
+        let said = self.sentence(said);
+        let mut letters = said.trim_end_matches('.').chars();
+        match letters.next() {
+            Some(first) => format!("{}{}.", first.to_uppercase(), letters.as_str()),
+            None => String::new(),
+        }
     }
 
     /// Returns the message with its placeholders filled.
     pub(crate) fn say(&self, key: Key, values: &[(&str, &str)]) -> String {
-        fill(self.message(key), values)
+        fill(self.message(key), |name| {
+            let found = values.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| *value)
+        })
     }
 
     fn message(&self, key: Key) -> &str {
@@ -268,25 +310,11 @@ impl Words {
     }
 }
 
-/// Fills `{name}` with its value. What was filled in is not looked at again, so that braces in a
-/// peer's name stay what they are.
-fn fill(message: &str, values: &[(&str, &str)]) -> String {
-    let mut filled = String::with_capacity(message.len());
-    let mut rest = message;
-    while let Some((before, after)) = rest.split_once('{') {
-        filled.push_str(before);
-        let (name, tail) = after.split_once('}').unwrap_or((after, ""));
-        let value = values.iter().find(|(known, _)| *known == name);
-        filled.push_str(value.map_or("", |(_, value)| value));
-        rest = tail;
-    }
-    filled.push_str(rest);
-    filled
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+
+    use kiln_model::say;
 
     use super::*;
 
@@ -328,11 +356,52 @@ mod tests {
     }
 
     #[test]
-    fn braces_in_a_name_are_not_looked_into() {
+    fn every_sentence_of_the_node_has_words_in_every_other_language() {
+        let wanted: BTreeSet<&str> = say::ALL.iter().map(|one| one.code).collect();
+        assert_eq!(wanted.len(), say::ALL.len(), "a code means one thing");
+        for language in Language::ALL {
+            let sentences: BTreeMap<String, String> =
+                serde_json::from_str(language.sentences()).unwrap();
+            if language != Language::English {
+                let known: BTreeSet<&str> = sentences.keys().map(String::as_str).collect();
+                assert_eq!(known, wanted, "{language:?}");
+            }
+            for template in say::ALL {
+                let values = template.values.iter().copied().collect();
+                assert_eq!(placeholders(template.english), values, "{}", template.code);
+                if let Some(words) = sentences.get(template.code) {
+                    assert_eq!(
+                        placeholders(words),
+                        values,
+                        "{language:?} {}",
+                        template.code
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_node_says_is_said_in_the_language_of_its_owner() {
+        let german = Words::new(Language::German, TimeZone::UTC);
+        let english = Words::new(Language::English, TimeZone::UTC);
+        let said = say::here_because(say::standing_of("{name}", say::standing_link_closed()));
         assert_eq!(
-            fill("{a} and {b}", &[("a", "{b}"), ("b", "x")]),
-            "{b} and x"
+            german.sentence(&said),
+            "dieser Rechner: Rechner {name}: nicht verbunden"
         );
+        assert_eq!(
+            english.sentence(&said),
+            "this computer: receiver {name}: link closed"
+        );
+        assert_eq!(
+            german.statement(&say::disk_full()),
+            "Die Festplatte ist voll."
+        );
+        let newer = Sentence::received("It snows.".into(), "of_tomorrow".into(), Vec::new());
+        assert_eq!(german.sentence(&newer), "It snows.");
+        let quoted = "ld: cannot find -lfoo".into();
+        assert_eq!(german.sentence(&quoted), "ld: cannot find -lfoo");
     }
 
     #[test]

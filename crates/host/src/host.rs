@@ -7,7 +7,7 @@ use kiln_engine::{
     Ended, IdentityChoice, IdentityError, Node, Ports, Ready, Site, StartError, StartOptions,
 };
 use kiln_esphome::Surroundings;
-use kiln_model::{PairingKey, Settings};
+use kiln_model::{PairingKey, Sentence, Settings};
 use kiln_platform::{
     DoorOf, EngineLock, LocalControl, LockError, MdnsDiscovery, OsProcesses, OsSandbox,
     OsSerialPorts, Paths, SqliteStore, SystemActivity, SystemClock, SystemSleep,
@@ -47,15 +47,15 @@ pub enum HostError {
     Running(LockError),
     /// The keyring gives nothing now; the same start may work later.
     #[error("{0}")]
-    Keyring(String),
+    Keyring(Sentence),
     /// Anything else.
     #[error("{0}")]
-    Failed(String),
+    Failed(Sentence),
 }
 
 impl From<StartError> for HostError {
     fn from(error: StartError) -> Self {
-        let text = error.to_string();
+        let text = error.sentence();
         match error {
             StartError::Secrets(_) | StartError::Identity(IdentityError::Secrets(_)) => {
                 Self::Keyring(text)
@@ -90,7 +90,8 @@ impl Host {
                 "an earlier Kiln left programs running; they were ended"
             );
         }
-        let store = SqliteStore::open(&paths.state, &paths.job_logs()).map_err(failed)?;
+        let store = SqliteStore::open(&paths.state, &paths.job_logs())
+            .map_err(|error| HostError::Failed(error.sentence()))?;
         // Tests have no battery; they point to a folder that looks like one.
         let power_supply = std::env::var_os("KILN_POWER_SUPPLY").map(PathBuf::from);
         let activity = SystemActivity::new(processes.own_programs(), power_supply);
@@ -99,15 +100,15 @@ impl Host {
             net: Arc::new(kiln_platform::net::TcpNet),
             discovery: Arc::new(MdnsDiscovery::start()),
             processes: Arc::new(processes),
-            sandbox: Arc::new(sandbox(paths).map_err(HostError::Failed)?),
-            secrets: secrets::open(paths, wanted.secrets).map_err(HostError::Failed)?,
+            sandbox: Arc::new(sandbox(paths).map_err(unready)?),
+            secrets: secrets::open(paths, wanted.secrets).map_err(unready)?,
             store: Arc::new(store),
             serial: Arc::new(OsSerialPorts::new()),
             activity: Arc::new(activity),
             sleep: Arc::new(SystemSleep::default()),
             control: Box::new(LocalControl::bind(&paths.runtime, DoorOf::Node).map_err(failed)?),
         };
-        let site = site(paths).map_err(HostError::Failed)?;
+        let site = site(paths).map_err(unready)?;
         let options = StartOptions {
             identity: wanted.identity,
             adjust: wanted.adjust,
@@ -125,7 +126,11 @@ impl Host {
 }
 
 fn failed(error: impl std::error::Error) -> HostError {
-    HostError::Failed(error.to_string())
+    HostError::Failed(error.to_string().into())
+}
+
+fn unready(why: String) -> HostError {
+    HostError::Failed(why.into())
 }
 
 /// Boxes are made by this program, started once more.

@@ -1,8 +1,9 @@
 //! JSON of [`Device`].
-use kiln_model::{ConfigurationName, Device, Presence, Timestamp};
+use kiln_model::{ConfigurationName, Device, Presence, Sentence, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::form::{self, mirrored};
+use crate::sentence;
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Device")]
@@ -19,7 +20,8 @@ struct DeviceJson {
     deployed_version: String,
     #[serde(with = "form")]
     last_build: Option<Timestamp>,
-    problem: Option<String>,
+    #[serde(flatten, with = "sentence::problem")]
+    problem: Option<Sentence>,
 }
 
 mirrored!(Device => DeviceJson);

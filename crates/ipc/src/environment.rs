@@ -1,9 +1,10 @@
 //! JSON of [`EnvironmentInfo`]: the state is flat, as `state` and `detail`.
-use kiln_model::{EnvironmentInfo, EnvironmentState, EsphomeVersion};
+use kiln_model::{EnvironmentInfo, EnvironmentState, EsphomeVersion, Sentence};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::form::{self, Form, mirrored};
+use crate::sentence;
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "EnvironmentInfo")]
@@ -23,20 +24,20 @@ mirrored!(EnvironmentInfo => EnvironmentJson);
 struct StateJson {
     state: String,
     /// The current step or what is wrong.
-    #[serde(default)]
-    detail: String,
+    #[serde(flatten, with = "sentence::detail")]
+    detail: Sentence,
 }
 
 impl Form for EnvironmentState {
     fn put<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let (state, detail) = match self {
-            EnvironmentState::Ready => ("ready", ""),
-            EnvironmentState::Installing(step) => ("installing", step.as_str()),
-            EnvironmentState::Broken(why) => ("broken", why.as_str()),
+            EnvironmentState::Ready => ("ready", Sentence::default()),
+            EnvironmentState::Installing(step) => ("installing", step.clone()),
+            EnvironmentState::Broken(why) => ("broken", why.clone()),
         };
         StateJson {
             state: state.to_owned(),
-            detail: detail.to_owned(),
+            detail,
         }
         .serialize(to)
     }

@@ -1,11 +1,12 @@
 //! JSON of [`Job`], of who asked for it and who works on it.
 use kiln_model::{
     Bootloader, DashboardId, EsphomeVersion, FailureReason, Job, JobId, JobKind, JobOrigin,
-    JobStatus, Label, Pin, Placement, Port, Timestamp, WireJobId,
+    JobStatus, Label, Pin, Placement, Port, Sentence, Timestamp, WireJobId,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::form::{self, mirrored};
+use crate::sentence;
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Job")]
@@ -37,11 +38,13 @@ struct JobJson {
     #[serde(with = "form")]
     completed_at: Option<Timestamp>,
     exit_code: Option<i32>,
-    error: Option<String>,
+    #[serde(flatten, with = "sentence::error")]
+    error: Option<Sentence>,
     #[serde(with = "form")]
     failure_reason: Option<FailureReason>,
     progress: Option<u8>,
-    reason: String,
+    #[serde(flatten, with = "sentence::reason")]
+    reason: Sentence,
     deferred: bool,
 }
 

@@ -29,6 +29,7 @@ mod reply;
 mod request;
 #[cfg(test)]
 mod samples;
+mod sentence;
 mod serial_port;
 mod settings;
 mod storage;
@@ -40,3 +41,4 @@ pub use message::{
     decode_server, encode_client, encode_server,
 };
 pub use reply::{job_json, refusal_json, reply_json, view_json};
+pub use sentence::Words;

@@ -4,12 +4,13 @@ use std::net::IpAddr;
 use kiln_model::{
     Absence, Alert, AlertKind, AvailabilityReason, Capabilities, DashboardId, Endpoint,
     EsphomeVersion, FriendlyName, Label, LinkState, Pairing, PairingStatus, PairingView, Peer,
-    PeerView, PendingPeer, Pin, PublicKey, QueueStatus, Timestamp,
+    PeerView, PendingPeer, Pin, PublicKey, QueueStatus, Sentence, Timestamp,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::form::{self, Form, mirrored};
+use crate::sentence;
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Pairing")]
@@ -82,21 +83,21 @@ struct AbsenceJson {
 struct LinkJson {
     link: String,
     /// Last error while connecting; possibly empty.
-    #[serde(default)]
-    link_error: String,
+    #[serde(flatten, with = "sentence::link_error")]
+    link_error: Sentence,
 }
 
 impl Form for LinkState {
     fn put<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let (link, error) = match self {
-            LinkState::Connected => ("connected", ""),
-            LinkState::Connecting(error) => ("connecting", error.as_str()),
-            LinkState::Orphaned => ("orphaned", ""),
-            LinkState::AwaitingApproval => ("awaiting_approval", ""),
+            LinkState::Connected => ("connected", Sentence::default()),
+            LinkState::Connecting(error) => ("connecting", error.clone()),
+            LinkState::Orphaned => ("orphaned", Sentence::default()),
+            LinkState::AwaitingApproval => ("awaiting_approval", Sentence::default()),
         };
         LinkJson {
             link: link.to_owned(),
-            link_error: error.to_owned(),
+            link_error: error,
         }
         .serialize(to)
     }

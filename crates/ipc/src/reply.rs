@@ -2,11 +2,12 @@
 //! `--json` prints.
 use kiln_model::{
     Device, Entry, EnvironmentInfo, ErrorCode, EsphomeVersion, Job, Pin, Reclaimed, Reply,
-    RequestError, SerialPort, Settings, Statistics, Storage, Verification, View,
+    RequestError, Sentence, SerialPort, Settings, Statistics, Storage, Verification, View,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::form::{self, Form, Put, mirrored};
+use crate::sentence;
 
 /// Returns the object that stands for a reply on the control channel and under `--json`.
 pub fn reply_json(reply: &Reply) -> serde_json::Value {
@@ -39,9 +40,10 @@ fn value<T: Form>(of: &T) -> serde_json::Value {
 struct RequestErrorJson {
     #[serde(with = "form")]
     code: ErrorCode,
-    message: String,
-    #[serde(default)]
-    hint: String,
+    #[serde(flatten, with = "sentence::message")]
+    message: Sentence,
+    #[serde(flatten, with = "sentence::hint")]
+    hint: Sentence,
 }
 
 mirrored!(RequestError => RequestErrorJson);
@@ -81,8 +83,8 @@ enum ReplyJson {
     SerialPorts {
         #[serde(with = "form")]
         ports: Vec<SerialPort>,
-        #[serde(default)]
-        advice: String,
+        #[serde(flatten, with = "sentence::advice")]
+        advice: Sentence,
     },
     Settings {
         #[serde(with = "form")]

@@ -9,7 +9,7 @@ use kiln_model::{
     PairingView, Party, Peer, PeerView, PendingPeer, Pin, Placement, Port, PortState, Presence,
     PublicKey, QueueStatus, Reach, Reclaimed, Reply, Request, RequestError, SerialPort,
     SessionFact, SessionStep, Side, Snooze, Statistics, Storage, StoredItem, StoredKind, Tier,
-    Timestamp, UsbId, Verdict, Verification, View, WindowView, WireJobId,
+    Timestamp, UsbId, Verdict, Verification, View, WindowView, WireJobId, say,
 };
 
 pub(crate) fn pin() -> Pin {
@@ -54,10 +54,10 @@ pub(crate) fn job() -> Job {
         started_at: Some(NOW),
         completed_at: None,
         exit_code: Some(-1),
-        error: Some("The device did not answer.".to_owned()),
+        error: Some("The device did not answer.".into()),
         failure_reason: Some(FailureReason::Provision),
         progress: Some(42),
-        reason: "receiver Tower: idle".to_owned(),
+        reason: say::standing_of("Tower", say::standing_idle()),
         deferred: true,
     }
 }
@@ -106,8 +106,8 @@ pub(crate) fn view() -> View {
             until: None,
             inputs: vec![InputVerdict {
                 input: Input::Power,
-                value: "battery, 80 %".to_owned(),
-                limit: "mains".to_owned(),
+                value: say::battery_at(80_u8),
+                limit: say::mains(),
                 verdict: Verdict::Blocks,
             }],
         },
@@ -119,7 +119,7 @@ pub(crate) fn view() -> View {
         window: WindowView::Open { seconds_left: 299 },
         pairings: vec![
             pairing(LinkState::Connected),
-            pairing(LinkState::Connecting("refused".to_owned())),
+            pairing(LinkState::Connecting(say::refused_by_host())),
             pairing(LinkState::Orphaned),
             pairing(LinkState::AwaitingApproval),
         ],
@@ -172,7 +172,7 @@ pub(crate) fn view() -> View {
         jobs: vec![job()],
         queue: QueueStatus::of(false, 0),
         storage: storage(),
-        notices: vec!["The keyring is locked.".to_owned()],
+        notices: vec!["Quoted.".into(), say::keyring_locked()],
         at: NOW,
         own_label: Label::clipped("desk"),
     }
@@ -287,8 +287,8 @@ pub(crate) fn environments() -> Vec<EnvironmentInfo> {
     };
     vec![
         environment(EnvironmentState::Ready),
-        environment(EnvironmentState::Installing("pip".to_owned())),
-        environment(EnvironmentState::Broken("gone".to_owned())),
+        environment(EnvironmentState::Installing(say::installing_python())),
+        environment(EnvironmentState::Broken("gone".into())),
     ]
 }
 
@@ -390,9 +390,9 @@ pub(crate) fn replies() -> Vec<Reply> {
                     serial: "0001".to_owned(),
                 }),
                 state: PortState::Denied,
-                problem: "Your account may not use it.".to_owned(),
+                problem: say::port_in_use("/dev/ttyUSB0", "minicom"),
             }],
-            advice: "Use a cable that carries data.".to_owned(),
+            advice: say::port_advice_linux(),
         },
         Reply::Settings(Box::default()),
         Reply::Audit {
@@ -433,8 +433,8 @@ pub(crate) fn replies() -> Vec<Reply> {
         }),
         Reply::Refused(RequestError {
             code: ErrorCode::NotFound,
-            message: "There is no device kitchen.".to_owned(),
-            hint: "Run `kiln devices`.".to_owned(),
+            message: say::no_device("kitchen"),
+            hint: say::hint_list_devices(),
         }),
     ]
 }

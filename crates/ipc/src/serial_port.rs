@@ -1,9 +1,10 @@
 //! JSON of [`SerialPort`].
-use kiln_model::{PortState, SerialPort, UsbId};
+use kiln_model::{PortState, Sentence, SerialPort, UsbId};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::form::{self, mirrored};
+use crate::sentence;
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "SerialPort")]
@@ -14,7 +15,8 @@ struct SerialPortJson {
     usb: Option<UsbId>,
     #[serde(with = "form")]
     state: PortState,
-    problem: String,
+    #[serde(flatten, with = "sentence::problem")]
+    problem: Sentence,
 }
 
 #[derive(Serialize, Deserialize)]

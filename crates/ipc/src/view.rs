@@ -4,12 +4,14 @@ use std::net::IpAddr;
 use kiln_model::{
     Alert, Availability, AvailabilityReason, Confinement, DashboardId, DiscoveredHost, Endpoint,
     EsphomeVersion, FriendlyName, IdentityView, Input, InputVerdict, Job, Label, PairingView,
-    PeerView, PendingPeer, Pin, QueueStatus, Storage, Tier, Timestamp, Verdict, View, WindowView,
+    PeerView, PendingPeer, Pin, QueueStatus, Sentence, Storage, Tier, Timestamp, Verdict, View,
+    WindowView,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::form::{self, Form, mirrored};
+use crate::sentence;
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "View")]
@@ -40,7 +42,8 @@ struct ViewJson {
     queue: QueueStatus,
     #[serde(default, with = "form")]
     storage: Storage,
-    notices: Vec<String>,
+    #[serde(flatten, with = "sentence::notices")]
+    notices: Vec<Sentence>,
     #[serde(with = "form")]
     at: Timestamp,
     #[serde(with = "form")]
@@ -100,8 +103,10 @@ mirrored! {
 struct InputVerdictJson {
     #[serde(with = "form")]
     input: Input,
-    value: String,
-    limit: String,
+    #[serde(flatten, with = "sentence::value")]
+    value: Sentence,
+    #[serde(flatten, with = "sentence::limit")]
+    limit: Sentence,
     #[serde(with = "form")]
     verdict: Verdict,
 }

@@ -1,7 +1,7 @@
 //! [`Availability`]: may this computer compile for others now, why not, since when and until when.
 
-use crate::Timestamp;
 use crate::link::words;
+use crate::{Sentence, Timestamp};
 
 words! {
     /// Why this computer does not compile for others. The codes are stable.
@@ -87,9 +87,9 @@ pub struct InputVerdict {
     /// Which.
     pub input: Input,
     /// What it is now, in words; empty when it cannot be read.
-    pub value: String,
+    pub value: Sentence,
     /// What it is held against, in words; empty when the owner set none.
-    pub limit: String,
+    pub limit: Sentence,
     /// What comes of it.
     pub verdict: Verdict,
 }

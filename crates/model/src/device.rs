@@ -1,7 +1,7 @@
 //! [`Device`]: one configuration of the owner and what is known of the device behind it.
 use std::fmt;
 
-use crate::{ConfigurationName, Timestamp};
+use crate::{ConfigurationName, Sentence, Timestamp};
 
 /// A device's `esphome.name`, safe as a directory name: `[A-Za-z0-9][A-Za-z0-9_-]*`
 /// (builds.md §9.1).
@@ -66,5 +66,5 @@ pub struct Device {
     /// End of the last successful build.
     pub last_build: Option<Timestamp>,
     /// What is wrong with the file, if it cannot be read.
-    pub problem: Option<String>,
+    pub problem: Option<Sentence>,
 }

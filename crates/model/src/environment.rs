@@ -1,5 +1,5 @@
 //! [`EnvironmentInfo`]: one installed ESPHome version.
-use crate::EsphomeVersion;
+use crate::{EsphomeVersion, Sentence};
 
 /// Whether an environment can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -7,9 +7,9 @@ pub enum EnvironmentState {
     /// Verified in this process.
     Ready,
     /// Being made; the text is the current step.
-    Installing(String),
+    Installing(Sentence),
     /// On disk but not verified or failing; the text says what is wrong.
-    Broken(String),
+    Broken(Sentence),
 }
 
 /// One ESPHome environment under Kiln's cache, or the one the owner installed.

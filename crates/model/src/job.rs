@@ -2,7 +2,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{DashboardId, EsphomeVersion, Label, Pin, Timestamp};
+use crate::{DashboardId, EsphomeVersion, Label, Pin, Sentence, Timestamp};
 
 /// Our own job id: 12 lower-case hex digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -243,13 +243,13 @@ pub struct Job {
     /// Exit code of its last process.
     pub exit_code: Option<i32>,
     /// One sentence when failed or cancelled.
-    pub error: Option<String>,
+    pub error: Option<Sentence>,
     /// Category of the failure.
     pub failure_reason: Option<FailureReason>,
     /// Percent done, if the tool told.
     pub progress: Option<u8>,
     /// Why it is where it is, in one sentence ("receiver Laptop: idle").
-    pub reason: String,
+    pub reason: Sentence,
     /// Set while the flash waits for the device to come online.
     pub deferred: bool,
 }

@@ -1,7 +1,7 @@
 //! Words of the peer link: intents, answers, reasons for an end.
 use std::fmt;
 
-use crate::{EsphomeVersion, FriendlyName};
+use crate::{EsphomeVersion, FriendlyName, Sentence};
 
 /// Our handle of one connection; unique within a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -119,7 +119,7 @@ pub enum CloseReason {
     /// This side sent `terminate`.
     WeTerminated(TerminateReason),
     /// Connect, upgrade, handshake or decode failure. The text is for people.
-    TransportError(String),
+    TransportError(Sentence),
     /// Closed or reset without a `terminate`.
     PeerHungUp,
     /// Silent for more than 90 s.

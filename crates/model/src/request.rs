@@ -2,8 +2,8 @@
 use crate::link::words;
 use crate::{
     AuditQuestion, DashboardId, Device, Endpoint, Entry, EnvironmentInfo, EsphomeVersion, Job,
-    JobId, Label, Pin, Port, Reclaimed, SerialPort, Settings, Snooze, Statistics, Storage,
-    Verification, View,
+    JobId, Label, Pin, Port, Reclaimed, Sentence, SerialPort, Settings, Snooze, Statistics,
+    Storage, Verification, View,
 };
 
 /// What a person wants. The command line, the window and the tray all speak these.
@@ -145,7 +145,7 @@ pub enum Reply {
         /// Those that are connected, in the order of their names.
         ports: Vec<SerialPort>,
         /// What to try when a device that is plugged in is missing.
-        advice: String,
+        advice: Sentence,
     },
     /// Settings.
     Settings(Box<Settings>),
@@ -197,7 +197,7 @@ pub struct RequestError {
     /// Stable code.
     pub code: ErrorCode,
     /// One sentence.
-    pub message: String,
+    pub message: Sentence,
     /// What to do next; may be empty.
-    pub hint: String,
+    pub hint: Sentence,
 }

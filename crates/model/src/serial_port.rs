@@ -1,4 +1,5 @@
 //! [`SerialPort`]: where a device on a cable is flashed, and whether that can work now.
+use crate::Sentence;
 use crate::link::words;
 
 words! {
@@ -38,5 +39,5 @@ pub struct SerialPort {
     /// Whether it can be used.
     pub state: PortState,
     /// What a person should know, with the next step; empty if there is nothing.
-    pub problem: String,
+    pub problem: Sentence,
 }

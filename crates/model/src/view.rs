@@ -3,7 +3,7 @@ use std::net::IpAddr;
 
 use crate::{
     Alert, Availability, Confinement, DashboardId, Endpoint, EsphomeVersion, FriendlyName, Job,
-    Label, Pairing, Peer, PendingPeer, Pin, QueueStatus, Storage, Timestamp,
+    Label, Pairing, Peer, PendingPeer, Pin, QueueStatus, Sentence, Storage, Timestamp,
 };
 
 /// Who this node is.
@@ -39,7 +39,7 @@ pub enum LinkState {
     /// A session is open.
     Connected,
     /// Dialling or waiting to dial; the text is the last error, possibly empty.
-    Connecting(String),
+    Connecting(Sentence),
     /// Stopped for good; the alert says why.
     Orphaned,
     /// Waits for the receiver's admin.
@@ -121,7 +121,7 @@ pub struct View {
     /// What is kept on disk.
     pub storage: Storage,
     /// Things the owner should know, one sentence each ("The keyring is locked. Unlock it …").
-    pub notices: Vec<String>,
+    pub notices: Vec<Sentence>,
     /// When this was made.
     pub at: Timestamp,
     /// Label under which we introduce ourselves.

@@ -88,7 +88,7 @@ impl From<&Error> for CloseReason {
             Error::PinMismatch { .. } => CloseReason::PinMismatch,
             Error::SelfLoopback => CloseReason::SelfLoopback,
             Error::PeerMisbehaved(_) | Error::Ours(_) | Error::Crypto => {
-                CloseReason::TransportError(error.to_string())
+                CloseReason::TransportError(error.to_string().into())
             }
         }
     }

@@ -14,10 +14,12 @@ mod listener;
 mod upgrade;
 mod wire;
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use kiln_model::{Sentence, say};
 use kiln_ports::Net;
 use kiln_ports::net::{Connection, Listener, NetError};
 use tokio::net::TcpStream;
@@ -50,7 +52,7 @@ impl Net for TcpNet {
         step_timeout: Duration,
         max_message_bytes: usize,
     ) -> Result<Connection, NetError> {
-        let mut outcome = Err(NetError::Failed(format!("{host} has no address")));
+        let mut outcome = Err(NetError::Failed(say::host_without_address(host)));
         for address in addresses {
             outcome = dial_one(host, *address, step_timeout, max_message_bytes).await;
             if outcome.is_ok() {
@@ -64,7 +66,7 @@ impl Net for TcpNet {
         let found = timeout(RESOLVE, tokio::net::lookup_host((host, 0)))
             .await
             .map_err(|_| NetError::TimedOut(RESOLVE))?
-            .map_err(|e| NetError::Failed(format!("{host} is not known: {e}")))?;
+            .map_err(|e| NetError::Failed(say::host_unknown(host, e.to_string())))?;
         let mut addresses: Vec<IpAddr> = Vec::new();
         for address in found.map(|a| a.ip()) {
             if !addresses.contains(&address) {
@@ -72,6 +74,17 @@ impl Net for TcpNet {
             }
         }
         Ok(addresses)
+    }
+}
+
+/// Says what the system said of a connection.
+fn spoken(error: &io::Error) -> Sentence {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => say::refused_by_host(),
+        io::ErrorKind::ConnectionReset => say::reset_by_host(),
+        io::ErrorKind::HostUnreachable => say::host_unreachable(),
+        io::ErrorKind::NetworkUnreachable => say::network_unreachable(),
+        _ => error.to_string().into(),
     }
 }
 
@@ -84,13 +97,13 @@ async fn dial_one(
     let tcp = timeout(step, TcpStream::connect(address))
         .await
         .map_err(|_| NetError::TimedOut(step))?
-        .map_err(|e| NetError::Failed(format!("cannot connect to {address}: {e}")))?;
+        .map_err(|e| NetError::Failed(say::cannot_connect(address.to_string(), spoken(&e))))?;
     tune(&tcp);
     let early = timeout(step, upgrade::request(&tcp, host, address.port()))
         .await
         .map_err(|_| NetError::TimedOut(step))??;
     wire::connection(Arc::new(tcp), Role::Client, early, limit, None)
-        .map_err(|e| NetError::Failed(format!("the connection broke: {e}")))
+        .map_err(|e| NetError::Failed(say::connection_broke(spoken(&e))))
 }
 
 /// Sends small frames at once and notices a peer that vanished. Neither is worth failing for.

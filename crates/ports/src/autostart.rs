@@ -1,5 +1,7 @@
 //! [`Autostart`]: whether Kiln starts when the person logs in.
 
+use kiln_model::{Sentence, say};
+
 /// Whether Kiln starts at login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartAtLogin {
@@ -12,18 +14,28 @@ pub enum StartAtLogin {
 }
 
 /// Why it cannot be read or changed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AutostartError {
     /// The system keeps no such list, or not for programs like this one.
-    #[error("this system cannot start Kiln at login; start `kiln-desktop` in its own settings")]
     Unsupported,
     /// The person switched it off in the system's own list.
-    #[error("starting at login is switched off in the system's settings; switch it on there")]
     Blocked,
     /// Anything else, in the words of the system.
-    #[error("starting at login cannot be changed: {0}")]
     Failed(String),
 }
+
+impl AutostartError {
+    /// Returns it in words, with the next step.
+    pub fn sentence(&self) -> Sentence {
+        match self {
+            AutostartError::Unsupported => say::login_unsupported(),
+            AutostartError::Blocked => say::login_blocked(),
+            AutostartError::Failed(why) => say::login_failed(why),
+        }
+    }
+}
+
+kiln_model::spoken_errors!(AutostartError);
 
 /// The system's list of programs that start at login. Calls are short and block.
 pub trait Autostart: Send + Sync + 'static {

@@ -2,15 +2,16 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use kiln_model::{Sentence, say};
+
 /// Largest message an accepted connection takes until [`Reader::limit`] is called: msg1 is 32
 /// bytes and a short intent (trust.md §1.4).
 pub const FIRST_MESSAGE_LIMIT: usize = 1024;
 
 /// Why the network did not do it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NetError {
     /// No candidate port is free.
-    #[error("no free port from {first} to {last} on {host}")]
     NoFreePort {
         /// First tried.
         first: u16,
@@ -20,14 +21,31 @@ pub enum NetError {
         host: String,
     },
     /// Refused, reset, unreachable, not a peer: the text says which.
-    #[error("{0}")]
-    Failed(String),
+    Failed(Sentence),
     /// Did not happen in time.
-    #[error("no answer within {0:?}")]
     TimedOut(Duration),
     /// The peer sent more than the limit in one message; the connection is closed (1009).
-    #[error("a message was larger than {0} bytes")]
     TooLarge(usize),
+}
+
+impl NetError {
+    /// Returns it in words.
+    pub fn sentence(&self) -> Sentence {
+        match self {
+            NetError::NoFreePort { first, last, host } => say::no_free_port(*first, *last, host),
+            NetError::Failed(why) => why.clone(),
+            NetError::TimedOut(step) => say::no_answer_within(format!("{step:?}")),
+            NetError::TooLarge(bytes) => say::message_too_large(*bytes),
+        }
+    }
+}
+
+kiln_model::spoken_errors!(NetError);
+
+impl From<NetError> for Sentence {
+    fn from(error: NetError) -> Self {
+        error.sentence()
+    }
 }
 
 /// One incoming WebSocket event.

@@ -1,4 +1,5 @@
 //! [`Processes`]: running programs in a session of their own and ending their whole tree.
+use kiln_model::{Sentence, say};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -59,14 +60,22 @@ pub struct Usage {
 }
 
 /// Why a program did not start.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{program} did not start: {reason}")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpawnError {
     /// Program.
     pub program: String,
     /// What the system said.
     pub reason: String,
 }
+
+impl SpawnError {
+    /// Returns it in words.
+    pub fn sentence(&self) -> Sentence {
+        say::program_did_not_start(&self.program, &self.reason)
+    }
+}
+
+kiln_model::spoken_errors!(SpawnError);
 
 /// A running tree. Dropping it kills the tree.
 #[async_trait::async_trait]

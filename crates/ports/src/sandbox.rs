@@ -2,7 +2,7 @@
 //! network, how much it may use.
 use std::path::PathBuf;
 
-use kiln_model::{BuildHosts, Confinement};
+use kiln_model::{BuildHosts, Confinement, Sentence, say};
 
 use crate::process::Command;
 
@@ -100,9 +100,17 @@ pub trait Gate: Send {
 }
 
 /// Why there is no box.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this build could not be boxed: {0}")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SandboxError(pub String);
+
+impl SandboxError {
+    /// Returns it in words.
+    pub fn sentence(&self) -> Sentence {
+        say::box_not_made(&self.0)
+    }
+}
+
+kiln_model::spoken_errors!(SandboxError);
 
 /// Makes boxes.
 #[async_trait::async_trait]

@@ -1,6 +1,8 @@
 //! [`Secrets`]: small secrets under names, in the OS keyring or where the owner chose.
 use std::fmt;
 
+use kiln_model::{Sentence, say};
+
 /// Bytes that do not print and are wiped when dropped.
 pub struct SecretBytes(Vec<u8>);
 
@@ -29,27 +31,34 @@ impl fmt::Debug for SecretBytes {
 }
 
 /// Why the keyring did not do it. Never a reason to make a new identity.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretsError {
     /// Locked, and nobody unlocked it in time.
-    #[error("the keyring is locked; unlock it and try again")]
     Locked,
     /// The person or the system refused.
-    #[error("the keyring refused access; allow Kiln to use its entries and try again")]
     Denied,
     /// There is no keyring on this system or session.
-    #[error("there is no keyring; start one, or choose the 0600 file with secrets = \"file\"")]
     Absent,
     /// It did not answer in time.
-    #[error(
-        "the keyring did not answer within {0} s; see whether it waits for an answer of yours, and \
-         try again"
-    )]
     Slow(u64),
     /// Anything else, in the words of the keyring or of the system that keeps the file.
-    #[error("secrets cannot be read or kept: {0}")]
     Failed(String),
 }
+
+impl SecretsError {
+    /// Returns it in words, with the next step.
+    pub fn sentence(&self) -> Sentence {
+        match self {
+            SecretsError::Locked => say::keyring_locked(),
+            SecretsError::Denied => say::keyring_denied(),
+            SecretsError::Absent => say::keyring_absent(),
+            SecretsError::Slow(seconds) => say::keyring_slow(*seconds),
+            SecretsError::Failed(why) => say::keyring_failed(why),
+        }
+    }
+}
+
+kiln_model::spoken_errors!(SecretsError);
 
 /// Named secrets. Every call is bounded in time; a failed call may be tried again in the same
 /// process once the cause is gone.

@@ -1,5 +1,5 @@
 //! [`SerialPorts`]: devices on a cable.
-use kiln_model::SerialPort;
+use kiln_model::{Sentence, SerialPort};
 
 /// Looks at serial ports without opening one: opening moves control lines, and that restarts many
 /// boards. Calls may wait for the disk.
@@ -12,5 +12,5 @@ pub trait SerialPorts: Send + Sync + 'static {
     fn look(&self, path: &str) -> Option<SerialPort>;
 
     /// Returns what to try when a device that is plugged in is not listed: one or two sentences.
-    fn advice(&self) -> &'static str;
+    fn advice(&self) -> Sentence;
 }

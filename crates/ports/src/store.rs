@@ -2,24 +2,34 @@
 use std::fs::File;
 use std::path::PathBuf;
 
-use kiln_model::BlobId;
+use kiln_model::{BlobId, Sentence, say};
 
 /// Why the store did not do it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreError {
     /// The disk is full; nothing was changed.
-    #[error("the disk is full")]
     Full,
     /// The file was written by a newer Kiln (schema version given).
-    #[error("the state was written by a newer Kiln (schema {0}); update Kiln")]
     Newer(i64),
     /// The file is damaged; it was left as it is.
-    #[error("the state file is damaged: {0}")]
     Damaged(String),
     /// Anything else, in the system's words.
-    #[error("{0}")]
     Failed(String),
 }
+
+impl StoreError {
+    /// Returns it in words.
+    pub fn sentence(&self) -> Sentence {
+        match self {
+            StoreError::Full => say::disk_full(),
+            StoreError::Newer(schema) => say::state_newer(schema.to_string()),
+            StoreError::Damaged(why) => say::state_damaged(why),
+            StoreError::Failed(why) => why.into(),
+        }
+    }
+}
+
+kiln_model::spoken_errors!(StoreError);
 
 /// One record: a row of a kind under a key, its body a JSON text that the engine owns.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -232,13 +232,13 @@ impl Net for SimHost {
         max_message_bytes: usize,
     ) -> Result<Connection, NetError> {
         self.powered().await;
-        let mut error = NetError::Failed(format!("{host} has no address"));
+        let mut error = NetError::Failed(format!("{host} has no address").into());
         for to in addresses {
             self.net.lock().dials.push(*to);
             match self.net.wire_between(self.address, to.ip()) {
                 Wire::Open => {}
                 Wire::Unreachable => {
-                    error = NetError::Failed(format!("{to} is unreachable"));
+                    error = NetError::Failed(format!("{to} is unreachable").into());
                     continue;
                 }
                 Wire::Silent => {
@@ -249,7 +249,7 @@ impl Net for SimHost {
                 }
             }
             let Some(backlog) = self.net.lock().listeners.get(to).cloned() else {
-                error = NetError::Failed(format!("{to} refused the connection"));
+                error = NetError::Failed(format!("{to} refused the connection").into());
                 continue;
             };
             let from = {
@@ -268,7 +268,7 @@ impl Net for SimHost {
     async fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, NetError> {
         match self.net.lock().names.get(host) {
             Some(addresses) => Ok(addresses.clone()),
-            None => Err(NetError::Failed(format!("{host} is not known"))),
+            None => Err(NetError::Failed(format!("{host} is not known").into())),
         }
     }
 }

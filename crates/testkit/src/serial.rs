@@ -1,7 +1,7 @@
 //! [`SimSerialPorts`]: serial ports that a test plugs in.
 use std::sync::{Mutex, PoisonError};
 
-use kiln_model::SerialPort;
+use kiln_model::{Sentence, SerialPort};
 use kiln_ports::SerialPorts;
 
 /// Ports of a simulated computer; none at first.
@@ -26,7 +26,7 @@ impl SerialPorts for SimSerialPorts {
         self.list().into_iter().find(|port| port.path == path)
     }
 
-    fn advice(&self) -> &'static str {
-        "Plug it in."
+    fn advice(&self) -> Sentence {
+        "Plug it in.".into()
     }
 }

@@ -108,11 +108,13 @@ impl Deeds {
         let (node, events) = (self.node.clone(), self.events.clone());
         tokio::spawn(async move {
             let asked = async {
-                let mut client = Client::connect(&node).await.map_err(|e| said(&e))?;
-                client.ask(request).await.map_err(|e| said(&e))
+                let mut client = Client::connect(&node).await?;
+                client.ask(request).await
             };
-            if let Err(why) = asked.await {
-                let _ = events.send(Event::Refused(why));
+            let asked: Result<_, ClientError> = asked.await;
+            if let Err(error) = asked {
+                let (message, hint) = (error.sentence(), error.hint());
+                let _ = events.send(Event::Refused { message, hint });
             }
         });
     }
@@ -155,18 +157,5 @@ impl Deeds {
             };
             let _ = events.send(Event::WindowEnded(end));
         });
-    }
-}
-
-/// Says why the node did not do it, with the next step.
-fn said(error: &ClientError) -> String {
-    match error {
-        ClientError::Refused(refusal) if !refusal.hint.is_empty() => {
-            format!("{} {}", refusal.message, refusal.hint)
-        }
-        ClientError::Refused(_)
-        | ClientError::TooLong(_)
-        | ClientError::NoNode
-        | ClientError::Broken(_) => error.to_string(),
     }
 }

@@ -48,7 +48,7 @@ pub(super) async fn host(
             Err(HostError::Keyring(why)) => {
                 tracing::warn!("{why}");
                 tell(Hosting::Failed {
-                    why: sentence(&why),
+                    why,
                     again: Again::ByItself,
                 });
                 tokio::select! {
@@ -59,7 +59,7 @@ pub(super) async fn host(
             Err(HostError::Failed(why)) => {
                 tracing::error!("{why}");
                 tell(Hosting::Failed {
-                    why: sentence(&why),
+                    why,
                     again: Again::OnWord,
                 });
                 again.notified().await;
@@ -81,15 +81,5 @@ async fn until_away(door: &Door) {
             Err(_) => missed += 1,
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-}
-
-/// Gives an error the form of a sentence.
-fn sentence(error: &str) -> String {
-    let error = error.trim_end_matches('.');
-    let mut letters = error.chars();
-    match letters.next() {
-        Some(first) => format!("{}{}.", first.to_uppercase(), letters.as_str()),
-        None => String::new(),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kiln_client::Client;
 use kiln_desk::{DeskSettings, LanguageChoice, Notifications, Said, ToDesk, TrayState};
 use kiln_ipc::reply_json;
-use kiln_model::{Reply, Request};
+use kiln_model::{Reply, Request, say};
 use kiln_platform::autostart::{LoginItem, LoginItems};
 use kiln_ports::Autostart as _;
 use kiln_ports::autostart::{AutostartError, StartAtLogin};
@@ -145,7 +145,7 @@ pub(super) async fn set_desktop_setting(
                 return Err(Refusal::invalid(problem));
             }
         };
-        return changed.map_err(|error| Refusal::failed(error.to_string()));
+        return changed.map_err(|error| Refusal::failed(error.sentence()));
     }
     DeskSettings::default()
         .set(&name, &value)
@@ -197,11 +197,12 @@ pub(super) async fn open_folder(shared: Here<'_>, which: String) -> Result<(), R
         other => return Err(Refusal::invalid(format!("There is no folder {other:?}."))),
     };
     if !folder.is_dir() {
-        let problem = format!("{} is not there.", folder.display());
-        return Err(Refusal::failed(problem));
+        let path = folder.display().to_string();
+        return Err(Refusal::failed(say::folder_missing(path)));
     }
     open::that_detached(&folder).map_err(|error| {
-        Refusal::failed(format!("{} cannot be opened: {error}.", folder.display()))
+        let path = folder.display().to_string();
+        Refusal::failed(say::not_opened(path, error.to_string()))
     })
 }
 
@@ -221,14 +222,14 @@ pub(super) async fn save_log(
     let shown = place.display().to_string();
     tokio::fs::write(&place, text)
         .await
-        .map_err(|error| Refusal::failed(format!("{shown} cannot be written: {error}.")))?;
+        .map_err(|error| Refusal::failed(say::not_written(&shown, error.to_string())))?;
     Ok(Some(shown))
 }
 
 /// Changes the desktop's settings and lets the desktop know.
 fn change(shared: &Shared, change: impl FnOnce(&mut DeskSettings)) -> Result<(), Refusal> {
     let kept = shared.kept.change(change);
-    kept.map_err(|error| Refusal::failed(format!("The settings cannot be kept: {error}.")))?;
+    kept.map_err(|error| Refusal::failed(say::settings_not_kept(error.to_string())))?;
     shared.tell_desk(ToDesk::Settings);
     Ok(())
 }

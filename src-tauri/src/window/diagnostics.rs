@@ -38,7 +38,7 @@ pub(super) async fn report(shared: &Shared) -> String {
     let node = match node {
         NodeState::Connected { .. } => "answers".to_owned(),
         NodeState::Connecting { .. } => "is called".to_owned(),
-        NodeState::Gone { message } | NodeState::Troubled { message } => message,
+        NodeState::Gone { message, .. } | NodeState::Troubled { message } => message,
     };
     let paths = &shared.paths;
     let mut text = String::new();

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kiln_client::Client;
+use kiln_ipc::Words;
 use tauri::{AppHandle, Emitter as _};
 
 use super::MAIN;
@@ -29,9 +30,13 @@ pub(super) async fn watch(app: AppHandle, shared: Arc<Shared>) {
                 let trouble = shared.known().trouble.clone();
                 let state = match trouble {
                     Some(message) => NodeState::Troubled { message },
-                    None => NodeState::Gone {
-                        message: error.to_string(),
-                    },
+                    None => {
+                        let why = error.sentence();
+                        NodeState::Gone {
+                            message_words: Words::of(&why),
+                            message: why.into(),
+                        }
+                    }
                 };
                 tell(&app, &shared, state);
             }

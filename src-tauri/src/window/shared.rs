@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kiln_desk::{Goal, ToDesk, TrayState};
 use kiln_host::Door;
+use kiln_ipc::Words;
 use kiln_platform::Paths;
 use serde::Serialize;
 use tauri::async_runtime::JoinHandle;
@@ -58,6 +59,8 @@ pub(super) enum NodeState {
     Gone {
         /// One sentence.
         message: String,
+        /// What other languages make it from.
+        message_words: Option<Words>,
     },
 }
 

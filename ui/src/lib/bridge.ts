@@ -40,8 +40,8 @@ export interface Bridge {
 /** Makes a refusal of whatever was thrown, so that every failure can be shown as a sentence. */
 export function refusal(thrown: unknown): Refusal {
   if (typeof thrown === 'object' && thrown !== null && 'message' in thrown) {
-    const { code, message, hint } = thrown as Partial<Refusal>;
-    return { code: code ?? 'internal_error', message: String(message), hint: hint ?? '' };
+    const { code, message, message_words, hint, hint_words } = thrown as Partial<Refusal>;
+    return { code: code ?? 'internal_error', message: String(message), message_words, hint: hint ?? '', hint_words };
   }
   return { code: 'internal_error', message: String(thrown), hint: '' };
 }

@@ -69,7 +69,8 @@ class Live {
     try {
       this.start = await bridge.start();
     } catch (thrown) {
-      this.node = { state: 'gone', message: refusal(thrown).message };
+      const { message, message_words } = refusal(thrown);
+      this.node = { state: 'gone', message, message_words };
     }
     if (this.start !== null) await speak(this.start.language);
     this.keep(() => ({ follow: 'view' }), (event) => this.see(event));
@@ -205,6 +206,7 @@ function announce(before: View, after: View): void {
         code: 'job_failed',
         message: t(job.kind === 'upload' ? 'note.flash_failed' : 'note.build_failed', { name }),
         hint: job.error ?? '',
+        hint_words: job.error_words,
       }, job.id);
     } else if (job.status === 'completed' && job.kind !== 'clean') {
       tell(t(job.kind === 'upload' ? 'note.flashed' : 'note.built', { name }), job.id);

@@ -14,6 +14,7 @@ import type {
   Refusal,
   Reply,
   Request,
+  Said,
   Settings,
   Start,
   Storage,
@@ -100,14 +101,20 @@ function job(id: string, over: Partial<Job>): Job {
   };
 }
 
+/** Why a job is built on another computer, in English and in what other languages are made from. */
+function idle(name: string): Pick<Job, 'reason' | 'reason_words'> {
+  const standing = { text: 'idle', code: 'standing_idle' };
+  return { reason: `receiver ${name}: idle`, reason_words: { code: 'standing_of', values: { name, standing } } };
+}
+
 function jobs(now: number, all: Device[], busy: boolean): Job[] {
   const found: Job[] = [];
   if (busy) {
     found.push(
       job('b1-flash', { kind: 'upload', status: 'queued', depends_on: 'b1', port: 'ota', created_at: now - 96 }),
-      job('b1', { status: 'running', placement: tower, created_at: now - 96, started_at: now - 92, progress: 62, reason: 'receiver Tower: idle' }),
-      job('b2', { status: 'running', configuration: 'hall-blind.yaml', device_name: 'Hall blind', placement: nas, created_at: now - 45, started_at: now - 40, progress: 18, reason: 'receiver NAS: idle' }),
-      job('b3', { status: 'queued', configuration: 'garage-doorbell.yaml', device_name: 'Garage doorbell', placement: { on: 'remote_pending' }, created_at: now - 30, reason: 'waits for a receiver to finish our work' }),
+      job('b1', { status: 'running', placement: tower, created_at: now - 96, started_at: now - 92, progress: 62, ...idle('Tower') }),
+      job('b2', { status: 'running', configuration: 'hall-blind.yaml', device_name: 'Hall blind', placement: nas, created_at: now - 45, started_at: now - 40, progress: 18, ...idle('NAS') }),
+      job('b3', { status: 'queued', configuration: 'garage-doorbell.yaml', device_name: 'Garage doorbell', placement: { on: 'remote_pending' }, created_at: now - 30, reason: 'waits for a receiver to finish our work', reason_words: { code: 'all_busy_with_ours' } }),
       job('o1', {
         status: 'running',
         configuration: 'living-room.yaml',
@@ -128,7 +135,7 @@ function jobs(now: number, all: Device[], busy: boolean): Job[] {
   }
   found.push(
     job('d1-flash', { kind: 'upload', status: 'queued', deferred: true, depends_on: 'd1', port: 'ota', configuration: 'attic-proxy.yaml', device_name: 'Attic proxy', created_at: now - 4000 }),
-    job('d1', { configuration: 'attic-proxy.yaml', device_name: 'Attic proxy', placement: tower, created_at: now - 4000, started_at: now - 3996, completed_at: now - 3914, exit_code: 0, reason: 'receiver Tower: idle' }),
+    job('d1', { configuration: 'attic-proxy.yaml', device_name: 'Attic proxy', placement: tower, created_at: now - 4000, started_at: now - 3996, completed_at: now - 3914, exit_code: 0, ...idle('Tower') }),
     job('f1-flash', { kind: 'upload', status: 'cancelled', depends_on: 'f1', port: 'ota', configuration: 'office-display.yaml', device_name: 'Office display', created_at: now - 7300, completed_at: now - 7212 }),
     job('f1', {
       status: 'failed',
@@ -140,7 +147,7 @@ function jobs(now: number, all: Device[], busy: boolean): Job[] {
       completed_at: now - 7212,
       exit_code: 2,
       error: 'The build ended with an error in office-display.yaml, line 48: the component "fonts" needs a file that is not there.',
-      reason: 'receiver NAS: idle',
+      ...idle('NAS'),
     }),
   );
   all.slice(0, 120).forEach((device, i) => {
@@ -148,15 +155,35 @@ function jobs(now: number, all: Device[], busy: boolean): Job[] {
     const end = (device.last_build ?? now) - 40;
     const took = 48 + ((i * 37) % 140);
     const placement = i % 3 === 0 ? tower : i % 3 === 1 ? nas : here;
-    const reason = placement.on === 'local' ? 'no receiver can build now' : `receiver ${placement.label}: idle`;
+    const why = placement.on === 'local' ? { reason: 'no receiver can build now', reason_words: { code: 'no_receiver_now' } } : idle(placement.label);
     const shared = { configuration: device.configuration, device_name: device.friendly_name, created_at: end - took - 5 };
     found.push(
       job(`h${i}-flash`, { ...shared, kind: 'upload', depends_on: `h${i}`, port: 'ota', started_at: end, completed_at: end + 14, exit_code: 0 }),
-      job(`h${i}`, { ...shared, placement, reason, started_at: end - took, completed_at: end, exit_code: 0 }),
+      job(`h${i}`, { ...shared, placement, ...why, started_at: end - took, completed_at: end, exit_code: 0 }),
     );
   });
   return found;
 }
+
+/** Words of the values and limits below. */
+const INPUT_WORDS: Record<string, Said> = {
+  on: { code: 'on' },
+  off: { code: 'off' },
+  yes: { code: 'yes' },
+  no: { code: 'no' },
+  always: { code: 'hours_always' },
+  mains: { code: 'mains' },
+  battery: { code: 'battery' },
+  normal: { code: 'heat_normal' },
+  'none runs': { code: 'none_runs' },
+  'not metered': { code: 'not_metered' },
+  'input within the last minute': { code: 'input_just_now' },
+  '12 min without input': { code: 'minutes_without_input', values: { count: '12' } },
+  '3 min without input': { code: 'minutes_without_input', values: { count: '3' } },
+  '182 GB free': { code: 'gigabytes_free', values: { count: '182' } },
+  '9 GB free': { code: 'gigabytes_free', values: { count: '9' } },
+  'about 10 %': { code: 'about_percent', values: { percent: '10' } },
+};
 
 function inputs(over: Partial<Record<string, Partial<Input>>>): Input[] {
   const rows: Input[] = [
@@ -168,16 +195,17 @@ function inputs(over: Partial<Record<string, Partial<Input>>>): Input[] {
     { input: 'activity', value: '12 min without input', limit: '3 min without input', verdict: 'ok' },
     { input: 'apps', value: 'none runs', limit: 'none runs', verdict: 'ok' },
     { input: 'network', value: '', limit: 'not metered', verdict: 'unknown' },
-    { input: 'disk', value: '182 GiB free', limit: 'at least 10 GiB', verdict: 'ok' },
-    { input: 'memory', value: '9.2 GiB free', limit: 'at least 2 GiB', verdict: 'ok' },
-    { input: 'load', value: '7 %', limit: 'at most 50 %', verdict: 'ok' },
+    { input: 'disk', value: '182 GB free', limit: '10.0 GB', verdict: 'ok' },
+    { input: 'memory', value: '9 GB free', limit: '2.0 GB', verdict: 'ok' },
+    { input: 'load', value: 'about 10 %', limit: '50 %', verdict: 'ok' },
   ];
-  return rows.map((row) => ({ ...row, ...over[row.input] }));
+  const told = rows.map((row) => ({ ...row, ...over[row.input] }));
+  return told.map((row) => ({ ...row, value_words: INPUT_WORDS[row.value], limit_words: INPUT_WORDS[row.limit] }));
 }
 
 function availability(scene: string, now: number): Availability {
   if (scene === 'paused') return { open: false, reason: 'snoozed', since: now - 300, until: now + 1500, inputs: inputs({ pause: { value: 'yes', verdict: 'blocks' } }) };
-  if (scene === 'active') return { open: false, reason: 'user_active', since: now - 40, until: null, inputs: inputs({ activity: { value: '0 min without input', verdict: 'blocks' } }) };
+  if (scene === 'active') return { open: false, reason: 'user_active', since: now - 40, until: null, inputs: inputs({ activity: { value: 'input within the last minute', verdict: 'blocks' } }) };
   if (scene === 'battery') return { open: false, reason: 'battery', since: now - 600, until: null, inputs: inputs({ power: { value: 'battery', verdict: 'blocks' } }) };
   if (scene === 'off' || scene === 'first') return { open: false, reason: 'user_off', since: null, until: null, inputs: inputs({ receiver: { value: 'off', verdict: 'blocks' } }) };
   return { open: true, reason: 'ready', since: now - 900, until: null, inputs: inputs({}) };
@@ -264,7 +292,8 @@ function view(scene: string, now: number, all: Device[]): View {
     jobs: bare ? [] : jobs(now, all, scene === 'busy' || scene === 'request' || scene === 'alert'),
     queue: { idle: false, running: true, queue_depth: 1 },
     storage: storage(bare ? [] : stored(now), now),
-    notices: scene === 'trouble' ? ['The keyring is locked. Unlock it, then start Kiln again.'] : [],
+    notices: scene === 'trouble' ? ['Some records cannot be written. Free some disk space; Kiln tries again.'] : [],
+    notices_words: scene === 'trouble' ? [{ code: 'records_not_written' }] : [],
     at: now,
     own_label: 'workbench',
   };
@@ -392,9 +421,10 @@ export function mockBridge(query: URLSearchParams): Bridge {
           reply: 'serial_ports',
           ports: [
             { path: '/dev/ttyUSB0', product: 'CP2102N USB to UART Bridge', state: 'usable', problem: '' },
-            { path: '/dev/ttyACM0', product: 'USB JTAG/serial debug unit', state: 'denied', problem: 'You may not use this port. Run: sudo usermod -aG dialout pat, then log in again.' },
+            { path: '/dev/ttyACM0', product: 'USB JTAG/serial debug unit', state: 'denied', problem: 'Your account may not use /dev/ttyACM0: it is for members of the group dialout. Run `sudo usermod -aG dialout pat`, then log out and in again.', problem_words: { code: 'port_for_group', values: { path: '/dev/ttyACM0', group: 'dialout', user: 'pat' } } },
           ],
-          advice: 'Is your device missing? Some cables only charge. Try another one.',
+          advice: 'Use a cable that carries data, not a charging cable; `sudo dmesg` shows what the system says when it is plugged in.',
+          advice_words: { code: 'port_advice_linux' },
         };
       case 'preview':
         if (body.endpoint.includes('nowhere')) refuse('unavailable', `Nothing answers at ${body.endpoint}.`, 'Is the computer on and in the same network?');

@@ -13,11 +13,21 @@ export interface Identity {
   esphome_version: string | null;
 }
 
+/** What other languages make a sentence from, beside its English: see docs/CLI.md. */
+export interface Said {
+  code: string;
+  values?: Record<string, SaidValue>;
+}
+/** Quoted text, or a sentence with words of its own. */
+export type SaidValue = string | (Said & { text: string });
+
 /** One thing that was looked at to decide whether this computer builds for others. */
 export interface Input {
   input: string;
   value: string;
+  value_words?: Said;
   limit: string;
+  limit_words?: Said;
   verdict: 'ok' | 'blocks' | 'unknown';
 }
 
@@ -57,6 +67,7 @@ export interface Receiver {
   ha_addon: boolean;
   link: Link;
   link_error: string;
+  link_error_words?: Said;
   queue: Queue | null;
 }
 
@@ -139,9 +150,11 @@ export interface Job {
   completed_at: Time | null;
   exit_code: number | null;
   error: string | null;
+  error_words?: Said;
   failure_reason: 'provision' | null;
   progress: number | null;
   reason: string;
+  reason_words?: Said;
   deferred: boolean;
 }
 
@@ -181,6 +194,7 @@ export interface View {
   queue: Queue;
   storage: Storage;
   notices: string[];
+  notices_words?: (Said | null)[];
   at: Time;
   own_label: string;
 }
@@ -196,6 +210,7 @@ export interface Device {
   deployed_version: string;
   last_build: Time | null;
   problem: string | null;
+  problem_words?: Said;
 }
 
 export interface Environment {
@@ -203,6 +218,7 @@ export interface Environment {
   path: string;
   state: 'ready' | 'installing' | 'broken';
   detail: string;
+  detail_words?: Said;
   size_bytes: number | null;
   installed: boolean;
 }
@@ -212,6 +228,7 @@ export interface SerialPort {
   product: string;
   state: 'usable' | 'denied' | 'busy' | 'unknown';
   problem: string;
+  problem_words?: Said;
 }
 
 /** What was built for one offloader. */
@@ -263,7 +280,9 @@ export type Settings = Record<string, SettingValue>;
 export interface Refusal {
   code: string;
   message: string;
+  message_words?: Said | null;
   hint: string;
+  hint_words?: Said | null;
 }
 
 /** A request of docs/CLI.md, without `id`. */
@@ -303,7 +322,7 @@ export type Reply =
   | { reply: 'storage'; storage: Storage }
   | { reply: 'reclaimed'; freed_bytes: number; freed: StoredItem[]; left: StoredItem[] }
   /** `advice` is for a device that is plugged in and not among them. */
-  | { reply: 'serial_ports'; ports: SerialPort[]; advice?: string };
+  | { reply: 'serial_ports'; ports: SerialPort[]; advice?: string; advice_words?: Said };
 
 /** What may be followed, without `id`. */
 export type FollowBody =
@@ -356,4 +375,5 @@ export interface NodeState {
   /** `troubled`: it cannot begin, and `message` says why and what to do. */
   state: 'connected' | 'connecting' | 'gone' | 'troubled';
   message: string;
+  message_words?: Said | null;
 }

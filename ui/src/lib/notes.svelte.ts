@@ -1,5 +1,6 @@
 // Short messages at the edge of the window: what was done, what failed and what to do.
 import type { Refusal } from './model.ts';
+import { said } from './words.svelte.ts';
 
 export interface Note {
   id: number;
@@ -42,5 +43,6 @@ export function tell(text: string, job: string | null = null): void {
 
 /** Says what failed; stays until it is closed. */
 export function warn(refused: Refusal, job: string | null = null): void {
-  notes.add({ kind: 'problem', text: refused.message, hint: refused.hint, job });
+  const text = said(refused.message, refused.message_words);
+  notes.add({ kind: 'problem', text, hint: said(refused.hint, refused.hint_words), job });
 }

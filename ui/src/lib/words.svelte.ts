@@ -2,7 +2,7 @@
 import type en from '../messages/en.json';
 
 import { GLYPHS, emojiIndices } from './emoji.ts';
-import type { Language, Time } from './model.ts';
+import type { Language, Said, SaidValue, Time } from './model.ts';
 
 export type Key = keyof typeof en;
 type Values = Record<string, string | number>;
@@ -13,9 +13,16 @@ const FILES: Record<Language, () => Promise<{ default: Record<string, string> }>
   de: () => import('../messages/de.json'),
 };
 
+/** What the node says, by code; it says English itself. */
+const SAID: Record<Language, () => Promise<{ default: Record<string, string> }>> = {
+  en: () => Promise.resolve({ default: {} }),
+  de: () => import('../../../crates/glance/messages/said.de.json'),
+};
+
 class Words {
   language = $state<Language>('en');
   messages = $state.raw<Record<string, string>>({});
+  said = $state.raw<Record<string, string>>({});
 }
 
 const words = new Words();
@@ -23,7 +30,9 @@ const words = new Words();
 /** Changes the language of everything that is shown. */
 export async function speak(language: Language): Promise<void> {
   if (document.documentElement.lang === language && 'nav' in words.messages) return;
-  words.messages = (await FILES[language]()).default;
+  const [messages, sentences] = await Promise.all([FILES[language](), SAID[language]()]);
+  words.messages = messages.default;
+  words.said = sentences.default;
   words.language = language;
   document.documentElement.lang = language;
 }
@@ -37,6 +46,17 @@ export function systemLanguage(): Language {
 export function t(key: Key, values: Values = {}): string {
   const message = words.messages[key] ?? key;
   return message.replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole));
+}
+
+/** Returns what the node says in the language that is spoken: its English where there are no words for it. */
+export function said(text: string, of?: Said | null): string {
+  const template = of ? words.said[of.code] : undefined;
+  if (template === undefined) return text;
+  return template.replace(/\{(\w+)\}/g, (_, name: string) => value(of?.values?.[name]));
+}
+
+function value(of: SaidValue | undefined): string {
+  return typeof of === 'object' ? said(of.text, of) : (of ?? '');
 }
 
 /** Returns the message for a code of the node, or the code itself if there is no word for it. */

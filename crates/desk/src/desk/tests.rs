@@ -1,5 +1,6 @@
 //! What the desktop does, as stories: events in, effects out.
 use super::*;
+use kiln_model::say;
 
 use kiln_ipc::{Event as Told, ServerMessage, decode_server};
 
@@ -291,7 +292,7 @@ fn a_node_that_cannot_start_is_said_once_and_tried_again_on_a_word() {
     let mut story = Story::with(DeskSettings::default());
     let failed = || {
         Event::Hosting(Hosting::Failed {
-            why: "The keyring is locked.".to_owned(),
+            why: say::keyring_locked(),
             again: Again::OnWord,
         })
     };
@@ -300,8 +301,9 @@ fn a_node_that_cannot_start_is_said_once_and_tried_again_on_a_word() {
     let [Effect::Notify(said), Effect::ShowTray(tray)] = effects.as_slice() else {
         panic!("{effects:?}");
     };
-    assert_eq!(said.body, "The keyring is locked.");
-    assert_eq!(tray.tooltip, "The keyring is locked.");
+    let sentence = "The keyring is locked; unlock it and try again.";
+    assert_eq!(said.body, sentence);
+    assert_eq!(tray.tooltip, sentence);
     assert_eq!(story.then(failed()), [""; 0]);
     assert_eq!(story.presses("desk-trouble", "again"), ["host"]);
     assert_eq!(story.then(Event::Window(ToDesk::Again)), ["host"]);
@@ -310,7 +312,11 @@ fn a_node_that_cannot_start_is_said_once_and_tried_again_on_a_word() {
         ["host", "start window overview"]
     );
     let told = story.then(Event::Window(ToDesk::Window));
-    assert!(told.last().unwrap().contains("The keyring is locked."));
+    assert!(
+        told.last()
+            .unwrap()
+            .contains("The keyring is locked; unlock it")
+    );
     let done = story.then(Event::Hosting(Hosting::Ours));
     assert_eq!(
         done,
@@ -345,7 +351,11 @@ fn switched_off_notifications_leave_only_the_answer_to_a_click() {
     let mut story = Story::with(settings);
     story.then(Event::Hosting(Hosting::Ours));
     story.then(view(FOR_ATTIC));
-    assert_eq!(story.then(Event::Refused("No.".to_owned())), [""; 0]);
+    let refused = Event::Refused {
+        message: say::no_node(),
+        hint: say::hint_start_kiln(),
+    };
+    assert_eq!(story.then(refused), [""; 0]);
     story.clicks("quit");
     let never = WindowEnd::Never(String::new());
     assert_eq!(story.then(Event::WindowEnded(never)), ["notify desk-quit"]);

@@ -2,7 +2,8 @@
 use std::time::Duration;
 
 use kiln_model::{
-    AvailabilityReason as Reason, Heat, Input, InputVerdict, Network, Pause, Power, Saver, Verdict,
+    AvailabilityReason as Reason, Heat, Input, InputVerdict, Network, Pause, Power, Saver,
+    Sentence, Verdict, say,
 };
 
 use super::{Evaluator, Pressure, Rest, exclusive_apps};
@@ -12,16 +13,18 @@ impl Evaluator {
     /// Returns one row per input, in the order of judging.
     pub(super) fn sayings(&self) -> Vec<InputVerdict> {
         let (settings, inputs) = (&self.settings, &self.inputs);
-        let on = |yes: bool| if yes { "on" } else { "off" };
+        let on = |yes: bool| if yes { say::on() } else { say::off() };
+        let nothing = Sentence::default;
+        let is_paused = self.stands(Reason::Snoozed);
         let paused = match settings.paused {
-            Pause::Off => "no",
-            Pause::Until(_) | Pause::Forever if self.stands(Reason::Snoozed) => "yes",
-            Pause::Until(_) | Pause::Forever => "over",
+            Pause::Off => say::no(),
+            Pause::Until(_) | Pause::Forever if is_paused => say::yes(),
+            Pause::Until(_) | Pause::Forever => say::over(),
         };
         let asleep = self.rest != Rest::Awake;
         let battery = matches!(inputs.power, Some(Power::Battery(_))) && !settings.on_battery;
         let saver = inputs.saver == Some(Saver::On) && !settings.on_battery;
-        let power_limit = if settings.on_battery { "" } else { "mains" };
+        let any_power = settings.on_battery;
         let hours = self.hours.is_some();
         let active = inputs.idle.is_some_and(|idle| idle < self.patience());
         let running = inputs
@@ -32,68 +35,78 @@ impl Evaluator {
         let below = |free: Option<u64>, floor: u32| free.is_some_and(|mb| mb < floor.into());
         let load = inputs.other_load.filter(|_| inputs.idle.is_some());
         vec![
-            row(Input::Sleep, if asleep { "yes" } else { "no" }, "", asleep),
+            row(
+                Input::Sleep,
+                if asleep { say::yes() } else { say::no() },
+                nothing(),
+                asleep,
+            ),
             row(
                 Input::Receiver,
                 on(settings.receiver),
-                "on",
+                say::on(),
                 !settings.receiver,
             ),
-            row(Input::Pause, paused, "", paused == "yes"),
-            known(Input::Power, inputs.power.map(power), power_limit, battery),
+            row(Input::Pause, paused, nothing(), is_paused),
+            known(
+                Input::Power,
+                inputs.power.map(power),
+                if any_power { nothing() } else { say::mains() },
+                battery,
+            ),
             known(
                 Input::PowerSaver,
-                inputs.saver.map(|s| on(s == Saver::On).to_owned()),
-                if settings.on_battery { "" } else { "off" },
+                inputs.saver.map(|s| on(s == Saver::On)),
+                if any_power { nothing() } else { say::off() },
                 saver,
             ),
             known(
                 Input::Thermal,
                 inputs.heat.map(|heat| match heat {
-                    Heat::Normal => "normal".to_owned(),
-                    Heat::Hot => "hot".to_owned(),
+                    Heat::Normal => say::heat_normal(),
+                    Heat::Hot => say::heat_hot(),
                 }),
-                "normal",
+                say::heat_normal(),
                 inputs.heat == Some(Heat::Hot),
             ),
             row(
                 Input::Hours,
                 match hours {
-                    false => "always",
-                    true if self.stands(Reason::Hours) => "outside",
-                    true => "inside",
+                    false => say::hours_always(),
+                    true if self.stands(Reason::Hours) => say::hours_outside(),
+                    true => say::hours_inside(),
                 },
-                &settings.hours,
+                settings.hours.as_str().into(),
                 self.stands(Reason::Hours),
             ),
             known(
                 Input::Activity,
                 inputs.idle.map(idle),
-                &match settings.idle_minutes {
-                    0 => String::new(),
-                    minutes => format!("{minutes} min without input"),
+                match settings.idle_minutes {
+                    0 => nothing(),
+                    minutes => say::minutes_without_input(minutes),
                 },
                 active,
             ),
             known(
                 Input::Apps,
                 running.map(|names| match names.as_slice() {
-                    [] => "none runs".to_owned(),
-                    names => names.join(", "),
+                    [] => say::none_runs(),
+                    names => names.join(", ").into(),
                 }),
-                &settings.exclusive_apps,
+                settings.exclusive_apps.as_str().into(),
                 running.is_some_and(|names| !names.is_empty()),
             ),
             known(
                 Input::Network,
                 inputs.network.map(|network| match network {
-                    Network::Free => "not metered".to_owned(),
-                    Network::Metered => "metered".to_owned(),
+                    Network::Free => say::not_metered(),
+                    Network::Metered => say::metered(),
                 }),
                 if settings.on_metered {
-                    ""
+                    nothing()
                 } else {
-                    "not metered"
+                    say::not_metered()
                 },
                 metered,
             ),
@@ -101,28 +114,28 @@ impl Evaluator {
                 Room::Left => known(
                     Input::Disk,
                     inputs.free_disk.map(room),
-                    &floor(settings.disk_floor_mb),
+                    floor(settings.disk_floor_mb),
                     below(inputs.free_disk, settings.disk_floor_mb),
                 ),
                 Room::UsedUp { used } => row(
                     Input::Disk,
-                    &format!("Kiln needs {}", floor(mib(used))),
-                    &format!("{} for Kiln", floor(settings.storage_budget_mb)),
+                    say::kiln_needs(floor(mib(used))),
+                    say::for_kiln(floor(settings.storage_budget_mb)),
                     true,
                 ),
             },
             known(
                 Input::Memory,
                 inputs.free_memory.map(room),
-                &floor(settings.ram_floor_mb),
+                floor(settings.ram_floor_mb),
                 below(inputs.free_memory, settings.ram_floor_mb),
             ),
             known(
                 Input::Load,
-                load.map(|load| format!("about {} %", load.div_ceil(10) * 10)),
-                &match settings.cpu_limit {
-                    0 => String::new(),
-                    limit => format!("{limit} %"),
+                load.map(|load| say::about_percent(load.div_ceil(10) * 10)),
+                match settings.cpu_limit {
+                    0 => nothing(),
+                    limit => format!("{limit} %").into(),
                 },
                 self.load.verdict == Pressure::High,
             ),
@@ -134,11 +147,11 @@ impl Evaluator {
     }
 }
 
-fn row(input: Input, value: &str, limit: &str, blocks: bool) -> InputVerdict {
-    known(input, Some(value.to_owned()), limit, blocks)
+fn row(input: Input, value: Sentence, limit: Sentence, blocks: bool) -> InputVerdict {
+    known(input, Some(value), limit, blocks)
 }
 
-fn known(input: Input, value: Option<String>, limit: &str, blocks: bool) -> InputVerdict {
+fn known(input: Input, value: Option<Sentence>, limit: Sentence, blocks: bool) -> InputVerdict {
     let verdict = match (&value, blocks) {
         (_, true) => Verdict::Blocks,
         (Some(_), false) => Verdict::Ok,
@@ -147,32 +160,32 @@ fn known(input: Input, value: Option<String>, limit: &str, blocks: bool) -> Inpu
     InputVerdict {
         input,
         value: value.unwrap_or_default(),
-        limit: limit.to_owned(),
+        limit,
         verdict,
     }
 }
 
-fn power(power: Power) -> String {
+fn power(power: Power) -> Sentence {
     match power {
-        Power::Mains => "mains".to_owned(),
-        Power::Battery(None) => "battery".to_owned(),
-        Power::Battery(Some(percent)) => format!("battery, {percent} %"),
+        Power::Mains => say::mains(),
+        Power::Battery(None) => say::battery(),
+        Power::Battery(Some(percent)) => say::battery_at(percent),
     }
 }
 
-fn idle(idle: Duration) -> String {
+fn idle(idle: Duration) -> Sentence {
     match idle.as_secs() / 60 {
-        0 => "input within the last minute".to_owned(),
-        minutes @ 1..60 => format!("{minutes} min without input"),
-        minutes => format!("{} h without input", minutes / 60),
+        0 => say::input_just_now(),
+        minutes @ 1..60 => say::minutes_without_input(minutes),
+        minutes => say::hours_without_input(minutes / 60),
     }
 }
 
 /// Two digits are enough to decide by.
-fn room(mib: u64) -> String {
+fn room(mib: u64) -> Sentence {
     match mib {
-        0..1024 => format!("{} MB free", mib / 64 * 64),
-        _ => format!("{} GB free", mib / 1024),
+        0..1024 => say::megabytes_free(mib / 64 * 64),
+        _ => say::gigabytes_free(mib / 1024),
     }
 }
 
@@ -180,10 +193,10 @@ fn mib(bytes: u64) -> u32 {
     u32::try_from(bytes >> 20).unwrap_or(u32::MAX)
 }
 
-fn floor(mib: u32) -> String {
+fn floor(mib: u32) -> Sentence {
     match mib {
-        0 => String::new(),
-        1..1024 => format!("{mib} MB"),
-        _ => format!("{:.1} GB", f64::from(mib) / 1024.0),
+        0 => Sentence::default(),
+        1..1024 => format!("{mib} MB").into(),
+        _ => format!("{:.1} GB", f64::from(mib) / 1024.0).into(),
     }
 }

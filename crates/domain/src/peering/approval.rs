@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn everything_else_is_asked_again_2_seconds_later_and_never_given_up() {
         let failures = [
-            CloseReason::TransportError("refused".to_owned()),
+            CloseReason::TransportError("refused".into()),
             CloseReason::PeerHungUp,
             CloseReason::SelfLoopback,
         ];

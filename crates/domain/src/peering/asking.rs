@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kiln_model::witness::PinConfirmed;
 use kiln_model::{
     CloseReason, DashboardId, Endpoint, ErrorCode, FriendlyName, Label, LinkId, PairingStatus,
-    PeerFacts, Pin, PresentedKey, PublicKey, Reply, ResponseKind,
+    PeerFacts, Pin, PresentedKey, PublicKey, Reply, ResponseKind, Sentence, say,
 };
 
 use super::client::sentence;
@@ -99,11 +99,12 @@ impl Asking {
     }
 
     /// Gives everything up, because the key changes or the node stops.
-    pub(super) fn abort(&mut self, why: &str, out: &mut Out) {
+    pub(super) fn abort(&mut self, why: &Sentence, out: &mut Out) {
         for (link, ask) in std::mem::take(&mut self.dials) {
             let (Ask::Preview(id) | Ask::Pair(id, _)) = ask;
             out.close(link, None);
-            out.refuse(id, ErrorCode::Unavailable, why, "Ask again afterwards.");
+            let hint = say::hint_ask_again();
+            out.refuse(id, ErrorCode::Unavailable, why.clone(), hint);
         }
     }
 }
@@ -122,8 +123,8 @@ fn previewed(id: RequestId, outcome: Result<DialAnswer, DialFailure>, own: Pin, 
         Ok(_) => out.refuse(
             id,
             ErrorCode::Unavailable,
-            "A dashboard answered there, but it does not build for others.",
-            "Switch its build server on, then try again.",
+            say::dashboard_not_building(),
+            say::hint_build_server(),
         ),
         Err(failure) => unreachable_peer(id, &failure.reason, out),
     }
@@ -163,8 +164,8 @@ fn paired(
             out.refuse(
                 id,
                 ErrorCode::PreconditionFailed,
-                "receiver declined the pair request",
-                "If it knew this computer before, remove the old entry there, then pair again.",
+                say::pair_declined(),
+                say::hint_old_entry(),
             );
             return None;
         }
@@ -172,9 +173,8 @@ fn paired(
             out.refuse(
                 id,
                 ErrorCode::NoPairingWindow,
-                "The receiver's pairing window is closed.",
-                "Open the pairing requests there (on a Kiln: kiln window open), then pair again; \
-                 a receiver that shows a pairing key wants that key.",
+                say::window_closed_there(),
+                say::hint_open_window(),
             );
             return None;
         }
@@ -182,8 +182,8 @@ fn paired(
             out.refuse(
                 id,
                 ErrorCode::Internal,
-                "The receiver gave an answer that does not belong to a pair request.",
-                "Update the receiver, then pair again.",
+                say::odd_answer(),
+                say::hint_update_receiver(),
             );
             return None;
         }
@@ -191,8 +191,8 @@ fn paired(
             out.refuse(
                 id,
                 ErrorCode::Unavailable,
-                "The receiver gave an answer that this Kiln does not know.",
-                "Update Kiln, then pair again.",
+                say::unknown_answer(),
+                say::hint_update_kiln(),
             );
             return None;
         }
@@ -206,12 +206,12 @@ fn paired(
 }
 
 fn pin_changed(id: RequestId, expected: Pin, got: Option<Pin>, out: &mut Out) {
-    let got = got.map_or_else(|| "another key".to_owned(), |pin| pin.to_string());
+    let got = got.map_or_else(say::another_key, Sentence::from);
     out.refuse(
         id,
         ErrorCode::PreconditionFailed,
-        format!("receiver pin changed since preview; expected {expected}, got {got}"),
-        "Look at the receiver's own display, compare again, and pair with the pin it shows.",
+        say::pin_changed(expected, got),
+        say::hint_compare_again(),
     );
 }
 
@@ -228,8 +228,8 @@ pub(super) fn unreachable_peer(id: RequestId, reason: &CloseReason, out: &mut Ou
         | CloseReason::PinMismatch => out.refuse(
             id,
             ErrorCode::Unavailable,
-            format!("The receiver cannot be reached: {}.", sentence(reason)),
-            "Check host and port, and that it is running and builds for others.",
+            say::unreachable(sentence(reason)),
+            say::hint_host_and_port(),
         ),
     }
 }
@@ -238,8 +238,8 @@ fn itself(id: RequestId, out: &mut Out) {
     out.refuse(
         id,
         ErrorCode::PreconditionFailed,
-        "This address leads back to this computer.",
-        "Give the address of the other computer.",
+        say::leads_back(),
+        say::hint_other_address(),
     );
 }
 
@@ -331,7 +331,7 @@ mod tests {
                 pin(1),
                 pin(9)
             );
-            assert_eq!(error.message, text);
+            assert_eq!(error.message.as_str(), text);
             assert!(granted.is_none());
         }
     }
@@ -381,7 +381,7 @@ mod tests {
 
     #[test]
     fn an_unreachable_receiver_and_our_own_address_are_told_apart() {
-        let gone = CloseReason::TransportError("connection refused".to_owned());
+        let gone = CloseReason::TransportError("connection refused".into());
         let (_, reply, _) = ask(&What::Preview, Err(gone.into()));
         let error = refused(reply);
         assert_eq!(error.code, ErrorCode::Unavailable);

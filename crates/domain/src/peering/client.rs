@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use kiln_model::{
-    AlertKind, CloseReason, IntentReason, LinkId, Mono, PeerFacts, Pin, ResponseKind,
-    TerminateReason,
+    AlertKind, CloseReason, IntentReason, LinkId, Mono, PeerFacts, Pin, ResponseKind, Sentence,
+    TerminateReason, say,
 };
 
 use super::out::Out;
@@ -26,7 +26,7 @@ pub(super) struct Client {
     state: State,
     backoff: Duration,
     skip: Vec<IpAddr>,
-    error: String,
+    error: Sentence,
 }
 
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl Client {
             state: State::Ready,
             backoff: FIRST_WAIT,
             skip: Vec::new(),
-            error: String::new(),
+            error: Sentence::default(),
         }
     }
 
@@ -99,7 +99,11 @@ impl Client {
                 return self.loopback(Some(answer.address), now, out);
             }
             Ok(answer) if answer.pin != pinned => {
-                return self.orphan("pin mismatch", AlertKind::PinMismatch, Some(answer.pin));
+                return self.orphan(
+                    say::link_pin_mismatch(),
+                    AlertKind::PinMismatch,
+                    Some(answer.pin),
+                );
             }
             Ok(answer) => answer,
             Err(failure) => return self.failed(failure, now, out),
@@ -107,21 +111,20 @@ impl Client {
         if answer.response.kind == Some(ResponseKind::Ok) {
             self.state = State::Open(link);
             self.backoff = FIRST_WAIT;
-            self.error.clear();
+            self.error = Sentence::default();
             return Turn::Opened(answer.response.facts);
         }
         match answer.response.reason {
             Some(IntentReason::PinMismatch) => {
-                let why = "rejected: receiver has a different key on file (re-pair)";
+                let why = say::link_other_key_on_file();
                 self.orphan(why, AlertKind::PeerRevoked, None)
             }
             Some(IntentReason::NoApprovedPeer) => {
-                let why = "rejected: receiver has no approval on file (re-pair)";
+                let why = say::link_not_on_file();
                 self.orphan(why, AlertKind::PeerRevoked, None)
             }
             Some(IntentReason::PendingNotApproved) => {
-                let why = "waiting for the receiver to accept the pairing";
-                self.again(why.to_owned(), now, out)
+                self.again(say::link_awaits_approval(), now, out)
             }
             Some(
                 IntentReason::BadDashboardId
@@ -131,16 +134,18 @@ impl Client {
                 | IntentReason::RebindInProgress
                 | IntentReason::ProbeFailed,
             )
-            | None => self.again("auth rejected".to_owned(), now, out),
+            | None => self.again(say::link_auth_rejected(), now, out),
         }
     }
 
     fn failed(&mut self, failure: DialFailure, now: Mono, out: &mut Out) -> Turn {
         match failure.reason {
             CloseReason::SelfLoopback => self.loopback(failure.address, now, out),
-            CloseReason::PinMismatch => {
-                self.orphan("pin mismatch", AlertKind::PinMismatch, failure.observed)
-            }
+            CloseReason::PinMismatch => self.orphan(
+                say::link_pin_mismatch(),
+                AlertKind::PinMismatch,
+                failure.observed,
+            ),
             reason @ (CloseReason::Terminated(_)
             | CloseReason::TerminatedUnknown(_)
             | CloseReason::WeTerminated(_)
@@ -157,25 +162,25 @@ impl Client {
         {
             self.skip.push(address);
         }
-        self.again("self loopback".to_owned(), now, out)
+        self.again(say::link_self(), now, out)
     }
 
     /// A failed attempt: wait twice as long as last time.
-    fn again(&mut self, error: String, now: Mono, out: &mut Out) -> Turn {
+    fn again(&mut self, error: Sentence, now: Mono, out: &mut Out) -> Turn {
         self.backoff = (self.backoff * 2).min(LONGEST_WAIT);
         self.wait(error, now, out);
         Turn::Again
     }
 
-    fn wait(&mut self, error: String, now: Mono, out: &mut Out) {
+    fn wait(&mut self, error: Sentence, now: Mono, out: &mut Out) {
         let jitter = out.jitter(JITTER.0, JITTER.1);
         let until = now + self.backoff.mul_f64(jitter);
         self.error = error;
         self.state = State::Waiting { until };
     }
 
-    fn orphan(&mut self, error: &str, kind: AlertKind, observed: Option<Pin>) -> Turn {
-        self.error = error.to_owned();
+    fn orphan(&mut self, error: Sentence, kind: AlertKind, observed: Option<Pin>) -> Turn {
+        self.error = error;
         self.state = State::Orphaned;
         Turn::Orphaned(kind, observed)
     }
@@ -192,7 +197,7 @@ impl Client {
         match self.held() {
             Held::Session(open) if open == link => {
                 if *reason == CloseReason::Terminated(TerminateReason::Superseded) {
-                    return self.orphan("superseded", AlertKind::Superseded, None);
+                    return self.orphan(say::link_superseded(), AlertKind::Superseded, None);
                 }
                 self.backoff = FIRST_WAIT;
                 self.wait(sentence(reason), now, out);
@@ -246,23 +251,31 @@ impl Client {
     }
 
     /// Returns the last error, possibly empty.
-    pub(super) fn error(&self) -> &str {
+    pub(super) fn error(&self) -> &Sentence {
         &self.error
     }
 }
 
 /// Says in words why a link is over.
-pub(super) fn sentence(reason: &CloseReason) -> String {
+pub(super) fn sentence(reason: &CloseReason) -> Sentence {
     match reason {
-        CloseReason::Terminated(reason) | CloseReason::WeTerminated(reason) => {
-            reason.word().replace('_', " ")
-        }
-        CloseReason::TerminatedUnknown(word) => word.clone(),
+        CloseReason::Terminated(reason) | CloseReason::WeTerminated(reason) => terminated(*reason),
+        CloseReason::TerminatedUnknown(word) => word.into(),
         CloseReason::TransportError(text) => text.clone(),
-        CloseReason::PeerHungUp => "the connection was closed".to_owned(),
-        CloseReason::HeartbeatTimeout => "the peer was silent for too long".to_owned(),
-        CloseReason::SelfLoopback => "self loopback".to_owned(),
-        CloseReason::PinMismatch => "pin mismatch".to_owned(),
+        CloseReason::PeerHungUp => say::link_hung_up(),
+        CloseReason::HeartbeatTimeout => say::link_silent(),
+        CloseReason::SelfLoopback => say::link_self(),
+        CloseReason::PinMismatch => say::link_pin_mismatch(),
+    }
+}
+
+fn terminated(reason: TerminateReason) -> Sentence {
+    match reason {
+        TerminateReason::Superseded => say::link_superseded(),
+        TerminateReason::HeartbeatTimeout => say::link_heartbeat(),
+        TerminateReason::ServerShuttingDown => say::link_server_shutting_down(),
+        TerminateReason::MalformedFrame => say::link_malformed(),
+        TerminateReason::ClientStopped => say::link_client_stopped(),
     }
 }
 
@@ -317,14 +330,14 @@ mod tests {
     fn waits_double_from_2_to_30_seconds_and_are_1_second_after_a_session() {
         let mut client = Client::new();
         for seconds in [2, 4, 8, 16, 30, 30] {
-            let failure = CloseReason::TransportError("refused".to_owned());
+            let failure = CloseReason::TransportError("refused".into());
             assert_eq!(dialled(&mut client, Err(failure.into())), Turn::Again);
             wait_is_about(&client, seconds);
         }
         let mut client = opened();
         assert_eq!(closed(&mut client, &CloseReason::PeerHungUp), Turn::Again);
         wait_is_about(&client, 1);
-        let failure = CloseReason::TransportError("refused".to_owned());
+        let failure = CloseReason::TransportError("refused".into());
         dialled(&mut client, Err(failure.into()));
         wait_is_about(&client, 2);
     }
@@ -333,7 +346,7 @@ mod tests {
     #[test]
     fn every_failure_of_transport_or_decoding_leads_to_a_retry() {
         let reasons = [
-            CloseReason::TransportError("forged msg2".to_owned()),
+            CloseReason::TransportError("forged msg2".into()),
             CloseReason::PeerHungUp,
             CloseReason::HeartbeatTimeout,
             CloseReason::WeTerminated(TerminateReason::MalformedFrame),

@@ -378,7 +378,7 @@ mod tests {
     //
     #[test]
     fn failed_calls_pause_longer_and_longer_as_the_table_says() {
-        let refused = || Err(CloseReason::TransportError("refused".to_owned()).into());
+        let refused = || Err(CloseReason::TransportError("refused".into()).into());
         about(
             &pauses(6, refused),
             &[300, 600, 1200, 2400, 3600, 3600],

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use kiln_model::{CloseReason, Endpoint, LinkId, Mono, Pin, ResponseKind};
+use kiln_model::{CloseReason, Endpoint, LinkId, Mono, Pin, ResponseKind, say};
 
 use super::out::Out;
 use super::{DialAnswer, DialFailure, Purpose};
@@ -107,9 +107,7 @@ impl Probes {
         let found = match outcome {
             Ok(answer) if answer.pin != probe.pin => Found::Another,
             Ok(answer) if answer.response.kind == Some(ResponseKind::Ok) => Found::ThePinned,
-            Ok(_) => Found::Nobody(CloseReason::TransportError(
-                "it does not build for others now".to_owned(),
-            )),
+            Ok(_) => Found::Nobody(CloseReason::TransportError(say::link_not_receiving())),
             Err(failure) if failure.reason == CloseReason::PinMismatch => Found::Another,
             Err(failure) => Found::Nobody(failure.reason),
         };

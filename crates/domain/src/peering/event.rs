@@ -3,7 +3,7 @@ use std::net::IpAddr;
 
 use kiln_model::{
     CloseReason, DashboardId, DiscoveredHost, Hello, IntentResponse, LinkId, LinkIntent, Pairing,
-    PairingKey, Peer, PeerFacts, Pin, PublicKey, Settings,
+    PairingKey, Peer, PeerFacts, Pin, PublicKey, Sentence, Settings,
 };
 
 /// Something happened.
@@ -19,7 +19,7 @@ pub enum Event {
         dashboard_id: DashboardId,
     },
     /// Rotation failed; the old identity stays. The text is for the owner.
-    RotationFailed(String),
+    RotationFailed(Sentence),
     /// Stored rows whose trust anchor was found, before the first link.
     Loaded(Vec<Peer>, Vec<Pairing>),
     /// Settings changed, or were loaded.
@@ -41,7 +41,7 @@ pub enum Event {
         port: u16,
     },
     /// No port could be bound; retried with back-off.
-    ListenFailed(String),
+    ListenFailed(Sentence),
     /// The listener is gone, after [`super::Effect::StopListening`].
     ListenerClosed,
     /// A handshake with us as responder finished; the peer waits for an answer.

@@ -2,7 +2,7 @@
 //! (peer-link.md §3.1).
 use std::time::Duration;
 
-use kiln_model::Mono;
+use kiln_model::{Mono, Sentence, say};
 
 /// First and longest wait after a failed bind (peer-link.md §3.1).
 const FIRST_RETRY: Duration = Duration::from_secs(30);
@@ -37,7 +37,7 @@ pub(super) enum Step {
 pub(super) struct Listener {
     state: State,
     retry: Duration,
-    error: String,
+    error: Sentence,
 }
 
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl Listener {
         Self {
             state: State::Unbound,
             retry: FIRST_RETRY,
-            error: String::new(),
+            error: Sentence::default(),
         }
     }
 
@@ -93,11 +93,11 @@ impl Listener {
             let wanted = wanted.clone();
             self.state = State::Bound { wanted, port };
             self.retry = FIRST_RETRY;
-            self.error.clear();
+            self.error = Sentence::default();
         }
     }
 
-    pub(super) fn handle_failed(&mut self, error: String, now: Mono) {
+    pub(super) fn handle_failed(&mut self, error: Sentence, now: Mono) {
         if let State::Binding(wanted) = &self.state {
             let wanted = wanted.clone();
             self.fail(wanted, error, now);
@@ -110,13 +110,13 @@ impl Listener {
             State::Closing => self.state = State::Unbound,
             State::Bound { wanted, .. } => {
                 let wanted = wanted.clone();
-                self.fail(wanted, "the listener ended by itself".to_owned(), now);
+                self.fail(wanted, say::listener_ended(), now);
             }
             State::Unbound | State::Binding(_) | State::Failed { .. } => {}
         }
     }
 
-    fn fail(&mut self, wanted: Wanted, error: String, now: Mono) {
+    fn fail(&mut self, wanted: Wanted, error: Sentence, now: Mono) {
         let until = now + self.retry;
         self.retry = (self.retry * 2).min(LAST_RETRY);
         self.error = error;
@@ -151,7 +151,7 @@ impl Listener {
     }
 
     /// Returns why nothing is bound, when that is not on purpose.
-    pub(super) fn error(&self) -> Option<&str> {
+    pub(super) fn error(&self) -> Option<&Sentence> {
         match self.state {
             State::Failed { .. } => Some(&self.error),
             State::Unbound | State::Binding(_) | State::Bound { .. } | State::Closing => None,
@@ -207,8 +207,8 @@ mod tests {
         let mut waits = Vec::new();
         for _ in 0..9 {
             assert_eq!(listener.settle(wanted(Serves::Receiver), now), Step::Bind);
-            listener.handle_failed("busy".to_owned(), now);
-            assert_eq!(listener.error(), Some("busy"));
+            listener.handle_failed("busy".into(), now);
+            assert_eq!(listener.error(), Some(&"busy".into()));
             assert_eq!(
                 listener.settle(wanted(Serves::Receiver), now),
                 Step::Nothing
@@ -224,7 +224,7 @@ mod tests {
     fn another_port_is_tried_at_once_and_success_resets_the_wait() {
         let mut listener = Listener::new();
         listener.settle(wanted(Serves::Receiver), at(0));
-        listener.handle_failed("busy".to_owned(), at(0));
+        listener.handle_failed("busy".into(), at(0));
         let other = Wanted {
             port: 7000,
             ..wanted(Serves::Receiver).unwrap()

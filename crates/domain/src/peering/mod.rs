@@ -35,7 +35,8 @@ mod window;
 use kiln_model::witness::PinConfirmed;
 use kiln_model::{
     Alert, DashboardId, DiscoveredHost, ErrorCode, FriendlyName, IdentityView, Label, LinkState,
-    Mono, Now, Pairing, Peer, PeerFacts, PeerView, PendingPeer, Pin, Reply, Request, Settings,
+    Mono, Now, Pairing, Peer, PeerFacts, PeerView, PendingPeer, Pin, Reply, Request, Sentence,
+    Settings, say,
 };
 
 use self::admission::{Hearing, Knock};
@@ -146,7 +147,7 @@ pub struct PeeringView {
     /// Seen on the network, without ourselves.
     pub discovered: Vec<DiscoveredHost>,
     /// Things the owner should know.
-    pub notices: Vec<String>,
+    pub notices: Vec<Sentence>,
     /// Label under which we introduce ourselves.
     pub own_label: Label,
 }
@@ -328,12 +329,12 @@ impl Peering {
             Life::Clearing(id) | Life::Rotating(id) => self.out.refuse(
                 id,
                 ErrorCode::Unavailable,
-                "Kiln stops before the key was changed.",
-                "Look at the identity after the next start.",
+                say::stops_before_key(),
+                say::hint_look_at_identity(),
             ),
             Life::Running | Life::Stopping => {}
         }
-        self.give_up("Kiln stops.");
+        self.give_up(&say::stops());
         self.settle(now);
     }
 
@@ -399,12 +400,9 @@ impl Peering {
         self.bootstrap.mode() == Mode::Headless
     }
 
-    fn notices(&self) -> Vec<String> {
+    fn notices(&self) -> Vec<Sentence> {
         let error = self.listener.error();
-        let notice = |why: &str| {
-            let why = why.trim_end_matches('.');
-            format!("Others cannot reach this computer: {why}. Kiln tries again.")
-        };
+        let notice = |why: &Sentence| say::others_cannot_reach(why.clone());
         error.map(notice).into_iter().collect()
     }
 

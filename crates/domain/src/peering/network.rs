@@ -2,7 +2,7 @@
 use kiln_model::witness::Approved;
 use kiln_model::{
     CloseReason, DashboardId, DiscoveredHost, ErrorCode, IntentReason, Label, LinkId, Now,
-    PeerFacts, Pin, Reply, ResponseKind, TerminateReason,
+    PeerFacts, Pin, Reply, ResponseKind, Sentence, TerminateReason, say,
 };
 
 use super::admission::{Doorman, Knock, Verdict};
@@ -17,10 +17,10 @@ use super::{DialAnswer, DialFailure, Effect, Life, Peering, Role, Session};
 use crate::RequestId;
 
 impl Peering {
-    pub(super) fn listen_failed(&mut self, error: String, now: Now) {
+    pub(super) fn listen_failed(&mut self, error: Sentence, now: Now) {
         if self.bootstrap.until().is_some() {
             self.bootstrap.disarm();
-            self.out.push(Effect::BootstrapFailed(error.clone()));
+            self.out.push(Effect::BootstrapFailed(error.to_string()));
         }
         self.listener.handle_failed(error, now.mono);
     }
@@ -224,21 +224,21 @@ impl Peering {
             Found::Another => self.out.refuse(
                 id,
                 ErrorCode::PreconditionFailed,
-                "Another key answers there; the stored host and port stay.",
-                "If the receiver changed its key, pair again.",
+                say::another_key_there(),
+                say::hint_pair_again(),
             ),
             Found::Nobody(reason) => asking::unreachable_peer(id, &reason, &mut self.out),
             Found::ThePinned if !same => self.out.refuse(
                 id,
                 ErrorCode::NotFound,
-                "The pairing was removed or replaced meanwhile.",
-                "Look at it again with: kiln receivers list",
+                say::pairing_replaced(),
+                say::hint_look_again(),
             ),
             Found::ThePinned if reach == Reach::NotApproved => self.out.refuse(
                 id,
                 ErrorCode::PreconditionFailed,
-                "The pairing is not approved any more.",
-                "Look at it again with: kiln receivers list",
+                say::pairing_not_approved(),
+                say::hint_look_again(),
             ),
             Found::ThePinned => {
                 self.rebind(probe);

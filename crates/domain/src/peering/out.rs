@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use kiln_model::{
     Endpoint, ErrorCode, Label, LinkId, PairingFact, PairingStep, Party, Pin, Reply, RequestError,
-    Side, TerminateReason,
+    Sentence, Side, TerminateReason,
 };
 
 use super::{Effect, Purpose};
@@ -45,13 +45,13 @@ impl Out {
         &mut self,
         id: RequestId,
         code: ErrorCode,
-        message: impl Into<String>,
-        hint: impl Into<String>,
+        message: Sentence,
+        hint: Sentence,
     ) {
         let error = RequestError {
             code,
-            message: message.into(),
-            hint: hint.into(),
+            message,
+            hint,
         };
         self.reply(id, Reply::Refused(error));
     }

@@ -498,7 +498,7 @@ impl Row {
             Runs::Client(client) if client.is_orphaned() => LinkState::Orphaned,
             Runs::Client(client) => match client.held() {
                 Held::Session(_) => LinkState::Connected,
-                Held::Dial(_) | Held::Nothing => LinkState::Connecting(client.error().to_owned()),
+                Held::Dial(_) | Held::Nothing => LinkState::Connecting(client.error().clone()),
             },
         }
     }

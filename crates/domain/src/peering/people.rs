@@ -1,7 +1,7 @@
 //! What people ask of [`Peering`]: pairing, approving, the window, the key.
 use kiln_model::{
     CloseReason, DashboardId, Endpoint, ErrorCode, Now, PairingStatus, PairingStep, Pin, Reply,
-    Side, TerminateReason,
+    Sentence, Side, TerminateReason, say,
 };
 
 use super::asking::Wish;
@@ -15,39 +15,40 @@ const MAX_TYPED_KEY: usize = 64;
 
 impl Peering {
     pub(super) fn no_such_receiver(&mut self, id: RequestId) {
-        let hint = "See the receivers with: kiln receivers list";
-        let text = "There is no receiver with this pin.";
+        let hint = say::hint_receivers();
+        let text = say::no_receiver_with_pin();
         self.out.refuse(id, ErrorCode::NotFound, text, hint);
     }
 
     pub(super) fn no_such_offloader(&mut self, id: RequestId) {
-        let hint =
-            "See who asks with: kiln requests, and who may build here with: kiln offloaders list";
-        let text = "There is no offloader with this id.";
+        let hint = say::hint_requests();
+        let text = say::no_offloader_with_id();
         self.out.refuse(id, ErrorCode::NotFound, text, hint);
     }
 
     /// Returns who we are, or refuses: before that, and while the key changes, nothing is asked of
     /// others.
     pub(super) fn identity_or_refuse(&mut self, id: RequestId) -> Option<Identity> {
-        let hint = "Try again in a moment; if it stays so, look at: kiln status";
+        let hint = say::hint_moment_or_status();
         match (&self.identity, &self.life) {
             (Some(identity), Life::Running) => return Some(identity.clone()),
             (None, _) => self.out.refuse(
                 id,
                 ErrorCode::PreconditionFailed,
-                "The identity of this computer is not loaded.",
+                say::identity_not_loaded(),
                 hint,
             ),
-            (Some(_), Life::Clearing(_) | Life::Rotating(_)) => self.out.refuse(
-                id,
-                ErrorCode::Unavailable,
-                "The key of this computer is being changed.",
-                hint,
-            ),
-            (Some(_), Life::Stopping) => {
+            (Some(_), Life::Clearing(_) | Life::Rotating(_)) => {
                 self.out
-                    .refuse(id, ErrorCode::Unavailable, "Kiln stops.", "Start it again.");
+                    .refuse(id, ErrorCode::Unavailable, say::key_changing(), hint)
+            }
+            (Some(_), Life::Stopping) => {
+                self.out.refuse(
+                    id,
+                    ErrorCode::Unavailable,
+                    say::stops(),
+                    say::hint_start_again(),
+                );
             }
         }
         None
@@ -55,16 +56,16 @@ impl Peering {
 
     pub(super) fn rotate(&mut self, id: RequestId) {
         if matches!(self.life, Life::Clearing(_) | Life::Rotating(_)) {
-            let text = "The key is being changed already.";
-            let hint = "Wait until it is done.";
+            let text = say::key_changing_already();
+            let hint = say::hint_wait();
             self.out.refuse(id, ErrorCode::AlreadyExists, text, hint);
         } else if self.identity_or_refuse(id).is_some() {
             self.life = Life::Clearing(id);
-            self.give_up("The key of this computer is being changed.");
+            self.give_up(&say::key_changing());
         }
     }
 
-    pub(super) fn rotation_ended(&mut self, result: Result<(), String>) {
+    pub(super) fn rotation_ended(&mut self, result: Result<(), Sentence>) {
         let (Life::Clearing(id) | Life::Rotating(id)) = self.life else {
             return;
         };
@@ -72,22 +73,23 @@ impl Peering {
         match result {
             Ok(()) => self.out.reply(id, Reply::Done),
             Err(text) => {
-                let hint = "The old key stays. Solve what is named, then try again.";
+                let hint = say::hint_old_key_stays();
                 self.out.refuse(id, ErrorCode::Internal, text, hint);
             }
         }
     }
 
     /// Ends everything that we began: clients, probes, questions, calls.
-    pub(super) fn give_up(&mut self, why: &str) {
+    pub(super) fn give_up(&mut self, why: &Sentence) {
         self.asking.abort(why, &mut self.out);
         for waiting in self.probes.abort(&mut self.out) {
             match waiting {
                 WantedBy::Discovery => {}
                 WantedBy::Receiver(link) => self.out.close(link, None),
                 WantedBy::Person(id) => {
-                    let hint = "Ask again afterwards.";
-                    self.out.refuse(id, ErrorCode::Unavailable, why, hint);
+                    let hint = say::hint_ask_again();
+                    self.out
+                        .refuse(id, ErrorCode::Unavailable, why.clone(), hint);
                 }
             }
         }
@@ -106,18 +108,18 @@ impl Peering {
             return;
         };
         let refused = if !is_printable(wish.label.as_str()) {
-            Some("label must contain only printable characters")
+            Some(say::label_unprintable())
         } else if typed_key.is_some_and(|key| key.chars().count() > MAX_TYPED_KEY) {
-            Some("pairing_key must be at most 64 characters")
+            Some(say::pairing_key_too_long())
         } else if !typed_key.is_none_or(is_printable) {
-            Some("pairing_key must contain only printable characters")
+            Some(say::pairing_key_unprintable())
         } else if wish.pin.pin() == identity.pin {
-            Some("This is the pin of this computer.")
+            Some(say::own_pin())
         } else {
             None
         };
         if let Some(text) = refused {
-            let hint = "Nothing was sent. Correct it and ask again.";
+            let hint = say::hint_nothing_sent();
             self.out.refuse(id, ErrorCode::InvalidArgs, text, hint);
             return;
         }
@@ -140,12 +142,12 @@ impl Peering {
         };
         let code = ErrorCode::PreconditionFailed;
         if pairing.status != PairingStatus::Approved {
-            let text = "The receiver has not accepted the pairing yet.";
-            let hint = "Accept it there first.";
+            let text = say::not_accepted_yet();
+            let hint = say::hint_accept_first();
             self.out.refuse(id, code, text, hint);
         } else if pairing.endpoint.same_place(endpoint) {
-            let text = "The receiver is already stored with this host and port.";
-            self.out.refuse(id, code, text, "Nothing has to be done.");
+            let text = say::same_place();
+            self.out.refuse(id, code, text, say::hint_nothing());
         } else {
             let wanted_by = WantedBy::Person(id);
             let _ = self.probes.claim(pin, now.mono, wanted_by);
@@ -167,8 +169,8 @@ impl Peering {
             self.out.refuse(
                 id,
                 ErrorCode::PreconditionFailed,
-                "This computer does not build for others, so nobody could ask.",
-                "Switch it on first: kiln settings set receiver on",
+                say::nobody_could_ask(),
+                say::hint_receive(),
             );
         }
     }
@@ -178,8 +180,8 @@ impl Peering {
             self.doorman(|doorman| doorman.admit_for_good(asking, now.wall));
             self.out.reply(id, Reply::Done);
         } else if self.peers.get(dashboard_id).is_some() {
-            let text = "This offloader is approved already.";
-            let hint = "Nothing has to be done.";
+            let text = say::approved_already();
+            let hint = say::hint_nothing();
             self.out.refuse(id, ErrorCode::InvalidArgs, text, hint);
         } else {
             self.no_such_offloader(id);

@@ -88,7 +88,7 @@ fn step() -> impl Strategy<Value = Step> {
     );
     let reasons = select(IntentReason::ALL);
     let failures = select(vec![
-        CloseReason::TransportError("refused".to_owned()),
+        CloseReason::TransportError("refused".into()),
         CloseReason::PinMismatch,
         CloseReason::SelfLoopback,
         CloseReason::PeerHungUp,
@@ -678,7 +678,7 @@ impl World {
             } else if self.asked.is_empty() {
                 return;
             } else {
-                let reason = CloseReason::TransportError("refused".to_owned());
+                let reason = CloseReason::TransportError("refused".into());
                 self.take(Step::Fail { of: 0, reason });
             }
         }

@@ -547,7 +547,7 @@ mod receiving {
 
         let mut node = Node::with(false, Vec::new(), Vec::new());
         node.event(arm());
-        let effects = node.event(Event::ListenFailed("busy".to_owned()));
+        let effects = node.event(Event::ListenFailed("busy".into()));
         assert!(matches!(&effects[..], [Effect::BootstrapFailed(text)] if text == "busy"));
 
         let mut node = Node::with(false, vec![peer(1)], Vec::new());
@@ -639,7 +639,7 @@ mod offloading {
         assert_eq!(advert(&effects).unwrap().receiver, None);
 
         let mut node = Node::with(false, Vec::new(), vec![pairing(1)]);
-        let effects = node.event(Event::ListenFailed("busy".to_owned()));
+        let effects = node.event(Event::ListenFailed("busy".into()));
         let told = effects.iter().find_map(|effect| match effect {
             Effect::Dial {
                 purpose:
@@ -774,7 +774,7 @@ mod offloading {
     #[test]
     fn an_address_record_of_the_receivers_name_ends_the_wait() {
         let (mut node, dials_first) = Node::offloader(vec![pairing(1)]);
-        let refused = CloseReason::TransportError("refused".to_owned());
+        let refused = CloseReason::TransportError("refused".into());
         node.failed(dialled(&dials_first), refused);
         let seen = |name: &str| Event::AddressSeen(name.to_owned());
         assert_eq!(dials(&node.event(seen("2.example."))), 0);
@@ -785,7 +785,7 @@ mod offloading {
     /// An offloader whose receiver 1 does not answer where it is stored.
     fn lost() -> Node {
         let (mut node, dials_first) = Node::offloader(vec![pairing(1)]);
-        let refused = CloseReason::TransportError("refused".to_owned());
+        let refused = CloseReason::TransportError("refused".into());
         node.failed(dialled(&dials_first), refused);
         node
     }
@@ -817,7 +817,7 @@ mod offloading {
             _ => None,
         });
         assert_eq!(probe, None, "the stored place is tried first");
-        let refused = CloseReason::TransportError("refused".to_owned());
+        let refused = CloseReason::TransportError("refused".into());
         let probe = dialled(&node.failed(attempt.unwrap(), refused));
         let effects = node.answered(probe, 1, ResponseKind::Ok);
         assert_eq!(saves(&effects), 1);
@@ -895,7 +895,7 @@ mod offloading {
             node.replied(RequestId(node.asked)).0
         };
         let (mut node, _) = Node::connected();
-        let unreachable = Err(CloseReason::TransportError("refused".to_owned()));
+        let unreachable = Err(CloseReason::TransportError("refused".into()));
         let error = refusal(edited(&mut node, unreachable));
         assert_eq!(error.code, ErrorCode::Unavailable);
         let error = refusal(edited(&mut node, Ok(9)));
@@ -1116,7 +1116,7 @@ mod rotating {
         let stopped = CloseReason::WeTerminated(TerminateReason::ClientStopped);
         node.closed(client, stopped);
         node.event(Event::ListenerClosed);
-        let failed = Event::RotationFailed("The keyring is locked.".to_owned());
+        let failed = Event::RotationFailed("The keyring is locked.".into());
         node.peering.handle(failed, node.now);
         let (reply, effects) = node.replied(rotation);
         assert_eq!(refusal(reply).message, "The keyring is locked.");
@@ -1172,7 +1172,7 @@ fn a_long_sleep_makes_every_deadline_due_once() {
     let (mut node, dials_first) = Node::offloader(vec![pairing(1), pairing(2)]);
     for effect in &dials_first {
         if let Effect::Dial { link, .. } = effect {
-            node.failed(*link, CloseReason::TransportError("refused".to_owned()));
+            node.failed(*link, CloseReason::TransportError("refused".into()));
         }
     }
     let twelve_hours = 43_200;

@@ -280,7 +280,7 @@ impl World {
             node.bound && endpoint.ip() == Some(node.address) && endpoint.port() == node.port
         };
         let Some(n) = self.nodes.iter().position(there) else {
-            return Err(CloseReason::TransportError("refused".to_owned()).into());
+            return Err(CloseReason::TransportError("refused".into()).into());
         };
         let found = pin(self.nodes[n].key);
         if expect.is_some_and(|expected| expected != found) {

@@ -614,7 +614,7 @@ impl World {
         }
         let well = how == How::Well;
         let step = || match how {
-            How::Well | How::Badly => StepFailure::Failed("it went wrong".to_owned()),
+            How::Well | How::Badly => StepFailure::Failed("it went wrong".into()),
             How::Provision => StepFailure::Cancelled,
         };
         let process = match how {
@@ -644,7 +644,7 @@ impl World {
             Op::Download(link, wire) => {
                 let failure = match how {
                     How::Well | How::Badly => DownloadFailure::Stalled,
-                    How::Provision => DownloadFailure::Invalid("hash".to_owned()),
+                    How::Provision => DownloadFailure::Invalid("hash".into()),
                 };
                 Event::Downloaded(link, wire, Err(failure))
             }

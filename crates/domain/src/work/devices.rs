@@ -1,5 +1,5 @@
 //! Finds the device that a person means, or says which one they may have meant.
-use kiln_model::{Device, ErrorCode, RequestError};
+use kiln_model::{Device, ErrorCode, RequestError, Sentence, say};
 
 /// Finds the one device whose file, file stem or name is `text`.
 ///
@@ -16,8 +16,8 @@ pub(super) fn find<'a>(devices: &'a [Device], text: &str) -> Result<&'a Device, 
         [] => Err(unknown(devices, text)),
         [_, _, ..] => Err(RequestError {
             code: ErrorCode::NotFound,
-            message: format!("More than one device is called \"{text}\"."),
-            hint: format!("Name the file: {}.", list(&found)),
+            message: say::ambiguous_device(text),
+            hint: say::hint_name_file(list(&found)),
         }),
     }
 }
@@ -33,23 +33,21 @@ fn unknown(devices: &[Device], text: &str) -> RequestError {
     let near = near.min_by_key(|(distance, _)| *distance);
     let hint = match near {
         Some((edits, d)) if edits <= 2.max(wanted.chars().count() / 3) => {
-            format!("Did you mean \"{}\"?", d.configuration)
+            say::hint_did_you_mean(&d.configuration)
         }
-        Some(_) => "`kiln devices` lists them.".to_owned(),
-        None => "There is no configuration in the ESPHome directory; \
-                 `kiln settings set esphome_dir DIR` chooses another one."
-            .to_owned(),
+        Some(_) => say::hint_list_devices(),
+        None => say::hint_no_configuration(),
     };
     RequestError {
         code: ErrorCode::NotFound,
-        message: format!("There is no device \"{text}\"."),
+        message: say::no_device(text),
         hint,
     }
 }
 
-fn list(devices: &[&Device]) -> String {
-    let names: Vec<&str> = devices.iter().map(|d| d.configuration.as_str()).collect();
-    names.join(" or ")
+fn list(devices: &[&Device]) -> Sentence {
+    let names = devices.iter().map(|d| Sentence::from(&d.configuration));
+    names.reduce(say::either).unwrap_or_default()
 }
 
 /// Levenshtein distance in characters.

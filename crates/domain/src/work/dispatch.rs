@@ -6,7 +6,7 @@
 //! waits 20 s for a receiver before it may go local, because most losses are short.
 use std::time::Duration;
 
-use kiln_model::{JobId, JobKind, Mono, Now, Pairing, Pin, Placement};
+use kiln_model::{JobId, JobKind, Mono, Now, Pairing, Pin, Placement, Sentence, say};
 
 use super::jobs::{Entry, Step};
 use super::machine::{Outcome, Work};
@@ -48,9 +48,9 @@ impl Work {
         for id in self.jobs.ids(|e| matches!(e.step, Step::Pool(_))) {
             let (verdict, reason) = self.judge(&id, now);
             match verdict {
-                Verdict::Remote(pin) => self.start_run(&id, pin, &reason, now),
+                Verdict::Remote(pin) => self.start_run(&id, pin, reason, now),
                 Verdict::Local => {
-                    self.go_local(&id, format!("this computer: {reason}"));
+                    self.go_local(&id, say::here_because(reason));
                     self.refresh_conditions();
                 }
                 Verdict::Wait => {
@@ -80,9 +80,9 @@ impl Work {
         }
     }
 
-    fn judge(&self, id: &JobId, now: Now) -> (Verdict, String) {
+    fn judge(&self, id: &JobId, now: Now) -> (Verdict, Sentence) {
         let Some(entry) = self.jobs.get(id) else {
-            return (Verdict::Wait, String::new());
+            return (Verdict::Wait, Sentence::default());
         };
         let patience = match entry.step {
             Step::Pool(patience) => patience,
@@ -98,25 +98,22 @@ impl Work {
             Target::Local | Target::NoCompatiblePeer
                 if self.settings.remote_builds && patience.is_some_and(|end| end > now.mono) =>
             {
-                let reason = format!("waits a moment for its receiver: {decision}");
+                let reason = say::waits_a_moment(decision.sentence());
                 return (Verdict::Wait, reason);
             }
             Target::Local => Verdict::Local,
             Target::NoCompatiblePeer => Verdict::Fail,
         };
-        (verdict, decision.to_string())
+        (verdict, decision.sentence())
     }
 
     /// The owner chose one receiver and no other.
-    fn judge_chosen(&self, pin: Pin, patience: Option<Mono>, now: Now) -> (Verdict, String) {
+    fn judge_chosen(&self, pin: Pin, patience: Option<Mono>, now: Now) -> (Verdict, Sentence) {
         let Some(found) = self.receivers.standing(pin) else {
-            return (
-                Verdict::Fail,
-                "the chosen receiver is not paired any more".to_owned(),
-            );
+            return (Verdict::Fail, say::chosen_not_paired());
         };
         if !self.settings.remote_builds {
-            let reason = format!("{found}, but remote builds were switched off");
+            let reason = say::chosen_but_switched_off(found.sentence());
             return (Verdict::Fail, reason);
         }
         let verdict = match (found.standing, patience) {
@@ -135,11 +132,11 @@ impl Work {
                 Verdict::Fail
             }
         };
-        (verdict, format!("{found}, and you chose it"))
+        (verdict, say::as_chosen(found.sentence()))
     }
 
     /// The compile is built on this machine.
-    pub(super) fn go_local(&mut self, id: &JobId, reason: String) {
+    pub(super) fn go_local(&mut self, id: &JobId, reason: Sentence) {
         let Some(entry) = self.jobs.get_mut(id) else {
             return;
         };
@@ -151,7 +148,7 @@ impl Work {
     }
 
     /// A build lost its receiver: it is routed again, three times (builds.md §3).
-    pub(super) fn lost(&mut self, id: &JobId, why: &str, now: Now) {
+    pub(super) fn lost(&mut self, id: &JobId, why: Sentence, now: Now) {
         let Some(entry) = self.jobs.get_mut(id) else {
             return;
         };
@@ -161,7 +158,7 @@ impl Work {
         entry.stored.losses = entry.stored.losses.saturating_add(1);
         let losses = entry.stored.losses;
         if losses > MAX_LOSSES {
-            let error = format!("given up after losing the receiver {losses} times: {why}");
+            let error = say::given_up_after_losses(losses, why);
             return self.finish(id, Outcome::failed(error), now);
         }
         let until = now.mono + RECONNECT_GRACE;
@@ -188,7 +185,7 @@ impl Work {
                 run.is_some_and(|r| r.pin == pin && r.needs_receiver())
             };
             for id in self.jobs.ids(leaves) {
-                self.lost(&id, "the receiver is not paired any more", now);
+                self.lost(&id, say::receiver_not_paired(), now);
             }
         }
         self.pairings = pairings.to_vec();
@@ -251,10 +248,10 @@ impl Work {
     }
 
     /// Returns how people know a receiver.
-    pub(super) fn receiver_name(&self, pin: Pin) -> String {
+    pub(super) fn receiver_name(&self, pin: Pin) -> Sentence {
         match self.receivers.get(pin) {
-            Some(r) if !r.label.is_empty() => r.label.to_string(),
-            Some(_) | None => format!("receiver {}", pin.short()),
+            Some(r) if !r.label.is_empty() => r.label.as_str().into(),
+            Some(_) | None => say::nameless_receiver(pin.short()),
         }
     }
 }

@@ -2,7 +2,7 @@
 use kiln_model::witness::DigestVerified;
 use kiln_model::{
     ArtifactsRefusal, BlobId, ConfigurationName, Device, EnvironmentInfo, EsphomeVersion, JobId,
-    LinkId, Message, SerialPort, Settings, SubmitHeader, WireJobId,
+    LinkId, Message, Sentence, SerialPort, Settings, SubmitHeader, WireJobId,
 };
 
 use super::effect::{BuildTree, StoredJob};
@@ -30,7 +30,7 @@ pub enum Event {
     /// One of the owner's devices said goodbye or is not heard any more.
     DeviceGone(ConfigurationName),
     /// The serial ports, and what to try when one is missing.
-    PortsListed(RequestId, Vec<SerialPort>, String),
+    PortsListed(RequestId, Vec<SerialPort>, Sentence),
     /// One serial port as it is now; `None` if there is none.
     PortLooked(RequestId, Option<SerialPort>),
     /// Environments changed; `installed` marks the one for own builds.
@@ -40,7 +40,7 @@ pub enum Event {
     /// Our own ESPHome has answered, or there is none.
     VersionAnswered,
     /// What the package index offers, or why that is not known.
-    NewestFound(RequestId, Result<EsphomeVersion, String>),
+    NewestFound(RequestId, Result<EsphomeVersion, Sentence>),
     /// A frame arrived on an open session.
     Received(LinkId, Message),
 
@@ -115,13 +115,13 @@ pub struct BundleFacts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StepFailure {
     /// The step failed.
-    Failed(String),
+    Failed(Sentence),
     /// The step was cancelled on request.
     Cancelled,
     /// The link was lost meanwhile.
     LinkLost,
     /// The wanted ESPHome version cannot be had.
-    Provision(String),
+    Provision(Sentence),
 }
 
 /// How a job's process ended.
@@ -134,11 +134,11 @@ pub enum ProcessOutcome {
         /// Exit code.
         exit_code: Option<i32>,
         /// One sentence.
-        message: String,
+        message: Sentence,
     },
     /// It was given up here for a reason that need not be the configuration's, with a sentence:
     /// another computer may well build it.
-    GivenUp(String),
+    GivenUp(Sentence),
     /// It was killed on request, and nothing of it is left.
     Killed,
 }
@@ -147,13 +147,13 @@ pub enum ProcessOutcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DownloadFailure {
     /// The receiver refused; with its detail.
-    Refused(Option<ArtifactsRefusal>, String),
+    Refused(Option<ArtifactsRefusal>, Sentence),
     /// The stream broke a rule; the text names it.
-    Invalid(String),
+    Invalid(Sentence),
     /// The link was lost meanwhile.
     LinkLost,
     /// Nothing came for too long.
     Stalled,
     /// The local disk refused.
-    Disk(String),
+    Disk(Sentence),
 }

@@ -58,7 +58,7 @@ pub(super) fn wire(text: &str) -> WireJobId {
 pub(super) fn failed(message: &str) -> ProcessOutcome {
     ProcessOutcome::Failed {
         exit_code: Some(1),
-        message: message.to_owned(),
+        message: message.into(),
     }
 }
 
@@ -95,8 +95,8 @@ pub(super) fn serial_port(path: &str, state: PortState) -> SerialPort {
         usb: None,
         state,
         problem: match state {
-            PortState::Usable => String::new(),
-            _ => format!("{path} is {}.", state.word()),
+            PortState::Usable => "".into(),
+            _ => format!("{path} is {}.", state.word()).into(),
         },
     }
 }
@@ -489,7 +489,7 @@ impl Shop {
     }
 
     pub(super) fn error(&self, id: &JobId) -> String {
-        self.job(id).error.unwrap_or_default()
+        self.job(id).error.unwrap_or_default().into()
     }
 
     pub(super) fn exists(&self, id: &JobId) -> bool {
@@ -554,7 +554,7 @@ impl Shop {
             }
             Effect::JobChanged(_) | Effect::ViewChanged | Effect::ScanDevices => return,
             Effect::ListPorts(id) => {
-                let event = Event::PortsListed(id, self.ports.clone(), "Plug it in.".to_owned());
+                let event = Event::PortsListed(id, self.ports.clone(), "Plug it in.".into());
                 self.work.handle(event, self.now);
                 return;
             }
@@ -673,5 +673,5 @@ impl Shop {
 
 /// A step that failed with a sentence.
 pub(super) fn step_failed(text: &str) -> StepFailure {
-    StepFailure::Failed(text.to_owned())
+    StepFailure::Failed(text.into())
 }

@@ -1,9 +1,9 @@
 //! The owner's requests: an install is a compile and a flash that waits for it. Devices that are
 //! away are flashed when they come back.
 use kiln_model::{
-    Bootloader, ConfigurationName, Device, ErrorCode, JobId, JobKind, JobOrigin, Mono, Now,
-    PairingStatus, Pin, Placement, Port, PortState, Presence, Reply, Request, RequestError,
-    SerialPort,
+    Bootloader, ConfigurationName, Device, ErrorCode, JobId, JobKind, JobOrigin, JobStatus, Mono,
+    Now, PairingStatus, Pin, Placement, Port, PortState, Presence, Reply, Request, RequestError,
+    Sentence, SerialPort, say,
 };
 
 use super::devices;
@@ -26,7 +26,7 @@ pub(super) struct Parked {
 /// Where a new compile goes, and why.
 struct Plan {
     placement: Placement,
-    reason: String,
+    reason: Sentence,
     force_local: bool,
     only_on: Option<Pin>,
 }
@@ -42,8 +42,8 @@ impl Work {
     pub(super) fn request(&mut self, id: RequestId, request: &Request, now: Now) {
         match self.stage {
             Stage::Serving => {}
-            Stage::Loading => return self.refuse(id, unavailable("Kiln is still starting.")),
-            Stage::Stopping => return self.refuse(id, unavailable("Kiln is stopping.")),
+            Stage::Loading => return self.refuse(id, unavailable(say::starting())),
+            Stage::Stopping => return self.refuse(id, unavailable(say::stopping())),
         }
         match request {
             Request::Devices => self.park(id, request, now),
@@ -128,7 +128,7 @@ impl Work {
             return;
         };
         if self.stage == Stage::Stopping {
-            return self.refuse(id, unavailable("Kiln is stopping."));
+            return self.refuse(id, unavailable(say::stopping()));
         }
         match port {
             None => self.refuse(id, no_port(path)),
@@ -156,8 +156,7 @@ impl Work {
             .partition(|p| p.until <= now.mono);
         self.parked = waiting;
         for parked in Vec::from_iter::<Vec<Parked>>(expired) {
-            let slow = "Reading the ESPHome directory takes too long; is its disk reachable?";
-            self.refuse(parked.id, unavailable(slow));
+            self.refuse(parked.id, unavailable(say::scan_slow()));
         }
     }
 
@@ -252,7 +251,7 @@ impl Work {
         match build {
             BuildChoice::Local => Ok(Plan {
                 placement: Placement::Local,
-                reason: "this computer: you chose it".to_owned(),
+                reason: say::here_as_chosen(),
                 force_local: true,
                 only_on: None,
             }),
@@ -262,37 +261,31 @@ impl Work {
     }
 
     fn plan_auto(&self) -> Result<Plan, RequestError> {
-        let remote = |reason: String| Plan {
+        let remote = |reason| Plan {
             placement: Placement::RemotePending,
             reason,
             force_local: false,
             only_on: None,
         };
         if self.grace.is_some() && self.settings.remote_builds && self.has_usable_pairing() {
-            return Ok(remote(
-                "waits for receivers to connect after the start".to_owned(),
-            ));
+            return Ok(remote(say::waits_for_links()));
         }
         if self.awaits_own_version() && self.settings.remote_builds && self.has_usable_pairing() {
-            return Ok(remote(
-                "waits until this computer's ESPHome has said its version".to_owned(),
-            ));
+            return Ok(remote(say::waits_for_own_version()));
         }
         let decision = self.receivers.pick_build_path();
         match decision.outcome {
             Path::Local => Ok(Plan {
                 placement: Placement::Local,
-                reason: format!("this computer: {decision}"),
+                reason: say::here_because(decision.sentence()),
                 force_local: false,
                 only_on: None,
             }),
-            Path::Remote(_) => Ok(remote(decision.to_string())),
+            Path::Remote(_) => Ok(remote(decision.sentence())),
             Path::NoCompatiblePeer => Err(RequestError {
                 code: ErrorCode::NoCompatiblePeer,
-                message: format!("No receiver may build this: {decision}."),
-                hint: "Build here with --local, or allow other versions with \
-                       `kiln settings set version_policy any`."
-                    .to_owned(),
+                message: say::nobody_may_build(decision.sentence()),
+                hint: say::hint_local_or_any(),
             }),
         }
     }
@@ -301,48 +294,39 @@ impl Work {
         let Some(found) = self.receivers.standing(pin) else {
             return Err(not_paired(pin));
         };
-        let refuse = |code, hint: &str| {
+        let refuse = |code, hint| {
             Err(RequestError {
                 code,
-                message: format!("It cannot build there: {found}."),
-                hint: hint.to_owned(),
+                message: say::cannot_build_there(found.sentence()),
+                hint,
             })
         };
         if !self.settings.remote_builds {
             return Err(RequestError {
                 code: ErrorCode::PreconditionFailed,
-                message: "Remote builds are switched off.".to_owned(),
-                hint: "Switch them on with `kiln settings set remote_builds true`.".to_owned(),
+                message: say::remote_builds_are_off(),
+                hint: say::hint_remote_builds(),
             });
         }
         match found.standing {
-            Standing::NotApproved => refuse(
-                ErrorCode::PreconditionFailed,
-                "Accept this computer on the receiver first.",
-            ),
-            Standing::Disabled => refuse(
-                ErrorCode::PreconditionFailed,
-                "`kiln receivers enable PIN` switches it on.",
-            ),
-            Standing::LinkClosed if self.grace.is_none() => refuse(
-                ErrorCode::Unavailable,
-                "Is it on and in the same network? `kiln receivers` shows what keeps it away.",
-            ),
-            Standing::NotLent => refuse(
-                ErrorCode::Unavailable,
-                "Build it elsewhere, or try again when its owner is done.",
-            ),
-            Standing::OtherVersion => refuse(
-                ErrorCode::NoCompatiblePeer,
-                "Allow other versions with `kiln settings set version_policy any`.",
-            ),
+            Standing::NotApproved => {
+                refuse(ErrorCode::PreconditionFailed, say::hint_accept_there())
+            }
+            Standing::Disabled => refuse(ErrorCode::PreconditionFailed, say::hint_enable()),
+            Standing::LinkClosed if self.grace.is_none() => {
+                refuse(ErrorCode::Unavailable, say::hint_same_network())
+            }
+            Standing::NotLent => refuse(ErrorCode::Unavailable, say::hint_elsewhere()),
+            Standing::OtherVersion => {
+                refuse(ErrorCode::NoCompatiblePeer, say::hint_version_policy())
+            }
             Standing::LinkClosed
             | Standing::BusyWithOurs
             | Standing::Idle
             | Standing::BusyWithOthers
             | Standing::QueueUnknown => Ok(Plan {
                 placement: Placement::RemotePending,
-                reason: format!("{found}, and you chose it"),
+                reason: say::as_chosen(found.sentence()),
                 force_local: false,
                 only_on: Some(pin),
             }),
@@ -376,7 +360,7 @@ impl Work {
             let mut flash = self.new_own(JobKind::Upload, chain, now);
             flash.job.depends_on = Some(compile_id.clone());
             flash.job.port = Some(port.clone());
-            flash.job.reason = "waits for its build".to_owned();
+            flash.job.reason = say::waits_for_build();
             ids.push(flash.job.id.clone());
             self.jobs.insert(Entry::new(flash, Step::Held));
         }
@@ -415,7 +399,7 @@ impl Work {
         let same = |e: &Entry| e.is_owners() && e.stored.job.configuration == configuration;
         for id in self.jobs.ids(same) {
             if !keep.contains(&id) {
-                self.cancel(&id, "replaced by a newer job for this device", now);
+                self.cancel(&id, say::replaced(), now);
             }
         }
     }
@@ -446,7 +430,7 @@ impl Work {
             let mirror = self.new_own(JobKind::Clean, &chain, now);
             let id = mirror.job.id.clone();
             self.jobs.insert(Entry::new(mirror, Step::Held));
-            self.start_run(&id, pin, "cleaned wherever it may have been built", now);
+            self.start_run(&id, pin, say::cleaned_everywhere(), now);
             ids.push(id);
         }
         ids
@@ -459,7 +443,7 @@ impl Work {
         self.announce(&id);
         for other in self.jobs.ids(Entry::is_owners) {
             if other != id {
-                self.cancel(&other, "the build environment is being reset", now);
+                self.cancel(&other, say::environment_being_reset(), now);
             }
         }
         self.reply_jobs(request, std::slice::from_ref(&id));
@@ -473,32 +457,31 @@ impl Work {
         if !pairing.capabilities.reset_build_env {
             let error = RequestError {
                 code: ErrorCode::PreconditionFailed,
-                message: format!("{name} cannot reset its build environment on request."),
-                hint: "Update it, or reset it there.".to_owned(),
+                message: say::cannot_reset(name),
+                hint: say::hint_update_there(),
             };
             return self.refuse(request, error);
         }
         if self.links.to_receiver(pin).is_none() {
-            let error = unavailable(&format!("{name} is not connected."));
+            let error = unavailable(say::not_connected(name));
             return self.refuse(request, error);
         }
         let id = self.new_id();
         let reset = new_job(id.clone(), JobKind::ResetBuildEnv, "", "", now.wall);
         self.jobs.insert(Entry::new(reset, Step::Held));
-        self.start_run(&id, pin, "you asked for it", now);
+        self.start_run(&id, pin, say::asked_by_you(), now);
         self.reply_jobs(request, std::slice::from_ref(&id));
     }
 
-    pub(super) fn newest_found(&mut self, id: RequestId, found: Result<EsphomeVersion, String>) {
+    pub(super) fn newest_found(&mut self, id: RequestId, found: Result<EsphomeVersion, Sentence>) {
         match found {
             Ok(version) => self.reply(id, Reply::NewestEnvironment(version)),
             Err(why) => self.refuse(
                 id,
                 RequestError {
                     code: ErrorCode::PreconditionFailed,
-                    message: format!("The newest ESPHome is not known: {why}."),
-                    hint: "Then try again, or name a version: `kiln env install 2026.10.0`."
-                        .to_owned(),
+                    message: say::newest_unknown(why),
+                    hint: say::hint_name_version(),
                 },
             ),
         }
@@ -514,8 +497,8 @@ impl Work {
                 request,
                 RequestError {
                     code: ErrorCode::InvalidArgs,
-                    message: format!("\"{version}\" is not an ESPHome release."),
-                    hint: "A release looks like 2026.10.0 or 2026.10.0b1.".to_owned(),
+                    message: say::no_release(version),
+                    hint: say::hint_releases(),
                 },
             ),
         }
@@ -528,15 +511,12 @@ impl Work {
         if entry.is_over() {
             let error = RequestError {
                 code: ErrorCode::InvalidArgs,
-                message: format!(
-                    "Job {id} has already ended ({}).",
-                    entry.stored.job.status.word()
-                ),
-                hint: String::new(),
+                message: say::job_over(id, status(entry.stored.job.status)),
+                hint: Sentence::default(),
             };
             return self.refuse(request, error);
         }
-        self.cancel(id, "cancelled", now);
+        self.cancel(id, say::cancelled(), now);
         self.reply(request, Reply::Done);
     }
 
@@ -557,8 +537,8 @@ impl Work {
         let Some(configuration) = configuration else {
             let error = RequestError {
                 code: ErrorCode::InvalidArgs,
-                message: format!("Job {id} is no build of yours that could be done here."),
-                hint: "`kiln jobs` lists builds.".to_owned(),
+                message: say::job_not_yours(id),
+                hint: say::hint_list_builds(),
             };
             return self.refuse(request, error);
         };
@@ -571,10 +551,10 @@ impl Work {
             device_name: &device_name,
             flash: flash.and_then(|(_, e)| e.stored.job.port.clone()),
         };
-        self.cancel(&first, "built on this computer instead", now);
+        self.cancel(&first, say::built_here_instead(), now);
         let plan = Plan {
             placement: Placement::Local,
-            reason: "this computer: you chose it".to_owned(),
+            reason: say::here_as_chosen(),
             force_local: true,
             only_on: None,
         };
@@ -594,8 +574,11 @@ impl Work {
             if completed {
                 self.release(&next);
             } else {
-                let because = "its build did not complete, so nothing was flashed";
-                self.finish(&next, Outcome::Cancelled(because.to_owned()), now);
+                self.finish(
+                    &next,
+                    Outcome::Cancelled(say::build_did_not_complete()),
+                    now,
+                );
             }
         }
     }
@@ -608,7 +591,7 @@ impl Work {
         entry.stored.released = true;
         entry.step = Step::FlashLane;
         entry.stored.job.deferred = false;
-        self.explain(id, "waits for a free upload slot".to_owned());
+        self.explain(id, say::waits_for_upload_slot());
         if self.is_away(id) {
             self.defer(id);
         }
@@ -622,7 +605,7 @@ impl Work {
         entry.step = Step::Away;
         entry.stored.job.deferred = true;
         let name = &entry.stored.job.device_name;
-        let reason = format!("{name} is offline: it is flashed when it comes back");
+        let reason = say::device_offline(name);
         self.explain(id, reason);
     }
 
@@ -700,40 +683,50 @@ fn display_name(device: &Device) -> &str {
 fn no_port(path: &str) -> RequestError {
     RequestError {
         code: ErrorCode::NotFound,
-        message: format!("There is no serial port {path}."),
-        hint: "`kiln ports` shows what is connected.".to_owned(),
+        message: say::no_port(path),
+        hint: say::hint_list_ports(),
     }
 }
 
-fn unusable(problem: String) -> RequestError {
+fn unusable(problem: Sentence) -> RequestError {
     RequestError {
         code: ErrorCode::PreconditionFailed,
         message: problem,
-        hint: String::new(),
+        hint: Sentence::default(),
     }
 }
 
 fn no_job(id: &JobId) -> RequestError {
     RequestError {
         code: ErrorCode::NotFound,
-        message: format!("There is no job {id}."),
-        hint: "`kiln jobs` lists the known ones.".to_owned(),
+        message: say::no_job(id),
+        hint: say::hint_list_jobs(),
     }
 }
 
 fn not_paired(pin: Pin) -> RequestError {
     RequestError {
         code: ErrorCode::NotFound,
-        message: format!("No receiver {} is paired.", pin.short()),
-        hint: "`kiln receivers` lists the paired ones.".to_owned(),
+        message: say::not_paired(pin.short()),
+        hint: say::hint_list_paired(),
     }
 }
 
-fn unavailable(message: &str) -> RequestError {
+/// Returns the word for how a job stands.
+fn status(status: JobStatus) -> Sentence {
+    match status {
+        JobStatus::Completed => say::status_completed(),
+        JobStatus::Failed => say::status_failed(),
+        JobStatus::Cancelled => say::status_cancelled(),
+        JobStatus::Queued | JobStatus::Running => status.word().into(),
+    }
+}
+
+fn unavailable(message: Sentence) -> RequestError {
     RequestError {
         code: ErrorCode::Unavailable,
-        message: message.to_owned(),
-        hint: "Try again in a moment.".to_owned(),
+        message,
+        hint: say::hint_moment(),
     }
 }
 
@@ -927,7 +920,7 @@ mod tests {
             shop.ports.push(serial_port(path, state));
             let error = shop.ask_in_vain(&install(path));
             assert_eq!(error.code, ErrorCode::PreconditionFailed);
-            assert_eq!(error.message, format!("{path} is {}.", state.word()));
+            assert_eq!(error.message, *format!("{path} is {}.", state.word()));
         }
         let error = shop.ask_in_vain(&install("/dev/ttyUSB9"));
         assert_eq!(error.code, ErrorCode::NotFound);
@@ -947,7 +940,7 @@ mod tests {
         let id = shop.ask(&Request::SerialPorts);
         let expected = Reply::SerialPorts {
             ports: vec![serial_port("COM3", PortState::Usable)],
-            advice: "Plug it in.".to_owned(),
+            advice: "Plug it in.".into(),
         };
         assert_eq!(shop.reply_to(id), Some(expected));
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use kiln_model::{
     Bootloader, ConfigurationName, JobId, JobKind, JobOrigin, JobStatus, Mono, Pin, Placement,
-    Timestamp, WireJobId,
+    Sentence, Timestamp, WireJobId, say,
 };
 
 use super::effect::StoredJob;
@@ -29,7 +29,7 @@ pub(super) struct Entry {
     pub(super) stored: StoredJob,
     pub(super) step: Step,
     /// What a cancelled job says, once somebody asked.
-    pub(super) cancelled_because: String,
+    pub(super) cancelled_because: Sentence,
     /// How its build is treated, if it is somebody else's and runs.
     pub(super) hold: Hold,
     /// For how long its build stood still, in this run.
@@ -77,7 +77,7 @@ impl Entry {
         Self {
             stored,
             step,
-            cancelled_because: "cancelled".to_owned(),
+            cancelled_because: say::cancelled(),
             hold: Hold::Free,
             stood: Duration::ZERO,
         }
@@ -270,7 +270,7 @@ pub(super) fn new_job(
             error: None,
             failure_reason: None,
             progress: None,
-            reason: String::new(),
+            reason: Sentence::default(),
             deferred: false,
         },
         bundle: None,

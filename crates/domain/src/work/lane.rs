@@ -1,6 +1,8 @@
 //! The lanes of this machine at work: compiles one at a time, flashes beside them, and what their
 //! processes come to. [`super::queue`] says who is next.
-use kiln_model::{EnvironmentState, EsphomeVersion, FailureReason, JobId, JobKind, Now, Pin};
+use kiln_model::{
+    EnvironmentState, EsphomeVersion, FailureReason, JobId, JobKind, Now, Pin, Sentence, say,
+};
 
 use super::effect::{BuildTree, Effect};
 use super::event::{ProcessOutcome, StepFailure};
@@ -42,7 +44,7 @@ impl Work {
         entry.mark_running(now.wall);
         if entry.sender().is_some() {
             // It said what it waited for.
-            entry.stored.job.reason.clear();
+            entry.stored.job.reason = Sentence::default();
         }
         let wanted = entry.stored.job.target_version.clone();
         let foreign = wanted.filter(|v| Some(v) != own.as_ref());
@@ -51,9 +53,7 @@ impl Work {
             (Some(version), JobKind::Compile) if !version.is_pinnable() => {
                 entry.step = Step::Building;
                 self.announce(&id);
-                let error = format!(
-                    "cannot provision esphome version '{version}' (not a PyPI release or pre-release)"
-                );
+                let error = say::version_not_provisioned(&version);
                 let reason = Some(FailureReason::Provision);
                 let outcome = Outcome::Failed {
                     error,
@@ -131,7 +131,7 @@ impl Work {
         }
         match result {
             Ok(_) if entry.stored.cancel_requested => {
-                self.finish(id, Outcome::failed("cancelled"), now);
+                self.finish(id, Outcome::failed(say::cancelled()), now);
             }
             // It was to be handed back when its installation had just ended.
             Ok(_) if entry.hold == Hold::Leaving => {
@@ -142,7 +142,7 @@ impl Work {
                 self.build(id, Some(version));
             }
             Err(StepFailure::Provision(error) | StepFailure::Failed(error)) => {
-                let error = or_else(error, "the wanted ESPHome version cannot be had here");
+                let error = or_else(error, say::version_cannot_be_had());
                 let reason = Some(FailureReason::Provision);
                 let outcome = Outcome::Failed {
                     error,
@@ -155,11 +155,7 @@ impl Work {
                 self.finish(id, declined(self.sentence()), now);
             }
             Err(StepFailure::Cancelled | StepFailure::LinkLost) => {
-                self.finish(
-                    id,
-                    Outcome::failed("installing ESPHome was interrupted"),
-                    now,
-                );
+                self.finish(id, Outcome::failed(say::provisioning_interrupted()), now);
             }
         }
     }
@@ -181,7 +177,7 @@ impl Work {
             }
             let target = entry.configuration().zip(entry.stored.job.port.clone());
             let Some((configuration, port)) = target else {
-                self.finish(&id, Outcome::failed("this flash has no device"), now);
+                self.finish(&id, Outcome::failed(say::flash_without_device()), now);
                 continue;
             };
             if let Some(entry) = self.jobs.get_mut(&id) {
@@ -239,11 +235,11 @@ impl Work {
             ProcessOutcome::Succeeded => self.finish(id, Outcome::Completed, now),
             ProcessOutcome::Failed { exit_code, message } => {
                 let fallback = match exit_code {
-                    Some(code) => format!("it ended with exit code {code}"),
-                    None => "it ended without an exit code".to_owned(),
+                    Some(code) => say::ended_with_code(code),
+                    None => say::ended_without_code(),
                 };
                 let outcome = Outcome::Failed {
-                    error: or_else(message, &fallback),
+                    error: or_else(message, fallback),
                     exit_code,
                     reason: None,
                 };
@@ -254,15 +250,14 @@ impl Work {
                 }
             }
             ProcessOutcome::GivenUp(why) if can_go_back => {
-                let text = format!("this receiver does not build it: {why}");
-                self.finish(id, declined(text), now);
+                self.finish(id, declined(say::declined(why)), now);
             }
             ProcessOutcome::GivenUp(why) => self.finish(id, Outcome::failed(why), now),
             ProcessOutcome::Killed if leaving => {
                 self.finish(id, declined(self.sentence()), now);
             }
             ProcessOutcome::Killed => {
-                self.finish(id, Outcome::failed("its process was killed"), now);
+                self.finish(id, Outcome::failed(say::process_killed()), now);
             }
         }
     }
@@ -293,7 +288,7 @@ mod tests {
         let link = shop.offloader(2);
         let foreign = shop.submit(link, "a", "kitchen");
         shop.prepared(&foreign);
-        let slow = || ProcessOutcome::GivenUp("it took longer than 30 minutes".to_owned());
+        let slow = || ProcessOutcome::GivenUp("it took longer than 30 minutes".into());
         shop.ends(&foreign, slow());
         let text = "link-2 a failed [provision] this receiver does not build it: \
                     it took longer than 30 minutes";
@@ -587,7 +582,7 @@ mod tests {
         let job = shop.submit_with(link, "b", "bath", |h| h.target_esphome_version = wanted);
         shop.prepared(&job);
         shop.lines();
-        let no = StepFailure::Provision("no such release".to_owned());
+        let no = StepFailure::Provision("no such release".into());
         shop.happens(Event::Provisioned(job.clone(), Err(no)));
         assert_eq!(shop.acts(), ["link-2 b failed [provision] no such release"]);
     }

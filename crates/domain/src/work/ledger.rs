@@ -2,7 +2,7 @@
 //! compile lane to itself, so its running time is what it took of the processor.
 use std::time::Duration;
 
-use kiln_model::{JobKind, Now, Pin, Timestamp};
+use kiln_model::{JobKind, Now, Pin, Timestamp, say};
 
 use super::jobs::{Entry, Step};
 use super::machine::Work;
@@ -66,11 +66,8 @@ impl Work {
             is_waiting && e.is(JobKind::Compile) && e.sender().is_some_and(spent)
         };
         for id in self.jobs.ids(waits) {
-            let text = format!(
-                "this receiver does not build it: it built for this sender for {minutes} minutes \
-                 in the last 24 hours, as long as its owner allows"
-            );
-            self.finish(&id, declined(text), now);
+            let why = say::daily_minutes_used(minutes);
+            self.finish(&id, declined(say::declined(why)), now);
         }
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use kiln_model::{
     Device, EnvironmentInfo, EsphomeVersion, FailureReason, Job, JobId, JobKind, JobStatus, LinkId,
-    Message, Mono, Now, Pairing, Pin, QueueStatus, Reply, Request, RequestError, Settings,
-    WireJobId,
+    Message, Mono, Now, Pairing, Pin, QueueStatus, Reply, Request, RequestError, Sentence,
+    Settings, WireJobId, say,
 };
 
 use super::effect::Effect;
@@ -82,16 +82,16 @@ pub(super) enum Answer {
 pub(super) enum Outcome {
     Completed,
     Failed {
-        error: String,
+        error: Sentence,
         exit_code: Option<i32>,
         reason: Option<FailureReason>,
     },
-    Cancelled(String),
+    Cancelled(Sentence),
 }
 
 impl Outcome {
     /// An ordinary failure with its sentence.
-    pub(super) fn failed(error: impl Into<String>) -> Self {
+    pub(super) fn failed(error: impl Into<Sentence>) -> Self {
         Outcome::Failed {
             error: error.into(),
             exit_code: None,
@@ -225,7 +225,7 @@ impl Work {
     /// An offloader is not admitted any more: what it asked for is stopped.
     pub fn offloader_forgotten(&mut self, pin: Pin, now: Now) {
         for id in self.jobs.ids(|e| e.sender().is_some_and(|s| s.0 == pin)) {
-            self.cancel(&id, "the offloader was removed on this receiver", now);
+            self.cancel(&id, say::offloader_removed(), now);
         }
         self.advance(now);
     }
@@ -394,7 +394,7 @@ impl Work {
     }
 
     /// Records why a job is where it is, once per reason.
-    pub(super) fn explain(&mut self, id: &JobId, reason: String) {
+    pub(super) fn explain(&mut self, id: &JobId, reason: Sentence) {
         let Some(entry) = self.jobs.get_mut(id) else {
             return;
         };
@@ -489,21 +489,21 @@ impl Work {
 
     /// Cancels a job at whatever it is; nothing happens to a final one. A step that is under way is
     /// stopped and ends the job when it is gone.
-    pub(super) fn cancel(&mut self, id: &JobId, because: &str, now: Now) {
+    pub(super) fn cancel(&mut self, id: &JobId, because: Sentence, now: Now) {
         let Some(entry) = self.jobs.get_mut(id).filter(|e| !e.is_over()) else {
             return;
         };
         if entry.stored.cancel_requested {
             return;
         }
-        entry.cancelled_because = because.to_owned();
+        entry.cancelled_because = because.clone();
         match &entry.step {
             Step::Arrived
             | Step::Lane
             | Step::Pool(_)
             | Step::Held
             | Step::Away
-            | Step::FlashLane => self.finish(id, Outcome::Cancelled(because.to_owned()), now),
+            | Step::FlashLane => self.finish(id, Outcome::Cancelled(because), now),
             Step::Unpacking | Step::Provisioning | Step::Building | Step::Flashing => {
                 entry.stored.cancel_requested = true;
                 self.save(id);
@@ -585,9 +585,10 @@ fn conditions(settings: &Settings, own: Option<&EsphomeVersion>, local_busy: boo
 }
 
 /// Returns `text`, or `fallback` if it says nothing.
-pub(super) fn or_else(text: String, fallback: &str) -> String {
+pub(super) fn or_else(text: impl Into<Sentence>, fallback: Sentence) -> Sentence {
+    let text = text.into();
     if text.trim().is_empty() {
-        fallback.to_owned()
+        fallback
     } else {
         text
     }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use kiln_model::{
     ArtifactsRefusal, BlobId, Bootloader, ConfigurationName, FailureReason, JobId, JobKind,
-    JobOrigin, JobStatus, Label, LinkId, Message, Mono, Now, Pin, ResetRefusal, SubmitHeader,
-    SubmitRefusal, Target, WireJobId,
+    JobOrigin, JobStatus, Label, LinkId, Message, Mono, Now, Pin, ResetRefusal, Sentence,
+    SubmitHeader, SubmitRefusal, Target, WireJobId, say,
 };
 
 use super::effect::{BuildTree, Effect};
@@ -25,8 +25,6 @@ use crate::peering::Role;
 const MAX_JOBS_PER_OFFLOADER: usize = 16;
 /// How long a sender may take until it fetches a result; a reference peer asks at once.
 const FETCH: Duration = Duration::from_secs(30);
-/// What every offloader reads when its bundle cannot be unpacked (peer-link.md §5.8).
-const EXTRACT_FAILED: &str = "receiver could not process the bundle: extract_failed";
 
 /// Transfers with offloaders.
 #[derive(Debug, Default)]
@@ -181,7 +179,7 @@ impl Work {
         } else {
             Bootloader::Include
         };
-        stored.job.reason = "its bundle is being unpacked".to_owned();
+        stored.job.reason = say::being_unpacked();
         stored.bundle = Some(bundle);
         let full = self.active_of(pin) >= MAX_JOBS_PER_OFFLOADER;
         self.jobs.insert(Entry::new(stored, Step::Arrived));
@@ -190,12 +188,11 @@ impl Work {
         self.send(link, Message::SubmitJobAck { job_id, verdict });
         self.changed(&id);
         if full {
-            let text = format!("this receiver has {MAX_JOBS_PER_OFFLOADER} jobs of yours already");
-            return self.finish(&id, declined(text), now);
+            let why = say::receiver_full(MAX_JOBS_PER_OFFLOADER);
+            return self.finish(&id, declined(why), now);
         }
         if !self.settings.receiver {
-            let text = "this receiver does not take builds now".to_owned();
-            return self.finish(&id, declined(text), now);
+            return self.finish(&id, declined(say::receiver_takes_nothing()), now);
         }
         self.supersede_received(&id, now);
     }
@@ -250,7 +247,7 @@ impl Work {
             }
             let same = |e: &Entry| e.stored.job.configuration == configuration;
             if self.jobs.get(&id).is_some_and(same) {
-                self.cancel(&id, "replaced by a newer job for this device", now);
+                self.cancel(&id, say::replaced(), now);
             }
         }
     }
@@ -326,11 +323,11 @@ impl Work {
         };
         match result {
             Ok(_) if entry.stored.cancel_requested => {
-                self.finish(id, Outcome::failed(EXTRACT_FAILED), now);
+                self.finish(id, Outcome::failed(say::extract_failed()), now);
             }
             Ok(_) => {
                 entry.step = Step::Lane;
-                entry.stored.job.reason = "waits for the compile lane".to_owned();
+                entry.stored.job.reason = say::waits_for_lane();
                 let bundle = entry.stored.bundle.take();
                 let sender = entry.sender().map(|(pin, wire)| (pin, wire.clone()));
                 self.announce(id);
@@ -343,10 +340,10 @@ impl Work {
             }
             Err(StepFailure::Failed(detail) | StepFailure::Provision(detail)) => {
                 self.note(id, format!("the bundle cannot be unpacked: {detail}"));
-                self.finish(id, Outcome::failed(EXTRACT_FAILED), now);
+                self.finish(id, Outcome::failed(say::extract_failed()), now);
             }
             Err(StepFailure::Cancelled | StepFailure::LinkLost) => {
-                self.finish(id, Outcome::failed(EXTRACT_FAILED), now);
+                self.finish(id, Outcome::failed(say::extract_failed()), now);
             }
         }
     }
@@ -358,10 +355,8 @@ impl Work {
         };
         let id = id.clone();
         let because = match entry.step {
-            Step::Arrived | Step::Unpacking => {
-                "cancelled by the offloader before the build was queued"
-            }
-            _ => "cancelled by the offloader",
+            Step::Arrived | Step::Unpacking => say::cancelled_by_offloader_early(),
+            _ => say::cancelled_by_offloader(),
         };
         self.cancel(&id, because, now);
     }
@@ -430,7 +425,7 @@ impl Work {
         let id = self.new_id();
         let mut reset = new_job(id.clone(), JobKind::ResetBuildEnv, "", "", now.wall);
         reset.job.origin = origin(job_id.clone());
-        reset.job.reason = format!("offloader {} asked for it", pin.short());
+        reset.job.reason = say::asked_by_offloader(pin.short());
         self.jobs.insert(Entry::new(reset, Step::Lane));
         self.announce(&id);
         self.advance(now);
@@ -457,7 +452,9 @@ impl Work {
             return;
         };
         let error_message = match job.status {
-            JobStatus::Failed | JobStatus::Cancelled => job.error.clone().unwrap_or_default(),
+            JobStatus::Failed | JobStatus::Cancelled => {
+                job.error.clone().unwrap_or_default().into()
+            }
             JobStatus::Queued | JobStatus::Running | JobStatus::Completed => String::new(),
         };
         let failure_reason = match job.status {
@@ -496,14 +493,13 @@ impl Work {
     pub(super) fn decline_waiting(&mut self, now: Now) {
         let waits = |e: &Entry| !e.is_owners() && matches!(e.step, Step::Arrived | Step::Lane);
         for id in self.jobs.ids(waits) {
-            let text = "this receiver was switched off before the build began".to_owned();
-            self.finish(&id, declined(text), now);
+            self.finish(&id, declined(say::receiver_switched_off()), now);
         }
     }
 }
 
 /// "Please build it yourself": the sender's dashboard does, without a failed install.
-pub(super) fn declined(error: String) -> Outcome {
+pub(super) fn declined(error: Sentence) -> Outcome {
     Outcome::Failed {
         error,
         exit_code: None,

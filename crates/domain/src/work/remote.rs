@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use kiln_model::{
     ArtifactsRefusal, BlobId, Bootloader, FailureReason, JobId, JobKind, JobStatus, LinkId,
-    Message, Mono, Now, Pin, Placement, SubmitHeader, SubmitRefusal, Target, TerminateReason,
-    WireJobId,
+    Message, Mono, Now, Pin, Placement, Sentence, SubmitHeader, SubmitRefusal, Target,
+    TerminateReason, WireJobId, say,
 };
 
 use super::dispatch::RECONNECT_GRACE;
@@ -160,7 +160,7 @@ pub(super) struct Uploads {
 /// The life of a run.
 impl Work {
     /// Starts a run of a job that waits, on this receiver.
-    pub(super) fn start_run(&mut self, id: &JobId, pin: Pin, reason: &str, now: Now) {
+    pub(super) fn start_run(&mut self, id: &JobId, pin: Pin, reason: Sentence, now: Now) {
         self.refresh_conditions();
         let placement = match self.receivers.get(pin) {
             Some(receiver) => receiver.placement(self.receivers.conditions()),
@@ -187,7 +187,7 @@ impl Work {
         if entry.is(JobKind::Compile) {
             self.receivers.update(pin, |r| r.ours_in_flight = true);
         }
-        self.explain(id, reason.to_owned());
+        self.explain(id, reason);
         self.announce(id);
         if let Some(configuration) = configuration {
             self.push(Effect::MakeBundle(id.clone(), configuration));
@@ -212,15 +212,12 @@ impl Work {
             if let Ok(bundle) = result {
                 self.push(Effect::DropBlob(bundle.blob));
             }
-            return self.finish(id, Outcome::failed("cancelled"), now);
+            return self.finish(id, Outcome::failed(say::cancelled()), now);
         }
         match result {
             Ok(bundle) if bundle.bytes > MAX_BUNDLE_BYTES => {
                 let mib = bundle.bytes >> 20;
-                let error = format!(
-                    "the bundle of this configuration has {mib} MiB and receivers take 128 MiB; \
-                     build here with --local"
-                );
+                let error = say::bundle_too_large(mib);
                 self.push(Effect::DropBlob(bundle.blob));
                 self.finish(id, Outcome::failed(error), now);
             }
@@ -233,15 +230,11 @@ impl Work {
                 }
             }
             Err(StepFailure::Failed(error) | StepFailure::Provision(error)) => {
-                let error = or_else(error, "the configuration cannot be bundled");
+                let error = or_else(error, say::bundle_failed());
                 self.finish(id, Outcome::failed(error), now);
             }
             Err(StepFailure::Cancelled | StepFailure::LinkLost) => {
-                self.finish(
-                    id,
-                    Outcome::failed("making the bundle was interrupted"),
-                    now,
-                );
+                self.finish(id, Outcome::failed(say::bundle_interrupted()), now);
             }
         }
     }
@@ -272,7 +265,7 @@ impl Work {
             return;
         };
         if self.receivers.get(pin).is_none() {
-            return self.lost(id, "the receiver is not paired any more", now);
+            return self.lost(id, say::receiver_not_paired(), now);
         }
         let link = self.links.to_receiver(pin);
         let free = link.filter(|link| !self.is_occupied(*link));
@@ -376,14 +369,14 @@ impl Work {
             }
             Err(StepFailure::LinkLost) => {
                 let why = self.closed_link_of(&id);
-                self.lost(&id, &why, now);
+                self.lost(&id, why, now);
             }
             Err(StepFailure::Failed(error) | StepFailure::Provision(error)) => {
-                let error = or_else(error, "the bundle could not be sent");
+                let error = or_else(error, say::bundle_not_sent());
                 self.finish(&id, Outcome::failed(error), now);
             }
             Err(StepFailure::Cancelled) => {
-                self.finish(&id, Outcome::failed("sending was interrupted"), now);
+                self.finish(&id, Outcome::failed(say::sending_interrupted()), now);
             }
         }
     }
@@ -429,11 +422,11 @@ impl Work {
                     // (peer-link.md §11, Q3). Peering dials again.
                     let reason = TerminateReason::ClientStopped;
                     self.send(link, Message::Terminate(reason));
-                    let why = format!("{name} still waits for an upload of an earlier connection");
-                    return self.lost(&id, &why, now);
+                    let why = say::upload_in_the_way(name);
+                    return self.lost(&id, why, now);
                 }
-                let word = word.unwrap_or("no reason given");
-                let error = format!("{name} refused it: {word}");
+                let why = word.map_or_else(say::no_reason_given, Sentence::from);
+                let error = say::refused_there(name, why);
                 self.finish(&id, Outcome::failed(error), now);
             }
         }
@@ -459,19 +452,19 @@ impl Work {
         let pin = run.pin;
         let name = self.receiver_name(pin);
         match (status, reason) {
-            (JobStatus::Queued, _) => self.explain(&id, format!("{name}: queued there")),
-            (JobStatus::Running, _) => self.explain(&id, format!("{name}: works on it")),
+            (JobStatus::Queued, _) => self.explain(&id, say::queued_there(name)),
+            (JobStatus::Running, _) => self.explain(&id, say::works_there(name)),
             (JobStatus::Completed, _) => self.completed_there(&id, link, wire, now),
             (JobStatus::Cancelled, _) => {
-                let outcome = Outcome::Cancelled(format!("{name} cancelled it"));
+                let outcome = Outcome::Cancelled(say::cancelled_there(name));
                 self.finish(&id, outcome, now);
             }
             (JobStatus::Failed, Some(FailureReason::Provision)) => {
-                self.cannot_provision(&id, &name, error, now);
+                self.cannot_provision(&id, name, error, now);
             }
             (JobStatus::Failed, None) => {
-                let error = or_else(error, "the build failed there; its output says why");
-                self.finish(&id, Outcome::failed(format!("{name}: {error}")), now);
+                let error = or_else(error, say::build_failed_there());
+                self.finish(&id, Outcome::failed(say::failed_there(name, error)), now);
             }
         }
     }
@@ -495,20 +488,20 @@ impl Work {
 
     /// The receiver cannot have our ESPHome version, or declines for another reason: the job is
     /// built here, if the owner did not choose otherwise.
-    fn cannot_provision(&mut self, id: &JobId, name: &str, error: String, now: Now) {
-        let error = or_else(error, "it cannot build with this ESPHome version");
+    fn cannot_provision(&mut self, id: &JobId, name: Sentence, error: String, now: Now) {
+        let error = or_else(error, say::version_not_there());
         let Some(entry) = self.jobs.get_mut(id) else {
             return;
         };
         let may_move = entry.is(JobKind::Compile) && entry.stored.only_on.is_none();
         if !may_move || entry.stored.cancel_requested {
-            return self.finish(id, Outcome::failed(format!("{name}: {error}")), now);
+            return self.finish(id, Outcome::failed(say::failed_there(name, error)), now);
         }
         let step = std::mem::replace(&mut entry.step, Step::Lane);
         if let Step::Remote(run) = step {
             self.release_receiver(id, run);
         }
-        self.go_local(id, format!("this computer: {name} declined ({error})"));
+        self.go_local(id, say::here_as_declined(name, error));
     }
 
     pub(super) fn downloaded(
@@ -547,21 +540,21 @@ impl Work {
             DownloadFailure::Refused(Some(ArtifactsRefusal::UnknownJob), _)
                 if retry == Retry::Used =>
             {
-                let why = format!("{name} does not know the build any more");
-                self.lost(&id, &why, now);
+                let why = say::build_forgotten(name);
+                self.lost(&id, why, now);
             }
             DownloadFailure::Refused(reason, detail) => {
-                let word = reason.map_or("no reason given", ArtifactsRefusal::word);
-                let detail = or_else(detail, word);
-                let error = format!("{name} built it but does not deliver the firmware: {detail}");
+                let word = reason.map(|reason| reason.word().into());
+                let detail = or_else(detail, word.unwrap_or_else(say::no_reason_given));
+                let error = say::not_delivered(name, detail);
                 self.finish(&id, Outcome::failed(error), now);
             }
             DownloadFailure::Invalid(detail) => {
-                let error = format!("{name} delivered broken firmware: {detail}");
+                let error = say::broken_firmware(name, detail);
                 self.finish(&id, Outcome::failed(error), now);
             }
             DownloadFailure::Disk(detail) => {
-                let error = format!("the firmware cannot be stored here: {detail}");
+                let error = say::firmware_not_stored(detail);
                 self.finish(&id, Outcome::failed(error), now);
             }
         }
@@ -589,7 +582,7 @@ impl Work {
                 };
                 self.note(id, "the download was interrupted; trying once more");
             }
-            Retry::Used => self.lost(id, "the download was interrupted twice", now),
+            Retry::Used => self.lost(id, say::download_interrupted_twice(), now),
         }
     }
 
@@ -646,15 +639,11 @@ impl Work {
         match result {
             Ok(()) => self.finish(id, Outcome::Completed, now),
             Err(StepFailure::Failed(error) | StepFailure::Provision(error)) => {
-                let error = or_else(error, "the firmware does not fit here");
+                let error = or_else(error, say::firmware_does_not_fit());
                 self.finish(id, Outcome::failed(error), now);
             }
             Err(StepFailure::Cancelled | StepFailure::LinkLost) => {
-                self.finish(
-                    id,
-                    Outcome::failed("taking over the firmware was interrupted"),
-                    now,
-                );
+                self.finish(id, Outcome::failed(say::firmware_interrupted()), now);
             }
         }
     }
@@ -733,7 +722,7 @@ impl Work {
                 self.download_again(&id, Some(link), now);
             } else {
                 let why = self.closed_link_of(&id);
-                self.lost(&id, &why, now);
+                self.lost(&id, why, now);
             }
         }
     }
@@ -745,8 +734,7 @@ impl Work {
             };
             let due = |at: Mono| at <= now.mono;
             if run.cancel_by.is_some_and(due) {
-                let text = "cancelled; the receiver did not confirm";
-                self.finish(&id, Outcome::Cancelled(text.to_owned()), now);
+                self.finish(&id, Outcome::Cancelled(say::cancelled_unconfirmed()), now);
                 continue;
             }
             match &run.phase {
@@ -757,11 +745,11 @@ impl Work {
                     if due(*until) =>
                 {
                     let why = self.closed_link_of(&id);
-                    self.lost(&id, &why, now);
+                    self.lost(&id, why, now);
                 }
                 Phase::AwaitingAck { until, .. } if due(*until) => {
                     let name = self.receiver_name(run.pin);
-                    let error = format!("{name} did not answer within a minute");
+                    let error = say::no_answer_in_a_minute(name);
                     self.finish(&id, Outcome::failed(error), now);
                 }
                 _ => {}
@@ -769,10 +757,10 @@ impl Work {
         }
     }
 
-    fn closed_link_of(&self, id: &JobId) -> String {
+    fn closed_link_of(&self, id: &JobId) -> Sentence {
         let pin = self.jobs.get(id).and_then(|e| e.run()).map(|r| r.pin);
-        let name = pin.map_or_else(String::new, |pin| self.receiver_name(pin));
-        format!("lost the connection to {name}")
+        let name = pin.map_or_else(Sentence::default, |pin| self.receiver_name(pin));
+        say::lost_connection(name)
     }
 
     /// Returns the job that is bound to this wire id on this link.
@@ -1309,7 +1297,7 @@ mod tests {
         shop.hang_up(1, link);
         let again = shop.connect(1, 9);
         let forgot = Some(ArtifactsRefusal::UnknownJob);
-        let refused = Err(DownloadFailure::Refused(forgot, String::new()));
+        let refused = Err(DownloadFailure::Refused(forgot, Sentence::default()));
         shop.happens(Event::Downloaded(again, w1, refused));
         assert_eq!(shop.lines_of("bundle"), ["bundle j1 kitchen.yaml"]);
         assert_eq!(shop.status(&compile), JobStatus::Running);
@@ -1326,13 +1314,16 @@ mod tests {
     fn firmware_that_does_not_come_right_fails_the_job() {
         let refused = DownloadFailure::Refused(
             Some(ArtifactsRefusal::PackFailed),
-            "platform HOST unknown".to_owned(),
+            "platform HOST unknown".into(),
         );
         for (failure, words) in [
             (refused, "platform HOST unknown"),
-            (DownloadFailure::Refused(None, String::new()), "no reason"),
-            (DownloadFailure::Invalid("hash".to_owned()), "broken"),
-            (DownloadFailure::Disk("full".to_owned()), "full"),
+            (
+                DownloadFailure::Refused(None, Sentence::default()),
+                "no reason",
+            ),
+            (DownloadFailure::Invalid("hash".into()), "broken"),
+            (DownloadFailure::Disk("full".into()), "full"),
         ] {
             let (mut shop, compile, link, w1) = accepted();
             shop.state(link, &w1, JobStatus::Completed);

@@ -1,6 +1,6 @@
 //! Takes over the jobs of the last run (builds.md §2.12): nothing that was promised is lost, nothing
 //! is done twice that must not be.
-use kiln_model::{JobId, JobKind, JobStatus, Now, Placement};
+use kiln_model::{JobId, JobKind, JobStatus, Now, Placement, say};
 
 use super::dispatch::STARTUP_GRACE;
 use super::effect::StoredJob;
@@ -38,13 +38,12 @@ impl Work {
             return;
         };
         if entry.stored.cancel_requested {
-            return self.finish(id, Outcome::Cancelled("cancelled".to_owned()), now);
+            return self.finish(id, Outcome::Cancelled(say::cancelled()), now);
         }
         let interrupted = entry.stored.job.status == JobStatus::Running;
         if interrupted && entry.is(JobKind::Upload) {
             // Whether the device took the firmware is unknown, and no job flashes twice.
-            let error = "Kiln stopped while it flashed; install again if the device did not change";
-            return self.finish(id, Outcome::failed(error), now);
+            return self.finish(id, Outcome::failed(say::stopped_while_flashing()), now);
         }
         if interrupted {
             entry.clear_run_state();
@@ -77,7 +76,7 @@ impl Work {
             }
             JobKind::Clean | JobKind::ResetBuildEnv => match entry.stored.job.placement {
                 Placement::Remote { pin, .. } => {
-                    self.start_run(id, pin, "continues after the restart", now);
+                    self.start_run(id, pin, say::continues_after_restart(), now);
                 }
                 Placement::Local | Placement::RemotePending => entry.step = Step::Lane,
             },
@@ -98,8 +97,7 @@ impl Work {
             Some(first) if completed(first) => self.release(id),
             Some(first) if !first.stored.job.status.is_final() => {}
             Some(_) | None => {
-                let gone = "the build it waited for is gone, so nothing was flashed";
-                self.finish(id, Outcome::Cancelled(gone.to_owned()), now);
+                self.finish(id, Outcome::Cancelled(say::build_is_gone()), now);
             }
         }
     }

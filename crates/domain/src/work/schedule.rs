@@ -5,11 +5,10 @@
 //! changes, so that a decision costs the same for ten receivers and for a hundred thousand.
 //! Neither knows of jobs, clocks or links beyond the values given.
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use kiln_model::{
-    EsphomeVersion, Label, Pairing, PairingStatus, Pin, Placement, QueueStatus, Timestamp,
-    VersionPolicy,
+    EsphomeVersion, Label, Pairing, PairingStatus, Pin, Placement, QueueStatus, Sentence,
+    Timestamp, VersionPolicy, say,
 };
 
 /// What the owner wants and how this machine is; the same for every receiver.
@@ -211,21 +210,19 @@ impl Standing {
             Standing::QueueUnknown => "queue_unknown",
         }
     }
-}
 
-impl fmt::Display for Standing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Standing::NotApproved => "not approved yet",
-            Standing::Disabled => "switched off",
-            Standing::LinkClosed => "link closed",
-            Standing::NotLent => "needed by its owner",
-            Standing::OtherVersion => "another ESPHome version",
-            Standing::BusyWithOurs => "builds for us already",
-            Standing::Idle => "idle",
-            Standing::BusyWithOthers => "busy with other work",
-            Standing::QueueUnknown => "has not said how busy it is",
-        })
+    fn sentence(self) -> Sentence {
+        match self {
+            Standing::NotApproved => say::standing_not_approved(),
+            Standing::Disabled => say::standing_disabled(),
+            Standing::LinkClosed => say::standing_link_closed(),
+            Standing::NotLent => say::standing_not_lent(),
+            Standing::OtherVersion => say::standing_other_version(),
+            Standing::BusyWithOurs => say::standing_busy_with_ours(),
+            Standing::Idle => say::standing_idle(),
+            Standing::BusyWithOthers => say::standing_busy_with_others(),
+            Standing::QueueUnknown => say::standing_queue_unknown(),
+        }
     }
 }
 
@@ -295,7 +292,7 @@ pub enum Target {
     NoCompatiblePeer,
 }
 
-/// An outcome and its reason. Renders as one sentence without its final stop.
+/// An outcome and its reason.
 #[derive(Clone, Copy, Debug)]
 pub struct Decision<'a, O> {
     /// What to do.
@@ -343,7 +340,7 @@ impl Rule {
     }
 }
 
-/// Why one receiver was or was not chosen; renders as `receiver Attic: link closed`.
+/// Why one receiver was or was not chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerReason<'a> {
     /// Who.
@@ -352,14 +349,16 @@ pub struct PeerReason<'a> {
     pub standing: Standing,
 }
 
-impl fmt::Display for PeerReason<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl PeerReason<'_> {
+    /// Returns it in words: `receiver Attic: link closed`.
+    pub fn sentence(&self) -> Sentence {
         let Receiver { label, pin, .. } = self.receiver;
-        if label.is_empty() {
-            write!(f, "receiver {}: {}", pin.short(), self.standing)
+        let name = if label.is_empty() {
+            pin.short()
         } else {
-            write!(f, "receiver {label}: {}", self.standing)
-        }
+            label.to_string()
+        };
+        say::standing_of(name, self.standing.sentence())
     }
 }
 
@@ -384,23 +383,22 @@ impl<'a, O> Decision<'a, O> {
 /// Peers named in a sentence; the rest is counted.
 const NAMED_PEERS: usize = 4;
 
-impl<O> fmt::Display for Decision<'_, O> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let say = match self.rule {
-            Rule::RemoteBuildsOff => return f.write_str("remote builds are switched off"),
+impl<O> Decision<'_, O> {
+    /// Returns it in words: one sentence without its final stop.
+    pub fn sentence(&self) -> Sentence {
+        let what = match self.rule {
+            Rule::RemoteBuildsOff => return say::remote_builds_off(),
             Rule::Free => {
-                return self.chosen().map_or(Ok(()), |chosen| write!(f, "{chosen}"));
+                let chosen = self.chosen();
+                return chosen.map_or_else(Sentence::default, |chosen| chosen.sentence());
             }
-            Rule::Fallback if self.tally.intended == 0 => {
-                return f.write_str("no receiver is paired and switched on");
-            }
-            Rule::Fallback => "no receiver can build now",
-            Rule::LocalOverflow => "every receiver builds for us already and this computer is idle",
-            Rule::AllBusyWithOurs => "waits for a receiver to finish our work",
-            Rule::LinkMayReturn => "waits for a receiver with the same ESPHome version",
-            Rule::NoneFits => "no receiver has the same ESPHome version and a link",
+            Rule::Fallback if self.tally.intended == 0 => return say::no_receiver_in_use(),
+            Rule::Fallback => say::no_receiver_now(),
+            Rule::LocalOverflow => say::local_overflow(),
+            Rule::AllBusyWithOurs => say::all_busy_with_ours(),
+            Rule::LinkMayReturn => say::link_may_return(),
+            Rule::NoneFits => say::none_fits(),
         };
-        f.write_str(say)?;
         let intended = |reason: &PeerReason<'_>| match reason.standing {
             Standing::NotApproved | Standing::Disabled => false,
             Standing::LinkClosed
@@ -411,12 +409,17 @@ impl<O> fmt::Display for Decision<'_, O> {
             | Standing::BusyWithOthers
             | Standing::QueueUnknown => true,
         };
-        for (index, reason) in self.peers().filter(intended).take(NAMED_PEERS).enumerate() {
-            write!(f, "{}{reason}", if index == 0 { ": " } else { "; " })?;
-        }
-        match self.tally.intended.saturating_sub(NAMED_PEERS) {
-            0 => Ok(()),
-            more => write!(f, "; and {more} more"),
+        let named = self.peers().filter(intended).take(NAMED_PEERS);
+        let named = named.map(|reason| reason.sentence()).reduce(say::both);
+        let named = named.map(
+            |named| match self.tally.intended.saturating_sub(NAMED_PEERS) {
+                0 => named,
+                more => say::and_more(named, more),
+            },
+        );
+        match named {
+            Some(details) => say::with_details(what, details),
+            None => what,
         }
     }
 }
@@ -1093,7 +1096,9 @@ mod tests {
         let old = with(good("b", 2), other_version);
         let off = with(good("c", 3), |r| r.enabled = false);
         let say = |policy, receivers: &[Receiver]| {
-            pick_dispatch_target(&snapshot(policy, receivers)).to_string()
+            pick_dispatch_target(&snapshot(policy, receivers))
+                .sentence()
+                .to_string()
         };
         use VersionPolicy::{Any, Exact, ExactRequired};
         assert_eq!(say(Any, &[good("a", 1)]), "receiver A: idle");
@@ -1248,7 +1253,7 @@ mod tests {
                 let (ours, reference) = (pool.pick_dispatch_target(), pick_dispatch_target(&dispatch));
                 prop_assert_eq!(ours.outcome, reference.outcome);
                 prop_assert_eq!(ours.tally, reference.tally);
-                prop_assert_eq!(ours.to_string(), reference.to_string());
+                prop_assert_eq!(ours.sentence(), reference.sentence());
                 let (ours, reference) = (pool.pick_build_path(), pick_build_path(&submit));
                 prop_assert_eq!(ours.outcome, reference.outcome);
                 prop_assert_eq!(ours.tally, reference.tally);

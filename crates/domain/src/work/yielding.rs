@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use kiln_model::{
-    Absence, AvailabilityReason as Reason, JobId, JobKind, LinkId, Message, Mono, Now,
+    Absence, AvailabilityReason as Reason, JobId, JobKind, LinkId, Message, Mono, Now, Sentence,
+    say,
 };
 
 use super::effect::{Drive, Effect};
@@ -118,9 +119,7 @@ impl Work {
         if let Some(entry) = self.jobs.get_mut(id) {
             entry.hold_as(wanted, now.mono);
         }
-        let why = self
-            .reason()
-            .map_or("its owner needs this computer", because);
+        let why = self.reason().map_or_else(say::absent_not_lent, because);
         match wanted {
             Hold::Free => {
                 self.note(id, "the build goes on: this computer is free again");
@@ -197,9 +196,9 @@ impl Work {
     }
 
     /// Returns what the person who waits for a handed-back build reads.
-    pub(super) fn sentence(&self) -> String {
-        let why = self.reason().map_or("it is not lent now", because);
-        format!("this receiver does not build it: {why}")
+    pub(super) fn sentence(&self) -> Sentence {
+        let why = self.reason().map_or_else(say::absent_not_lent, because);
+        say::declined(why)
     }
 }
 
@@ -216,22 +215,22 @@ fn is_foreign_build(entry: &Entry) -> bool {
 }
 
 /// What a sender reads of the reason.
-fn because(reason: Reason) -> &'static str {
+fn because(reason: Reason) -> Sentence {
     match reason {
-        Reason::Ready => "it is about to be free",
-        Reason::UserActive => "its owner is using this computer",
-        Reason::Battery => "this computer runs on battery",
-        Reason::PowerSaver => "this computer saves power",
-        Reason::Thermal => "this computer is too hot",
-        Reason::CpuBusy => "other programs need this computer",
-        Reason::LowRam => "this computer is short of memory",
-        Reason::LowDisk => "this computer is short of disk space",
-        Reason::Hours => "it is outside the hours in which this computer is lent",
-        Reason::ExclusiveApp => "a program needs this computer for itself",
-        Reason::Metered => "this computer is on a metered network",
-        Reason::Snoozed => "its owner paused builds for others",
-        Reason::UserOff => "its owner switched builds for others off",
-        Reason::Sleeping => "this computer goes to sleep",
+        Reason::Ready => say::absent_ready(),
+        Reason::UserActive => say::absent_user_active(),
+        Reason::Battery => say::absent_battery(),
+        Reason::PowerSaver => say::absent_power_saver(),
+        Reason::Thermal => say::absent_thermal(),
+        Reason::CpuBusy => say::absent_cpu_busy(),
+        Reason::LowRam => say::absent_low_ram(),
+        Reason::LowDisk => say::absent_low_disk(),
+        Reason::Hours => say::absent_hours(),
+        Reason::ExclusiveApp => say::absent_exclusive_app(),
+        Reason::Metered => say::absent_metered(),
+        Reason::Snoozed => say::absent_snoozed(),
+        Reason::UserOff => say::absent_user_off(),
+        Reason::Sleeping => say::absent_sleeping(),
     }
 }
 

@@ -161,8 +161,8 @@ impl Session {
     async fn broken(&self, id: Option<u64>, message: String) {
         let error = RequestError {
             code: ErrorCode::InvalidArgs,
-            message,
-            hint: "Use a kiln of the same version as the node that runs.".to_owned(),
+            message: message.into(),
+            hint: "Use a kiln of the same version as the node that runs.".into(),
         };
         self.say(ServerMessage::Broken { id, error }).await;
     }

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use kiln_esphome::ansi;
-use kiln_model::EsphomeVersion;
+use kiln_model::{EsphomeVersion, Sentence, say};
 use tokio::fs;
 
 use super::record::python_in;
@@ -19,14 +19,30 @@ const QUESTION_LIMIT: Duration = Duration::from_secs(60);
 pub(super) const QUESTION: &str = "newest";
 
 /// Why the newest version is not known.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NewestError {
     /// Nothing to ask with.
-    #[error(transparent)]
-    NoInterpreter(#[from] NoInterpreter),
+    NoInterpreter(NoInterpreter),
     /// The index did not answer, or not with a version; the text is one clause.
-    #[error("the package index did not name an ESPHome: {0}")]
-    NotNamed(String),
+    NotNamed(Sentence),
+}
+
+impl NewestError {
+    /// Returns it in words.
+    pub fn sentence(&self) -> Sentence {
+        match self {
+            NewestError::NoInterpreter(none) => none.sentence(),
+            NewestError::NotNamed(why) => say::newest_not_named(why.clone()),
+        }
+    }
+}
+
+kiln_model::spoken_errors!(NewestError);
+
+impl From<NoInterpreter> for NewestError {
+    fn from(none: NoInterpreter) -> Self {
+        NewestError::NoInterpreter(none)
+    }
 }
 
 impl Environments {
@@ -36,7 +52,7 @@ impl Environments {
         let uv = self.programs.on_path(&["uv"]).into_iter().next();
         let interpreter = self.interpreter(uv.as_deref()).await;
         let folder = self.programs.folder.join(QUESTION);
-        let mut reason = String::new();
+        let mut reason = Sentence::default();
         for tool in tools(uv, interpreter)? {
             match self.newest_with(&tool, &folder).await {
                 Ok(version) => return Ok(version),
@@ -47,18 +63,18 @@ impl Environments {
     }
 
     /// `folder` is there for the question only.
-    async fn newest_with(&self, tool: &Tool, folder: &Path) -> Result<EsphomeVersion, String> {
+    async fn newest_with(&self, tool: &Tool, folder: &Path) -> Result<EsphomeVersion, Sentence> {
         remove_folder(folder).await;
         let answer = self.ask_index(tool, folder).await;
         remove_folder(folder).await;
-        answer?.ok_or_else(|| "its answer is not understood".to_owned())
+        answer?.ok_or_else(say::answer_not_understood)
     }
 
     async fn ask_index(
         &self,
         tool: &Tool,
         folder: &Path,
-    ) -> Result<Option<EsphomeVersion>, String> {
+    ) -> Result<Option<EsphomeVersion>, Sentence> {
         let said = Mutex::new(None);
         let hear = |line: String| {
             let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,7 +101,7 @@ impl Environments {
             Tool::Pip { .. } => {
                 // Distributions leave pip out of the interpreter itself.
                 let (program, arguments) = tool.make(&place);
-                self.run("making an environment", program, &arguments, MAKE, &|_| {
+                self.run(say::step_asking(), program, &arguments, MAKE, &|_| {
                     std::future::ready(())
                 })
                 .await?;
@@ -96,7 +112,7 @@ impl Environments {
                     .await
             }
         };
-        asked.map_err(|error| error.to_string())?;
+        asked.map_err(|error| error.sentence())?;
         Ok(said.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 }

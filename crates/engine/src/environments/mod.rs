@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime};
 
 use kiln_esphome::version_output::{names_version, version_of};
 use kiln_esphome::{Launcher, Surroundings};
-use kiln_model::{EnvironmentInfo, EnvironmentState, EsphomeVersion, Settings};
+use kiln_model::{EnvironmentInfo, EnvironmentState, EsphomeVersion, Sentence, Settings, say};
 use kiln_ports::{Clock, Processes};
 use tokio::fs;
 use tokio::sync::watch;
@@ -111,22 +111,40 @@ enum Origin {
 }
 
 /// Why a version cannot be had.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProvisionError {
     /// Only exact releases can be installed.
-    #[error("ESPHome {0} is no release that can be installed")]
     NotPinnable(EsphomeVersion),
     /// Nothing to run it on.
-    #[error(transparent)]
-    NoInterpreter(#[from] NoInterpreter),
+    NoInterpreter(NoInterpreter),
     /// Installing failed; the whole output was said meanwhile.
-    #[error("ESPHome {version} was not installed: {reason}")]
     Failed {
         /// Wanted version.
         version: EsphomeVersion,
         /// What happened.
-        reason: String,
+        reason: Sentence,
     },
+}
+
+impl ProvisionError {
+    /// Returns it in words.
+    pub fn sentence(&self) -> Sentence {
+        match self {
+            ProvisionError::NotPinnable(version) => say::version_not_pinnable(version),
+            ProvisionError::NoInterpreter(none) => none.sentence(),
+            ProvisionError::Failed { version, reason } => {
+                say::install_failed(version, reason.clone())
+            }
+        }
+    }
+}
+
+kiln_model::spoken_errors!(ProvisionError);
+
+impl From<NoInterpreter> for ProvisionError {
+    fn from(none: NoInterpreter) -> Self {
+        ProvisionError::NoInterpreter(none)
+    }
 }
 
 impl Environments {
@@ -192,7 +210,7 @@ impl Environments {
             let (state, size_bytes) = match read_record(&folder, &version).await {
                 Some(record) => (EnvironmentState::Ready, Some(record.size_bytes)),
                 None => (
-                    EnvironmentState::Broken("its installation was interrupted".into()),
+                    EnvironmentState::Broken(say::installing_interrupted()),
                     None,
                 ),
             };
@@ -279,7 +297,7 @@ impl Environments {
             .get(version)
             .is_some_and(|known| known.state == EnvironmentState::Ready);
         if !is_ready {
-            self.note_installing(version, "beginning");
+            self.note_installing(version, say::installing_beginning());
         }
     }
 
@@ -314,7 +332,7 @@ impl Environments {
             Ok(size) => Ok(*size),
             // The version is in the list already.
             Err(ProvisionError::Failed { reason, .. }) => Err(reason.clone()),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(error.sentence()),
         });
         outcome.map(|_| ())
     }
@@ -342,15 +360,15 @@ impl Environments {
         version: &EsphomeVersion,
         say: &impl Fn(String) -> Saying,
     ) -> Result<u64, ProvisionError> {
-        let failed = |reason: String| ProvisionError::Failed {
+        let failed = |reason| ProvisionError::Failed {
             version: version.clone(),
             reason,
         };
-        self.note_installing(version, "looking for Python");
+        self.note_installing(version, say::installing_python());
         let uv = self.programs.on_path(&["uv"]).into_iter().next();
         let interpreter = self.interpreter(uv.as_deref()).await;
         let tools = tools(uv, interpreter)?;
-        let mut reason = String::new();
+        let mut reason = Sentence::default();
         for tool in tools {
             self.delete(version).await;
             say(format!(
@@ -371,22 +389,22 @@ impl Environments {
         tool: &Tool,
         version: &EsphomeVersion,
         say: &impl Fn(String) -> Saying,
-    ) -> Result<u64, String> {
+    ) -> Result<u64, Sentence> {
         let folder = self.folder_of(version);
         let place = folder.display().to_string();
-        self.note_installing(version, "making the environment");
+        self.note_installing(version, say::installing_making());
         let (program, arguments) = tool.make(&place);
-        self.run("making its environment", program, &arguments, MAKE, say)
+        self.run(say::step_making(), program, &arguments, MAKE, say)
             .await?;
-        self.note_installing(version, "downloading and installing");
+        self.note_installing(version, say::installing_filling());
         let python = python_in(&folder);
         let requirement = format!("esphome=={version}");
         let python_text = python.display().to_string();
         let (program, arguments) = tool.fill(&python_text, &requirement);
         let program = program.unwrap_or(&python);
-        self.run("installing it", program, &arguments, FILL, say)
+        self.run(say::step_installing(), program, &arguments, FILL, say)
             .await?;
-        self.note_installing(version, "checking that it works");
+        self.note_installing(version, say::installing_checking());
         self.ask(&Launcher::module(&python), version).await?;
         let size_bytes = size_of(&folder).await;
         let record = Record {
@@ -401,27 +419,27 @@ impl Environments {
 
     async fn run<Saying: Future<Output = ()>>(
         &self,
-        step: &str,
+        step: Sentence,
         program: &Path,
         arguments: &[&str],
         limit: Duration,
         say: &impl Fn(String) -> Saying,
-    ) -> Result<(), String> {
+    ) -> Result<(), Sentence> {
         let ran = self.programs.run(program, arguments, limit, say).await;
         ran.map(|_| ())
-            .map_err(|error| format!("{step} failed: {error}"))
+            .map_err(|error| say::install_step_failed(step, error.sentence()))
     }
 
     /// Asks an ESPHome for its version, which has to be this one.
-    async fn ask(&self, launcher: &Launcher, version: &EsphomeVersion) -> Result<(), String> {
+    async fn ask(&self, launcher: &Launcher, version: &EsphomeVersion) -> Result<(), Sentence> {
         let answer = self
             .answer(launcher)
             .await
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| error.sentence())?;
         if names_version(&answer, version) {
             Ok(())
         } else {
-            Err(format!("it is another version than {version}"))
+            Err(say::another_version(version))
         }
     }
 
@@ -551,7 +569,7 @@ impl Environments {
     }
 
     /// Remembers the outcome of a health check.
-    fn judge(&self, version: &EsphomeVersion, answer: Result<(), String>) -> bool {
+    fn judge(&self, version: &EsphomeVersion, answer: Result<(), Sentence>) -> bool {
         let works = answer.is_ok();
         self.state.send_modify(|state| {
             if let Some(known) = state.known.get_mut(version) {
@@ -565,12 +583,12 @@ impl Environments {
         works
     }
 
-    fn note_installing(&self, version: &EsphomeVersion, step: &str) {
+    fn note_installing(&self, version: &EsphomeVersion, step: Sentence) {
         let place = self.folder_of(version);
         let known = Known {
             launcher: Launcher::module(&python_in(&place)),
             place,
-            state: EnvironmentState::Installing(step.to_owned()),
+            state: EnvironmentState::Installing(step),
             size_bytes: None,
             origin: Origin::Ours,
             verified: false,
@@ -683,7 +701,7 @@ impl State {
 struct Unfinished<'a> {
     environments: &'a Environments,
     version: &'a EsphomeVersion,
-    outcome: Option<Result<u64, String>>,
+    outcome: Option<Result<u64, Sentence>>,
 }
 
 impl Drop for Unfinished<'_> {

@@ -269,7 +269,7 @@ async fn a_version_that_cannot_be_had_is_an_error_with_the_end_of_the_output_and
     );
     assert!(error.ends_with("No matching distribution"), "{error}");
     assert!(!machine.environment("2026.10.0").exists());
-    let shown = "installing it failed: No matching distribution".to_owned();
+    let shown = say::install_step_failed(say::step_installing(), "No matching distribution");
     let shown = EnvironmentState::Broken(shown);
     assert_eq!(machine.states(), [("2026.10.0".to_owned(), shown)]);
     assert_eq!(machine.environments.launcher(None), None);
@@ -480,9 +480,8 @@ async fn the_steps_of_an_installation_are_told() {
     // Who looks late sees the newest step only, so earlier ones may be missing.
     let under_way = |state: &EnvironmentState| matches!(state, EnvironmentState::Installing(_));
     assert!(steps.first().is_some_and(under_way));
-    assert!(steps.contains(&EnvironmentState::Installing(
-        "checking that it works".into()
-    )));
+    let last = EnvironmentState::Installing(say::installing_checking());
+    assert!(steps.contains(&last));
     changes.next().await;
     assert_eq!(machine.states(), [ready("2026.10.0")]);
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::select_all;
 use futures_util::stream::FuturesUnordered;
+use kiln_model::say;
 use kiln_ports::net::{Connection, FIRST_MESSAGE_LIMIT, Listener, NetError};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -43,9 +44,7 @@ impl TcpPeerListener {
     pub(super) async fn bind(host: &str, first_port: u16) -> Result<Self, NetError> {
         let addresses = addresses_of(host)?;
         if first_port == 0 && addresses.len() > 1 {
-            return Err(NetError::Failed(format!(
-                "{host} has several addresses; choose a port, or one address"
-            )));
+            return Err(NetError::Failed(say::several_addresses(host)));
         }
         let last = match first_port {
             0 => 0,
@@ -56,8 +55,10 @@ impl TcpPeerListener {
                 Ok(sockets) => return Self::on(sockets),
                 Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
                 Err(error) => {
-                    return Err(NetError::Failed(format!(
-                        "cannot listen on {host} port {port}: {error}"
+                    return Err(NetError::Failed(say::cannot_listen(
+                        host,
+                        port,
+                        error.to_string(),
                     )));
                 }
             }
@@ -74,7 +75,7 @@ impl TcpPeerListener {
             .first()
             .and_then(|socket| socket.local_addr().ok())
             .map(|address| address.port())
-            .ok_or_else(|| NetError::Failed("the host has no address".to_owned()))?;
+            .ok_or_else(|| NetError::Failed("the host has no address".into()))?;
         Ok(Self {
             sockets,
             port,
@@ -133,7 +134,7 @@ fn addresses_of(host: &str) -> Result<Vec<SocketAddr>, NetError> {
         return Ok(vec![SocketAddr::new(address, 0)]);
     }
     let interfaces = if_addrs::get_if_addrs()
-        .map_err(|e| NetError::Failed(format!("cannot list the network interfaces: {e}")))?;
+        .map_err(|e| NetError::Failed(format!("cannot list the network interfaces: {e}").into()))?;
     let addresses: Vec<SocketAddr> = interfaces
         .iter()
         .filter(|interface| interface.name == host)
@@ -145,9 +146,7 @@ fn addresses_of(host: &str) -> Result<Vec<SocketAddr>, NetError> {
         })
         .collect();
     if addresses.is_empty() {
-        return Err(NetError::Failed(format!(
-            "{host} is neither an address nor a network interface of this computer"
-        )));
+        return Err(NetError::Failed(say::no_such_interface(host)));
     }
     Ok(addresses)
 }

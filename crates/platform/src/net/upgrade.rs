@@ -2,6 +2,7 @@
 use std::io::{self, ErrorKind};
 
 use bytes::{BufMut, BytesMut};
+use kiln_model::say;
 use kiln_ports::net::NetError;
 use tokio::net::TcpStream;
 use tungstenite::handshake::{client::generate_key, derive_accept_key};
@@ -62,14 +63,15 @@ pub(super) async fn accept(tcp: &TcpStream) -> Option<BytesMut> {
 /// Asks for the upgrade; returns what the server sent after its answer. The caller bounds the time.
 pub(super) async fn request(tcp: &TcpStream, host: &str, port: u16) -> Result<BytesMut, NetError> {
     let key = generate_key();
-    let broken = |error: io::Error| NetError::Failed(format!("no answer to the upgrade: {error}"));
+    let broken =
+        |error: io::Error| NetError::Failed(say::no_answer_to_upgrade(super::spoken(&error)));
     write_all(tcp, ask(host, port, &key).as_bytes())
         .await
         .map_err(broken)?;
     let (head, rest) = read_head(tcp).await.map_err(broken)?.ok_or_else(|| {
-        NetError::Failed("the answer to the upgrade is too long; this is not a peer".to_owned())
+        NetError::Failed("the answer to the upgrade is too long; this is not a peer".into())
     })?;
-    check_answer(&head, &key).map_err(NetError::Failed)?;
+    check_answer(&head, &key).map_err(|why| NetError::Failed(why.into()))?;
     Ok(rest)
 }
 
@@ -128,7 +130,7 @@ pub(super) fn check_answer(head: &[u8], key: &str) -> Result<(), String> {
     let mut answer = httparse::Response::new(&mut headers);
     let complete = answer.parse(head) == Ok(httparse::Status::Complete(head.len()));
     let Some(code) = answer.code.filter(|_| complete) else {
-        return Err("the answer to the upgrade is not HTTP; this is not a peer".to_owned());
+        return Err("the answer to the upgrade is not HTTP; this is not a peer".into());
     };
     if code != 101 {
         return Err(format!(
@@ -141,7 +143,7 @@ pub(super) fn check_answer(head: &[u8], key: &str) -> Result<(), String> {
         && value(headers, "sec-websocket-extensions").is_none()
         && value(headers, "sec-websocket-protocol").is_none();
     if !agreed {
-        return Err("the upgrade was answered wrongly; this is not a peer".to_owned());
+        return Err("the upgrade was answered wrongly; this is not a peer".into());
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, BytesMut};
+use kiln_model::say;
 use kiln_ports::net::{Connection, Incoming, NetError, Reader, Writer};
 use tokio::net::TcpStream;
 
@@ -322,9 +323,9 @@ impl Source {
                 Err(Broken::Peer(Violation(why))) => {
                     self.end = Some(None);
                     wire.say_close(close_payload(PROTOCOL_ERROR, why));
-                    return Err(NetError::Failed(format!(
-                        "the peer broke the WebSocket protocol: {why}"
-                    )));
+                    return Err(NetError::Failed(
+                        format!("the peer broke the WebSocket protocol: {why}").into(),
+                    ));
                 }
             }
         }
@@ -538,7 +539,7 @@ impl Sink {
 }
 
 fn failed(error: io::Error) -> NetError {
-    NetError::Failed(format!("the connection broke: {error}"))
+    NetError::Failed(say::connection_broke(super::spoken(&error)))
 }
 
 /// Random masks, drawn from the system sixty-four at a time. Should the system have none, the mask

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use kiln_model::{PortState, SerialPort, UsbId};
+use kiln_model::{PortState, Sentence, SerialPort, UsbId, say};
 use kiln_ports::SerialPorts;
 use rustix::fs::{Access, access};
 
@@ -36,10 +36,7 @@ impl OsSerialPorts {
         let path = &port.path;
         let Ok(meta) = fs::metadata(file) else {
             port.state = PortState::Unknown;
-            port.problem = format!(
-                "{path} is connected, but there is no device file for it here. A container has to be \
-                 started with `--device {path}`."
-            );
+            port.problem = say::port_without_file(path);
             return port;
         };
         if access(file, Access::READ_OK | Access::WRITE_OK).is_err() {
@@ -47,22 +44,19 @@ impl OsSerialPorts {
             port.problem = self.denied(path, &meta);
         } else if let Some(user) = users.of(file) {
             port.state = PortState::Busy;
-            port.problem = format!("{path} is in use by {user}. Close it, then try again.");
+            port.problem = say::port_in_use(path, user.clone());
         } else if users.modem_manager && path.contains("ttyACM") {
-            port.problem = format!(
-                "ModemManager looks into {path} for some seconds after it was plugged in. If flashing \
-                 fails then, wait a moment and try again."
-            );
+            port.problem = say::port_looked_into(path);
         }
         port
     }
 
     /// Says why a device file cannot be used, and what gives access.
-    fn denied(&self, path: &str, meta: &fs::Metadata) -> String {
+    fn denied(&self, path: &str, meta: &fs::Metadata) -> Sentence {
         const GROUP_MAY: u32 = 0o060;
         let group = self.entry("etc/group", meta.gid());
         let Some((group, members)) = group.filter(|_| meta.mode() & GROUP_MAY == GROUP_MAY) else {
-            return format!("Only the system's administrator may use {path}. Ask them for access.");
+            return say::port_for_administrator(path);
         };
         let user = self.entry("etc/passwd", rustix::process::getuid().as_raw());
         let user = user.map(|(name, _)| name);
@@ -71,16 +65,10 @@ impl OsSerialPorts {
             members.split(',').any(|member| member == user)
         };
         if user.as_ref().is_some_and(is_member) {
-            return format!(
-                "Your account may use {path} as a member of the group {group}, but became one after \
-                 this login. Log out and in again."
-            );
+            return say::port_after_login(path, group);
         }
         let user = user.unwrap_or_else(|| "YOUR-NAME".to_owned());
-        format!(
-            "Your account may not use {path}: it is for members of the group {group}. Run \
-             `sudo usermod -aG {group} {user}`, then log out and in again."
-        )
+        say::port_for_group(path, group, user)
     }
 
     /// Finds the line of a user or group by its number, as name and rest. Names that a shell would
@@ -138,9 +126,8 @@ impl SerialPorts for OsSerialPorts {
         Some(self.judged(port, &file, &Users::scan(&self.root)))
     }
 
-    fn advice(&self) -> &'static str {
-        "Use a cable that carries data, not a charging cable; `sudo dmesg` shows what the system \
-         says when it is plugged in."
+    fn advice(&self) -> Sentence {
+        say::port_advice_linux()
     }
 }
 
@@ -150,7 +137,7 @@ fn plain(name: &str) -> SerialPort {
         product: String::new(),
         usb: None,
         state: PortState::Usable,
-        problem: String::new(),
+        problem: Sentence::default(),
     }
 }
 
@@ -183,9 +170,9 @@ fn text(file: &Path) -> Option<String> {
 
 /// Who has which device file open, as far as this account may see.
 struct Users {
-    by_file: HashMap<PathBuf, String>,
+    by_file: HashMap<PathBuf, Sentence>,
     /// Lock files that terminal programs write, also those of other accounts.
-    locks: HashMap<String, String>,
+    locks: HashMap<String, Sentence>,
     modem_manager: bool,
 }
 
@@ -236,7 +223,7 @@ impl Users {
         users
     }
 
-    fn of(&self, file: &Path) -> Option<&String> {
+    fn of(&self, file: &Path) -> Option<&Sentence> {
         let name = file.file_name()?.to_str()?;
         let open = self.by_file.get(file).or_else(|| {
             // Below another root the links still say /dev.
@@ -247,9 +234,11 @@ impl Users {
 }
 
 /// Names a process for people.
-fn shown(processes: &Path, pid: &str) -> String {
-    let name = text(&processes.join(pid).join("comm")).unwrap_or_else(|| "a program".to_owned());
-    format!("{} (process {pid})", clipped(&name))
+fn shown(processes: &Path, pid: &str) -> Sentence {
+    match text(&processes.join(pid).join("comm")) {
+        Some(name) => format!("{} (process {pid})", clipped(&name)).into(),
+        None => say::some_program(pid),
+    }
 }
 
 #[cfg(test)]
@@ -345,7 +334,7 @@ mod tests {
             assert_eq!(port.state, PortState::Busy);
             let expected =
                 format!("{path} is in use by minicom (process 77). Close it, then try again.");
-            assert_eq!(port.problem, expected);
+            assert_eq!(port.problem.as_str(), expected);
         }
     }
 

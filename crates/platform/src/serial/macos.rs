@@ -1,5 +1,5 @@
 //! Serial ports of macOS: IOKit's list, one entry for each pair of `cu` and `tty`.
-use kiln_model::{PortState, SerialPort};
+use kiln_model::{PortState, Sentence, SerialPort, say};
 use kiln_ports::SerialPorts;
 use rustix::fs::Access;
 
@@ -41,20 +41,15 @@ impl SerialPorts for OsSerialPorts {
         self.list().into_iter().find(|port| port.path == named)
     }
 
-    fn advice(&self) -> &'static str {
-        "Use a cable that carries data, not a charging cable. Boards with a CH340 or CP210x bridge need its \
-         driver on older versions of macOS."
+    fn advice(&self) -> Sentence {
+        say::port_advice_macos()
     }
 }
 
 fn with_access(mut port: SerialPort) -> SerialPort {
     if rustix::fs::access(&port.path, Access::READ_OK | Access::WRITE_OK).is_err() {
         port.state = PortState::Denied;
-        port.problem = format!(
-            "macOS does not let this account use {}. Plug the device in again; if that changes \
-             nothing, log in as the user that it belongs to.",
-            port.path
-        );
+        port.problem = say::port_denied_macos(&port.path);
     }
     port
 }

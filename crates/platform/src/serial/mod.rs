@@ -24,7 +24,7 @@ fn by_number(path: &str) -> (String, u64) {
 /// What the library for other systems found.
 #[cfg(any(target_os = "macos", windows))]
 fn found(port: serialport::SerialPortInfo) -> kiln_model::SerialPort {
-    use kiln_model::{PortState, SerialPort, UsbId};
+    use kiln_model::{PortState, Sentence, SerialPort, UsbId};
     let (product, usb) = match port.port_type {
         serialport::SerialPortType::UsbPort(usb) => (
             clipped(usb.product.as_deref().unwrap_or_default()),
@@ -44,6 +44,6 @@ fn found(port: serialport::SerialPortInfo) -> kiln_model::SerialPort {
         product,
         usb,
         state: PortState::Usable,
-        problem: String::new(),
+        problem: Sentence::default(),
     }
 }

@@ -1,5 +1,5 @@
 //! Serial ports of Windows: those that have a driver.
-use kiln_model::SerialPort;
+use kiln_model::{Sentence, SerialPort, say};
 use kiln_ports::SerialPorts;
 
 use super::{by_number, found};
@@ -31,10 +31,8 @@ impl SerialPorts for OsSerialPorts {
         all.find(|port| port.path.eq_ignore_ascii_case(path))
     }
 
-    fn advice(&self) -> &'static str {
-        "Use a cable that carries data, not a charging cable. A device with a yellow mark in the \
-         Device Manager lacks its driver: install that of its USB bridge, CP210x (Silicon Labs) or \
-         CH340 (WCH)."
+    fn advice(&self) -> Sentence {
+        say::port_advice_windows()
     }
 }
 
