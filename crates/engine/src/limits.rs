@@ -136,11 +136,7 @@ impl Limits {
                 spent.entries > self.entries,
                 say::limit_files(self.entries),
             ),
-            (
-                Then::Fails,
-                spent.hidden > 0,
-                "it made folders that cannot be looked into".to_owned(),
-            ),
+            (Then::Fails, spent.hidden > 0, say::limit_hidden()),
             (
                 Then::Fails,
                 spent.log_bytes > self.log_bytes,

@@ -162,6 +162,7 @@ sentences! {
     limit_processes(count) = "it ran more than {count} programs at a time and was stopped";
     limit_disk(size) = "it wrote more than {size} and was stopped";
     limit_files(count) = "it made more than {count} files and was stopped";
+    limit_hidden() = "it made folders that cannot be looked into and was stopped";
     limit_output(size) = "it printed more than {size} and was stopped";
     limit_lines(count, time) = "it printed more than {count} lines in {time} and was stopped";
     limit_network(size) = "it moved more than {size} over the network and was stopped";
