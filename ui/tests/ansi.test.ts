@@ -71,6 +71,16 @@ test('markup stays text', () => {
   ]);
 });
 
+test('a line without an end is cut, and digits without an end are no sequence', () => {
+  const log = new Log();
+  for (let i = 0; i < 100; i += 1) log.append('x'.repeat(1000));
+  expect(log.length).toBe(6);
+  expect(log.all().replaceAll('\n', '')).toHaveLength(100_000);
+  const digits = new Log();
+  for (let i = 0; i < 100; i += 1) digits.append(i === 0 ? `${E}[` : '1'.repeat(100));
+  expect(digits.text(0).length).toBeGreaterThan(9_000);
+});
+
 test('words are found with their lines, capitals or not', () => {
   const log = new Log();
   log.append(`one\n${E}31mErr${E}0mor\nERROR`);

@@ -26,6 +26,8 @@ pub enum Failure {
     NotServing(String),
     /// Nothing was taken over from the other dashboard: 1.
     NotImported(String),
+    /// Whoever read the output has enough of it (`kiln jobs | head`): 0, and nothing is said.
+    ReaderGone,
 }
 
 impl Failure {
@@ -38,6 +40,7 @@ impl Failure {
             | Failure::Broken(_)
             | Failure::NotServing(_)
             | Failure::NotImported(_) => 1,
+            Failure::ReaderGone => 0,
             Failure::Usage(_) => 2,
             Failure::NoNode(_) => 3,
             Failure::TimedOut(_) => 4,
@@ -57,6 +60,7 @@ impl Failure {
                 Cow::from(text),
                 "Somebody or something wrote to Kiln's files; `kiln audit` shows what is left.",
             ),
+            Failure::ReaderGone => (Cow::from("Nobody reads this any more."), ""),
             Failure::NoNode(text) => (Cow::from(text), "Start one with `kiln serve`."),
             Failure::TimedOut(seconds) => (
                 Cow::from(format!("It was not done within {seconds} s; it goes on.")),
@@ -77,6 +81,7 @@ impl Failure {
             Failure::Broken(_) => "connection_lost",
             Failure::NotServing(_) => "not_serving",
             Failure::NotImported(_) => "not_imported",
+            Failure::ReaderGone => "reader_gone",
         }
     }
 }

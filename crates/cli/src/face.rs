@@ -79,12 +79,14 @@ impl Face {
 
     /// Prints text as it is.
     pub(crate) fn print(&mut self, text: &str) -> Result<(), Failure> {
-        // A reader that went away (`kiln jobs | head`) ends the command quietly.
         let written = self
             .out
             .write_all(text.as_bytes())
             .and_then(|()| self.out.flush());
-        written.map_err(|e| Failure::Broken(format!("The output cannot be written: {e}.")))
+        written.map_err(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::ReaderGone,
+            _ => Failure::Broken(format!("The output cannot be written: {error}.")),
+        })
     }
 
     /// Prints a sentence for people that is no result; left out with `--quiet` and `--json`.
@@ -126,6 +128,9 @@ impl Face {
 
     /// Reports a failure on the error stream, in the shape of the results.
     pub fn failed(&mut self, failure: &Failure) {
+        if *failure == Failure::ReaderGone {
+            return;
+        }
         let (message, hint) = failure.words();
         let text = match self.shape {
             Shape::Json => {

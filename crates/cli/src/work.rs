@@ -223,7 +223,8 @@ fn ends_batch(failure: &Failure) -> bool {
         | Failure::NoNode(_)
         | Failure::Broken(_)
         | Failure::NotServing(_)
-        | Failure::NotImported(_) => false,
+        | Failure::NotImported(_)
+        | Failure::ReaderGone => false,
     }
 }
 

@@ -123,7 +123,13 @@ impl Desk {
     pub fn handle(&mut self, event: Event, now: Now) {
         match event {
             Event::Hosting(hosting) => self.hosting(hosting),
-            Event::HostEnded => self.effects.push_back(Effect::End),
+            Event::HostEnded => {
+                // A window without its desktop would stay behind.
+                if self.ending == Ending::No {
+                    self.tell(ToWindow::Close);
+                }
+                self.effects.push_back(Effect::End);
+            }
             Event::View(view) => self.viewed(view, now),
             Event::Devices(devices) => self.devices = devices,
             Event::NodeGone => {
@@ -144,7 +150,7 @@ impl Desk {
             Event::Notification(event) => self.clicked(&event),
             Event::NotNotified(id, _) => self.not_notified(&id),
             Event::Show(goal) => self.open(goal),
-            Event::Window(word) => self.heard(word),
+            Event::Window(word) => self.heard(word, now),
             Event::WindowEnded(end) => self.window_ended(end),
             Event::Settings(settings) => self.settings(settings),
             Event::Stop => self.end(),
@@ -261,8 +267,10 @@ impl Desk {
         let Some(question) = asks.and_then(|view| quit_question(view, &self.words)) else {
             return self.end();
         };
-        self.question = Some(question);
+        let asked_before = self.question.replace(question).is_some();
         match self.window {
+            // One question at a time: two answers to it could contradict each other.
+            Window::Open(_) if asked_before => self.open(Goal::overview()),
             Window::Open(_) => self.ask_in_window(),
             Window::Starting { .. } => {}
             Window::Closed => self.open(Goal::overview()),
@@ -332,13 +340,17 @@ impl Desk {
         }
     }
 
-    fn heard(&mut self, word: ToDesk) {
+    fn heard(&mut self, word: ToDesk, now: Now) {
         match word {
             ToDesk::Show { goal } => self.open(goal),
             ToDesk::Window => self.window_is_there(),
             ToDesk::Focus { focus } => {
-                if let Window::Open(now) = &mut self.window {
-                    *now = focus;
+                if let Window::Open(known) = &mut self.window {
+                    *known = focus;
+                }
+                // What is told by a notification is seen in the window now.
+                if let Some(view) = self.view.take() {
+                    self.viewed(view, now);
                 }
             }
             ToDesk::Quit { answer } => self.answered(answer),
@@ -455,7 +467,7 @@ impl Desk {
         if language != self.language {
             self.language = language;
             self.words = Words::new(language, self.start.zone.clone());
-            self.notices = Notices::new(self.words.clone());
+            self.notices.speak(self.words.clone());
         }
     }
 

@@ -164,7 +164,8 @@ impl<'a> Draft<'a> {
         // A flash is not stopped by a slip of the hand: its device may not start after that.
         if job.kind == JobKind::Compile {
             let stop = Action::Ask(Request::Cancel(job.id.clone()));
-            self.say("stop", Key::MenuStop, stop);
+            // A menu that is open while another job begins stops the one that it was opened for.
+            self.say(&format!("stop.{}", job.id), Key::MenuStop, stop);
         }
     }
 
@@ -419,7 +420,7 @@ mod tests {
         expect![[r#"
             2 computers ask to use this computer.  [status] -
             Building kitchen on Laptop, 42 %  [job] open job
-            Stop this build  [stop] ask Cancel(JobId("000000000002"))
+            Stop this build  [stop.000000000002] ask Cancel(JobId("000000000002"))
             ---
             Pause serving >  [pause]
               For 30 minutes  [pause.30m] pause 30m
@@ -584,10 +585,11 @@ mod tests {
     fn a_running_flash_cannot_be_stopped_from_the_menu() {
         let mut view = quiet();
         view.jobs = vec![job(1, JobKind::Upload, "kitchen", JobStatus::Running)];
-        assert_eq!(menu(&view, &[]).action("stop"), None);
+        assert_eq!(menu(&view, &[]).action("stop.000000000001"), None);
         view.jobs = vec![for_garage(compile(1, "porch", JobStatus::Running))];
         let stop = Action::Ask(Request::Cancel(view.jobs[0].id.clone()));
-        assert_eq!(menu(&view, &[]).action("stop"), Some(&stop));
+        assert_eq!(menu(&view, &[]).action("stop.000000000001"), Some(&stop));
+        assert_eq!(menu(&view, &[]).action("stop.000000000002"), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 use std::ops::ControlFlow;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kiln_client::{Client, ClientError};
 use kiln_desk::{Effect, Event, Goal, WindowEnd};
@@ -10,8 +11,10 @@ use kiln_model::Request;
 use kiln_platform::Paths;
 use kiln_platform::notify::DesktopNotify;
 use kiln_ports::Notify as _;
-use tokio::sync::mpsc::UnboundedSender;
+use kiln_ports::notify::{Notification, NotifyError};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
 
 use super::door::Line;
 use super::panel::Panel;
@@ -22,12 +25,45 @@ use crate::{NO_DISPLAY, arguments};
 pub(super) struct Deeds {
     events: UnboundedSender<Event>,
     panel: Panel,
-    notify: Arc<DesktopNotify>,
+    tellings: UnboundedSender<Telling>,
     kept: Kept,
     again: Arc<Notify>,
     stop: watch::Sender<()>,
     node: Door,
     line: Line,
+}
+
+/// Longest wait for who shows notifications: those that follow wait for it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is told, and told no more.
+enum Telling {
+    Show(Notification),
+    Withdraw(String),
+}
+
+/// Tells one after the other: what is withdrawn while it is about to be shown would stay.
+async fn tell(
+    notify: Arc<DesktopNotify>,
+    mut tellings: UnboundedReceiver<Telling>,
+    events: UnboundedSender<Event>,
+) {
+    while let Some(telling) = tellings.recv().await {
+        match telling {
+            Telling::Withdraw(id) => {
+                let _ = timeout(PATIENCE, notify.withdraw(&id)).await;
+            }
+            Telling::Show(notification) => {
+                let id = notification.id.clone();
+                let shown = timeout(PATIENCE, notify.show(notification)).await;
+                let silent = || NotifyError::Failed("nobody answers".to_owned());
+                if let Err(error) = shown.unwrap_or_else(|_| Err(silent())) {
+                    tracing::info!(%error, "a notification is left out");
+                    let _ = events.send(Event::NotNotified(id, error));
+                }
+            }
+        }
+    }
 }
 
 impl Deeds {
@@ -40,10 +76,12 @@ impl Deeds {
         stop: watch::Sender<()>,
         paths: &Paths,
     ) -> Self {
+        let (tellings, told) = unbounded_channel();
+        tokio::spawn(tell(notify, told, events.clone()));
         Self {
             events,
             panel,
-            notify,
+            tellings,
             kept,
             again,
             stop,
@@ -61,20 +99,8 @@ impl Deeds {
     pub(super) async fn perform(&mut self, effect: Effect) -> ControlFlow<()> {
         match effect {
             Effect::ShowTray(tray) => self.panel.show(tray, &self.events).await,
-            Effect::Notify(notification) => {
-                let (notify, events) = (self.notify.clone(), self.events.clone());
-                tokio::spawn(async move {
-                    let id = notification.id.clone();
-                    if let Err(error) = notify.show(notification).await {
-                        tracing::info!(%error, "a notification is left out");
-                        let _ = events.send(Event::NotNotified(id, error));
-                    }
-                });
-            }
-            Effect::Withdraw(id) => {
-                let notify = self.notify.clone();
-                tokio::spawn(async move { notify.withdraw(&id).await });
-            }
+            Effect::Notify(notification) => self.telling(Telling::Show(notification)),
+            Effect::Withdraw(id) => self.telling(Telling::Withdraw(id)),
             Effect::Ask(request) => self.ask(request),
             Effect::Pause(snooze) => self.ask(Request::Pause(snooze)),
             Effect::Resume => self.ask(Request::Resume),
@@ -102,6 +128,11 @@ impl Deeds {
     /// Takes the icon away.
     pub(super) async fn end(self) {
         self.panel.remove().await;
+    }
+
+    fn telling(&self, telling: Telling) {
+        // The task ends with this value only.
+        let _ = self.tellings.send(telling);
     }
 
     fn ask(&self, request: Request) {

@@ -18,10 +18,12 @@ const ESC = '\u001b';
 const SEQUENCE =
   /\u001b(?:\[([0-9;:?<=>]*)[ -/]*([@-~])|\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[PX^_][^\u001b]*\u001b\\|[ -/]*[0-~])/g;
 /** What may still become a sequence when more text arrives. */
-const UNFINISHED = /\u001b(?:\[[0-9;:?<=>]*[ -/]*|\][^\u0007\u001b]{0,4096}\u001b?|[PX^_][^\u001b]{0,4096}\u001b?|[ -/]*)$/;
+const UNFINISHED = /\u001b(?:\[[0-9;:?<=>]{0,256}[ -/]{0,16}|\][^\u0007\u001b]{0,4096}\u001b?|[PX^_][^\u001b]{0,4096}\u001b?|[ -/]{0,16})$/;
 /** ESPHome writes escapes as words where its output is no terminal; and the beginning of such a word. */
 const WORD = /\\033(?=\[)/g;
 const WORD_BEGUN = /\\(?:0(?:33?)?)?$/;
+/** Characters after which a line without an end is ended: it is drawn anew as a whole whenever it grows. */
+const LONGEST = 16_384;
 /** Control characters without a picture; tabs stay. */
 const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/g;
 
@@ -118,6 +120,7 @@ export class Log {
     if (this.#rewind) this.#open = '';
     this.#rewind = false;
     this.#open += text;
+    if (this.#open.length >= LONGEST) this.#close();
   }
 
   #close(): void {

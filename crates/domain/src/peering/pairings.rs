@@ -202,10 +202,17 @@ impl Pairings {
         }
     }
 
-    /// Lets the scheduler use a receiver or not. Returns whether there is such a receiver.
+    /// Lets the scheduler use a receiver or not. Returns whether there is such a receiver. One that
+    /// was left to another computer with our key is dialled again when it is switched on.
     pub(super) fn set_enabled(&mut self, pin: Pin, enabled: bool, out: &mut Out) -> Option<()> {
         let row = self.rows.get_mut(&pin)?;
         row.change(out, |pairing| pairing.enabled = enabled);
+        let alert = self.alerts.get(&pin).map(|alert| alert.kind);
+        if enabled && alert == Some(AlertKind::Superseded) {
+            self.alerts.shift_remove(&pin);
+            row.revision += 1;
+            row.runs = Runs::Client(Client::new());
+        }
         Some(())
     }
 

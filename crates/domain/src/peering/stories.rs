@@ -759,6 +759,18 @@ mod offloading {
         assert!(kinds(&node).is_empty());
     }
 
+    #[test]
+    fn a_receiver_left_to_another_computer_is_dialled_again_when_it_is_switched_on() {
+        let (mut node, link) = Node::connected();
+        node.closed(link, CloseReason::Terminated(TerminateReason::Superseded));
+        assert_eq!(node.view().alerts[0].kind, AlertKind::Superseded);
+        let off = node.ask(&Request::SetPairingEnabled(pin(1), false));
+        assert_eq!(dials(&off.1), 0);
+        let on = node.ask(&Request::SetPairingEnabled(pin(1), true));
+        assert_eq!(dials(&on.1), 1);
+        assert!(node.view().alerts.is_empty());
+    }
+
     // Covers: O-08
     #[test]
     fn a_rejected_request_drops_the_pairing_and_leaves_an_alert() {
