@@ -134,7 +134,7 @@ impl History {
             return;
         }
         let id = self.one.view().await.identity.dashboard_id;
-        self.approved = self.two.ask(Request::Approve(id)).await == Reply::Done;
+        self.approved = self.two.ask(Request::Approve(id, None)).await == Reply::Done;
     }
 
     fn release(&mut self) {

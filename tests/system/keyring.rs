@@ -59,7 +59,7 @@ async fn a_keyring_that_locks_while_the_node_runs_refuses_approvals_and_leaves_s
     assert_eq!(two.ask(Request::OpenWindow).await, Reply::Done);
     assert_eq!(three.ask_to_pair(&two).await, Reply::PairingPending);
     let id = three.view().await.identity.dashboard_id;
-    match two.ask(Request::Approve(id)).await {
+    match two.ask(Request::Approve(id, None)).await {
         Reply::Refused(error) => assert!(error.message.contains("locked"), "{error:?}"),
         other => panic!("{other:?} although the trust anchor was not kept"),
     }
@@ -82,7 +82,7 @@ async fn what_was_decided_while_the_keyring_was_locked_holds_after_a_restart() {
         .await;
     assert!(matches!(removal, Reply::Refused(_)), "{removal:?}");
     let approval = two
-        .ask(Request::Approve(approved.dashboard_id.clone()))
+        .ask(Request::Approve(approved.dashboard_id.clone(), None))
         .await;
     assert!(matches!(approval, Reply::Refused(_)), "{approval:?}");
     two.secrets.heal();

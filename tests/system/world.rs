@@ -319,7 +319,7 @@ impl Host {
         assert_eq!(receiver.ask(Request::OpenWindow).await, Reply::Done);
         assert_eq!(self.ask_to_pair(receiver).await, Reply::PairingPending);
         let id = self.view().await.identity.dashboard_id;
-        assert_eq!(receiver.ask(Request::Approve(id)).await, Reply::Done);
+        assert_eq!(receiver.ask(Request::Approve(id, None)).await, Reply::Done);
         let world = self.world.clone();
         world
             .run_until(Duration::from_secs(60), async || self.is_connected().await)

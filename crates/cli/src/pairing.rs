@@ -293,8 +293,8 @@ pub(crate) async fn requests(transport: &impl Transport, face: &mut Face) -> Res
                 ));
             }
             text.push_str(
-                "Approve only if the other screen shows the same fingerprint: its builds run with \
-                 your rights on this computer.\n",
+                "Approve only if the other screen shows the same fingerprint: from then on its \
+                 builds run on this computer.\n",
             );
             text
         },
@@ -327,7 +327,7 @@ pub(crate) async fn decide(
                 hint: "Compare it with the pin that its own screen shows.".into(),
             }));
         }
-        Decision::Approve(_) => Request::Approve(id),
+        Decision::Approve(_) => Request::Approve(id, Some(pending.pin)),
         Decision::Reject => Request::Reject(id),
     };
     done(&mut client, face, request).await

@@ -360,24 +360,24 @@ async fn an_offloader_that_asks_is_shown_and_approved_under_its_key_alone() {
     shows(
         &kiln("requests", "", asks()).await,
         expect![[r#"
-        exit 0
-        --- out
-        Laptop from 192.0.2.7
-        emoji         🔑 🐼 🌳 ❤️ 🔒 🌷 🎺
-        names         Key, Panda, Tree, Heart, Lock, Flower, Trumpet
-        fingerprint   bc 84 1d b8 fe a3 ef d8 45 55 a7 f8 ee b9 25 03
-                      3c 90 c9 d5 03 4b 1a 4c 48 a6 c8 7d e3 c0 eb de
-        id            abc
+            exit 0
+            --- out
+            Laptop from 192.0.2.7
+            emoji         🔑 🐼 🌳 ❤️ 🔒 🌷 🎺
+            names         Key, Panda, Tree, Heart, Lock, Flower, Trumpet
+            fingerprint   bc 84 1d b8 fe a3 ef d8 45 55 a7 f8 ee b9 25 03
+                          3c 90 c9 d5 03 4b 1a 4c 48 a6 c8 7d e3 c0 eb de
+            id            abc
 
-        Approve only if the other screen shows the same fingerprint: its builds run with your rights on this computer.
-        --- err
-    "#]],
+            Approve only if the other screen shows the same fingerprint: from then on its builds run on this computer.
+            --- err
+        "#]],
     );
     let script = asks().on("approve", reply("done"));
     let told = kiln(&format!("approve Laptop --pin {TOWER}"), "", script).await;
     assert_eq!(
         told.heard[1],
-        json!({"request": "approve", "dashboard_id": "abc"})
+        json!({"request": "approve", "dashboard_id": "abc", "pin_sha256": TOWER})
     );
     let told = kiln(&format!("approve abc --pin {OWN}"), "", asks()).await;
     shows(

@@ -241,7 +241,7 @@ impl Domain {
             | Request::EditEndpoint(..)
             | Request::OpenWindow
             | Request::CloseWindow
-            | Request::Approve(_)
+            | Request::Approve(..)
             | Request::Reject(_)
             | Request::RemovePeer(_) => {}
         }
@@ -954,7 +954,7 @@ mod tests {
             Request::EditEndpoint(PIN, endpoint()),
             Request::OpenWindow,
             Request::CloseWindow,
-            Request::Approve(id()),
+            Request::Approve(id(), None),
             Request::Reject(id()),
             Request::RemovePeer(id()),
             Request::Devices,

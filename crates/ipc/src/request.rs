@@ -46,6 +46,13 @@ enum RequestJson {
     Approve {
         #[serde(with = "form")]
         dashboard_id: DashboardId,
+        #[serde(
+            rename = "pin_sha256",
+            with = "form",
+            default,
+            skip_serializing_if = "Option::is_none"
+        )]
+        pin: Option<Pin>,
     },
     Reject {
         #[serde(with = "form")]
@@ -178,8 +185,8 @@ convert! {
         J::EditEndpoint { pin, endpoint } = J::EditEndpoint { pin, endpoint };
     M::OpenWindow = M::OpenWindow, J::OpenWindow = J::OpenWindow;
     M::CloseWindow = M::CloseWindow, J::CloseWindow = J::CloseWindow;
-    M::Approve(dashboard_id) = M::Approve(dashboard_id),
-        J::Approve { dashboard_id } = J::Approve { dashboard_id };
+    M::Approve(dashboard_id, pin) = M::Approve(dashboard_id, pin),
+        J::Approve { dashboard_id, pin } = J::Approve { dashboard_id, pin };
     M::Reject(dashboard_id) = M::Reject(dashboard_id),
         J::Reject { dashboard_id } = J::Reject { dashboard_id };
     M::RemovePeer(dashboard_id) = M::RemovePeer(dashboard_id),

@@ -36,8 +36,8 @@ pub enum Request {
     OpenWindow,
     /// Close the asking client's window.
     CloseWindow,
-    /// Admit a pending offloader.
-    Approve(DashboardId),
+    /// Admit a pending offloader, with the pin that a person compared: another one is refused.
+    Approve(DashboardId, Option<Pin>),
     /// Refuse a pending offloader.
     Reject(DashboardId),
     /// Forget an approved offloader and end its session.

@@ -286,6 +286,8 @@ sentences! {
     same_place() = "The receiver is already stored with this host and port.";
     nobody_could_ask() = "This computer does not build for others, so nobody could ask.";
     hint_receive() = "Switch it on first: kiln settings set receiver on";
+    asks_with_another_key(pin) = "It asks with another key now: {pin}.";
+    hint_compare_screens() = "Nothing was approved. Compare that with what its own screen shows.";
     approved_already() = "This offloader is approved already.";
     dashboard_not_building() = "A dashboard answered there, but it does not build for others.";
     hint_build_server() = "Switch its build server on, then try again.";

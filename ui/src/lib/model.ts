@@ -296,7 +296,8 @@ export type Request =
   | { request: 'unpair'; pin_sha256: Pin }
   | { request: 'set_pairing_enabled'; pin_sha256: Pin; enabled: boolean }
   | { request: 'edit_endpoint'; pin_sha256: Pin; endpoint: string }
-  | { request: 'approve' | 'reject' | 'remove_peer'; dashboard_id: string }
+  | { request: 'approve'; dashboard_id: string; pin_sha256?: string }
+  | { request: 'reject' | 'remove_peer'; dashboard_id: string }
   | { request: 'install'; device: string; build: string; port: string }
   | { request: 'compile'; device: string; build: string }
   | { request: 'clean'; device: string }

@@ -285,7 +285,9 @@ impl Peering {
                 self.window.close(client);
                 self.out.reply(id, Reply::Done);
             }
-            Request::Approve(dashboard_id) => self.approve(id, dashboard_id, now),
+            Request::Approve(dashboard_id, compared) => {
+                self.approve(id, dashboard_id, *compared, now);
+            }
             Request::Reject(dashboard_id) => self.reject(id, dashboard_id),
             Request::RemovePeer(dashboard_id) => self.remove_peer(id, dashboard_id),
             Request::Status

@@ -175,8 +175,24 @@ impl Peering {
         }
     }
 
-    pub(super) fn approve(&mut self, id: RequestId, dashboard_id: &DashboardId, now: Now) {
-        if let Some(asking) = self.pending.remove(dashboard_id) {
+    pub(super) fn approve(
+        &mut self,
+        id: RequestId,
+        dashboard_id: &DashboardId,
+        compared: Option<Pin>,
+        now: Now,
+    ) {
+        let asks = self.pending.get(dashboard_id).map(|asking| asking.pin);
+        if let (Some(pin), Some(compared)) = (asks, compared)
+            && pin != compared
+        {
+            let (text, hint) = (
+                say::asks_with_another_key(pin.to_string()),
+                say::hint_compare_screens(),
+            );
+            self.out
+                .refuse(id, ErrorCode::PreconditionFailed, text, hint);
+        } else if let Some(asking) = self.pending.remove(dashboard_id) {
             self.doorman(|doorman| doorman.admit_for_good(asking, now.wall));
             self.out.reply(id, Reply::Done);
         } else if self.peers.get(dashboard_id).is_some() {

@@ -457,7 +457,7 @@ impl World {
             }
             Step::Approve(n) => {
                 self.approving = Some(id(n));
-                self.ask(1, &Request::Approve(id(n)));
+                self.ask(1, &Request::Approve(id(n), None));
             }
             Step::Reject(n) => {
                 self.pending.remove(&id(n));

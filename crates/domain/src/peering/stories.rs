@@ -315,7 +315,7 @@ mod receiving {
     fn pair_status_waits_for_the_decision_and_is_answered_with_it() {
         let (mut node, link) = asked();
         assert_eq!(said(&node.pass(299), link), None);
-        let (reply, effects) = node.ask(&Request::Approve(id(1)));
+        let (reply, effects) = node.ask(&Request::Approve(id(1), None));
         assert_eq!(reply, Some(Reply::Done));
         assert_eq!(said(&effects, link), APPROVED);
         let saved = position(&effects, |e| matches!(e, Effect::SavePeer(_)));
@@ -329,11 +329,22 @@ mod receiving {
         assert!(node.view().pending.is_empty());
     }
 
+    #[test]
+    fn what_asks_with_another_key_than_was_compared_is_not_approved() {
+        let (mut node, _) = asked();
+        let refused = refusal(node.ask(&Request::Approve(id(1), Some(pin(9)))).0);
+        assert_eq!(refused.code, ErrorCode::PreconditionFailed);
+        assert_eq!(node.view().pending.len(), 1);
+        let compared = node.view().pending[0].pin;
+        let (reply, _) = node.ask(&Request::Approve(id(1), Some(compared)));
+        assert_eq!(reply, Some(Reply::Done));
+    }
+
     //
     #[test]
     fn an_accept_before_pair_status_arrives_is_not_missed() {
         let (mut node, _) = asked();
-        node.ask(&Request::Approve(id(1)));
+        node.ask(&Request::Approve(id(1), None));
         let (link, effects) = node.knock(LinkIntent::PairStatus, 1);
         assert_eq!(said(&effects, link), APPROVED);
     }
@@ -378,7 +389,7 @@ mod receiving {
     #[test]
     fn pending_entries_do_not_survive_a_restart_and_approved_ones_do() {
         let (mut node, _) = asked();
-        let (_, effects) = node.ask(&Request::Approve(id(1)));
+        let (_, effects) = node.ask(&Request::Approve(id(1), None));
         let saved = effects.into_iter().find_map(|effect| match effect {
             Effect::SavePeer(peer) => Some(peer),
             _ => None,
@@ -397,10 +408,10 @@ mod receiving {
     #[test]
     fn decisions_about_unknown_or_approved_offloaders_are_refused_with_a_next_step() {
         let mut node = Node::receiver(vec![peer(1)]);
-        let approved = refusal(node.ask(&Request::Approve(id(1))).0);
+        let approved = refusal(node.ask(&Request::Approve(id(1), None)).0);
         assert_eq!(approved.code, ErrorCode::InvalidArgs);
         for request in [
-            Request::Approve(id(2)),
+            Request::Approve(id(2), None),
             Request::Reject(id(2)),
             Request::RemovePeer(id(2)),
         ] {

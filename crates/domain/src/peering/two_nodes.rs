@@ -79,7 +79,7 @@ impl World {
             panic!("nobody asks");
         };
         let asking = asking.dashboard_id.clone();
-        world.ask(RECEIVER, Request::Approve(asking));
+        world.ask(RECEIVER, Request::Approve(asking, None));
         world.connected();
         world
     }
@@ -450,7 +450,7 @@ fn a_decision_after_an_hour_of_extended_windows_still_arrives() {
         world.pass(200);
         world.ask(RECEIVER, Request::OpenWindow);
     }
-    world.ask(RECEIVER, Request::Approve(id(0)));
+    world.ask(RECEIVER, Request::Approve(id(0), None));
     world.pass(3);
     world.connected();
 }
@@ -464,7 +464,7 @@ fn a_revoked_offloader_is_told_and_pairs_again_only_with_an_open_window() {
     assert!(matches!(world.pair()[..], [Reply::Refused(_)]));
     world.ask(RECEIVER, Request::OpenWindow);
     world.pair();
-    world.ask(RECEIVER, Request::Approve(id(0)));
+    world.ask(RECEIVER, Request::Approve(id(0), None));
     world.connected();
     assert!(alerts(&world).is_empty());
 }
@@ -501,7 +501,7 @@ fn an_offloader_with_a_new_key_is_refused_until_the_receiver_forgets_the_old_one
     assert!(matches!(world.pair()[..], [Reply::Refused(_)]));
     world.ask(RECEIVER, Request::RemovePeer(id(0)));
     world.pair();
-    world.ask(RECEIVER, Request::Approve(id(0)));
+    world.ask(RECEIVER, Request::Approve(id(0), None));
     world.connected();
 }
 

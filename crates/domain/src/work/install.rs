@@ -92,7 +92,7 @@ impl Work {
             | Request::Resume
             | Request::OpenWindow
             | Request::CloseWindow
-            | Request::Approve(_)
+            | Request::Approve(..)
             | Request::Reject(_)
             | Request::RemovePeer(_)
             | Request::Settings
