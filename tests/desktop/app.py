@@ -10,7 +10,8 @@ import desktop
 from desktop import until
 from household import PROGRAMS, ROOT, SHOTS, TESTS, World, close, play, resident, window_process, windows
 
-PAGES = ["Overview", "Devices", "Builders", "Activity", "Availability", "Settings", "Diagnostics"]
+PAGES = ["Overview", "Devices", "Builders", "Activity", "Availability", "Storage", "Settings",
+         "Diagnostics"]
 
 
 def a_start_at_login_shows_the_icon_and_opens_no_window(world):
