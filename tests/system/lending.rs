@@ -287,3 +287,28 @@ async fn whatever_the_owner_needs_and_whenever_no_job_of_a_sender_fails() {
     println!("declined jobs that ended failed: {}", failed.len());
     assert!(failed.is_empty(), "{failed:#?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_handed_back_last_is_told_before_the_session_ends() {
+    let story = Story::begin(Reason::Snoozed).await;
+    let job = story.play(Stage::Unpacking).await;
+    let log = story.one.log(&job);
+    assert!(log.contains("its owner paused builds for others"), "{log}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sleep_waits_a_moment_for_a_result_that_is_being_fetched() {
+    let story = Story::begin(Reason::Sleeping).await;
+    let gate = story.built_on_the_receiver().await;
+    story.world.net.latency(Duration::from_millis(500));
+    gate.send_replace(true);
+    let built = async || story.two.jobs().await[0].status == JobStatus::Completed;
+    story.world.run_until(LONG, built).await;
+    story.two.sleep.turns(Turn::GoesToSleep);
+    story.world.settle().await;
+    let ends = story.one.finish_jobs(LONG).await;
+    assert_eq!(ends.len(), 1);
+    let job = story.one.jobs().await.remove(0);
+    let there = matches!(job.placement, Placement::Remote { .. });
+    assert!(there && job.status == JobStatus::Completed, "{job:#?}");
+}

@@ -1,6 +1,7 @@
 //! [`Domain`]: the two halves as one decision maker: hands each event and request to the right half,
 //! merges effects and deadlines, owns the settings, and builds the [`View`].
 use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
 use kiln_model::{
     Availability, AvailabilityReason, Confinement, ErrorCode, LinkId, LinkState, Mono, Now,
@@ -12,6 +13,11 @@ use crate::availability::{Evaluator, Sleep, Stance};
 use crate::peering::{self, Guests, Peering, Presence, Taken};
 use crate::work::{self, Work};
 use crate::{ClientId, Deadline, Effect, Event, Pace, RequestId, settings};
+
+/// How long a sleep waits for bundles that arrive and results that are fetched: a stock sender ends a
+/// job as failed that loses its session then. logind waits 5 s for everybody (InhibitDelayMaxSec of logind.conf(5)); where the
+/// system waits for less, the sessions end with it.
+const LAST_TRANSFERS: Duration = Duration::from_secs(4);
 
 /// Everything a node decides. Feed it [`Event`]s, perform its [`Effect`]s strictly in order, wake it
 /// at its deadline. It never blocks, never fails and reads no clock.
@@ -29,6 +35,8 @@ pub struct Domain {
     /// Sessions that were told of a sleep and are not gone yet; `None`: no sleep comes, or it was said
     /// that it may.
     farewells: Option<BTreeSet<LinkId>>,
+    /// Until when transfers may go on before a sleep; `None`: nobody waits for them.
+    leaves_by: Option<Mono>,
     shown: Availability,
     confinement: Confinement,
     life: Life,
@@ -57,6 +65,7 @@ impl Domain {
             pace: Pace::Never,
             wakefulness: Wakefulness::AsSet,
             farewells: None,
+            leaves_by: None,
             confinement: Confinement::default(),
             life: Life::Running,
             effects: VecDeque::new(),
@@ -89,9 +98,9 @@ impl Domain {
                 self.evaluator.handle_inputs(*inputs, now);
             }
             Event::Slept(sleep) => {
-                self.farewells = match sleep {
-                    Sleep::Asleep => Some(BTreeSet::new()),
-                    Sleep::Awake => None,
+                (self.farewells, self.leaves_by) = match sleep {
+                    Sleep::Asleep => (Some(BTreeSet::new()), Some(now.mono + LAST_TRANSFERS)),
+                    Sleep::Awake => (None, None),
                 };
                 self.evaluator.handle_sleep(sleep, now);
                 if sleep == Sleep::Awake && self.pace != Pace::Never {
@@ -118,6 +127,7 @@ impl Domain {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Now) {
+        self.leaves_by.take_if(|by| *by <= now.mono);
         self.evaluator.handle_timeout(now);
         self.peering.handle_timeout(now);
         self.collect(now);
@@ -132,6 +142,7 @@ impl Domain {
             self.peering.poll_timeout(),
             self.work.poll_timeout(),
             judged.map(|at| (at, "Availability")),
+            self.leaves_by.map(|at| (at, "Sleep")),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -366,9 +377,14 @@ impl Domain {
         }
         let why = lending.absence.map(|absence| absence.reason);
         // A receiver that is switched off leaves by its own way.
-        let leaves = lending.stance == Stance::Long
-            && why != Some(AvailabilityReason::UserOff)
-            && (why == Some(AvailabilityReason::Sleeping) || self.work.is_done_with_others());
+        let may_leave = match why {
+            Some(AvailabilityReason::UserOff) => false,
+            Some(AvailabilityReason::Sleeping) => {
+                self.leaves_by.is_none() || !self.work.is_transferring()
+            }
+            Some(_) | None => self.work.is_done_with_others(),
+        };
+        let leaves = lending.stance == Stance::Long && may_leave;
         let presence = if leaves {
             Presence::Away
         } else {
@@ -400,8 +416,9 @@ impl Domain {
 
     /// Lets a sleep come when its senders know, and holds it off while a build of others goes on.
     fn settle_sleep(&mut self, asleep: bool) {
-        if asleep && self.farewells.as_ref().is_some_and(BTreeSet::is_empty) {
-            self.farewells = None;
+        let told = self.farewells.as_ref().is_some_and(BTreeSet::is_empty);
+        if asleep && told && self.presence == Presence::Away {
+            (self.farewells, self.leaves_by) = (None, None);
             self.effects.push_back(Effect::SleepMayCome);
         }
         let wakefulness = if self.work.goes_on_for_others() {
@@ -810,6 +827,29 @@ mod tests {
         let effects = tell_at(&mut domain, sensed(29_000), 30_000);
         let listens = |e: &Effect| is_peering(e, |e| matches!(e, peering::Effect::Listen));
         assert!(effects.iter().any(listens), "{effects:?}");
+    }
+
+    #[test]
+    fn a_sleep_waits_for_a_bundle_that_arrives_and_not_for_ever() {
+        let leaves = |e: &Effect| is_peering(e, |e| matches!(e, peering::Effect::StopListening));
+        let wire = || kiln_model::WireJobId("a".to_owned());
+        let begin = || {
+            let mut domain = node();
+            tell_at(&mut domain, sensed(1_000), 1_000);
+            tell_at(&mut domain, knock(1), 1_000);
+            let arrives = work::Event::SubmissionStarted(LinkId(1), wire());
+            tell_at(&mut domain, Event::Work(arrives), 1_000);
+            let effects = tell_at(&mut domain, Event::Slept(Sleep::Asleep), 1_001);
+            assert!(!effects.iter().any(leaves), "it is still arriving");
+            domain
+        };
+        let mut domain = begin();
+        let dropped = work::Event::SubmissionDropped(LinkId(1), wire());
+        let effects = tell_at(&mut domain, Event::Work(dropped), 1_002);
+        assert!(effects.iter().any(leaves), "nothing arrives any more");
+        let mut domain = begin();
+        assert!(!pass(&mut domain, 1_004).iter().any(leaves));
+        assert!(pass(&mut domain, 1_005).iter().any(leaves));
     }
 
     #[test]

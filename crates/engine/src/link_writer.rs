@@ -140,7 +140,8 @@ impl Outbox {
         let _ = self.urgent.send(Urgent::StopUpload(job_id));
     }
 
-    /// Ends the session after what is urgent: `terminate` if there is a reason, then the close.
+    /// Ends the session after what is urgent: what became of jobs and `terminate` if there is a reason,
+    /// then the close.
     pub(crate) fn end(&self, terminate: Option<TerminateReason>) {
         let _ = self.urgent.send(Urgent::End(terminate));
     }
@@ -310,6 +311,7 @@ impl Task {
             }
             Urgent::End(terminate) => {
                 if let Some(reason) = terminate {
+                    self.last_states().await?;
                     let frame = self.sealer.message(&Message::Terminate(reason))?;
                     self.feed(frame).await?;
                     self.flush().await?;
@@ -321,6 +323,17 @@ impl Task {
         if let Some(frame) = self.fitting(sealed)? {
             self.feed(frame).await?;
             self.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Sends what became of jobs, of which nobody could tell any more. Output that still waits is let
+    /// go: before a sleep there is no time for it.
+    async fn last_states(&mut self) -> Result<(), Stop> {
+        while let Ok(frame) = self.desk.jobs.try_recv() {
+            if matches!(frame, JobFrame::State(_)) {
+                self.job_frame(frame).await?;
+            }
         }
         Ok(())
     }

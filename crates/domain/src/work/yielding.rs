@@ -81,7 +81,12 @@ impl Work {
     /// is active, and no result waits to be fetched.
     pub fn is_done_with_others(&self) -> bool {
         let active = self.jobs.active().any(|(_, e)| !e.is_owners());
-        !active && self.intake.is_quiet() && !self.intake.owes(&self.links)
+        !active && !self.is_transferring()
+    }
+
+    /// Returns whether a bundle arrives, or a result is fetched or about to be.
+    pub fn is_transferring(&self) -> bool {
+        !self.intake.is_quiet() || self.intake.owes(&self.links)
     }
 
     /// Treats others' jobs as the owner's needs demand.
