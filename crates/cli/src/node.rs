@@ -10,6 +10,7 @@ use crate::args::{EnvAction, IdentityAction, SettingsAction};
 use crate::exit::Failure;
 use crate::face::{Answer, Face, Reader, Shape};
 use crate::pick;
+use crate::storage;
 use crate::text::{safe, size, table, when};
 use kiln_client::{Client, ClientError, Transport};
 
@@ -39,6 +40,9 @@ fn status_text(view: &View) -> String {
         text.push('\n');
     };
     line(availability_text(view));
+    if view.availability.reason == Reason::LowDisk {
+        line(storage::no_room(&view.storage));
+    }
     if !view.sandbox.detail.is_empty() {
         let (tier, detail) = (view.sandbox.tier.number(), &view.sandbox.detail);
         line(format!("Box for builds of others: tier {tier}. {detail}"));

@@ -87,6 +87,61 @@ fn storage_text(storage: &Storage, view: &View) -> String {
     text
 }
 
+/// Says how much is used of what, for whoever wonders why nothing is built for others, and what to do.
+pub(crate) fn no_room(storage: &Storage) -> String {
+    let used = size(storage.used_bytes);
+    let over = storage
+        .budget_bytes
+        .filter(|budget| storage.used_bytes > *budget);
+    let mut text = match (over, storage.free_bytes, storage.floor_bytes) {
+        (Some(budget), ..) => format!("Kiln uses {used} of {}", size(budget)),
+        (None, Some(free), Some(floor)) => format!(
+            "{} are free on this disk, {} have to stay free; Kiln uses {used}",
+            size(free),
+            size(floor)
+        ),
+        (None, ..) => format!("Kiln uses {used}"),
+    };
+    let most = most_used(&storage.items);
+    if !most.is_empty() {
+        text += &format!(", most of it for {}", most.join(" and "));
+    }
+    text += ". `kiln storage` shows all of it";
+    text += match (spare(&storage.items).is_empty(), over) {
+        (false, _) => ", `kiln storage reclaim` deletes what can be made again.",
+        (true, Some(_)) => ", `kiln settings set storage_budget_mb=MB` allows more.",
+        (true, None) => "; all of it is needed, so something else has to go.",
+    };
+    text
+}
+
+/// Returns the two kinds of things that take most, with their sizes.
+fn most_used(items: &[StoredItem]) -> Vec<String> {
+    let mut kinds: Vec<(&str, u64)> = Vec::new();
+    for item in items {
+        let what = kinds_of(item.kind);
+        match kinds.iter_mut().find(|(kind, _)| *kind == what) {
+            Some((_, bytes)) => *bytes += item.bytes,
+            None => kinds.push((what, item.bytes)),
+        }
+    }
+    kinds.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+    let most = kinds.into_iter().filter(|(_, bytes)| *bytes > 0).take(2);
+    most.map(|(what, bytes)| format!("{what} ({})", size(bytes)))
+        .collect()
+}
+
+fn kinds_of(kind: StoredKind) -> &'static str {
+    match kind {
+        StoredKind::Bundle => "configurations",
+        StoredKind::Build => "builds",
+        StoredKind::Toolchains => "toolchains",
+        StoredKind::Environment => "ESPHome",
+        StoredKind::Transfers => "transfers",
+        StoredKind::Logs => "logs",
+    }
+}
+
 fn reclaimed_text(reclaimed: &Reclaimed, view: &View) -> String {
     let list = |items: &[StoredItem]| items_text(&items.iter().collect::<Vec<_>>(), view);
     let mut text = match reclaimed.freed.as_slice() {

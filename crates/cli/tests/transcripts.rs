@@ -107,6 +107,52 @@ async fn status_says_what_matters_and_escapes_what_others_wrote() {
 }
 
 #[tokio::test]
+async fn status_says_how_much_is_used_of_what_when_the_disk_is_short() {
+    let item = |kind: &str, bytes: u64, kept: Option<&str>| {
+        json!({"kind": kind, "pin_sha256": TOWER, "device": "", "version": null, "bytes": bytes,
+               "last_used": 1.0, "kept": kept})
+    };
+    let short = |storage: Value| {
+        let mut changes = json!({"availability": {
+            "open": false, "reason": "low_disk", "since": null, "until": null, "inputs": [],
+        }});
+        changes["storage"] = storage;
+        Script::new().on("status", status(changes))
+    };
+    let over = json!({
+        "measured_at": 1.0, "used_bytes": 21_500_000_000_u64, "budget_bytes": 20_000_000_000_u64,
+        "free_bytes": 90_000_000_000_u64, "floor_bytes": 2_000_000_000,
+        "items": [item("toolchains", 15_000_000_000, Some("in_use")),
+                  item("build", 6_000_000_000, Some("not_fetched")),
+                  item("bundle", 500_000_000, Some("in_use"))],
+    });
+    let told = kiln("status", "", short(over)).await;
+    let lines: Vec<&str> = told.out.lines().take(2).collect();
+    assert_eq!(
+        lines,
+        [
+            "Paused: too little disk space is free. Resumes when there is room again.",
+            "Kiln uses 21.5 GB of 20.0 GB, most of it for toolchains (15.0 GB) and builds (6.0 GB). \
+             `kiln storage` shows all of it, `kiln settings set storage_budget_mb=MB` allows more.",
+        ]
+    );
+    let full = json!({
+        "measured_at": 1.0, "used_bytes": 3_000_000_000_u64, "budget_bytes": 20_000_000_000_u64,
+        "free_bytes": 1_200_000_000, "floor_bytes": 2_000_000_000,
+        "items": [item("build", 3_000_000_000, None)],
+    });
+    let told = kiln("status", "", short(full)).await;
+    assert_eq!(
+        told.out.lines().nth(1),
+        Some(
+            "1.2 GB are free on this disk, 2.0 GB have to stay free; Kiln uses 3.0 GB, most of it for \
+             builds (3.0 GB). `kiln storage` shows all of it, `kiln storage reclaim` deletes what can \
+             be made again."
+        )
+    );
+}
+
+#[tokio::test]
 async fn the_identity_is_shown_in_every_form_that_is_compared() {
     let told = kiln(
         "identity",

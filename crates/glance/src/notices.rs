@@ -3,8 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kiln_model::{
-    Alert, AlertKind, DashboardId, Job, JobId, JobKind, PendingPeer, Pin, Placement, Request,
-    Timestamp, View, WindowView,
+    Alert, AlertKind, AvailabilityReason, DashboardId, Job, JobId, JobKind, PendingPeer, Pin,
+    Placement, Request, Timestamp, View, WindowView,
 };
 
 use crate::chain::{Chain, Progress};
@@ -40,7 +40,8 @@ pub enum NoticeEffect {
 
 /// The machine behind the notifications. Fed with every view, and with the view as it is when the
 /// focus changes, it returns what to show and what to take away. What others build here, what
-/// reconnects or pauses by itself, and what was so before Kiln looked first is never worth a notice.
+/// reconnects or pauses by itself (but for want of room on the disk, which only a person can make), and
+/// what was so before Kiln looked first is never worth a notice.
 #[derive(Debug)]
 pub struct Notices {
     words: Words,
@@ -58,6 +59,8 @@ struct Known {
     since: Timestamp,
     asked: BTreeSet<(DashboardId, Pin)>,
     mistaken: BTreeSet<Pin>,
+    /// What was said of builds for others.
+    lending: Option<AvailabilityReason>,
     /// Chains that had not ended.
     open: BTreeSet<JobId>,
     /// Chains that had.
@@ -86,6 +89,8 @@ enum About {
     Asking,
     /// Moot when the pairing is in order.
     Identity,
+    /// Moot when the disk has room again.
+    Disk,
     /// Moot when this configuration is built again.
     Failure(String),
     /// Moot when the window is looked at.
@@ -119,6 +124,10 @@ impl Notices {
         if let Some(known) = self.known.take() {
             self.withdraw(&seen, &chains, focus, &mut effects);
             self.pairing(view, &known, &mut effects);
+            if seen.is_short_of_room() && !known.is_short_of_room() {
+                let notice = self.short_of_room();
+                self.show(notice, About::Disk, &mut effects);
+            }
             self.builds(&chains, &known, focus, now, &mut effects);
         }
         self.known = Some(seen);
@@ -157,6 +166,7 @@ impl Notices {
         let moot = |id: &NoticeId, shown: &Shown| match &shown.about {
             About::Asking => !seen.asked.iter().any(|(who, _)| pair_id(who) == *id),
             About::Identity => !seen.mistaken.iter().any(|pin| identity_id(pin) == *id),
+            About::Disk => !seen.is_short_of_room(),
             About::Failure(configuration) => again(configuration),
             About::Success | About::Summary => looked_at,
         };
@@ -323,6 +333,19 @@ impl Notices {
         }
     }
 
+    fn short_of_room(&self) -> Notice {
+        let page = Page::Storage;
+        Notice {
+            id: disk_id(),
+            title: self.say(Key::NoticeDiskTitle, &[]),
+            body: self.say(Key::NoticeDiskBody, &[]),
+            urgency: Urgency::Normal,
+            buttons: vec![self.button("open", Key::ButtonOpen, Action::Open(page.clone()))],
+            page,
+            progress: None,
+        }
+    }
+
     fn failed(&self, chain: &Chain<'_>, job: &Job) -> Notice {
         let key = match job.kind {
             JobKind::Compile | JobKind::Clean | JobKind::ResetBuildEnv => Key::NoticeBuildFailed,
@@ -433,6 +456,7 @@ impl Known {
                 .map(|p| (p.dashboard_id.clone(), p.pin))
                 .collect(),
             mistaken: mistaken(view).map(|alert| alert.pin).collect(),
+            lending: Some(view.availability.reason),
             ..Self::default()
         };
         for chain in chains {
@@ -445,6 +469,10 @@ impl Known {
             };
         }
         known
+    }
+
+    fn is_short_of_room(&self) -> bool {
+        self.lending == Some(AvailabilityReason::LowDisk)
     }
 }
 
@@ -505,6 +533,10 @@ fn identity_id(pin: &Pin) -> NoticeId {
 
 fn job_id(chain: &Chain<'_>) -> NoticeId {
     NoticeId(format!("job:{}", chain.first.id))
+}
+
+fn disk_id() -> NoticeId {
+    NoticeId("disk".to_owned())
 }
 
 fn many_id() -> NoticeId {
@@ -611,6 +643,39 @@ mod tests {
         "#]],
         );
         assert_eq!(desk.notices.clicked("pair:attic-id", Some("reject")), None);
+    }
+
+    #[test]
+    fn a_full_disk_is_told_once_and_withdrawn_when_there_is_room_again() {
+        let mut desk = Desk::new();
+        desk.view.availability = judged(AvailabilityReason::LowDisk);
+        desk.tells(
+            1,
+            &expect![[r#"
+            Normal disk -> storage
+              Disk space is short
+              Nothing is built for others until there is more. See what Kiln keeps, and what it can make again.
+              (open) Open
+        "#]],
+        );
+        assert_eq!(desk.says(2), "", "told once");
+        desk.view.availability = judged(AvailabilityReason::UserActive);
+        desk.tells(
+            3,
+            &expect![[r#"
+            withdraw disk
+        "#]],
+        );
+    }
+
+    #[test]
+    fn other_pauses_are_no_notice() {
+        let mut desk = Desk::new();
+        for reason in AvailabilityReason::ALL {
+            desk.view.availability = judged(*reason);
+            let expected = *reason == AvailabilityReason::LowDisk;
+            assert_eq!(desk.says(1).contains("Normal"), expected, "{reason:?}");
+        }
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub enum Page {
     Job(JobId),
     /// What was done.
     Activity,
+    /// What is kept on the disk, for whom.
+    Storage,
     /// What can be changed.
     Settings,
     /// What to look at when something is wrong.
@@ -29,6 +31,7 @@ impl Page {
             Page::Builders(_) => "builders",
             Page::Job(_) => "job",
             Page::Activity => "activity",
+            Page::Storage => "storage",
             Page::Settings => "settings",
             Page::Diagnostics => "diagnostics",
         }
@@ -42,6 +45,7 @@ impl Page {
             | Page::Devices
             | Page::Builders(_)
             | Page::Activity
+            | Page::Storage
             | Page::Settings
             | Page::Diagnostics => None,
         }
@@ -55,6 +59,7 @@ impl Page {
             | Page::Devices
             | Page::Job(_)
             | Page::Activity
+            | Page::Storage
             | Page::Settings
             | Page::Diagnostics => None,
         }

@@ -184,6 +184,8 @@ keys! {
     NoticeManyWell = "notice.many_well",
     NoticeManyFailed = "notice.many_failed",
     NoticeManyWaiting = "notice.many_waiting",
+    NoticeDiskTitle = "notice.disk_title",
+    NoticeDiskBody = "notice.disk_body",
 
     ButtonReview = "button.review",
     ButtonReject = "button.reject",
