@@ -26,26 +26,39 @@ async def guarded(world, **settings):
     return dash, kiln
 
 
-async def bomb(world, kind, *words):
+async def thrown(world, kind):
+    """A dashboard, a Kiln on which its hostile build runs, and its job."""
     dash, kiln = await guarded(world)
     name = f"bomb-{kind}"
     await dash.put(f"{name}.yaml", f"# hostile: {kind}\n" + chip(name))
     wire = await dash.submit(f"{name}.yaml")
     await dash.says(wire, f"hostile: {kind}")
-    job = await dash.final(wire, 300)
+    return dash, kiln, wire
+
+
+def since_breach(kiln):
+    """Seconds since the hostile build went too far."""
     now, breached = time.time(), list(kiln.home.rglob("breached"))
     expect(len(breached) == 1, f"it went too far: {breached}")
-    took = now - float(breached[0].read_text())
-    print(f"       {kind} bomb: ended at its sender {took:.1f} s after it went too far: "
+    return now - float(breached[0].read_text())
+
+
+async def bomb(world, kind, *words):
+    dash, kiln, wire = await thrown(world, kind)
+    job = await dash.final(wire, 300)
+    print(f"       {kind} bomb: ended at its sender {since_breach(kiln):.1f} s after it went too far: "
           f"{job['error']}", flush=True)
     expect(job["status"] == "failed", job["status"])
     said = f"{job['error']} {await dash.output(wire)}"
     expect(any(word in said for word in words), f"one of {words} in {said[-600:]}")
+    await as_before(dash, kiln)
 
+
+async def as_before(dash, kiln):
+    """Nothing is left of the build, and this computer is as useful as it was."""
     async def quiet():
         return not compilers(kiln)
-    await until("no process of the build to be left", quiet, 15)
-    # This computer is as useful as before.
+    await until("no process of the build to be left", quiet, 60)
     await dash.put("after.yaml", chip("after"))
     await dash.reaches(await dash.submit("after.yaml"), "completed")
 
@@ -54,8 +67,22 @@ async def test_a_fork_bomb_ends_alone(world):
     await bomb(world, "fork", "programs at a time")
 
 
-async def test_a_memory_bomb_ends_alone(world):
-    await bomb(world, "memory", "no more memory")
+async def test_a_memory_bomb_ends_alone_and_goes_back(world):
+    dash, kiln, wire = await thrown(world, "memory")
+    await dash.says(wire, "this build was ended: it used more than 75 % of this computer's memory", 390)
+    print(f"       memory bomb: told to its sender {since_breach(kiln):.1f} s after it went too far",
+          flush=True)
+
+    async def ended():
+        return [j for j in await kiln.jobs() if j["status"] == "failed"]
+    job = (await until("its end", ended))[0]
+    print(f"       memory bomb: its memory is free {since_breach(kiln):.1f} s after it went too far",
+          flush=True)
+    # An innocent build can need as much on a small computer, so its sender is to try it.
+    expect(job["failure_reason"] == "provision", f"{job}")
+    await dash.final(wire)
+    await as_before(dash, kiln)
+test_a_memory_bomb_ends_alone_and_goes_back.seconds = 600
 
 
 async def test_a_file_bomb_ends_alone(world):

@@ -36,8 +36,13 @@ pub struct Limits {
 /// as many lines as a flood does, but not for long.
 pub(crate) const LINES_OVER: Duration = Duration::from_secs(2);
 
-/// Added for the system's own count, so that Kiln's is reached first and can be said.
+/// Added for the system's own count of processes, so that Kiln's is reached first and can be said.
 const HEADROOM: u32 = 64;
+
+/// The same for memory, in percent of this machine's: a program that gets no more fails by itself, and its
+/// sender would take that for a fault of the configuration. Between two measurements a program takes
+/// less than this on every computer with a few gigabytes.
+const MEMORY_HEADROOM: u8 = 10;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -98,7 +103,7 @@ impl Limits {
             processes: self.processes + HEADROOM,
             open_files: self.open_files,
             file_bytes: self.file_bytes,
-            memory_percent: self.memory_percent,
+            memory_percent: self.memory_percent + MEMORY_HEADROOM,
         }
     }
 

@@ -260,18 +260,13 @@ pub(crate) async fn run(
             (_, _, None) => ProcessOutcome::GivenUp(say::output_not_taken()),
         },
         End::Stopped => ProcessOutcome::Killed,
-        End::Breach(Breach { said, then }) => {
-            context
-                .outputs
-                .note(job, &format!("this build was ended: {said}"));
-            match then {
-                Then::Fails => ProcessOutcome::Failed {
-                    exit_code: None,
-                    message: said,
-                },
-                Then::GoesBack => ProcessOutcome::GivenUp(said),
-            }
-        }
+        End::Breach(Breach { said, then }) => match then {
+            Then::Fails => ProcessOutcome::Failed {
+                exit_code: None,
+                message: said,
+            },
+            Then::GoesBack => ProcessOutcome::GivenUp(said),
+        },
     }
 }
 
@@ -339,11 +334,16 @@ async fn look_after(
             },
         }
     };
-    match end {
+    match &end {
         End::Done => {}
         End::Stopped => finish_off(context, child, &heard, GRACE).await,
-        // What takes too much is not asked to end.
-        End::Breach(_) => finish_off(context, child, &heard, Duration::ZERO).await,
+        End::Breach(Breach { said, .. }) => {
+            // Said first: a system that takes gigabytes back takes its time.
+            let text = format!("this build was ended: {said}");
+            context.outputs.note(job, &text);
+            // What takes too much is not asked to end.
+            finish_off(context, child, &heard, Duration::ZERO).await;
+        }
     }
     end
 }
