@@ -23,13 +23,57 @@ pub fn bench(arguments: &[String]) -> Outcome {
     std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     // The programs of the packages are what is measured.
     let made = bundle::release()?;
-    if only != Some("desk") {
+    if only.is_none_or(|only| only.split(',').any(|part| !APART.contains(&part))) {
         beside_a_dashboard(&passed_on, only, write, &folder)?;
+    }
+    if wanted("box") {
+        in_boxes(write, &folder)?;
     }
     if wanted("desk") {
         at_a_desktop(&passed_on, write, &folder, &made)?;
     }
     println!("\nEvery value is in {}.", folder.display());
+    Ok(())
+}
+
+/// Parts that need no dashboard.
+const APART: [&str; 2] = ["box", "desk"];
+
+/// What a box costs a build.
+fn in_boxes(write: bool, folder: &Path) -> Outcome {
+    say("measuring boxes");
+    let bench = [
+        "bench",
+        "--locked",
+        "--package",
+        "kiln-tests",
+        "--bench",
+        "box",
+    ];
+    run(cargo(&bench).arg("--no-run"))?;
+    let order = cargo(&bench);
+    let mut measure = match may_go_ahead() {
+        true => command("chrt", &["-r", "10"]),
+        false => command("env", &[]),
+    };
+    measure.arg(order.get_program()).args(order.get_args());
+    let table = output(measure.env("KILN_PROGRAM", target().join("release/kiln")))?;
+    println!("{table}");
+    let kept = folder.join("box.md");
+    std::fs::write(&kept, &table).map_err(|e| format!("{}: {e}", kept.display()))?;
+    if write {
+        let path = document();
+        let failed = |e: std::io::Error| format!("{}: {e}", path.display());
+        let text = std::fs::read_to_string(&path).map_err(failed)?;
+        let (head, rest) = text
+            .split_once("<!-- box -->\n")
+            .ok_or("no place for boxes")?;
+        let (_, tail) = rest
+            .split_once("<!-- box end -->")
+            .ok_or("no end of boxes")?;
+        let text = format!("{head}<!-- box -->\n{table}\n<!-- box end -->{tail}");
+        std::fs::write(&path, text).map_err(failed)?;
+    }
     Ok(())
 }
 
@@ -101,12 +145,14 @@ fn document() -> PathBuf {
 /// A network of its own; ahead of what else the machine does, where that is allowed.
 fn in_a_network() -> Command {
     let mut net = command(root().join("tests/rig/net"), &["run"]);
-    let ahead = has("chrt")
-        && command("chrt", &["-r", "10", "true"])
-            .status()
-            .is_ok_and(|status| status.success());
-    if ahead {
+    if may_go_ahead() {
         net.args(["chrt", "-r", "10"]);
     }
     net
+}
+
+/// Returns whether a program may run ahead of all others.
+fn may_go_ahead() -> bool {
+    let tried = || command("chrt", &["-r", "10", "true"]).status();
+    has("chrt") && tried().is_ok_and(|status| status.success())
 }
