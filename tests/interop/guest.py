@@ -1,8 +1,8 @@
 """A good guest: the owner of a receiver needs it back, at every stage of a job, for every reason.
 
 What counts is what the sender's user sees: completed, wherever it was built, and never FAILED.
-All reasons at all stages are played by two Kilns in simulated time (tests/system/lending.rs); here
-are those that real dashboards meet in reasonable time.
+All reasons at all stages are in `matrix`, and between two Kilns in simulated time in
+tests/system/lending.rs; here are those that tell the most in a few minutes.
 """
 import asyncio
 import itertools

@@ -75,13 +75,13 @@ class Services:
         self.folder.cleanup()
 
 
-async def shows(kiln, name, value, verdict):
+async def shows(kiln, name, value, verdict, seconds=READ):
     """Wait until an input is shown with this value and verdict."""
     async def probe():
         rows = (await kiln.status())["availability"]["inputs"]
         row = next(row for row in rows if row["input"] == name)
         return (row["value"], row["verdict"]) == (value, verdict)
-    await until(f"{name} to be {value!r}, which {verdict}", probe, READ)
+    await until(f"{name} to be {value!r}, which {verdict}", probe, seconds)
 
 
 async def closes(kiln, code, seconds=READ):

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import world  # noqa: E402
 
 MODULES = ["receiving", "boxes", "storage", "guest", "inputs", "wire", "sending", "pairing", "faults",
-           "discovery", "takeover", "kills"]
+           "discovery", "takeover", "kills", "matrix"]
 
 
 def scenarios():
