@@ -54,7 +54,7 @@ fn members(belongs: &Belongs) -> impl Iterator<Item = (Pid, char)> {
 /// Those of the session belong, and all that descend from them: in a box, where nobody's parent is
 /// a stranger, that is everybody, whatever a program does to its session and its environment.
 pub(super) fn measure(belongs: &Belongs) -> (u32, u64) {
-    let (Some(leader), Ok(entries)) = (belongs.leader(), fs::read_dir("/proc")) else {
+    let (Some(leader), Ok(entries)) = (belongs.session, fs::read_dir("/proc")) else {
         return (0, 0);
     };
     let pids = entries.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok());

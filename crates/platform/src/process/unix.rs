@@ -21,18 +21,13 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// Which processes are meant.
 pub(super) struct Belongs {
-    /// Those of this session.
-    session: Option<Pid>,
+    /// Those of this session, which is named after its leader.
+    pub(super) session: Option<Pid>,
     /// Those with this text in their environment.
     mark: Vec<u8>,
 }
 
 impl Belongs {
-    /// Returns the process that leads them, if they are of one session.
-    pub(super) fn leader(&self) -> Option<Pid> {
-        self.session
-    }
-
     /// Returns whether processes of this session are meant.
     pub(super) fn holds_session(&self, session: Option<Pid>) -> bool {
         self.session.is_some() && self.session == session

@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, copy};
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
@@ -177,12 +177,6 @@ pub(super) fn run_program(way_out: WayOut, forwarder: Option<TcpListener>) -> St
         }
         Err(error) => failed(error),
     }
-}
-
-/// Opens the loopback port of a box that its programs use as their proxy.
-#[cfg(target_os = "linux")]
-pub(super) fn loopback() -> io::Result<TcpListener> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
 }
 
 /// Copies both directions until both have ended. A broken connection ends both.

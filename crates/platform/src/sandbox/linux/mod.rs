@@ -4,6 +4,7 @@ mod filter;
 mod paths;
 
 use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +18,7 @@ use rustix::thread::{
 };
 
 use super::gate::{Proxy, is_public};
-use super::launcher::{ORDERS, Orders, PROXY_VARIABLES, VERB, WayOut, loopback, run_program};
+use super::launcher::{ORDERS, Orders, PROXY_VARIABLES, VERB, WayOut, run_program};
 
 /// Tiers that can be made here, best first.
 pub(super) const TIERS: [Tier; 2] = [Tier::Boxed, Tier::Confined];
@@ -265,7 +266,7 @@ pub(super) fn launch(orders: &str) -> String {
     }
 }
 
-fn confine(orders: &str) -> Result<(WayOut, Option<std::net::TcpListener>), String> {
+fn confine(orders: &str) -> Result<(WayOut, Option<TcpListener>), String> {
     let orders = Orders::read(orders)?;
     let tier = Tier::from_number(orders.tier).ok_or("no such tier")?;
     // From inside, so that no program of the box starts before it counts. Best effort, as ever.
@@ -278,7 +279,10 @@ fn confine(orders: &str) -> Result<(WayOut, Option<std::net::TcpListener>), Stri
     drop_privileges()?;
     paths::restrict(&orders, tier)?;
     let forwarder = match &orders.way_out {
-        WayOut::Socket(_) => Some(loopback().map_err(|e| format!("no loopback: {e}"))?),
+        // The loopback port of the box that its programs use as their proxy.
+        WayOut::Socket(_) => Some(
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|e| format!("no loopback: {e}"))?,
+        ),
         WayOut::Port(..) | WayOut::None => None,
     };
     filter::restrict(tier)?;
