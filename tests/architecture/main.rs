@@ -195,21 +195,16 @@ fn each_witness_is_asserted_in_one_file_only() {
 }
 
 #[test]
-fn only_platform_and_the_composition_roots_know_which_system_they_run_on() {
-    let conditions = [
-        "cfg(target_os",
-        "cfg(unix",
-        "cfg(windows",
-        "cfg(not(unix",
-        "cfg(not(windows",
-    ];
-    for source in program("crates") {
-        if source.path.starts_with("crates/platform/") {
-            continue;
-        }
-        for condition in conditions {
-            let hit = code_lines(&source).find(|line| line.contains(condition));
-            assert_eq!(hit, None, "{} has {condition}", source.path);
+fn only_platform_asks_which_system_it_runs_on_and_the_shell_only_chooses_files_by_it() {
+    let systems = ["target_os", "target_family", "unix", "windows)", "windows,"];
+    for source in program("crates").iter().chain(&program("src-tauri")) {
+        let shell = source.path.starts_with("src-tauri/");
+        let asks = |line: &&str| {
+            let chooses = shell && line.contains(", path = \"");
+            line.contains("cfg") && systems.iter().any(|s| line.contains(s)) && !chooses
+        };
+        if !source.path.starts_with("crates/platform/") {
+            assert_eq!(code_lines(source).find(asks), None, "{}", source.path);
         }
     }
 }

@@ -4,7 +4,8 @@ mod door;
 mod hosting;
 mod node;
 #[cfg_attr(target_os = "linux", path = "panel/linux.rs")]
-#[cfg_attr(not(target_os = "linux"), path = "panel/elsewhere.rs")]
+#[cfg_attr(target_os = "macos", path = "panel/macos.rs")]
+#[cfg_attr(windows, path = "panel/windows.rs")]
 mod panel;
 mod second;
 

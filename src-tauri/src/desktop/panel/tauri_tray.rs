@@ -1,4 +1,5 @@
-//! [`Panel`] on Windows and macOS: the tray of Tauri, whose event loop has the first thread.
+//! [`Panel`] as Tauri shows it, whose event loop has the first thread. What each system wants
+//! otherwise lies in its own file.
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,9 +8,11 @@ use kiln_glance::Look;
 use kiln_ports::tray::{Clickable, Tray, TrayEntry, TrayEvent, TrayHost, TrayImage, TrayItem};
 use tauri::image::Image;
 use tauri::menu::{Menu, MenuItem, PredefinedMenuItem, Submenu};
-use tauri::tray::{MouseButton, MouseButtonState, TrayIconBuilder, TrayIconEvent};
+use tauri::tray::TrayIconBuilder;
 use tauri::{AppHandle, RunEvent};
 use tokio::sync::mpsc::UnboundedSender;
+
+use super::{LOOK, prepare, with_left_click};
 
 /// Name of the icon within the program.
 const ID: &str = "kiln";
@@ -21,13 +24,12 @@ pub(crate) struct Panel {
 }
 
 /// Runs the program with an icon, on a thread of its own.
-pub(super) fn with(run: impl FnOnce(Panel) -> ExitCode + Send + 'static) -> ExitCode {
+pub(in crate::desktop) fn with(run: impl FnOnce(Panel) -> ExitCode + Send + 'static) -> ExitCode {
     let code = Arc::new(Mutex::new(ExitCode::FAILURE));
     let ended = code.clone();
     let built = tauri::Builder::default()
         .setup(move |app| {
-            #[cfg(target_os = "macos")]
-            app.set_activation_policy(tauri::ActivationPolicy::Accessory);
+            prepare(app);
             let app = app.handle().clone();
             std::thread::Builder::new()
                 .name("desktop".to_owned())
@@ -57,35 +59,15 @@ pub(super) fn with(run: impl FnOnce(Panel) -> ExitCode + Send + 'static) -> Exit
     *code.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Tells how strong a contrast is wanted, now and after every change.
-#[cfg(not(target_os = "macos"))]
-pub(super) async fn contrast(events: UnboundedSender<Event>) {
-    let appearance = kiln_platform::SystemAppearance::default();
-    loop {
-        let contrast = kiln_ports::Appearance::contrast(&appearance).await;
-        let _ = events.send(Event::Contrast(contrast));
-    }
-}
-
-/// The system colours the template itself.
-#[cfg(target_os = "macos")]
-pub(super) async fn contrast(_: UnboundedSender<Event>) {
-    std::future::pending().await
-}
-
 impl Panel {
     /// Returns how icons are drawn here.
-    pub(super) fn look(&self) -> Look {
-        if cfg!(target_os = "macos") {
-            Look::Template
-        } else {
-            Look::Colour
-        }
+    pub(in crate::desktop) fn look(&self) -> Look {
+        LOOK
     }
 
     /// Shows this; what is clicked comes as an event.
     #[expect(clippy::unused_async, reason = "the panel of Linux waits")]
-    pub(super) async fn show(&mut self, tray: Tray, events: &UnboundedSender<Event>) {
+    pub(in crate::desktop) async fn show(&mut self, tray: Tray, events: &UnboundedSender<Event>) {
         let before = self.shown.replace(tray.clone());
         let (app, events) = (self.app.clone(), events.clone());
         let drawn = self.app.run_on_main_thread(move || {
@@ -104,7 +86,7 @@ impl Panel {
 
     /// Takes it away.
     #[expect(clippy::unused_async, reason = "the panel of Linux waits")]
-    pub(super) async fn remove(self) {
+    pub(in crate::desktop) async fn remove(self) {
         let app = self.app.clone();
         let _ = self
             .app
@@ -117,27 +99,12 @@ fn begin(app: &AppHandle, tray: &Tray, events: UnboundedSender<Event>) -> tauri:
     let mut icon = TrayIconBuilder::with_id(ID)
         .tooltip(&tray.tooltip)
         .menu(&menu(app, tray)?)
-        // Windows: left is the window, right the menu. macOS: both are the menu.
-        .show_menu_on_left_click(cfg!(target_os = "macos"))
-        .icon_as_template(cfg!(target_os = "macos"))
+        .icon_as_template(LOOK == Look::Template)
         .on_menu_event(move |_, event| {
             let id = event.id().as_ref().to_owned();
             let _ = clicks.send(Event::Tray(TrayEvent::Clicked(id)));
-        })
-        .on_tray_icon_event({
-            let events = events.clone();
-            move |_, event| {
-                if let TrayIconEvent::Click {
-                    button: MouseButton::Left,
-                    button_state: MouseButtonState::Up,
-                    ..
-                } = event
-                    && !cfg!(target_os = "macos")
-                {
-                    let _ = events.send(Event::Tray(TrayEvent::Activated));
-                }
-            }
         });
+    icon = with_left_click(icon, events.clone());
     if let Some(picture) = picture(tray) {
         icon = icon.icon(picture);
     }
@@ -151,7 +118,7 @@ fn change(app: &AppHandle, before: &Tray, tray: &Tray) -> tauri::Result<()> {
         return Ok(());
     };
     if before.icon != tray.icon {
-        icon.set_icon_with_as_template(picture(tray), cfg!(target_os = "macos"))?;
+        icon.set_icon_with_as_template(picture(tray), LOOK == Look::Template)?;
     }
     if before.tooltip != tray.tooltip {
         icon.set_tooltip(Some(&tray.tooltip))?;
