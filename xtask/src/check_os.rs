@@ -4,12 +4,15 @@
 //! for the browsers). Those build the library once for each target, into a folder named after the compiler, so
 //! that Kiln itself is compiled as stable Rust. Windows is compiled and linked with MinGW. macOS is
 //! only checked: nothing is linked, and C in dependencies is replaced by empty objects.
-use std::fs;
+//!
+//! All of it is kept in the user's cache folder, so that a fresh clone is warm.
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::packages::{self, Need};
-use crate::run::{Outcome, command, output, root, run, say, target};
+use crate::run::{Outcome, cache, command, output, root, run, say};
+use crate::ui;
 
 const WINDOWS: &str = "x86_64-pc-windows-gnu";
 const MACOS: &str = "aarch64-apple-darwin";
@@ -47,7 +50,7 @@ const COMPILER: &[Need] = &[
 ];
 
 /// Wine without its 32-bit half.
-pub const WINE: &[Need] = &[Need::new("/usr/lib/wine/wine64", "wine64")];
+const WINE: &[Need] = &[Need::new("/usr/lib/wine/wine64", "wine64")];
 
 /// Checks both systems, or the named one; with `--wine` runs the Windows tests as well.
 pub fn check_os(arguments: &[String]) -> Outcome {
@@ -63,6 +66,8 @@ pub fn check_os(arguments: &[String]) -> Outcome {
     if targets.is_empty() {
         targets = vec![WINDOWS, MACOS];
     }
+    // The window's pages are part of its program.
+    ui::build()?;
     let cross = Cross::new()?;
     for target in &targets {
         say(&format!("lints for {target}"));
@@ -72,7 +77,8 @@ pub fn check_os(arguments: &[String]) -> Outcome {
             .args(["--target", target, "--", "-D", "warnings"]))?;
     }
     if wine {
-        cross.test_under_wine()
+        let wine = Wine::new(&cross.cache)?;
+        cross.test_under_wine(&wine)
     } else {
         Ok(())
     }
@@ -82,6 +88,8 @@ pub fn check_os(arguments: &[String]) -> Outcome {
 pub struct Cross {
     /// Keyed by the compiler, since a standard library belongs to exactly one.
     cache: PathBuf,
+    /// Held as long as this is, since what is compiled here is of one clone at a time.
+    _turn: File,
 }
 
 impl Cross {
@@ -99,9 +107,16 @@ impl Cross {
             line("release: ")?,
             commit.get(..12).unwrap_or(commit)
         );
-        let cross = Self {
-            cache: target().join("cross").join("std").join(id),
-        };
+        let cache = cache()?.join("check-os").join(id);
+        let io = |e: std::io::Error| format!("{}: {e}", cache.display());
+        fs::create_dir_all(&cache).map_err(io)?;
+        let turn = File::create(cache.join("turn")).map_err(io)?;
+        if turn.try_lock().is_err() {
+            say("waiting for another clone's turn");
+            turn.lock().map_err(io)?;
+        }
+        let cross = Self { cache, _turn: turn };
+        cross.forget_other_clones()?;
         cross.standard_library(WINDOWS, "release")?;
         cross.standard_library(MACOS, "dev")?;
         Ok(cross)
@@ -112,7 +127,7 @@ impl Cross {
         let mut cargo = debian("cargo", arguments);
         let stub = root().join("tests/cross/no-cc");
         cargo
-            .env("CARGO_TARGET_DIR", target().join("cross"))
+            .env("CARGO_TARGET_DIR", self.cache.join("target"))
             .env("CARGO_INCREMENTAL", "0")
             .env("CARGO_PROFILE_DEV_DEBUG", "0")
             .env("CC_aarch64_apple_darwin", &stub)
@@ -140,7 +155,22 @@ impl Cross {
             "--package",
             package,
         ]))?;
-        Ok(target().join("cross").join(WINDOWS).join("debug"))
+        Ok(self.cache.join("target").join(WINDOWS).join("debug"))
+    }
+
+    /// Keeps what was compiled of dependencies, but nothing of another clone's own crates: cargo
+    /// goes by times, and would take them for ours where our files are the older ones.
+    fn forget_other_clones(&self) -> Outcome {
+        let note = self.cache.join("clone");
+        let here = root().display().to_string();
+        if fs::read_to_string(&note).is_ok_and(|last| last == here) {
+            return Ok(());
+        }
+        let targets = ["--target", WINDOWS, "--target", MACOS];
+        run(self
+            .cargo(&["clean", "--workspace", "--quiet"])
+            .args(targets))?;
+        fs::write(&note, here).map_err(|e| format!("{}: {e}", note.display()))
     }
 
     /// Builds the standard library for a target.
@@ -187,8 +217,7 @@ impl Cross {
         fs::remove_dir_all(&work).map_err(io)
     }
 
-    fn test_under_wine(&self) -> Outcome {
-        let wine = Wine::new(&self.cache)?;
+    fn test_under_wine(&self, wine: &Wine) -> Outcome {
         say("Windows tests under Wine");
         let mut cargo = self.cargo(&["test", "--locked", "--no-fail-fast", "--target", WINDOWS]);
         cargo.args(UNDER_WINE.iter().flat_map(|name| ["--package", name]));
@@ -206,7 +235,7 @@ pub struct Wine {
 
 impl Wine {
     /// The program that runs Windows programs.
-    pub const PROGRAM: &str = "/usr/lib/wine/wine64";
+    const PROGRAM: &str = "/usr/lib/wine/wine64";
 
     /// Installs Wine and makes its Windows, unless they are there.
     fn new(cache: &Path) -> Outcome<Self> {
@@ -233,7 +262,7 @@ impl Wine {
     }
 
     /// Lets a command, and what it starts, use this Windows.
-    pub fn surround<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+    fn surround<'c>(&self, command: &'c mut Command) -> &'c mut Command {
         command
             .env("WINEPREFIX", &self.prefix)
             .env("WINEDEBUG", "-all")

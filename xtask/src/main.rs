@@ -34,8 +34,8 @@ Developer verbs of Kiln.
       Formatting, lints and documentation.
   cargo xtask check-os [--windows] [--macos] [--wine]
       Lints the Windows and macOS sources on Debian 12, with a compiler and standard
-      libraries that it brings (about 15 minutes the first time, kept under
-      target/cross). --wine runs the Windows tests as well.
+      libraries that it brings (about 15 minutes the first time, kept for all clones
+      in ~/.cache/kiln/check-os). --wine runs the Windows tests as well.
   cargo xtask bundle [--debug] [--as-version VERSION] [deb] [rpm] [nsis]
       Installer packages, in target/bundle: deb and rpm unless named. nsis is the
       Windows installer with the command line, linked here with MinGW.

@@ -21,6 +21,15 @@ pub fn target() -> PathBuf {
     }
 }
 
+/// Returns the folder for what every clone of this user may use again, and which may be deleted at
+/// any time.
+pub fn cache() -> Outcome<PathBuf> {
+    let named = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let own = || std::env::home_dir().map(|home| home.join(".cache"));
+    let all = named.filter(|folder| folder.is_absolute()).or_else(own);
+    Ok(all.ok_or("this user has no home folder")?.join("kiln"))
+}
+
 /// Says what happens next.
 pub fn say(text: &str) {
     println!("\n== {text}");

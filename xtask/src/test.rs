@@ -3,7 +3,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::run::{Outcome, cargo, command, root, run, say, target};
-use crate::{installers, packages, programs, python, ui};
+use crate::{check_os, installers, packages, programs, python, ui};
 
 /// One step of the run.
 struct Step {
@@ -116,6 +116,11 @@ const STEPS: &[Step] = &[
         name: "packages",
         what: "installer packages are made, installed, used, upgraded and removed in a clean system",
         run: installers::test,
+    },
+    Step {
+        name: "systems",
+        what: "the Windows and macOS sources are linted",
+        run: || check_os::check_os(&[]),
     },
 ];
 
