@@ -218,7 +218,6 @@ pub(crate) fn requests() -> Vec<Request> {
         Request::EditEndpoint(pin(), "tower:1".parse().unwrap()),
         Request::OpenWindow,
         Request::CloseWindow,
-        Request::Approve("abc".parse().unwrap(), None),
         Request::Approve("abc".parse().unwrap(), Some(Pin([7; 32]))),
         Request::Reject("abc".parse().unwrap()),
         Request::RemovePeer("abc".parse().unwrap()),
