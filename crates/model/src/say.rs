@@ -16,7 +16,7 @@ pub struct Template {
 macro_rules! sentences {
     ($($code:ident($($value:ident),*) = $english:literal;)+) => {
         $(
-            #[doc = $english]
+            #[doc = concat!("```text\n", $english, "\n```")]
             pub fn $code($($value: impl Into<Sentence>),*) -> Sentence {
                 Sentence::of(stringify!($code), $english, [$((stringify!($value), $value.into())),*])
             }
