@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kiln_domain::Event;
 use kiln_domain::work::{Drive, Event as WorkEvent, ProcessOutcome};
-use kiln_esphome::{FailureScan, LineSplitter, Progress};
+use kiln_esphome::{FailureScan, FlashScan, LineSplitter, Progress};
 use kiln_model::{JobId, Mono, Reach, say};
 use kiln_ports::Clock;
 use kiln_ports::process::{Child, Command, Exit, Pace};
@@ -391,17 +391,19 @@ struct Listener<'a> {
     splitter: LineSplitter,
     progress: Progress,
     failures: FailureScan,
+    flash: FlashScan,
 }
 
 impl<'a> Listener<'a> {
     fn new(context: &'a Context, job: &'a JobId) -> Self {
-        let (splitter, progress, failures) = Default::default();
+        let (splitter, progress, failures, flash) = Default::default();
         Self {
             context,
             job,
             splitter,
             progress,
             failures,
+            flash,
         }
     }
 
@@ -423,6 +425,7 @@ impl<'a> Listener<'a> {
         let mut percent = None;
         for chunk in &chunks {
             self.failures.read(chunk);
+            self.flash.read(chunk);
             percent = self.progress.read(chunk).percent.or(percent);
         }
         self.context.outputs.text(self.job, &chunks.concat()).await;
@@ -441,7 +444,10 @@ impl<'a> Listener<'a> {
             },
             (Exit::Code(code), _) => ProcessOutcome::Failed {
                 exit_code: Some(code),
-                message: say::tool_ended_with_code(code),
+                message: match self.flash.found() {
+                    Some(said) => said.clone(),
+                    None => say::tool_ended_with_code(code),
+                },
             },
             (Exit::Signal, _) => ProcessOutcome::Failed {
                 exit_code: None,
