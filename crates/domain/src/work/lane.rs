@@ -183,6 +183,8 @@ impl Work {
             if let Some(entry) = self.jobs.get_mut(&id) {
                 entry.mark_running(now.wall);
                 entry.step = Step::Flashing;
+                // It said what it waited for.
+                entry.stored.job.reason = Sentence::default();
             }
             self.announce(&id);
             self.push(Effect::Flash(id, configuration, port));
