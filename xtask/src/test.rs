@@ -13,7 +13,7 @@ struct Step {
 }
 
 /// Steps that run only when they are named: they take a while.
-const NAMED_ONLY: &[&str] = &["matrix"];
+const NAMED_ONLY: &[&str] = &["household", "matrix"];
 
 const STEPS: &[Step] = &[
     Step {
