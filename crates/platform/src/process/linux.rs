@@ -170,9 +170,9 @@ impl Stat {
         let field = |number: usize| fields.get(number - 3).copied();
         let number = |at| field(at).and_then(|f| f.parse::<u64>().ok());
         let state = field(3)?.chars().next()?;
-        let session = field(6)
-            .and_then(|s| s.parse().ok())
-            .and_then(Pid::from_raw);
+        // A process that is just gone is said to be in session -1.
+        let session = field(6).and_then(|s| s.parse().ok());
+        let session = session.filter(|raw| *raw > 0).and_then(Pid::from_raw);
         (!matches!(state, 'Z' | 'X')).then_some(Self {
             state,
             session,

@@ -19,6 +19,9 @@ use crate::sandbox::memory_bytes;
 /// Time between two looks at the process table while waiting for a tree to end.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// After how many looks what does not stand is let go for a moment.
+const SHAKE: u32 = 10;
+
 /// Which processes are meant.
 pub(super) struct Belongs {
     /// Those of this session, which is named after its leader.
@@ -42,10 +45,14 @@ impl Belongs {
     /// Stops until everything stands still: what was forked meanwhile is stopped in the next round.
     async fn stop(&self) {
         let stands = async {
-            loop {
+            for round in 1_u32.. {
                 signal_all(self, Some(Signal::STOP));
                 if table::all_stand(self) {
                     break;
+                }
+                // Who is stopped between vfork and exec keeps its parent from standing.
+                if round.is_multiple_of(SHAKE) {
+                    signal_all(self, Some(Signal::CONT));
                 }
                 sleep(LOOK).await;
             }
