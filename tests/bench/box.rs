@@ -1,5 +1,10 @@
 //! Prints what a box costs a build, per tier: `KILN_PROGRAM=kiln cargo bench -p kiln-tests --bench box`.
-#![allow(clippy::print_stdout, clippy::expect_used, clippy::disallowed_methods)]
+#![allow(
+    clippy::print_stdout,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a benchmark prints, reads the clock, and ends with what must not be"
+)]
 // A measurement is read by people, reads the clock, and may stop at the first surprise.
 use std::path::{Path, PathBuf};
 use std::process::Command;
