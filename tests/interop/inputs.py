@@ -8,9 +8,10 @@ import os
 import subprocess
 import tempfile
 import time
+from types import SimpleNamespace
 
 from devices import chip
-from guest import runs_here
+from guest import Owner, runs_here
 from receiving import admit, compilers, free_port
 from world import TESTS, expect, until
 
@@ -149,6 +150,82 @@ async def test_an_owner_at_gnome_is_told_by_its_idle_monitor(world):
 
 async def test_an_owner_at_kde_is_told_by_its_screen_saver(world):
     await owner_at_a_desktop(world, "screensaver")
+
+
+class Terminal:
+    """A shell's terminal, as somebody who comes over SSH has one."""
+
+    def __init__(self, world):
+        world.others.append(self)
+        # Its first process has no terminal itself, as that of SSH.
+        self.script = subprocess.Popen(
+            ["script", "--quiet", "--flush", "--command", "tty; exec cat", "/dev/null"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+        self.path = self.script.stdout.readline().decode().strip()
+        expect(self.path.startswith("/dev/pts/"), f"it has a terminal: {self.path}")
+
+    def is_left(self, seconds):
+        """Nobody typed for so long."""
+        when = time.time() - seconds
+        os.utime(self.path, (when, when))
+
+    def types(self, text):
+        self.script.stdin.write(text)
+        self.script.stdin.flush()
+
+    async def stop(self):
+        self.script.kill()
+        self.script.wait()
+
+
+async def test_somebody_who_comes_over_ssh_counts_as_the_owner_says(world):
+    kiln, terminal = world.kiln(), Terminal(world)
+    services = await Services(kiln).start(world, "login")
+    await kiln.receive()
+    await shows(kiln, "remote", "nobody", "ok")
+    told = {"Class": "user", "State": "active", "Type": "tty", "Remote": True, "Display": "",
+            "IdleHint": False, "IdleSinceHint": 0}
+    # Some systems name the terminal, others only the first process of the session.
+    for name, more in (("named", {"TTY": terminal.path.removeprefix("/dev/"), "Leader": 0}),
+                       ("found", {"TTY": "", "Leader": terminal.script.pid})):
+        terminal.is_left(330)
+        await services.order(login=[name, told | more])
+        await shows(kiln, "remote", "SSH: 5 min without input", "ok")
+        terminal.types(b"kiln status\n")
+        await shows(kiln, "remote", "SSH: input within the last minute", "ok")
+        await kiln.ask("settings", "set", "remote_sessions", "count")
+        await shows(kiln, "remote", "SSH: input within the last minute", "blocks")
+        await closes(kiln, "user_active")
+        await services.order(logout=name)
+        await shows(kiln, "remote", "nobody", "ok")
+        await closes(kiln, "ready", 90)
+        await kiln.ask("settings", "set", "remote_sessions", "desktop")
+
+
+async def test_somebody_at_a_remote_desktop_counts_unless_the_owner_says_otherwise(world):
+    kiln = world.kiln()
+    services = await Services(kiln).start(world, "login")
+    await kiln.receive()
+    await shows(kiln, "remote", "nobody", "ok")
+    told = {"Class": "user", "State": "active", "Type": "x11", "Remote": False, "TTY": "",
+            "Leader": 0}
+    silent = told | {"Display": "", "IdleHint": False, "IdleSinceHint": 0}
+    await services.order(login=["silent", silent])
+    await shows(kiln, "remote", "remote desktop: its last input is not told", "unknown")
+    await services.order(logout="silent")
+    left = told | {"Display": "", "IdleHint": True, "IdleSinceHint": int((time.time() - 330) * 1e6)}
+    await services.order(login=["left", left])
+    await shows(kiln, "remote", "remote desktop: 5 min without input", "ok")
+    await services.order(logout="left")
+    # What the X server itself says is believed first.
+    visitor = Owner(world, SimpleNamespace(env={}))
+    visitor.comes()
+    await services.order(login=["at_work", left | {"Display": visitor.display}])
+    await shows(kiln, "remote", "remote desktop: input within the last minute", "blocks")
+    await closes(kiln, "user_active")
+    await kiln.ask("settings", "set", "remote_sessions", "ignore")
+    await closes(kiln, "ready", 90)
+    await shows(kiln, "remote", "remote desktop: input within the last minute", "ok")
 
 
 async def test_a_program_that_needs_the_processor_is_noticed(world):

@@ -3,7 +3,8 @@
     services.py SERVICE...      profiles network login mutter screensaver
 
 Lines of JSON come in: {"set": [SERVICE, NAME, VALUE]} changes what it says, {"sleep": true} tells that
-the system goes to sleep, and false that it woke up. Lines of JSON go out: {"taken": [WHAT, MODE]} and
+the system goes to sleep, and false that it woke up, {"login": [NAME, PROPERTIES]} adds a session from
+elsewhere, and {"logout": NAME} ends it. Lines of JSON go out: {"taken": [WHAT, MODE]} and
 {"released": [WHAT, MODE]} for every inhibitor lock. Needs python3-dbus and python3-gi.
 """
 import json
@@ -34,9 +35,13 @@ class Service(dbus.service.Object):
     def Get(self, _interface, name):
         return self.said[name]
 
+    @dbus.service.method(PROPERTIES, in_signature="s", out_signature="a{sv}")
+    def GetAll(self, _interface):
+        return self.said
+
 
 class Login(Service):
-    """The login manager, with one session at this machine."""
+    """The login manager, with one session at this machine, and those from elsewhere that are added."""
 
     SESSION = "/org/freedesktop/login1/session/_31"
 
@@ -44,11 +49,24 @@ class Login(Service):
         super().__init__(bus, LOGIN, "/org/freedesktop/login1")
         self.session = Service(bus, LOGIN, self.SESSION, IdleHint=dbus.Boolean(False),
                                IdleSinceHint=dbus.UInt64(0))
-        self.said = self.session.said
+        self.said, self.elsewhere = self.session.said, {}
+
+    def adds(self, name, said):
+        path = f"/org/freedesktop/login1/session/{name}"
+        kinds = {"Remote": dbus.Boolean, "Leader": dbus.UInt32, "IdleHint": dbus.Boolean,
+                 "IdleSinceHint": dbus.UInt64}
+        typed = {key: kinds.get(key, dbus.String)(value) for key, value in said.items()}
+        self.elsewhere[name] = Service(self.bus_name.get_bus(), LOGIN, path, **typed)
+
+    def removes(self, name):
+        self.elsewhere.pop(name).remove_from_connection()
 
     @dbus.service.method(f"{LOGIN}.Manager", out_signature="a(susso)")
     def ListSessions(self):
-        return [("1", dbus.UInt32(os.getuid()), "owner", "seat0", dbus.ObjectPath(self.SESSION))]
+        user = (dbus.UInt32(os.getuid()), "owner")
+        far = [(name, *user, "", dbus.ObjectPath(f"/org/freedesktop/login1/session/{name}"))
+               for name in self.elsewhere]
+        return [("1", *user, "seat0", dbus.ObjectPath(self.SESSION)), *far]
 
     @dbus.service.method(f"{LOGIN}.Manager", in_signature="ssss", out_signature="h")
     def Inhibit(self, what, _who, _why, mode):
@@ -115,6 +133,10 @@ def main():
             order = json.loads(line)
             if "sleep" in order:
                 services["login"].PrepareForSleep(order["sleep"])
+            elif "login" in order:
+                services["login"].adds(*order["login"])
+            elif "logout" in order:
+                services["login"].removes(order["logout"])
             else:
                 service, name, value = order["set"]
                 said = services[service].said

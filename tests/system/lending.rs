@@ -50,6 +50,7 @@ const STAGES: [Stage; 7] = [
 fn calm() -> Inputs {
     Inputs {
         idle: Some(Duration::from_secs(3_600)),
+        remote: Some(Vec::new()),
         power: Some(Power::Mains),
         saver: Some(Saver::Off),
         heat: Some(Heat::Normal),

@@ -696,6 +696,7 @@ async fn settings_are_changed_by_name_and_value_or_by_pairs() {
             ram_floor_mb = 512
             receiver = true
             remote_builds = true
+            remote_sessions = "ignore"
             sandbox = "required"
             storage_budget_mb = 0
             version_policy = "any"

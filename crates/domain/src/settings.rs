@@ -4,8 +4,8 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use kiln_model::{
-    BuildHosts, ErrorCode, EsphomeVersion, FriendlyName, RequestError, SandboxMode, Sentence,
-    SettingKey, Settings, VersionPolicy, say,
+    BuildHosts, ErrorCode, EsphomeVersion, FriendlyName, RemoteSessions, RequestError, SandboxMode,
+    Sentence, SettingKey, Settings, VersionPolicy, say,
 };
 
 use crate::availability::Hours;
@@ -97,6 +97,10 @@ fn set(settings: &mut Settings, key: SettingKey, value: &str) -> Result<(), Sent
         SettingKey::IdleMinutes => {
             settings.idle_minutes =
                 bounded(value, 0..=1_440).ok_or_else(say::expects_minutes_of_day)?;
+        }
+        SettingKey::RemoteSessions => {
+            settings.remote_sessions =
+                RemoteSessions::from_word(value).ok_or_else(say::expects_remote_sessions)?;
         }
         SettingKey::OnBattery => settings.on_battery = switch(value)?,
         SettingKey::OnMetered => settings.on_metered = switch(value)?,
@@ -204,6 +208,7 @@ fn example(key: SettingKey) -> &'static str {
         SettingKey::CleanupTtl => "86400",
         SettingKey::FriendlyName => "workshop",
         SettingKey::IdleMinutes => "3",
+        SettingKey::RemoteSessions => "count",
         SettingKey::OnBattery | SettingKey::OnMetered => "off",
         SettingKey::Hours => "\"mon-fri 18:00-08:00; sat,sun all\"",
         SettingKey::ExclusiveApps => "steam,obs",
@@ -279,6 +284,7 @@ mod tests {
             ("cleanup_ttl_seconds", "2592001"),
             ("friendly_name", "a\u{202e}b"),
             ("idle_minutes", "1441"),
+            ("remote_sessions", "on"),
             ("on_battery", "sometimes"),
             ("on_metered", ""),
             ("hours", "late"),

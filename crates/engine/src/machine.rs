@@ -60,6 +60,7 @@ async fn watch(context: Arc<Context>, every: Duration) {
             let owner = activity.read(&reading(&context, Depth::Owner)).await;
             let inputs = Inputs {
                 idle: owner.idle,
+                remote: owner.remote,
                 free_disk: owner.free_disk,
                 ..all.clone()
             };

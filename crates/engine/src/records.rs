@@ -12,8 +12,8 @@ use kiln_ipc::Words;
 use kiln_model::{
     BlobId, Bootloader, Capabilities, DashboardId, Endpoint, FailureReason, FriendlyName, Job,
     JobId, JobKind, JobOrigin, JobStatus, Label, Pairing, PairingStatus, Peer, Pin, Placement,
-    Port, PublicKey, SandboxMode, Sentence, SettingKey, Settings, Timestamp, VersionPolicy,
-    WireJobId,
+    Port, PublicKey, RemoteSessions, SandboxMode, Sentence, SettingKey, Settings, Timestamp,
+    VersionPolicy, WireJobId,
 };
 use kiln_ports::store::Row;
 use serde::de::DeserializeOwned;
@@ -278,6 +278,7 @@ fn setting_value(s: &Settings, key: SettingKey) -> Value {
         SettingKey::CleanupTtl => json!(s.cleanup_ttl_seconds),
         SettingKey::FriendlyName => json!(s.friendly_name),
         SettingKey::IdleMinutes => json!(s.idle_minutes),
+        SettingKey::RemoteSessions => json!(s.remote_sessions.word()),
         SettingKey::OnBattery => json!(s.on_battery),
         SettingKey::OnMetered => json!(s.on_metered),
         SettingKey::Hours => json!(s.hours),
@@ -322,6 +323,9 @@ fn set_value(s: &mut Settings, key: SettingKey, value: &Value) -> Option<()> {
         }
         SettingKey::FriendlyName => s.friendly_name = owned()?,
         SettingKey::IdleMinutes => s.idle_minutes = number(value)?,
+        SettingKey::RemoteSessions => {
+            s.remote_sessions = RemoteSessions::from_word(value.as_str()?)?;
+        }
         SettingKey::OnBattery => s.on_battery = value.as_bool()?,
         SettingKey::OnMetered => s.on_metered = value.as_bool()?,
         SettingKey::Hours => s.hours = owned()?,
@@ -707,6 +711,7 @@ mod tests {
             flags in any::<[bool; 5]>(),
             policy in proptest::sample::select(VersionPolicy::ALL),
             sandbox in proptest::sample::select(SandboxMode::ALL),
+            remote_sessions in proptest::sample::select(RemoteSessions::ALL),
             texts in any::<[String; 9]>(),
             listen_port in any::<u16>(),
             cleanup_ttl_seconds in 3_600u32..=2_592_000,
@@ -743,6 +748,7 @@ mod tests {
                 cleanup_ttl_seconds,
                 friendly_name,
                 idle_minutes,
+                remote_sessions,
                 on_battery: flags[3],
                 on_metered: flags[4],
                 hours,

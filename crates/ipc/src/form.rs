@@ -6,8 +6,8 @@ use kiln_model::{
     AlertKind, ArtifactsRefusal, AvailabilityReason, Bootloader, BuildChoice, ChainFault,
     ConfigurationName, DashboardId, Digest, Endpoint, ErrorCode, EsphomeVersion, FactKind,
     FailureReason, FriendlyName, Input, JobId, JobKind, JobStatus, Kept, Label, PairingStatus,
-    Pause, Pin, Port, PortState, Presence, PublicKey, SandboxMode, Snooze, StoredKind, Timestamp,
-    Verdict, VersionPolicy, WireJobId,
+    Pause, Pin, Port, PortState, Presence, PublicKey, RemoteSessions, SandboxMode, Snooze,
+    StoredKind, Timestamp, Verdict, VersionPolicy, WireJobId,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -127,6 +127,7 @@ text! {
     IpAddr: IpAddr::to_string, |t| t.parse().ok();
     JobKind: |v| v.word().to_owned(), JobKind::from_word;
     JobStatus: |v| v.word().to_owned(), JobStatus::from_word;
+    RemoteSessions: |v| v.word().to_owned(), RemoteSessions::from_word;
     SandboxMode: |v| v.word().to_owned(), SandboxMode::from_word;
     VersionPolicy: |v| v.word().to_owned(), VersionPolicy::from_word;
     AvailabilityReason: |v| v.word().to_owned(), AvailabilityReason::from_word;

@@ -1,5 +1,5 @@
 //! JSON of [`Settings`]; the names are those of `kiln settings`.
-use kiln_model::{Pause, SandboxMode, Settings, VersionPolicy};
+use kiln_model::{Pause, RemoteSessions, SandboxMode, Settings, VersionPolicy};
 use serde::{Deserialize, Serialize};
 
 use crate::form::{self, mirrored};
@@ -20,6 +20,8 @@ struct SettingsJson {
     cleanup_ttl_seconds: u32,
     friendly_name: String,
     idle_minutes: u16,
+    #[serde(default = "ignore", with = "form")]
+    remote_sessions: RemoteSessions,
     on_battery: bool,
     on_metered: bool,
     hours: String,
@@ -46,6 +48,11 @@ struct SettingsJson {
 /// A node that does not say is older than boxes; whatever it does, nothing less is asked of it.
 fn required() -> SandboxMode {
     SandboxMode::Required
+}
+
+/// A node that does not say is older than this setting, and does not look there.
+fn ignore() -> RemoteSessions {
+    RemoteSessions::Ignore
 }
 
 mirrored!(Settings => SettingsJson);

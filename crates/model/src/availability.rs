@@ -56,6 +56,8 @@ words! {
         Thermal = "thermal",
         /// Time since the owner's last input.
         Activity = "activity",
+        /// Who is logged in from elsewhere.
+        Remote = "remote",
         /// Programs that want the computer for themselves.
         Apps = "apps",
         /// Whether the network is metered.

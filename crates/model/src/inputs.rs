@@ -4,8 +4,10 @@ use std::time::Duration;
 /// One reading. Every part can be missing: what cannot be read is `None`, never a guess.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Inputs {
-    /// Time since the owner's last key or pointer event.
+    /// Time since the owner's last key or pointer event at this computer.
     pub idle: Option<Duration>,
+    /// Who is logged in from elsewhere, in no order; empty: nobody.
+    pub remote: Option<Vec<RemoteSession>>,
     /// Where the power comes from.
     pub power: Option<Power>,
     /// Whether the system saves power.
@@ -24,6 +26,24 @@ pub struct Inputs {
     pub apps: Option<Vec<String>>,
     /// Local time minus UTC, in seconds.
     pub utc_offset: Option<i32>,
+}
+
+/// Somebody who is logged in from elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RemoteSession {
+    /// How.
+    pub kind: RemoteKind,
+    /// Time since the last input from there; `None`: it is not told.
+    pub idle: Option<Duration>,
+}
+
+/// How somebody is logged in from elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RemoteKind {
+    /// With a screen of this computer.
+    Desktop,
+    /// With a terminal, as over SSH.
+    Shell,
 }
 
 /// Where the power comes from.

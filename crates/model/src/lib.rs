@@ -57,7 +57,7 @@ pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use environment::{EnvironmentInfo, EnvironmentState};
 pub use esphome_version::{EsphomeVersion, InvalidEsphomeVersion, OrderKey};
 pub use hello::Hello;
-pub use inputs::{Heat, Inputs, Network, Power, Saver};
+pub use inputs::{Heat, Inputs, Network, Power, RemoteKind, RemoteSession, Saver};
 pub use job::{
     Bootloader, FailureReason, InvalidJobId, Job, JobId, JobKind, JobOrigin, JobStatus, Placement,
     Port, WireJobId,
@@ -77,7 +77,7 @@ pub use request::{BuildChoice, ErrorCode, Reply, Request, RequestError};
 pub use sandbox::{Confinement, SandboxMode, Tier};
 pub use sentence::{Sentence, fill};
 pub use serial_port::{PortState, SerialPort, UsbId};
-pub use settings::{SettingKey, Settings, VersionPolicy};
+pub use settings::{RemoteSessions, SettingKey, Settings, VersionPolicy};
 pub use storage::{Kept, Reclaimed, Storage, StoredItem, StoredKind};
 pub use time::{Mono, Now, Timestamp};
 pub use view::{DiscoveredHost, IdentityView, LinkState, PairingView, PeerView, View, WindowView};

@@ -406,6 +406,12 @@ sentences! {
     minutes_without_input(count) = "{count} min without input";
     hours_without_input(count) = "{count} h without input";
     input_just_now() = "input within the last minute";
+    nobody() = "nobody";
+    remote_desktop(input) = "remote desktop: {input}";
+    remote_shell(input) = "SSH: {input}";
+    input_not_told() = "its last input is not told";
+    remote_desktop_only(count) = "{count} min without input; SSH does not count";
+    does_not_count() = "does not count";
     none_runs() = "none runs";
     not_metered() = "not metered";
     metered() = "metered";
@@ -424,6 +430,7 @@ sentences! {
     expects_version() = "a version like 2026.10.0, or empty";
     expects_host() = "an address or a network interface";
     expects_port() = "a port from 1 to 65535, or 0 for any";
+    expects_remote_sessions() = "one of count, desktop and ignore";
     expects_seconds() = "a number of seconds from 3600 to 2592000";
     expects_name() = "a name of at most 128 printable characters";
     expects_minutes_of_day() = "minutes from 0 to 1440";

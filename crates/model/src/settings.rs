@@ -17,6 +17,18 @@ words! {
 }
 
 words! {
+    /// Who of those logged in from elsewhere counts as the owner at this computer.
+    RemoteSessions {
+        /// Everybody.
+        Count = "count",
+        /// Who works at a remote desktop.
+        Desktop = "desktop",
+        /// Nobody.
+        Ignore = "ignore",
+    }
+}
+
+words! {
     /// Names of settings, as used by `kiln settings`.
     SettingKey {
         /// Compile for paired offloaders.
@@ -43,6 +55,8 @@ words! {
         FriendlyName = "friendly_name",
         /// Minutes without input after which the owner counts as away; 0: input is not looked at.
         IdleMinutes = "idle_minutes",
+        /// Whose input from elsewhere counts as the owner's.
+        RemoteSessions = "remote_sessions",
         /// Compile for others on battery.
         OnBattery = "on_battery",
         /// Compile for others over a metered network.
@@ -105,6 +119,10 @@ pub struct Settings {
     /// Minutes without input after which the owner counts as away, up to 1,440; 0: input is not
     /// looked at. 3, as in BOINC.
     pub idle_minutes: u16,
+    /// Whose input from elsewhere counts as the owner's. That over a remote desktop: its user works
+    /// with this computer, only farther away. A shell is as often a look at a machine that has no
+    /// owner in front of it, `kiln status` included.
+    pub remote_sessions: RemoteSessions,
     /// Compile for others on battery, too.
     pub on_battery: bool,
     /// Compile for others over a metered network, too.
@@ -158,6 +176,7 @@ impl Default for Settings {
             cleanup_ttl_seconds: 86_400,
             friendly_name: String::new(),
             idle_minutes: 3,
+            remote_sessions: RemoteSessions::Desktop,
             on_battery: false,
             on_metered: false,
             hours: String::new(),

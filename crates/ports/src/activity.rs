@@ -6,8 +6,8 @@ use kiln_model::Inputs;
 /// How much to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// Only what is needed to give way to the owner at once and to fill no disk: [`Inputs::idle`] and
-    /// [`Inputs::free_disk`]. The rest is `None`.
+    /// Only what is needed to give way to the owner at once and to fill no disk: [`Inputs::idle`],
+    /// [`Inputs::remote`] and [`Inputs::free_disk`]. The rest is `None`.
     Owner,
     /// Everything.
     All,

@@ -36,6 +36,7 @@ impl Activity for ScriptedActivity {
             }
             Depth::Owner => Inputs {
                 idle: all.idle,
+                remote: all.remote.clone(),
                 free_disk: all.free_disk,
                 ..Inputs::default()
             },

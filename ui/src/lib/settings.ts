@@ -26,6 +26,7 @@ const KNOWN: Record<string, { group: Group; edit: Edit }> = {
   esphome_version: { group: 'own', edit: { by: 'version' } },
   python: { group: 'own', edit: { by: 'text', ltr: true } },
   idle_minutes: { group: 'availability', edit: { by: 'number', unit: 'minutes' } },
+  remote_sessions: { group: 'availability', edit: { by: 'choice', values: ['count', 'desktop', 'ignore'] } },
   on_battery: { group: 'availability', edit: { by: 'switch' } },
   on_metered: { group: 'availability', edit: { by: 'switch' } },
   hours: { group: 'availability', edit: { by: 'text', ltr: true } },

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use kiln_model::{
     Absence, Availability, AvailabilityReason, Heat, Inputs, Mono, Network, Now, Pause, Power,
-    Saver, Settings, Snooze, Timestamp, Wakefulness,
+    RemoteKind, RemoteSession, RemoteSessions, Saver, Settings, Snooze, Timestamp, Wakefulness,
 };
 
 pub(crate) use hours::Hours;
@@ -319,11 +319,11 @@ impl Evaluator {
     fn settle_for(&mut self, occasion: Occasion, now: Now) {
         self.wake = None;
         let limit = self.settings.cpu_limit;
-        // Without a screen there is nobody whom a program at lowest priority could disturb.
+        // Where nobody's input is seen there is nobody whom a program at lowest priority could disturb.
         let load = self
             .inputs
             .other_load
-            .filter(|_| self.inputs.idle.is_some());
+            .filter(|_| self.quiet_for().is_some());
         if let Some(due) = self.load.settle(load, limit, now.mono) {
             self.wake_at(due);
         }
@@ -449,7 +449,7 @@ impl Evaluator {
 
     /// Returns when the owner's last input was; a reading of no time at all stays true.
     fn last_input(&self, now: Mono) -> Option<Mono> {
-        let idle = self.inputs.idle?;
+        let idle = self.quiet_for()?;
         match idle.is_zero() {
             true => Some(now),
             false => Some(Mono(self.read_at.since(Mono(idle)))),
@@ -524,7 +524,7 @@ impl Evaluator {
             });
             block(Reason::Hours, end);
         }
-        if inputs.idle.is_some_and(|idle| idle < self.patience()) {
+        if self.quiet_for().is_some_and(|idle| idle < self.patience()) {
             block(Reason::UserActive, None);
         }
         if inputs.apps.as_ref().is_some_and(|apps| !apps.is_empty()) {
@@ -544,6 +544,26 @@ impl Evaluator {
             block(Reason::CpuBusy, None);
         }
         blocks
+    }
+
+    /// Returns the time since the owner's last input, wherever it came from.
+    fn quiet_for(&self) -> Option<Duration> {
+        let elsewhere = self.remote().filter(|session| self.counts(session.kind));
+        let elsewhere = elsewhere.filter_map(|session| session.idle);
+        self.inputs.idle.into_iter().chain(elsewhere).min()
+    }
+
+    fn remote(&self) -> impl Iterator<Item = &RemoteSession> {
+        self.inputs.remote.iter().flatten()
+    }
+
+    /// Returns whether input from there counts as the owner's.
+    fn counts(&self, kind: RemoteKind) -> bool {
+        match self.settings.remote_sessions {
+            RemoteSessions::Count => true,
+            RemoteSessions::Desktop => kind == RemoteKind::Desktop,
+            RemoteSessions::Ignore => false,
+        }
     }
 
     /// Returns how long the owner has to be quiet to count as away.

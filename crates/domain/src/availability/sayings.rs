@@ -2,8 +2,8 @@
 use std::time::Duration;
 
 use kiln_model::{
-    AvailabilityReason as Reason, Heat, Input, InputVerdict, Network, Pause, Power, Saver,
-    Sentence, Verdict, say,
+    AvailabilityReason as Reason, Heat, Input, InputVerdict, Network, Pause, Power, RemoteKind,
+    RemoteSession, RemoteSessions, Saver, Sentence, Verdict, say,
 };
 
 use super::{Evaluator, Pressure, Rest, exclusive_apps};
@@ -33,7 +33,7 @@ impl Evaluator {
             .filter(|_| !exclusive_apps(settings).is_empty());
         let metered = inputs.network == Some(Network::Metered) && !settings.on_metered;
         let below = |free: Option<u64>, floor: u32| free.is_some_and(|mb| mb < floor.into());
-        let load = inputs.other_load.filter(|_| inputs.idle.is_some());
+        let load = inputs.other_load.filter(|_| self.quiet_for().is_some());
         vec![
             row(
                 Input::Sleep,
@@ -88,6 +88,7 @@ impl Evaluator {
                 },
                 active,
             ),
+            self.elsewhere(),
             known(
                 Input::Apps,
                 running.map(|names| match names.as_slice() {
@@ -140,6 +141,43 @@ impl Evaluator {
                 self.load.verdict == Pressure::High,
             ),
         ]
+    }
+
+    /// The row of those who are logged in from elsewhere. Whom the owner counts is shown first, then
+    /// whoever was there last.
+    fn elsewhere(&self) -> InputVerdict {
+        let minutes = self.settings.idle_minutes;
+        let limit = match self.settings.remote_sessions {
+            RemoteSessions::Ignore => say::does_not_count(),
+            _ if minutes == 0 => Sentence::default(),
+            RemoteSessions::Count => say::minutes_without_input(minutes),
+            RemoteSessions::Desktop => say::remote_desktop_only(minutes),
+        };
+        if self.inputs.remote.as_ref().is_some_and(Vec::is_empty) {
+            return row(Input::Remote, say::nobody(), limit, false);
+        }
+        let rank = |session: &&RemoteSession| {
+            let counts = self.counts(session.kind);
+            (!counts, session.idle.is_none(), session.idle)
+        };
+        let Some(shown) = self.remote().min_by_key(rank) else {
+            return known(Input::Remote, None, limit, false);
+        };
+        let counts = self.counts(shown.kind);
+        let active = shown.idle.is_some_and(|idle| idle < self.patience());
+        let input = shown.idle.map_or_else(say::input_not_told, idle);
+        let value = match shown.kind {
+            RemoteKind::Desktop => say::remote_desktop(input),
+            RemoteKind::Shell => say::remote_shell(input),
+        };
+        let said = row(Input::Remote, value, limit, counts && active);
+        match counts && shown.idle.is_none() {
+            true => InputVerdict {
+                verdict: Verdict::Unknown,
+                ..said
+            },
+            false => said,
+        }
     }
 
     fn stands(&self, reason: Reason) -> bool {

@@ -71,6 +71,7 @@ impl Clock {
 fn quiet() -> Inputs {
     Inputs {
         idle: Some(Duration::from_secs(3_600)),
+        remote: Some(Vec::new()),
         power: Some(Power::Mains),
         saver: Some(Saver::Off),
         heat: Some(Heat::Normal),
@@ -222,7 +223,7 @@ fn what_cannot_be_read_is_said_to_be_unknown_and_never_blocks() {
         .inputs
         .iter()
         .filter(|row| row.verdict == kiln_model::Verdict::Unknown);
-    assert_eq!(unknown.count(), 9);
+    assert_eq!(unknown.count(), 10);
 }
 
 #[test]
@@ -257,6 +258,106 @@ fn what_a_setting_lets_in_or_shuts_out_counts_at_once_and_no_other_setting_hurri
         Reason::UserActive,
         "it has to be calm first"
     );
+}
+
+/// A quiet machine with somebody who is logged in from elsewhere.
+fn visited(kind: RemoteKind, idle: Option<u64>) -> Inputs {
+    let idle = idle.map(Duration::from_secs);
+    Inputs {
+        remote: Some(vec![RemoteSession { kind, idle }]),
+        ..quiet()
+    }
+}
+
+#[test]
+fn who_works_here_from_elsewhere_counts_as_the_owner_says() {
+    use RemoteKind::{Desktop, Shell};
+    use RemoteSessions::{Count, Ignore};
+    const ACTIVE: Option<u64> = Some(0);
+    const GONE: Option<u64> = Some(200);
+    let only_desktops = RemoteSessions::Desktop;
+    let (ok, unknown) = (kiln_model::Verdict::Ok, kiln_model::Verdict::Unknown);
+    let blocks = kiln_model::Verdict::Blocks;
+    for (setting, kind, idle, verdict) in [
+        (Count, Desktop, ACTIVE, blocks),
+        (Count, Shell, ACTIVE, blocks),
+        (Count, Shell, GONE, ok),
+        (Count, Shell, None, unknown),
+        (only_desktops, Desktop, ACTIVE, blocks),
+        (only_desktops, Desktop, GONE, ok),
+        (only_desktops, Desktop, None, unknown),
+        (only_desktops, Shell, ACTIVE, ok),
+        (Ignore, Desktop, ACTIVE, ok),
+        (Ignore, Shell, ACTIVE, ok),
+    ] {
+        let mut clock = Clock::new(|s| s.remote_sessions = setting);
+        let reason = clock.senses(visited(kind, idle));
+        let closed = verdict == kiln_model::Verdict::Blocks;
+        let case = format!("{setting:?} {kind:?} {idle:?}");
+        assert_eq!(reason == Reason::UserActive, closed, "{case}");
+        let inputs = clock.evaluator.availability().inputs;
+        let row = inputs.iter().find(|row| row.input == Input::Remote);
+        assert_eq!(row.map(|row| row.verdict), Some(verdict), "{case}");
+    }
+}
+
+#[test]
+fn of_several_people_the_last_one_who_counts_is_shown() {
+    let mut clock = Clock::new(|_| {});
+    let said = |clock: &Clock| {
+        let inputs = clock.evaluator.availability().inputs;
+        let row = inputs.into_iter().find(|row| row.input == Input::Remote);
+        row.map(|row| (row.value.to_string(), row.limit.to_string()))
+    };
+    let says = |value: &str, limit: &str| Some((value.to_owned(), limit.to_owned()));
+    let limit = "3 min without input; SSH does not count";
+    clock.senses(quiet());
+    assert_eq!(said(&clock), says("nobody", limit));
+    let session = |kind, seconds| RemoteSession {
+        kind,
+        idle: Some(Duration::from_secs(seconds)),
+    };
+    let people = vec![
+        session(RemoteKind::Shell, 0),
+        session(RemoteKind::Desktop, 7_200),
+        session(RemoteKind::Desktop, 300),
+    ];
+    clock.senses(Inputs {
+        remote: Some(people),
+        ..quiet()
+    });
+    assert_eq!(
+        said(&clock),
+        says("remote desktop: 5 min without input", limit)
+    );
+    clock.set(|s| s.remote_sessions = RemoteSessions::Count);
+    let input = "SSH: input within the last minute";
+    assert_eq!(said(&clock), says(input, "3 min without input"));
+    clock.set(|s| s.remote_sessions = RemoteSessions::Ignore);
+    assert_eq!(said(&clock), says(input, "does not count"));
+}
+
+#[test]
+fn a_headless_machine_has_an_owner_to_wait_for_only_while_somebody_counts() {
+    let headless = |sessions| Inputs {
+        idle: None,
+        other_load: Some(90),
+        remote: Some(sessions),
+        ..quiet()
+    };
+    let shell = RemoteSession {
+        kind: RemoteKind::Shell,
+        idle: Some(Duration::ZERO),
+    };
+    let mut clock = Clock::new(|_| {});
+    assert_eq!(clock.senses(headless(vec![shell])), Reason::Ready);
+    clock.pass(3_600);
+    assert_eq!(clock.reason(), Reason::Ready, "nor does load count");
+    clock.set(|s| s.remote_sessions = RemoteSessions::Count);
+    assert_eq!(clock.reason(), Reason::UserActive);
+    clock.senses(headless(Vec::new()));
+    clock.pass(CALM.max(DWELL).as_secs());
+    assert_eq!(clock.reason(), Reason::Ready, "the session is over");
 }
 
 #[test]

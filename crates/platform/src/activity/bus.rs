@@ -1,11 +1,12 @@
 //! What desktop and system say over D-Bus. A bus or service that is not there is asked again now and
 //! then, not all the time.
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use kiln_model::{Heat, Network, Saver};
+use kiln_model::{Heat, Network, RemoteKind, Saver};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
 use zbus::Connection;
@@ -154,6 +155,30 @@ pub(super) struct Profile {
     pub(super) heat: Heat,
 }
 
+/// A session from elsewhere, as the login manager tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Distant {
+    pub(super) kind: RemoteKind,
+    /// Name of its X server; empty: none.
+    pub(super) display: String,
+    /// Its terminal below `/dev`; empty: none, or it is not told.
+    pub(super) terminal: String,
+    /// Its first process.
+    pub(super) leader: u32,
+    /// Time since its last input as its desktop told; `None`: it never did.
+    pub(super) hinted: Option<Duration>,
+}
+
+/// Where the login manager is.
+const LOGIN: Place = Place {
+    service: "org.freedesktop.login1",
+    path: "/org/freedesktop/login1",
+    interface: "org.freedesktop.login1.Manager",
+};
+
+/// A session as the login manager lists it: id, user, name, seat and object.
+type Listed = (String, u32, String, String, OwnedObjectPath);
+
 /// The bus of the system.
 #[derive(Debug, Default)]
 pub(super) struct System {
@@ -226,13 +251,7 @@ impl System {
     /// nobody at this machine.
     pub(super) async fn login_idle(&self) -> Option<Duration> {
         let bus = self.bus().await?;
-        let manager = Place {
-            service: "org.freedesktop.login1",
-            path: "/org/freedesktop/login1",
-            interface: "org.freedesktop.login1.Manager",
-        };
-        type Row = (String, u32, String, String, OwnedObjectPath);
-        let rows: Vec<Row> = self.login.call(&bus, &manager, "ListSessions", &()).await?;
+        let rows: Vec<Listed> = self.login.call(&bus, &LOGIN, "ListSessions", &()).await?;
         let me = rustix::process::getuid().as_raw();
         let here = rows
             .into_iter()
@@ -244,7 +263,7 @@ impl System {
                 async move {
                     let body = ("org.freedesktop.login1.Session", name);
                     let asked = bus.call_method(
-                        Some("org.freedesktop.login1"),
+                        Some(LOGIN.service),
                         path,
                         Some("org.freedesktop.DBus.Properties"),
                         "Get",
@@ -261,4 +280,70 @@ impl System {
         let now = u64::try_from(jiff::Timestamp::now().as_microsecond()).ok()?;
         last.map(|since| Duration::from_micros(now.saturating_sub(since)))
     }
+
+    /// Returns the sessions of people who are logged in from elsewhere. One at a seat is at this machine.
+    pub(super) async fn distant(&self) -> Option<Vec<Distant>> {
+        let bus = self.bus().await?;
+        let rows: Vec<Listed> = self.login.call(&bus, &LOGIN, "ListSessions", &()).await?;
+        let elsewhere = rows
+            .into_iter()
+            .filter(|(_, _, _, seat, _)| seat.is_empty());
+        let mut found = Vec::new();
+        for (.., path) in elsewhere {
+            let asked = bus.call_method(
+                Some(LOGIN.service),
+                path,
+                Some("org.freedesktop.DBus.Properties"),
+                "GetAll",
+                &"org.freedesktop.login1.Session",
+            );
+            // One that has just ended is nobody.
+            let answer = timeout(PATIENCE, asked).await.ok().and_then(Result::ok);
+            let said = answer.and_then(|answer| answer.body().deserialize().ok());
+            found.extend(said.and_then(|said| distant(&said)));
+        }
+        Some(found)
+    }
+}
+
+/// Reads a session without a seat; `None`: nobody sits behind it. One with a screen is a remote desktop
+/// whatever it is called, since the services of these do not all say where their users are.
+fn distant(said: &HashMap<String, OwnedValue>) -> Option<Distant> {
+    let text = |name: &str| {
+        let value = said.get(name).and_then(|v| v.downcast_ref::<&str>().ok());
+        value.unwrap_or_default().to_owned()
+    };
+    let is = |name: &str| {
+        said.get(name)
+            .is_some_and(|v| bool::try_from(v) == Ok(true))
+    };
+    if !text("Class").starts_with("user") || text("State") == "closing" {
+        return None;
+    }
+    let display = text("Display");
+    let graphical = matches!(text("Type").as_str(), "x11" | "wayland" | "mir");
+    let kind = match (graphical || !display.is_empty(), is("Remote")) {
+        (true, _) => RemoteKind::Desktop,
+        (false, true) => RemoteKind::Shell,
+        (false, false) => return None,
+    };
+    let since = said
+        .get("IdleSinceHint")
+        .and_then(|v| u64::try_from(v).ok());
+    let now = u64::try_from(jiff::Timestamp::now().as_microsecond()).ok()?;
+    // A desktop that never set the hint says nothing with it.
+    let hinted = since
+        .filter(|since| *since > 0)
+        .map(|since| match is("IdleHint") {
+            true => Duration::from_micros(now.saturating_sub(since)),
+            false => Duration::ZERO,
+        });
+    let leader = said.get("Leader").and_then(|v| u32::try_from(v).ok());
+    Some(Distant {
+        kind,
+        display,
+        terminal: text("TTY"),
+        leader: leader.unwrap_or_default(),
+        hinted,
+    })
 }

@@ -24,7 +24,10 @@ pub(super) struct Idle {
 /// What the owner looks at.
 #[derive(Debug)]
 enum Display {
-    X11(Lazy<Arc<Mutex<Screen>>>),
+    X11 {
+        name: String,
+        screen: Screen,
+    },
     /// The X server of a Wayland desktop sees only part of the input, so it is not asked.
     Wayland,
     /// It is not known. A node that a service manager starts does not learn of it, so that the
@@ -32,27 +35,34 @@ enum Display {
     None,
 }
 
-struct Screen {
+/// A screen of an X server, opened when it is first asked.
+pub(super) type Screen = Lazy<Arc<Mutex<Root>>>;
+
+/// Where the X server of a screen is asked.
+pub(super) struct Root {
     connection: RustConnection,
     root: u32,
 }
 
-impl std::fmt::Debug for Screen {
+impl std::fmt::Debug for Root {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Screen({})", self.root)
+        write!(f, "Root({})", self.root)
     }
 }
 
 impl Idle {
     pub(super) fn new() -> Self {
-        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let wayland = is_set("WAYLAND_DISPLAY")
+        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        let wayland = set("WAYLAND_DISPLAY").is_some()
             || std::env::var_os("XDG_SESSION_TYPE").is_some_and(|kind| kind == "wayland");
         Self {
-            display: match (wayland, is_set("DISPLAY")) {
+            display: match (wayland, set("DISPLAY")) {
                 (true, _) => Display::Wayland,
-                (false, true) => Display::X11(Lazy::default()),
-                (false, false) => Display::None,
+                (false, Some(name)) => Display::X11 {
+                    name: name.to_string_lossy().into_owned(),
+                    screen: Screen::default(),
+                },
+                (false, None) => Display::None,
             },
             session: Session::default(),
             last: Mutex::default(),
@@ -62,7 +72,7 @@ impl Idle {
 
     pub(super) async fn read(&self, system: &System) -> Option<Duration> {
         let seen = match &self.display {
-            Display::X11(screen) => x11(screen).await,
+            Display::X11 { screen, .. } => since_input(screen, None).await,
             Display::Wayland | Display::None => self.session.idle().await,
         };
         if let Some(idle) = self.remember(seen) {
@@ -78,6 +88,14 @@ impl Idle {
         }
     }
 
+    /// Returns the display of the X server that is asked.
+    pub(super) fn display(&self) -> Option<&str> {
+        match &self.display {
+            Display::X11 { name, .. } => Some(name),
+            Display::Wayland | Display::None => None,
+        }
+    }
+
     /// Returns what is seen. Who answered before and is silent now, because the desktop is busy or
     /// starts again, does not make a computer without people: the last input only gets older.
     fn remember(&self, seen: Option<Duration>) -> Option<Duration> {
@@ -89,19 +107,20 @@ impl Idle {
     }
 }
 
-/// Asks the screen saver extension of the X server.
-async fn x11(screen: &Lazy<Arc<Mutex<Screen>>>) -> Option<Duration> {
+/// Asks the screen saver extension of the X server of a display; `None`: of the environment's.
+pub(super) async fn since_input(screen: &Screen, display: Option<&str>) -> Option<Duration> {
+    let display = display.map(str::to_owned);
     let open = || async {
-        let opened = tokio::task::spawn_blocking(|| {
-            let (connection, number) = x11rb::connect(None).ok()?;
+        let opened = tokio::task::spawn_blocking(move || {
+            let (connection, number) = x11rb::connect(display.as_deref()).ok()?;
             let root = connection.setup().roots.get(number)?.root;
-            Some(Arc::new(Mutex::new(Screen { connection, root })))
+            Some(Arc::new(Mutex::new(Root { connection, root })))
         });
         opened.await.ok().flatten()
     };
     let asked = screen.get(open).await?;
     let idle = tokio::task::spawn_blocking(move || {
-        let Screen { connection, root } = &*asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let Root { connection, root } = &*asked.lock().unwrap_or_else(PoisonError::into_inner);
         let info = connection.screensaver_query_info(*root).ok()?;
         Some(info.reply().ok()?.ms_since_user_input)
     });

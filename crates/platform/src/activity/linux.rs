@@ -7,6 +7,7 @@ use kiln_ports::activity::{Depth, Reading};
 use super::bus::System;
 use super::idle::Idle;
 use super::load::Load;
+use super::remote::Elsewhere;
 use super::{load, power, utc_offset};
 use crate::process::OwnPrograms;
 
@@ -17,6 +18,7 @@ const POWER_SUPPLY: &str = "/sys/class/power_supply";
 pub(super) struct Machine {
     power_supply: PathBuf,
     idle: Idle,
+    elsewhere: Elsewhere,
     load: Load,
     system: System,
 }
@@ -26,16 +28,22 @@ impl Machine {
         Self {
             power_supply: power_supply.unwrap_or_else(|| POWER_SUPPLY.into()),
             idle: Idle::new(),
+            elsewhere: Elsewhere::default(),
             load: Load::new(own),
             system: System::default(),
         }
     }
 
     pub(super) async fn read(&self, reading: &Reading) -> Inputs {
+        let visitors = self.elsewhere.read(&self.system).await;
         let idle = self.idle.read(&self.system).await;
+        // A node that was started at a remote desktop sees the input there, and not here.
+        let idle = idle.filter(|_| !self.idle.display().is_some_and(|it| visitors.hold(it)));
+        let remote = visitors.sessions;
         if reading.depth == Depth::Owner {
             return Inputs {
                 idle,
+                remote,
                 free_disk: load::free_disk(&reading.folder),
                 ..Inputs::default()
             };
@@ -43,6 +51,7 @@ impl Machine {
         let profile = self.system.power_profile().await;
         Inputs {
             idle,
+            remote,
             power: power::read(&self.power_supply),
             saver: profile.map(|profile| profile.saver),
             heat: profile.map(|profile| profile.heat),

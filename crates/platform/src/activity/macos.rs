@@ -1,9 +1,10 @@
 //! macOS: what the window server, `pmset(1)`, `vm_stat(1)` and `ps(1)` say.
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use kiln_model::{Inputs, Power, Saver};
+use kiln_model::{Inputs, Power, RemoteKind, RemoteSession, Saver};
 use kiln_ports::activity::{Depth, Reading};
 
 use super::utc_offset;
@@ -34,15 +35,18 @@ impl Machine {
 
     pub(super) async fn read(&self, reading: &Reading) -> Inputs {
         let idle = std::future::ready(idle()).await;
+        let remote = remote();
         if reading.depth == Depth::Owner {
             return Inputs {
                 idle,
+                remote,
                 free_disk: free_disk(&reading.folder),
                 ..Inputs::default()
             };
         }
         Inputs {
             idle,
+            remote,
             power: power(&said("/usr/bin/pmset", &["-g", "batt"])),
             saver: saver(&said("/usr/bin/pmset", &["-g"])),
             heat: None,
@@ -61,6 +65,47 @@ fn idle() -> Option<Duration> {
     // SAFETY: the function takes two numbers and touches no memory of ours.
     let seconds = unsafe { CGEventSourceSecondsSinceLastEventType(HARDWARE, ANY_INPUT) };
     Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// Returns who is logged in over a shell, with when its terminal was last read from. Who shares the
+/// screen uses the same one as whoever sits here, and is not told apart.
+#[expect(
+    unsafe_code,
+    reason = "the table of logins is read through the system's API"
+)]
+fn remote() -> Option<Vec<RemoteSession>> {
+    /// The system reads on where it was, for everybody.
+    static TABLE: Mutex<()> = Mutex::new(());
+    let _alone = TABLE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut terminals = None;
+    // SAFETY: nobody else here asks for entries, and each is read before the next is asked for.
+    unsafe {
+        libc::setutxent();
+        while let Some(entry) = libc::getutxent().as_ref() {
+            let terminals: &mut Vec<String> = terminals.get_or_insert_default();
+            if entry.ut_type == libc::USER_PROCESS && !text(&entry.ut_host).is_empty() {
+                terminals.push(text(&entry.ut_line));
+            }
+        }
+        libc::endutxent();
+    }
+    let unread = |terminal: &String| {
+        let terminal = std::fs::metadata(Path::new("/dev").join(terminal));
+        let read = terminal.ok()?.accessed().ok()?;
+        Some(read.elapsed().unwrap_or_default())
+    };
+    let session = |terminal: &String| RemoteSession {
+        kind: RemoteKind::Shell,
+        idle: unread(terminal),
+    };
+    terminals.map(|terminals| terminals.iter().map(session).collect())
+}
+
+/// Reads a text that ends with a zero, if it does not fill its place.
+fn text(place: &[libc::c_char]) -> String {
+    let bytes: Vec<u8> = place.iter().map(|c| c.cast_unsigned()).collect();
+    let text = bytes.split(|b| *b == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(text).into_owned()
 }
 
 fn said(program: &str, arguments: &[&str]) -> String {

@@ -12,6 +12,8 @@ mod idle;
 mod load;
 #[cfg(target_os = "linux")]
 mod power;
+#[cfg(target_os = "linux")]
+mod remote;
 
 use std::path::PathBuf;
 

@@ -4,7 +4,7 @@ use std::os::windows::ffi::OsStrExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use kiln_model::{Inputs, Power, Saver};
+use kiln_model::{Inputs, Power, RemoteKind, RemoteSession, Saver};
 use kiln_ports::activity::{Depth, Reading};
 use windows::Win32::Foundation::{CloseHandle, FILETIME};
 use windows::Win32::Storage::FileSystem::GetDiskFreeSpaceExW;
@@ -12,12 +12,16 @@ use windows::Win32::System::Diagnostics::ToolHelp::{
     CreateToolhelp32Snapshot, PROCESSENTRY32W, Process32FirstW, Process32NextW, TH32CS_SNAPPROCESS,
 };
 use windows::Win32::System::Power::{GetSystemPowerStatus, SYSTEM_POWER_STATUS};
+use windows::Win32::System::RemoteDesktop::{
+    ProcessIdToSessionId, WTS_INFO_CLASS, WTS_SESSION_INFOW, WTSActive, WTSClientProtocolType,
+    WTSEnumerateSessionsW, WTSFreeMemory, WTSINFOW, WTSQuerySessionInformationW, WTSSessionInfo,
+};
 use windows::Win32::System::SystemInformation::{
     GetTickCount, GlobalMemoryStatusEx, MEMORYSTATUSEX,
 };
-use windows::Win32::System::Threading::GetSystemTimes;
+use windows::Win32::System::Threading::{GetCurrentProcessId, GetSystemTimes};
 use windows::Win32::UI::Input::KeyboardAndMouse::{GetLastInputInfo, LASTINPUTINFO};
-use windows::core::PCWSTR;
+use windows::core::{PCWSTR, PWSTR};
 
 use super::utc_offset;
 use crate::process::OwnPrograms;
@@ -39,10 +43,12 @@ impl Machine {
     }
 
     pub(super) async fn read(&self, reading: &Reading) -> Inputs {
-        let idle = std::future::ready(idle()).await;
+        let visitors = std::future::ready(visitors(idle())).await;
+        let Visitors { idle, remote } = visitors;
         if reading.depth == Depth::Owner {
             return Inputs {
                 idle,
+                remote,
                 free_disk: free_disk(&reading.folder),
                 ..Inputs::default()
             };
@@ -50,6 +56,7 @@ impl Machine {
         let (power, saver) = power();
         Inputs {
             idle,
+            remote,
             power,
             saver,
             heat: None,
@@ -89,6 +96,94 @@ fn idle() -> Option<Duration> {
         GetTickCount()
     };
     Some(Duration::from_millis(now.wrapping_sub(info.dwTime).into()))
+}
+
+/// Who is here, and who is elsewhere.
+struct Visitors {
+    idle: Option<Duration>,
+    remote: Option<Vec<RemoteSession>>,
+}
+
+/// The protocol of a session over a remote desktop (WTSClientProtocolType).
+const REMOTE_DESKTOP: u16 = 2;
+
+/// Tells input here from that over remote desktops. `idle` is that of the session that Kiln runs in,
+/// which may be one of these. Whoever comes over SSH has no session of their own and is not told.
+fn visitors(idle: Option<Duration>) -> Visitors {
+    let Some(sessions) = active_sessions() else {
+        return Visitors { idle, remote: None };
+    };
+    let own = own_session();
+    let mut here = idle;
+    let mut remote = Vec::new();
+    for id in sessions {
+        if ask::<u16>(id, WTSClientProtocolType) != Some(REMOTE_DESKTOP) {
+            continue;
+        }
+        let kind = RemoteKind::Desktop;
+        let idle = match own == Some(id) {
+            true => here.take(),
+            false => ask::<WTSINFOW>(id, WTSSessionInfo).and_then(|info| since_input(&info)),
+        };
+        remote.push(RemoteSession { kind, idle });
+    }
+    Visitors {
+        idle: here,
+        remote: Some(remote),
+    }
+}
+
+/// Returns the time since the last input of a session; some systems tell none.
+fn since_input(info: &WTSINFOW) -> Option<Duration> {
+    let last = Some(info.LastInputTime).filter(|last| *last > 0)?;
+    let ticks = u64::try_from(info.CurrentTime.checked_sub(last)?).ok()?;
+    // A tick is 100 ns.
+    Some(Duration::from_micros(ticks / 10))
+}
+
+#[expect(unsafe_code, reason = "sessions are read through the system's API")]
+fn own_session() -> Option<u32> {
+    let mut id = 0;
+    // SAFETY: the number outlives the call.
+    unsafe { ProcessIdToSessionId(GetCurrentProcessId(), &mut id) }.ok()?;
+    Some(id)
+}
+
+/// Returns the sessions that somebody is connected to.
+#[expect(unsafe_code, reason = "sessions are read through the system's API")]
+fn active_sessions() -> Option<Vec<u32>> {
+    let mut list: *mut WTS_SESSION_INFOW = std::ptr::null_mut();
+    let mut count = 0;
+    // SAFETY: both outlive the call, and it says how long the list is that is freed once.
+    unsafe {
+        WTSEnumerateSessionsW(None, 0, 1, &mut list, &mut count).ok()?;
+        let length = usize::try_from(count).unwrap_or_default();
+        let all = match list.is_null() {
+            true => &[][..],
+            false => std::slice::from_raw_parts(list, length),
+        };
+        let active = all.iter().filter(|session| session.State == WTSActive);
+        let ids = active.map(|session| session.SessionId).collect();
+        WTSFreeMemory(list.cast());
+        Some(ids)
+    }
+}
+
+/// Asks something of a session that is answered with a `T`.
+#[expect(unsafe_code, reason = "sessions are read through the system's API")]
+fn ask<T: Copy>(session: u32, what: WTS_INFO_CLASS) -> Option<T> {
+    let mut answer = PWSTR::null();
+    let mut length = 0;
+    // SAFETY: the answer is read only if it is as long as a `T`, which has no invalid values here,
+    // and freed once.
+    unsafe {
+        WTSQuerySessionInformationW(None, session, what, &mut answer, &mut length).ok()?;
+        let long_enough = usize::try_from(length).is_ok_and(|length| length >= size_of::<T>());
+        let read = (long_enough && !answer.is_null())
+            .then(|| answer.as_ptr().cast::<T>().read_unaligned());
+        WTSFreeMemory(answer.as_ptr().cast());
+        read
+    }
 }
 
 #[expect(unsafe_code, reason = "power is read through the system's API")]
