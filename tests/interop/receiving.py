@@ -337,7 +337,7 @@ async def test_a_killed_receiver_leaves_no_compiler_behind_once_it_is_back(world
 
 async def test_forgetting_a_dashboard_ends_its_session_and_it_is_told(world):
     dash, kiln = await paired(world)
-    await kiln.ask("offloaders", "forget", await dash.dashboard_id())
+    await kiln.ask("offloaders", "forget", await dash.dashboard_id(), "--yes")
     await dash.unlinked()
 
     async def alerted():
@@ -347,7 +347,7 @@ async def test_forgetting_a_dashboard_ends_its_session_and_it_is_told(world):
 
 async def test_a_rotated_key_is_noticed_and_pairing_again_heals_it(world):
     dash, kiln = await paired(world)
-    await kiln.ask("identity", "rotate")
+    await kiln.ask("identity", "rotate", "--yes")
     await dash.unlinked()
     kiln.ready["pin_sha256"] = (await kiln.ask("identity"))["pin_sha256"]
     status = await kiln.status()
@@ -359,7 +359,7 @@ async def test_a_rotated_dashboard_has_to_be_forgotten_before_it_pairs_again(wor
     dash, kiln = await paired(world)
     await dash.dash.call("remote_build/rotate_identity")
     await dash.unlinked()
-    await kiln.ask("offloaders", "forget", await dash.dashboard_id())
+    await kiln.ask("offloaders", "forget", await dash.dashboard_id(), "--yes")
     await admit(dash, kiln)
 
 

@@ -319,7 +319,7 @@ async def test_a_rotated_receiver_raises_an_alert_with_the_other_key(world):
 
 async def test_forgetting_a_receiver_is_remembered_over_a_restart(world):
     receiver, kiln = await paired(world)
-    await kiln.ask("receivers", "forget", "box")
+    await kiln.ask("receivers", "forget", "box", "--yes")
     expect(not await kiln.receivers(), "gone")
     await kiln.stop()
     await kiln.serve()
@@ -387,7 +387,7 @@ async def test_remote_builds_switched_off_are_built_here(world):
 
 async def test_build_environment_of_a_receiver_is_reset(world):
     receiver, kiln = await paired(world)
-    answer = await kiln.ask("env", "reset", "--on", "box")
+    answer = await kiln.ask("env", "reset", "--on", "box", "--yes")
     jobs = answer["jobs"] if isinstance(answer, dict) else answer
     job = await kiln.final(jobs[0]["id"])
     expect(job["status"] == "completed", f"{job}")

@@ -385,6 +385,9 @@ pub enum ReceiverAction {
     Forget {
         /// Its label, its host, or the first 8 or more digits of its pin
         receiver: String,
+        /// Do not ask, also on a terminal
+        #[arg(short, long)]
+        yes: bool,
     },
     /// Let builds go to one
     Enable {
@@ -416,6 +419,9 @@ pub enum OffloaderAction {
         /// Its id, its label, or the first 8 or more digits of its pin
         #[arg(allow_hyphen_values = true)]
         offloader: String,
+        /// Do not ask, also on a terminal
+        #[arg(short, long)]
+        yes: bool,
     },
 }
 
@@ -491,6 +497,9 @@ pub enum EnvAction {
         /// This receiver
         #[arg(long, value_name = "RECEIVER")]
         on: Option<String>,
+        /// Do not ask, also on a terminal
+        #[arg(short, long)]
+        yes: bool,
     },
 }
 

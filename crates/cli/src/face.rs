@@ -24,6 +24,15 @@ pub enum Reader {
     Pipe,
 }
 
+/// Who answers questions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answerer {
+    /// A person at a terminal.
+    Person,
+    /// A pipe or file.
+    Script,
+}
+
 /// The three streams of a command.
 pub struct Face {
     /// Results.
@@ -34,6 +43,8 @@ pub struct Face {
     pub input: Box<dyn BufRead + Send>,
     /// Who reads `out`.
     pub reader: Reader,
+    /// Who types into `input`.
+    pub answerer: Answerer,
     /// Shape of results.
     pub shape: Shape,
     /// Notices are left out.
@@ -54,11 +65,17 @@ impl Face {
         } else {
             Reader::Pipe
         };
+        let answerer = if io::stdin().is_terminal() {
+            Answerer::Person
+        } else {
+            Answerer::Script
+        };
         Self {
             out: Box::new(anstream::stdout()),
             err: Box::new(anstream::stderr()),
             input: Box::new(io::BufReader::new(io::stdin())),
             reader,
+            answerer,
             shape,
             quiet,
         }
@@ -117,6 +134,37 @@ impl Face {
             "y" | "yes" => Answer::Yes,
             _ => Answer::No,
         })
+    }
+
+    /// Returns whether a person sees a question and can answer it.
+    pub(crate) fn can_ask(&self) -> bool {
+        self.reader == Reader::Terminal
+            && self.answerer == Answerer::Person
+            && self.shape == Shape::Text
+    }
+
+    /// Lets nothing be destroyed without a yes: given with `--yes`, or by the person who is shown
+    /// what goes and asked. Where nobody can be asked the answer is no.
+    pub(crate) fn confirm(
+        &mut self,
+        yes: bool,
+        shown: &str,
+        question: &str,
+        declined: &str,
+    ) -> Result<(), Failure> {
+        if yes {
+            return Ok(());
+        }
+        if !self.can_ask() {
+            return Err(Failure::Usage(format!(
+                "{question} Nobody can be asked here: add `--yes` if it is wanted."
+            )));
+        }
+        self.talk(shown)?;
+        match self.ask(question)? {
+            Answer::Yes => Ok(()),
+            Answer::No => Err(Failure::Job(declined.to_owned())),
+        }
     }
 
     /// Prints what the program itself has to say, for example that it serves. Nobody listening is

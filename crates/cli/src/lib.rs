@@ -33,7 +33,7 @@ pub use args::{
     SettingsAction, Since, StorageAction, Verb, Wait, Where, WindowAction,
 };
 pub use exit::Failure;
-pub use face::{Face, Reader, Shape};
+pub use face::{Answerer, Face, Reader, Shape};
 
 use pairing::Decision;
 

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::args::{EnvAction, IdentityAction, SettingsAction};
 use crate::exit::Failure;
-use crate::face::{Answer, Face, Reader, Shape};
+use crate::face::{Answer, Face};
 use crate::pick;
 use crate::storage;
 use crate::text::{safe, size, table, when};
@@ -184,11 +184,8 @@ pub(crate) async fn identity(
 ) -> Result<(), Failure> {
     let mut client = Client::connect(transport).await?;
     if let Some(IdentityAction::Rotate { yes }) = action {
-        let asks = !yes && face.reader == Reader::Terminal && face.shape == Shape::Text;
         let question = "Make a new key? Every computer has to be paired again.";
-        if asks && face.ask(question)? == Answer::No {
-            return Err(Failure::Job("The key was not changed.".to_owned()));
-        }
+        face.confirm(yes, "", question, "The key was not changed.")?;
         client.ask(Request::RotateIdentity).await?;
     }
     let view = view(&mut client).await?;
@@ -276,14 +273,19 @@ pub(crate) async fn env(
                 .await?;
             installed(&mut client, face, &wanted).await?
         }
-        Some(EnvAction::Reset { on }) => {
-            let pin = match on {
+        Some(EnvAction::Reset { on, yes }) => {
+            let (pin, place) = match on {
                 Some(wanted) => {
                     let view = view(&mut client).await?;
-                    Some(pick::receiver(&view.pairings, &wanted)?.pairing.pin)
+                    let pairing = &pick::receiver(&view.pairings, &wanted)?.pairing;
+                    let label = safe(pairing.label.as_str());
+                    (Some(pairing.pin), format!("what {label} made for you"))
                 }
-                None => None,
+                None => (None, "build files and toolchains here".to_owned()),
             };
+            let question =
+                format!("Remove {place}? It is made or downloaded again when it is needed.");
+            face.confirm(yes, "", &question, "Nothing was removed.")?;
             client.ask(Request::ResetEnvironment(pin)).await?
         }
     };
@@ -297,8 +299,7 @@ async fn newest(client: &mut Client, face: &mut Face, yes: bool) -> Result<Strin
         return Err(unexpected());
     };
     face.notice(&format!("The newest is ESPHome {version}."))?;
-    let asks = !yes && face.reader == Reader::Terminal && face.shape == Shape::Text;
-    if asks && face.ask("Install it?")? == Answer::No {
+    if !yes && face.can_ask() && face.ask("Install it?")? == Answer::No {
         return Err(Failure::Job("Nothing was installed.".to_owned()));
     }
     Ok(version.to_string())

@@ -130,6 +130,15 @@ async fn confirm(
     }
 }
 
+/// What is said when the owner thought better of it.
+const NOT_FORGOTTEN: &str = "Nothing was forgotten.";
+
+/// Asks whether a pairing may end.
+fn forgetting(label: &Label) -> String {
+    let name = safe(label.as_str());
+    format!("Forget {name}? To work together again, both have to be paired again.")
+}
+
 pub(crate) async fn receivers(
     transport: &impl Transport,
     face: &mut Face,
@@ -145,7 +154,12 @@ pub(crate) async fn receivers(
                 || receivers_text(&before),
             );
         }
-        Some(ReceiverAction::Forget { receiver }) => Request::Unpair(pin(&receiver)?),
+        Some(ReceiverAction::Forget { receiver, yes }) => {
+            let pairing = &pick::receiver(&before.pairings, &receiver)?.pairing;
+            let question = forgetting(&pairing.label);
+            face.confirm(yes, "", &question, NOT_FORGOTTEN)?;
+            Request::Unpair(pairing.pin)
+        }
         Some(ReceiverAction::Enable { receiver }) => {
             Request::SetPairingEnabled(pin(&receiver)?, true)
         }
@@ -207,11 +221,10 @@ pub(crate) async fn offloaders(
             || view_json(&before)["offloaders"].clone(),
             || offloaders_text(&before),
         ),
-        Some(OffloaderAction::Forget { offloader }) => {
-            let id = pick::offloader(&before.peers, &offloader)?
-                .peer
-                .dashboard_id
-                .clone();
+        Some(OffloaderAction::Forget { offloader, yes }) => {
+            let peer = &pick::offloader(&before.peers, &offloader)?.peer;
+            face.confirm(yes, "", &forgetting(&peer.label), NOT_FORGOTTEN)?;
+            let id = peer.dashboard_id.clone();
             done(&mut client, face, Request::RemovePeer(id)).await
         }
     }

@@ -4,7 +4,7 @@ use kiln_model::{Kept, Pin, Reclaimed, Reply, Request, Storage, StoredItem, Stor
 
 use crate::args::StorageAction;
 use crate::exit::Failure;
-use crate::face::{Answer, Face, Reader, Shape};
+use crate::face::Face;
 use crate::node::{unexpected, view};
 use crate::text::{safe, size, table, when};
 use kiln_client::{Client, Transport};
@@ -45,17 +45,12 @@ async fn reclaim(
         let reply = Reply::Reclaimed(nothing.clone());
         return face.result(|| reply_json(&reply), || reclaimed_text(&nothing, view));
     }
-    let asks = !yes && face.reader == Reader::Terminal && face.shape == Shape::Text;
-    if asks {
-        face.talk(&items_text(&spare, view))?;
-        let question = format!(
-            "Delete {}? It is made or downloaded again when it is needed.",
-            size(total(&spare))
-        );
-        if face.ask(&question)? == Answer::No {
-            return Err(Failure::Job("Nothing was deleted.".to_owned()));
-        }
-    }
+    let question = format!(
+        "Delete {}? It is made or downloaded again when it is needed.",
+        size(total(&spare))
+    );
+    let items = items_text(&spare, view);
+    face.confirm(yes, &items, &question, "Nothing was deleted.")?;
     face.notice("Deleting.")?;
     let reply = client.ask(Request::Reclaim).await?;
     let Reply::Reclaimed(reclaimed) = &reply else {

@@ -5,8 +5,10 @@ mod harness;
 
 use expect_test::{Expect, expect};
 use harness::{
-    OWN, Script, TOWER, Transcript, asking, job, kiln, on_terminal, receiver, reply, status, view,
+    OWN, Script, TOWER, Transcript, asking, job, kiln, offloader, on_terminal, receiver, reply,
+    run, status, to_nobody, view,
 };
+use kiln_cli::{Answerer, Reader};
 use serde_json::{Value, json};
 
 fn shows(transcript: &Transcript, expected: Expect) {
@@ -201,6 +203,65 @@ async fn a_new_key_is_made_on_a_terminal_only_after_a_yes() {
         .on("rotate_identity", reply("done"))
         .on("status", status(json!({})));
     on_terminal("identity rotate --yes", "", script).await;
+}
+
+#[tokio::test]
+async fn who_has_read_enough_ends_a_verb_well_and_without_a_word() {
+    let jobs = || {
+        let jobs = json!([job("0123456789ab", "compile", "completed")]);
+        json!({"reply": "jobs", "jobs": jobs})
+    };
+    for verb in ["jobs", "jobs --json"] {
+        let told = to_nobody(verb, Script::new().on("jobs", jobs())).await;
+        assert_eq!(told.text, "exit 0\n--- out\n--- err\n", "{verb}");
+    }
+}
+
+#[tokio::test]
+async fn where_nobody_can_be_asked_nothing_is_destroyed_without_a_yes_among_the_arguments() {
+    let people = || {
+        let receivers = json!([receiver("Tower", TOWER, "192.0.2.8:6055")]);
+        let offloaders = json!([offloader("Laptop", TOWER)]);
+        let both = json!({ "receivers": receivers, "offloaders": offloaders });
+        Script::new().on("status", status(both))
+    };
+    let verbs: [(&str, &dyn Fn() -> Script, &str); 6] = [
+        ("identity rotate", &Script::new, "rotate_identity"),
+        ("storage reclaim", &|| looked(stored()), "reclaim"),
+        ("env reset", &Script::new, "reset_environment"),
+        ("env reset --on Tower", &people, "reset_environment"),
+        ("receivers forget Tower", &people, "unpair"),
+        ("offloaders forget Laptop", &people, "remove_peer"),
+    ];
+    let (terminal, pipe) = (Reader::Terminal, Reader::Pipe);
+    for (verb, script, request) in verbs {
+        for (reader, answerer, json) in [
+            (pipe, Answerer::Script, ""),
+            (pipe, Answerer::Person, ""),
+            (terminal, Answerer::Script, ""),
+            (terminal, Answerer::Person, " --json"),
+        ] {
+            let arguments = format!("{verb}{json}");
+            let told = run(&arguments, "y\n", script(), (reader, answerer)).await;
+            assert!(told.text.starts_with("exit 2"), "{verb}: {}", told.text);
+            assert!(told.text.contains("add `--yes`"), "{verb}: {}", told.text);
+            let asked = |name: &Value| name["request"] == request;
+            assert!(!told.heard.iter().any(asked), "{verb}");
+        }
+    }
+    let script = people().on("unpair", reply("done"));
+    let told = kiln("receivers forget Tower --yes", "", script).await;
+    assert_eq!(told.heard[1]["pin_sha256"], TOWER);
+    let told = on_terminal("offloaders forget Laptop", "n\n", people()).await;
+    shows(
+        &told,
+        expect![[r#"
+            exit 1
+            --- out
+            --- err
+            Forget Laptop? To work together again, both have to be paired again. [y/N] kiln: Nothing was forgotten.
+        "#]],
+    );
 }
 
 #[tokio::test]
@@ -1132,7 +1193,7 @@ async fn what_was_deleted_is_said_and_what_could_not_be() {
         "#]],
     );
     let script = looked(stored()).on("reclaim", reclaimed.clone());
-    let told = kiln("storage reclaim --json", "", script).await;
+    let told = kiln("storage reclaim --yes --json", "", script).await;
     let object: Value = serde_json::from_str(&told.out).unwrap();
     assert_eq!(object, reclaimed);
 }

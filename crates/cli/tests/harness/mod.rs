@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use clap::Parser;
-use kiln_cli::{Arguments, Face, Reader, Shape};
+use kiln_cli::{Answerer, Arguments, Face, Reader, Shape};
 use kiln_client::{Stream, Transport};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
@@ -116,27 +116,54 @@ pub(crate) struct Transcript {
 
 /// Runs `kiln` with these arguments, in a pipe, with `typed` on standard input.
 pub(crate) async fn kiln(arguments: &str, typed: &'static str, script: Script) -> Transcript {
-    run(arguments, typed, script, Reader::Pipe).await
+    run(arguments, typed, script, (Reader::Pipe, Answerer::Script)).await
 }
 
-/// Like [`kiln`], with standard output on a terminal.
+/// Like [`kiln`], with standard input and output on a terminal.
 pub(crate) async fn on_terminal(
     arguments: &str,
     typed: &'static str,
     script: Script,
 ) -> Transcript {
-    run(arguments, typed, script, Reader::Terminal).await
+    let terminal = (Reader::Terminal, Answerer::Person);
+    run(arguments, typed, script, terminal).await
 }
 
-async fn run(arguments: &str, typed: &'static str, script: Script, reader: Reader) -> Transcript {
+/// Like [`kiln`], with each end as it is said.
+pub(crate) async fn run(
+    arguments: &str,
+    typed: &'static str,
+    script: Script,
+    ends: (Reader, Answerer),
+) -> Transcript {
+    play(arguments, typed, script, ends, Sink::default()).await
+}
+
+/// Like [`kiln`], into a pipe that nobody reads any more.
+pub(crate) async fn to_nobody(arguments: &str, script: Script) -> Transcript {
+    let out = Sink {
+        broken: true,
+        ..Sink::default()
+    };
+    play(arguments, "", script, (Reader::Pipe, Answerer::Script), out).await
+}
+
+async fn play(
+    arguments: &str,
+    typed: &'static str,
+    script: Script,
+    (reader, answerer): (Reader, Answerer),
+    out: Sink,
+) -> Transcript {
     let words = std::iter::once("kiln").chain(arguments.split_whitespace());
     let arguments = Arguments::try_parse_from(words).unwrap();
-    let (out, err) = (Sink::default(), Sink::default());
+    let err = Sink::default();
     let mut face = Face {
         out: Box::new(out.clone()),
         err: Box::new(err.clone()),
         input: Box::new(typed.as_bytes()),
         reader,
+        answerer,
         shape: if arguments.json {
             Shape::Json
         } else {
@@ -164,17 +191,24 @@ async fn run(arguments: &str, typed: &'static str, script: Script, reader: Reade
 }
 
 #[derive(Clone, Default)]
-struct Sink(Arc<Mutex<Vec<u8>>>);
+struct Sink {
+    written: Arc<Mutex<Vec<u8>>>,
+    /// Its reader is gone.
+    broken: bool,
+}
 
 impl Sink {
     fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        String::from_utf8(self.written.lock().unwrap().clone()).unwrap()
     }
 }
 
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Write::write(&mut *self.0.lock().unwrap(), bytes)
+        if self.broken {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        Write::write(&mut *self.written.lock().unwrap(), bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -230,6 +264,15 @@ pub(crate) fn asking(label: &str) -> Value {
         "dashboard_id": "abc", "pin_sha256": TOWER, "public_key": TOWER, "label": label,
         "label_auto": false, "peer_ip": "192.0.2.7", "friendly_name": "", "ha_addon": false,
         "requested_at": 1.0,
+    })
+}
+
+/// An offloader as `status` shows it.
+pub(crate) fn offloader(label: &str, pin: &str) -> Value {
+    json!({
+        "dashboard_id": "abc", "pin_sha256": pin, "public_key": pin, "label": label,
+        "label_auto": false, "paired_at": 1.0, "peer_ip": "192.0.2.7", "connect_back_port": null,
+        "friendly_name": "", "ha_addon": false, "connected": true,
     })
 }
 
