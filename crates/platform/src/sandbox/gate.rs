@@ -1,7 +1,9 @@
 //! [`Proxy`]: the only way out of a box: an HTTP proxy of Kiln's own that resolves names itself and
-//! dials public addresses of allowed hosts, nothing else.
+//! dials outside addresses of allowed hosts, nothing else.
+mod outside;
+
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,6 +15,8 @@ use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+
+pub(super) use self::outside::is_outside;
 
 /// Largest request head, in bytes; real ones have less than 1 KiB.
 const MAX_HEAD: usize = 16 * 1024;
@@ -392,50 +396,6 @@ fn authority(text: &str, default: Option<u16>) -> Option<(String, u16)> {
     };
     let host = split.0.trim_start_matches('[').trim_end_matches(']');
     (!host.is_empty()).then(|| (host.to_owned(), split.1))
-}
-
-/// Returns whether an address belongs to the open network: not to this computer, its neighbours, a
-/// group of receivers, or nobody (the registries of special-purpose addresses, RFC 6890).
-pub(super) fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => is_public_v4(v4),
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-            Some(v4) => is_public_v4(v4),
-            None => is_public_v6(v6),
-        },
-    }
-}
-
-fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [a, b, c, _] = address.octets();
-    let special = matches!(
-        (a, b, c),
-        (0 | 10 | 127 | 224.., _, _)
-            | (100, 64..=127, _)
-            | (169, 254, _)
-            | (172, 16..=31, _)
-            | (192, 0, 0 | 2)
-            | (192, 88, 99)
-            | (192, 168, _)
-            | (198, 18 | 19, _)
-            | (198, 51, 100)
-            | (203, 0, 113)
-    );
-    !special
-}
-
-fn is_public_v6(address: Ipv6Addr) -> bool {
-    let s = address.segments();
-    // Networks without IPv4 reach it through this prefix (RFC 6052); the address inside counts.
-    if s[..6] == [0x64, 0xff9b, 0, 0, 0, 0] {
-        let [.., a, b, c, d] = address.octets();
-        return is_public_v4(Ipv4Addr::new(a, b, c, d));
-    }
-    let global = s[0] & 0xe000 == 0x2000;
-    // Documentation, Teredo and other protocol assignments, and 6to4, which hides IPv4 addresses.
-    let special = (s[0] == 0x2001 && (s[1] < 0x200 || s[1] == 0xdb8)) || s[0] == 0x2002;
-    // RFC 9637: more documentation.
-    global && !special && s[0] != 0x3fff
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use kiln_ports::process::Command;
 use kiln_ports::sandbox::{BoxRules, Boxed, Gate, Network, SandboxError};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, setrlimit, test_kill_process};
 
-use super::gate::{Proxy, is_public};
+use super::gate::{Proxy, is_outside};
 use super::launcher::{ORDERS, Orders, PROXY_VARIABLES, VERB, WayOut, run_program};
 
 /// Tiers that can be made here. Seatbelt is one wall without namespaces behind it: tier 2.
@@ -70,7 +70,7 @@ pub(super) async fn enclose(
             getrandom::fill(&mut random).map_err(|e| failed(std::io::Error::other(e)))?;
             let password = format!("{:032x}", u128::from_le_bytes(random));
             let on_port =
-                Proxy::on_port(hosts.clone(), *max_bytes, password.clone(), is_public).await;
+                Proxy::on_port(hosts.clone(), *max_bytes, password.clone(), is_outside).await;
             let (proxy, port) = on_port.map_err(failed)?;
             gate = Some(Box::new(proxy));
             WayOut::Port(port, format!("http://kiln:{password}@127.0.0.1:{port}"))

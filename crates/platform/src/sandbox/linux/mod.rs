@@ -17,7 +17,7 @@ use rustix::thread::{
     set_capabilities, set_no_new_privs,
 };
 
-use super::gate::{Proxy, is_public};
+use super::gate::{Proxy, is_outside};
 use super::launcher::{ORDERS, Orders, PROXY_VARIABLES, VERB, WayOut, run_program};
 
 /// Tiers that can be made here, best first.
@@ -104,7 +104,7 @@ pub(super) async fn enclose(
         (Network::None, _) => WayOut::None,
         (Network::Gate { hosts, max_bytes }, Tier::Boxed) => {
             let (proxy, path) =
-                Proxy::on_socket(hosts.clone(), *max_bytes, is_public).map_err(failed)?;
+                Proxy::on_socket(hosts.clone(), *max_bytes, is_outside).map_err(failed)?;
             gate = Some(Box::new(proxy));
             socket = Some(path);
             WayOut::Socket(GATE.into())
@@ -112,7 +112,7 @@ pub(super) async fn enclose(
         (Network::Gate { hosts, max_bytes }, Tier::Open | Tier::Confined) => {
             let password = password().map_err(failed)?;
             let on_port =
-                Proxy::on_port(hosts.clone(), *max_bytes, password.clone(), is_public).await;
+                Proxy::on_port(hosts.clone(), *max_bytes, password.clone(), is_outside).await;
             let (proxy, port) = on_port.map_err(failed)?;
             gate = Some(Box::new(proxy));
             WayOut::Port(port, format!("http://kiln:{password}@127.0.0.1:{port}"))
