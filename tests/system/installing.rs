@@ -1,7 +1,9 @@
 //! Stories of an installation: compiled on the receiver, flashed from the offloader.
 use std::time::Duration;
 
-use kiln_model::{BuildChoice, JobStatus, Placement, Port, PortState, Reply, Request, SerialPort};
+use kiln_model::{
+    BuildChoice, JobStatus, Placement, Port, PortState, Reply, Request, SerialPort, say,
+};
 
 use crate::esphome::Flash;
 use crate::world::World;
@@ -106,6 +108,25 @@ async fn a_configuration_that_does_not_compile_fails_its_installation_and_flashe
     assert_eq!(ends, [JobStatus::Failed, JobStatus::Cancelled]);
     assert!(one.log(&jobs[0]).contains("expected ';'"));
     assert_eq!(one.esphome.flashed(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_flash_would_say_means_its_reason_only_when_a_flash_says_it() {
+    let world = World::new();
+    let one = world.host(1, "one").await;
+    let silent = "WARNING Connecting to 192.0.2.7 port 3232 failed: timed out\n";
+    for (verb, at, expected) in [
+        ("compile", 0, say::tool_ended_with_code(1)),
+        ("upload", 1, say::device_does_not_answer()),
+    ] {
+        one.esphome.fail(verb, silent);
+        let jobs = one.install("kitchen").await;
+        one.finish_jobs(LONG).await;
+        let all = one.jobs().await;
+        let failed = all.iter().find(|job| job.id == jobs[at].id).unwrap();
+        assert_eq!(failed.error.as_ref(), Some(&expected), "{verb}");
+        one.esphome.set(verb, None);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use cap_std::fs::Dir;
 use kiln_archive::{ExtractError, LocalTree, MaterialiseError, PackError, PackedArtifacts};
 use kiln_domain::work::{BuildTree, BundleFacts, Event as WorkEvent, ProcessOutcome, StepFailure};
 use kiln_domain::{Event, RequestId};
-use kiln_esphome::{Invocation, Purpose};
+use kiln_esphome::{FlashScan, Invocation, Purpose};
 use kiln_model::{
     ArtifactsRefusal, BlobId, Bootloader, ConfigurationName, EsphomeVersion, JobId, JobKind,
     LinkId, Pin, Port, SandboxMode, Sentence, Tier, WireJobId, say,
@@ -72,7 +72,16 @@ async fn make_bundle(
         .command(None, &invocation, Purpose::Own)
         .await
         .map_err(failed)?;
-    match tool::run(context, job, command, Bounds::Time(BUNDLE_LIMIT), stop).await {
+    match tool::run(
+        context,
+        job,
+        command,
+        Bounds::Time(BUNDLE_LIMIT),
+        None,
+        stop,
+    )
+    .await
+    {
         ProcessOutcome::Succeeded => {}
         ProcessOutcome::Killed => return Err(StepFailure::Cancelled),
         ProcessOutcome::Failed { message, .. } | ProcessOutcome::GivenUp(message) => {
@@ -113,7 +122,7 @@ pub(crate) struct Build {
 pub(crate) async fn build(context: Arc<Context>, build: Build, mut stop: Stop) {
     let outcome = match build_command(&context, &build).await {
         Ok(Some((command, bounds))) => {
-            tool::run(&context, &build.job, command, bounds, &mut stop).await
+            tool::run(&context, &build.job, command, bounds, None, &mut stop).await
         }
         Ok(None) => reset_received(&context, &build.tree).await,
         // What cannot even begin here says nothing about the configuration.
@@ -230,7 +239,10 @@ pub(crate) async fn flash(
         known: known.as_ref(),
     };
     let outcome = match context.command(None, &invocation, Purpose::Own).await {
-        Ok(command) => tool::run(&context, &job, command, Bounds::None, &mut stop).await,
+        Ok(command) => {
+            let said = Some(FlashScan::default());
+            tool::run(&context, &job, command, Bounds::None, said, &mut stop).await
+        }
         Err(message) => ProcessOutcome::Failed {
             exit_code: None,
             message,

@@ -202,12 +202,14 @@ async fn contact(bounds: &mut Bounds) -> Contact {
     }
 }
 
-/// Runs `command` to its end, within `bounds`.
+/// Runs `command` to its end, within `bounds`. What a failed flash says of its reason is read with
+/// `flash`; other tools may print the same words and mean something else.
 pub(crate) async fn run(
     context: &Context,
     job: &JobId,
     command: Command,
     mut bounds: Bounds,
+    flash: Option<FlashScan>,
     stop: &mut Stop,
 ) -> ProcessOutcome {
     let mut child = match context.processes.spawn(command).await {
@@ -226,7 +228,7 @@ pub(crate) async fn run(
     let (heard, blocks) = mpsc::channel(1);
     let (end, listener) = {
         let watched = look_after(context, job, child.as_mut(), &mut bounds, stop, heard);
-        let listened = Listener::new(context, job).listen(blocks);
+        let listened = Listener::new(context, job, flash).listen(blocks);
         tokio::pin!(watched, listened);
         let mut listener = None;
         let end = loop {
@@ -391,12 +393,12 @@ struct Listener<'a> {
     splitter: LineSplitter,
     progress: Progress,
     failures: FailureScan,
-    flash: FlashScan,
+    flash: Option<FlashScan>,
 }
 
 impl<'a> Listener<'a> {
-    fn new(context: &'a Context, job: &'a JobId) -> Self {
-        let (splitter, progress, failures, flash) = Default::default();
+    fn new(context: &'a Context, job: &'a JobId, flash: Option<FlashScan>) -> Self {
+        let (splitter, progress, failures) = Default::default();
         Self {
             context,
             job,
@@ -425,7 +427,9 @@ impl<'a> Listener<'a> {
         let mut percent = None;
         for chunk in &chunks {
             self.failures.read(chunk);
-            self.flash.read(chunk);
+            if let Some(flash) = &mut self.flash {
+                flash.read(chunk);
+            }
             percent = self.progress.read(chunk).percent.or(percent);
         }
         self.context.outputs.text(self.job, &chunks.concat()).await;
@@ -444,7 +448,7 @@ impl<'a> Listener<'a> {
             },
             (Exit::Code(code), _) => ProcessOutcome::Failed {
                 exit_code: Some(code),
-                message: match self.flash.found() {
+                message: match self.flash.as_ref().and_then(FlashScan::found) {
                     Some(said) => said.clone(),
                     None => say::tool_ended_with_code(code),
                 },
