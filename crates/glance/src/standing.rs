@@ -169,7 +169,7 @@ pub(crate) fn work(job: &Job, jobs: &[Job], words: &Words, now: Timestamp) -> St
     }
     if let Some(left) = remaining(job, jobs, now) {
         text.push_str(", ");
-        text.push_str(&words.say(Key::JobLeft, &[("time", &words.left(left))]));
+        text.push_str(&words.left(left));
     }
     text
 }

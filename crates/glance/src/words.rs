@@ -120,6 +120,7 @@ keys! {
     JobReset = "job.reset",
     JobPercent = "job.percent",
     JobLeft = "job.left",
+    JobLeftSoon = "job.left_soon",
 
     MenuPause = "menu.pause",
     MenuPauseHalfHour = "menu.pause_half_hour",
@@ -193,7 +194,6 @@ keys! {
     ButtonBuildHere = "button.build_here",
     ButtonOpen = "button.open",
 
-    TimeUnderAMinute = "time.under_a_minute",
     TimeSeconds = "time.seconds",
     TimeMinutes = "time.minutes",
     TimeHours = "time.hours",
@@ -281,12 +281,15 @@ impl Words {
         }
     }
 
-    /// Returns about how long something will take: rounded up to minutes, so that the text does not
+    /// Returns about how long something will go on: rounded up to minutes, so that the text does not
     /// change more often than once a minute.
     pub(crate) fn left(&self, time: Duration) -> String {
         match time.as_secs() {
-            0..60 => self.say(Key::TimeUnderAMinute, &[]),
-            seconds => self.took(Duration::from_secs(seconds.div_ceil(60) * 60)),
+            0..60 => self.say(Key::JobLeftSoon, &[]),
+            seconds => {
+                let time = self.took(Duration::from_secs(seconds.div_ceil(60) * 60));
+                self.say(Key::JobLeft, &[("time", &time)])
+            }
         }
     }
 
@@ -434,7 +437,15 @@ mod tests {
         assert_eq!(german.when(later(48), now), "am 2026-11-29 um 18:00");
         assert_eq!(english.took(Duration::from_secs(59)), "59 s");
         assert_eq!(german.took(Duration::from_secs(7260)), "2 Std 1 Min");
-        assert_eq!(english.left(Duration::from_secs(61)), "2 min");
-        assert_eq!(german.left(Duration::from_secs(5)), "weniger als 1 Min");
+        assert_eq!(english.left(Duration::from_secs(61)), "about 2 min left");
+        assert_eq!(german.left(Duration::from_secs(60)), "noch etwa 1 Min");
+        assert_eq!(
+            english.left(Duration::from_secs(59)),
+            "less than 1 min left"
+        );
+        assert_eq!(
+            german.left(Duration::from_secs(5)),
+            "noch weniger als 1 Min"
+        );
     }
 }
