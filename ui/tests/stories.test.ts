@@ -292,6 +292,9 @@ test('what the node says is said in the language of its owner, and quoted text a
   await vi.waitFor(() => expect(text()).toContain('Warum dort? Rechner Tower: frei.'));
   expect(said('It snows.', { code: 'of_tomorrow' })).toBe('It snows.');
   expect(said('ld: cannot find -lfoo')).toBe('ld: cannot find -lfoo');
+  expect(said('ld: \u202egnp.\u001b[2J')).toBe('ld: \\u{202e}gnp.\\u{1b}[2J');
+  const quoted = { code: 'bundle_unreadable', values: { why: '\u202egnp' } };
+  expect(said('The bundle is unreadable', quoted)).toContain('\\u{202e}gnp');
   const standing = { text: 'idle', code: 'standing_idle' };
   expect(said('receiver {why}: idle', { code: 'standing_of', values: { name: '{why}', standing } })).toBe('Rechner {why}: frei');
   await speak('en');

@@ -3,6 +3,7 @@ import type en from '../messages/en.json';
 
 import { GLYPHS, emojiIndices } from './emoji.ts';
 import type { Language, Said, SaidValue, Time } from './model.ts';
+import { safe } from './safe.ts';
 
 export type Key = keyof typeof en;
 type Values = Record<string, string | number>;
@@ -48,15 +49,15 @@ export function t(key: Key, values: Values = {}): string {
   return message.replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole));
 }
 
-/** Returns what the node says in the language that is spoken: its English where there are no words for it. */
+/** Returns what the node says in the language that is spoken: its English where there are no words for it. What it quotes of others is made harmless to read. */
 export function said(text: string, of?: Said | null): string {
   const template = of ? words.said[of.code] : undefined;
-  if (template === undefined) return text;
+  if (template === undefined) return safe(text);
   return template.replace(/\{(\w+)\}/g, (_, name: string) => value(of?.values?.[name]));
 }
 
 function value(of: SaidValue | undefined): string {
-  return typeof of === 'object' ? said(of.text, of) : (of ?? '');
+  return typeof of === 'object' ? said(of.text, of) : safe(of ?? '');
 }
 
 /** Returns the message for a code of the node, or the code itself if there is no word for it. */
