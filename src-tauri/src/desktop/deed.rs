@@ -2,7 +2,6 @@
 use std::ops::ControlFlow;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Duration;
 
 use kiln_client::{Client, ClientError};
 use kiln_desk::{Effect, Event, Goal, WindowEnd};
@@ -10,14 +9,12 @@ use kiln_host::Door;
 use kiln_model::Request;
 use kiln_platform::Paths;
 use kiln_platform::notify::DesktopNotify;
-use kiln_ports::Notify as _;
-use kiln_ports::notify::{Notification, NotifyError};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, watch};
-use tokio::time::timeout;
 
 use super::door::Line;
 use super::panel::Panel;
+use super::tellings::{Telling, Tellings};
 use crate::kept::Kept;
 use crate::{NO_DISPLAY, arguments};
 
@@ -25,45 +22,12 @@ use crate::{NO_DISPLAY, arguments};
 pub(super) struct Deeds {
     events: UnboundedSender<Event>,
     panel: Panel,
-    tellings: UnboundedSender<Telling>,
+    tellings: Tellings,
     kept: Kept,
     again: Arc<Notify>,
     stop: watch::Sender<()>,
     node: Door,
     line: Line,
-}
-
-/// Longest wait for who shows notifications: those that follow wait for it.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// What is told, and told no more.
-enum Telling {
-    Show(Notification),
-    Withdraw(String),
-}
-
-/// Tells one after the other: what is withdrawn while it is about to be shown would stay.
-async fn tell(
-    notify: Arc<DesktopNotify>,
-    mut tellings: UnboundedReceiver<Telling>,
-    events: UnboundedSender<Event>,
-) {
-    while let Some(telling) = tellings.recv().await {
-        match telling {
-            Telling::Withdraw(id) => {
-                let _ = timeout(PATIENCE, notify.withdraw(&id)).await;
-            }
-            Telling::Show(notification) => {
-                let id = notification.id.clone();
-                let shown = timeout(PATIENCE, notify.show(notification)).await;
-                let silent = || NotifyError::Failed("nobody answers".to_owned());
-                if let Err(error) = shown.unwrap_or_else(|_| Err(silent())) {
-                    tracing::info!(%error, "a notification is left out");
-                    let _ = events.send(Event::NotNotified(id, error));
-                }
-            }
-        }
-    }
 }
 
 impl Deeds {
@@ -76,12 +40,10 @@ impl Deeds {
         stop: watch::Sender<()>,
         paths: &Paths,
     ) -> Self {
-        let (tellings, told) = unbounded_channel();
-        tokio::spawn(tell(notify, told, events.clone()));
         Self {
+            tellings: Tellings::to(notify, events.clone()),
             events,
             panel,
-            tellings,
             kept,
             again,
             stop,
@@ -99,8 +61,8 @@ impl Deeds {
     pub(super) async fn perform(&mut self, effect: Effect) -> ControlFlow<()> {
         match effect {
             Effect::ShowTray(tray) => self.panel.show(tray, &self.events).await,
-            Effect::Notify(notification) => self.telling(Telling::Show(notification)),
-            Effect::Withdraw(id) => self.telling(Telling::Withdraw(id)),
+            Effect::Notify(notification) => self.tellings.add(Telling::Show(notification)),
+            Effect::Withdraw(id) => self.tellings.add(Telling::Withdraw(id)),
             Effect::Ask(request) => self.ask(request),
             Effect::Pause(snooze) => self.ask(Request::Pause(snooze)),
             Effect::Resume => self.ask(Request::Resume),
@@ -128,11 +90,6 @@ impl Deeds {
     /// Takes the icon away.
     pub(super) async fn end(self) {
         self.panel.remove().await;
-    }
-
-    fn telling(&self, telling: Telling) {
-        // The task ends with this value only.
-        let _ = self.tellings.send(telling);
     }
 
     fn ask(&self, request: Request) {

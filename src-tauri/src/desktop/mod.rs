@@ -8,6 +8,7 @@ mod node;
 #[cfg_attr(windows, path = "panel/windows.rs")]
 mod panel;
 mod second;
+mod tellings;
 
 use std::ffi::OsString;
 use std::io::Write as _;
