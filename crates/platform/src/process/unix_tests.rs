@@ -234,6 +234,43 @@ async fn a_stopped_tree_stands_still_with_all_its_groups_and_goes_on_when_told()
     child.kill(Duration::ZERO).await;
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_tree_of_which_one_waits_for_a_stopped_child_to_exec_is_shaken_until_it_stands() {
+    // The child waits for a writer before it becomes another program, its parent for that program.
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe").display().to_string();
+    let script = format!(
+        "mkfifo {pipe}; exec python3 -c 'import os; print(os.getpid(), flush=True)
+os.posix_spawn(\"/bin/sleep\", [\"sleep\", \"1000\"], {{}},
+    file_actions=[(os.POSIX_SPAWN_OPEN, 0, \"{pipe}\", os.O_RDONLY, 0)])
+os.wait()'"
+    );
+    let mut child = processes().spawn(shell(&script)).await.unwrap();
+    let parent = lines(&mut *child, 1).await.remove(0);
+    let children = format!("/proc/{parent}/task/{parent}/children");
+    let born = async || {
+        loop {
+            let pids = std::fs::read_to_string(&children).unwrap();
+            match pids.split_whitespace().next() {
+                Some(pid) => return pid.to_owned(),
+                None => tokio::task::yield_now().await,
+            }
+        }
+    };
+    let pid = born().await;
+    let writer = async {
+        while !stands(&pid) {
+            tokio::task::yield_now().await;
+        }
+        let mut options = std::fs::OpenOptions::new();
+        options.read(true).write(true).open(&pipe).unwrap()
+    };
+    let (_writer, ()) = tokio::join!(writer, child.set_pace(Pace::Stopped));
+    assert!(stands(&parent) && stands(&pid));
+    child.kill(Duration::ZERO).await;
+}
+
 #[tokio::test]
 async fn what_a_stopped_tree_had_not_said_yet_is_heard_later() {
     let mut child = processes()
