@@ -24,6 +24,8 @@ pub(crate) enum Behaviour {
     DoesNothing,
     /// Does its work and ends when the gate opens.
     Waits(watch::Receiver<bool>),
+    /// The same, and says more than a slow link carries in ten minutes.
+    Chatters(watch::Receiver<bool>),
 }
 
 /// The ESPHome of one host.
@@ -72,6 +74,13 @@ impl Esphome {
         gate
     }
 
+    /// Makes a subcommand chatter; it ends when `true` is sent.
+    pub(crate) fn chatter(&self, subcommand: &str) -> watch::Sender<bool> {
+        let (gate, closed) = watch::channel(false);
+        self.set(subcommand, Some(Behaviour::Chatters(closed)));
+        gate
+    }
+
     /// Makes a subcommand fail.
     pub(crate) fn fail(&self, subcommand: &str, text: &str) {
         self.set(subcommand, Some(Behaviour::Fails(text.to_owned())));
@@ -91,7 +100,7 @@ impl Esphome {
     pub(crate) fn answer(&self, command: &Command) -> Script {
         let words: Vec<&str> = command.arguments.iter().map(String::as_str).collect();
         let Some(words) = words.strip_prefix(&["-m", "esphome"]) else {
-            return Script::missing();
+            return self.python(&words);
         };
         let words: Vec<&str> = words
             .iter()
@@ -130,7 +139,24 @@ impl Esphome {
         match (done, behaviour) {
             (Err(error), _) => Script::exits(1).says(&format!("{error}\n")),
             (Ok(text), Some(Behaviour::Waits(gate))) => Script::waits(gate).says(&text),
+            (Ok(text), Some(Behaviour::Chatters(gate))) => {
+                let block = format!("{}\n", "x".repeat(999)).repeat(900);
+                Script::waits(gate).says(&(text + &block)).says(&block)
+            }
             (Ok(text), _) => Script::exits(0).says(&text),
+        }
+    }
+
+    /// What the interpreter does: it says its version, and makes environments unless that waits.
+    fn python(&self, words: &[&str]) -> Script {
+        let making = lock(&self.0.behaviour).get("venv").cloned();
+        match (words, making) {
+            (["-c", _], _) => Script::exits(0).says("kiln 3 13 1\n"),
+            (["-m", "venv", place], Some(Behaviour::Waits(gate))) => {
+                let made = fs::create_dir_all(Path::new(place).join("bin"));
+                made.map_or_else(|_| Script::exits(1), |()| Script::waits(gate))
+            }
+            _ => Script::missing(),
         }
     }
 

@@ -1,7 +1,8 @@
 //! Stories of links, machines, disks and clocks that fail at every stage of an installation.
 use std::time::Duration;
 
-use kiln_model::{JobStatus, Reply, Request};
+use kiln_model::{Job, JobStatus, Reply, Request, say};
+use kiln_ports::Store as _;
 use kiln_ports::store::StoreError;
 use kiln_testkit::Wire;
 
@@ -202,6 +203,7 @@ async fn a_full_disk_refuses_what_it_cannot_keep_and_recovers_when_there_is_room
         other => panic!("{other:?} was promised on a full disk"),
     }
     assert!(one.is_connected().await);
+    assert_eq!(one.view().await.notices, [say::records_not_written()]);
     one.store.refuse(None);
     world.run_for(Duration::from_secs(5)).await;
     let view = one.view().await;
@@ -239,6 +241,93 @@ async fn a_bundle_that_is_empty_fails_here_and_is_not_sent() {
     let error = one.jobs().await[0].error.clone().unwrap_or_default();
     assert!(error.contains("wrote nothing"), "{error}");
     assert_eq!(two.jobs().await, [], "nothing was sent");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bundle_that_fails_leaves_nothing_of_its_secrets_on_the_disk() {
+    let world = World::new();
+    let (one, two) = (world.host(1, "one").await, world.host(2, "two").await);
+    one.pair_with(&two).await;
+    for behaviour in [
+        Behaviour::Fails("Invalid YAML\n".to_owned()),
+        Behaviour::DoesNothing,
+    ] {
+        one.esphome.set("bundle", Some(behaviour));
+        one.install("kitchen").await;
+        let ends = one.finish_jobs(LONG).await;
+        assert!(ends.contains(&JobStatus::Failed), "{ends:?}");
+        assert_eq!(one.store.blobs().unwrap(), []);
+    }
+}
+
+/// A sender that takes little at a time of what its build says, and takes it for long.
+async fn slow_sender(end: &str) -> (Held, Job) {
+    let world = World::new();
+    let (one, two) = (world.host(1, "one").await, world.host(2, "two").await);
+    one.pair_with(&two).await;
+    let gate = two.esphome.chatter("compile");
+    gate.send_replace(end == "ends");
+    world.net.latency(Duration::from_secs(15));
+    one.install("kitchen").await;
+    let compiles = async || two.started("compile") > 0;
+    world.run_until(LONG, compiles).await;
+    let job = two.jobs().await.remove(0);
+    (
+        Held {
+            world,
+            one,
+            two,
+            gate,
+        },
+        job,
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_build_that_is_stopped_does_not_wait_for_a_slow_sender_to_take_its_last_words() {
+    let (held, job) = slow_sender("goes on").await;
+    held.world.run_for(Duration::from_secs(10)).await;
+    assert_eq!(held.two.jobs().await[0].status, JobStatus::Running);
+    held.two.tell(Request::Cancel(job.id));
+    held.world.run_for(Duration::from_secs(5)).await;
+    assert_eq!(held.two.jobs().await[0].status, JobStatus::Cancelled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_build_that_is_done_waits_five_minutes_for_a_slow_sender_and_then_goes_back() {
+    let (held, _) = slow_sender("ends").await;
+    held.world.run_for(Duration::from_secs(295)).await;
+    let job = held.two.jobs().await.remove(0);
+    assert_eq!(job.status, JobStatus::Running, "{job:#?}");
+    held.world.run_for(Duration::from_secs(10)).await;
+    let job = held.two.jobs().await.remove(0);
+    let why = say::declined(say::output_not_taken());
+    assert_eq!(job.error, Some(why), "{job:#?}");
+    held.world.net.latency(Duration::ZERO);
+    let ends = held.one.finish_jobs(LONG).await;
+    assert_eq!(ends, [JobStatus::Completed; 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_installation_of_esphome_ends_with_the_node_and_leaves_nothing_that_counts() {
+    let world = World::new();
+    let mut one = world.host(1, "one").await;
+    let gate = one.esphome.hold("venv");
+    std::fs::create_dir_all(one.path("bin")).unwrap();
+    std::fs::write(one.path("bin/python3.13"), "").unwrap();
+    let wanted = "2026.11.0".to_owned();
+    one.ask(Request::InstallEnvironment(wanted.clone())).await;
+    let making = async || one.processes.lines().iter().any(|l| l.contains(" venv "));
+    world.run_until(LONG, making).await;
+    one.stop().await;
+    assert_eq!(one.processes.killed(), 1);
+    drop(gate);
+    one.start().await.unwrap();
+    world.settle().await;
+    let Reply::Environments(all) = one.ask(Request::Environments).await else {
+        panic!("no list");
+    };
+    assert!(all.iter().all(|e| e.version.as_str() != wanted), "{all:#?}");
 }
 
 #[tokio::test(start_paused = true)]

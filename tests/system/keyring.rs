@@ -95,6 +95,39 @@ async fn what_was_decided_while_the_keyring_was_locked_holds_after_a_restart() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_kill_before_the_keyring_has_what_was_decided_trusts_nobody_it_does_not_name() {
+    let world = World::new();
+    let (one, mut two) = (world.host(1, "one").await, world.host(2, "two").await);
+    let three = world.host(3, "three").await;
+    one.pair_with(&two).await;
+    two.secrets.fail_after(0, SecretsError::Locked);
+    assert_eq!(two.ask(Request::OpenWindow).await, Reply::Done);
+    assert_eq!(three.ask_to_pair(&two).await, Reply::PairingPending);
+    let [removed, approved] = [&one, &three].map(|host| host.view());
+    let (removed, approved) = (removed.await.identity, approved.await.identity);
+    two.ask(Request::RemovePeer(removed.dashboard_id)).await;
+    two.ask(Request::Approve(approved.dashboard_id.clone(), None))
+        .await;
+    two.kill().await;
+    two.secrets.heal();
+    two.start().await.unwrap();
+    let view = two.view().await;
+    assert!(view.peers.is_empty(), "{:#?}", view.peers);
+    let pin = approved.pin.short();
+    let said = view.notices.iter().any(|notice| notice.contains(&pin));
+    assert!(said, "{:?} does not name {pin}", view.notices);
+    world.run_for(std::time::Duration::from_secs(5)).await;
+    assert!(two.view().await.peers.is_empty(), "nor does a retry");
+
+    three.pair_with(&two).await;
+    two.stop().await;
+    two.start().await.unwrap();
+    let peers = two.view().await.peers;
+    let ids: Vec<_> = peers.iter().map(|p| &p.peer.dashboard_id).collect();
+    assert_eq!(ids, [&approved.dashboard_id]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rotation_that_the_keyring_refuses_keeps_the_old_key() {
     let world = World::new();
     let one = world.host(1, "one").await;

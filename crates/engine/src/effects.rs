@@ -3,7 +3,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use kiln_domain::{Effect, Event, peering, work};
-use kiln_model::{BlobId, Fact, Pin, PublicKey, say};
+use kiln_model::{BlobId, Fact, Pin, PublicKey, Reply, say};
 use kiln_ports::discovery::Announcement;
 use kiln_ports::store::Change;
 
@@ -18,7 +18,10 @@ impl Node {
     pub(crate) async fn perform(&mut self, effect: Effect) -> Result<(), String> {
         self.record_effect(&effect);
         match effect {
-            Effect::Reply(id, reply) => {
+            Effect::Reply(id, mut reply) => {
+                if let Reply::Status(view) = &mut reply {
+                    self.add_notices(view);
+                }
                 // Who asks next already sees what this answer is about.
                 self.publish();
                 self.control.reply(id, reply);

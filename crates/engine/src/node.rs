@@ -8,7 +8,7 @@ use kiln_domain::{Domain, Event, peering, work};
 use kiln_esphome::{Progress, Surroundings};
 use kiln_model::{
     Capabilities, DashboardId, Fact, FriendlyName, JobId, PairingKey, PeerFacts, Pin, Sentence,
-    Settings, Side, say,
+    Settings, Side, View, say,
 };
 use kiln_ports::discovery::Sighting;
 use kiln_ports::secrets::SecretsError;
@@ -455,12 +455,17 @@ impl Node {
     pub(crate) fn publish(&self) {
         self.control.show(|| {
             let mut view = self.domain.view(self.context.clock.now())?;
-            if !self.unsaved.is_empty() {
-                view.notices.push(say::records_not_written());
-            }
-            view.notices.extend(self.problems.iter().cloned());
+            self.add_notices(&mut view);
             Some(view)
         });
+    }
+
+    /// Adds what the domain does not know: what is not on the disk yet, and what was found there.
+    pub(crate) fn add_notices(&self, view: &mut View) {
+        if !self.unsaved.is_empty() {
+            view.notices.push(say::records_not_written());
+        }
+        view.notices.extend(self.problems.iter().cloned());
     }
 
     /// Returns what is printed once when the node serves.
