@@ -48,7 +48,10 @@ const DEB: &[Need] = &[
 
 const RPM: &[Need] = &[Need::new("rpmbuild", "rpm"), Need::new("strip", "binutils")];
 
-const NSIS: &[Need] = &[Need::new("makensis", "nsis")];
+const NSIS: &[Need] = &[
+    Need::new("makensis", "nsis"),
+    Need::new("x86_64-w64-mingw32-strip", "binutils-mingw-w64-x86-64"),
+];
 
 /// What was asked for.
 struct Options {
@@ -112,7 +115,10 @@ fn make(options: &Options) -> Outcome<Vec<PathBuf>> {
         made.push(match *format {
             "deb" => deb(options, &out)?,
             "rpm" => rpm(options, &out)?,
-            _ => nsis(options, &out)?,
+            _ => {
+                crate::ui::build()?;
+                nsis(&Cross::new()?, &options.version)?
+            }
         });
     }
     say("packages");
@@ -429,22 +435,40 @@ fn rpm(options: &Options, out: &Path) -> Outcome<PathBuf> {
     Ok(out.join(format!("kiln-{version}-1.{architecture}.rpm")))
 }
 
-/// The Windows installer. Without Windows it contains the command line alone, linked with MinGW.
-fn nsis(options: &Options, out: &Path) -> Outcome<PathBuf> {
+/// Makes the Windows installer, of programs that are linked with MinGW and not optimised: what is
+/// given out is made on Windows.
+pub fn nsis(cross: &Cross, version: &str) -> Outcome<PathBuf> {
     packages::ensure(&[NSIS])?;
-    let built = Cross::new()?.build_for_windows("kiln")?;
+    say("linking the programs for Windows");
+    let mut names: Vec<&str> = programs().map(|p| p.package).collect();
+    names.dedup();
+    let built = cross.build_for_windows(&names)?;
     say("making the Windows installer");
-    let file = out.join(format!("kiln-{}-setup.exe", options.version));
+    let out = target().join("bundle");
+    let stage = out.join("stage-nsis");
+    fs::create_dir_all(&stage).map_err(|e| at(&stage, &e))?;
+    for program in programs() {
+        let name = format!("{}.exe", program.name);
+        run(command("x86_64-w64-mingw32-strip", &["-o"])
+            .arg(stage.join(&name))
+            .arg(built.join(&name)))?;
+    }
+    if has_desktop() {
+        // The toolkit's loader of WebView2 is a library of its own when MinGW links.
+        let loader = "WebView2Loader.dll";
+        let from = built.join(loader);
+        fs::copy(&from, stage.join(loader)).map_err(|e| at(&from, &e))?;
+    }
+    let file = out.join(format!("kiln-{version}-setup.exe"));
     let define = |name: &str, value: &Path| format!("-D{name}={}", value.display());
-    run(command(
-        "makensis",
-        &["-V2", &format!("-DVERSION={}", options.version)],
-    )
-    .arg(define("PROGRAMS", &built))
-    .arg(define("LICENSE", &root().join("LICENSE")))
-    .arg(define("OUT", &file))
-    .arg(root().join("packaging/windows/kiln.nsi"))
-    .env("SOURCE_DATE_EPOCH", epoch()?))?;
+    run(
+        command("makensis", &["-V2", &format!("-DVERSION={version}")])
+            .arg(define("PROGRAMS", &stage))
+            .arg(define("LICENSE", &root().join("LICENSE")))
+            .arg(define("OUT", &file))
+            .arg(root().join("packaging/windows/kiln.nsi"))
+            .env("SOURCE_DATE_EPOCH", epoch()?),
+    )?;
     Ok(file)
 }
 

@@ -6,13 +6,14 @@
 //! only checked: nothing is linked, and C in dependencies is replaced by empty objects.
 //!
 //! All of it is kept in the user's cache folder, so that a fresh clone is warm.
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::packages::{self, Need};
 use crate::run::{Outcome, cache, command, output, root, run, say};
-use crate::ui;
+use crate::{ui, windows_installer};
 
 const WINDOWS: &str = "x86_64-pc-windows-gnu";
 const MACOS: &str = "aarch64-apple-darwin";
@@ -35,9 +36,6 @@ const UNDER_WINE: &[&str] = &[
     "kiln-ipc",
     "kiln-platform",
 ];
-
-/// Tests that ask of Wine what it does not have.
-const NOT_UNDER_WINE: &[&str] = &[];
 
 const COMPILER: &[Need] = &[
     Need::new("/usr/bin/rustc", "rustc-web"),
@@ -77,8 +75,8 @@ pub fn check_os(arguments: &[String]) -> Outcome {
             .args(["--target", target, "--", "-D", "warnings"]))?;
     }
     if wine {
-        let wine = Wine::new(&cross.cache)?;
-        cross.test_under_wine(&wine)
+        cross.test_under_wine(&Wine::new(cross.cache.join("wine"))?)?;
+        windows_installer::test(&cross)
     } else {
         Ok(())
     }
@@ -145,16 +143,11 @@ impl Cross {
         cargo
     }
 
-    /// Builds a program for Windows and returns the folder it lies in.
-    pub fn build_for_windows(&self, package: &str) -> Outcome<PathBuf> {
-        run(&mut self.cargo(&[
-            "build",
-            "--locked",
-            "--target",
-            WINDOWS,
-            "--package",
-            package,
-        ]))?;
+    /// Builds the programs of packages for Windows and returns the folder they lie in.
+    pub fn build_for_windows(&self, packages: &[&str]) -> Outcome<PathBuf> {
+        run(self
+            .cargo(&["build", "--locked", "--bins", "--target", WINDOWS])
+            .args(packages.iter().flat_map(|name| ["--package", name])))?;
         Ok(self.cache.join("target").join(WINDOWS).join("debug"))
     }
 
@@ -222,8 +215,6 @@ impl Cross {
         let mut cargo = self.cargo(&["test", "--locked", "--no-fail-fast", "--target", WINDOWS]);
         cargo.args(UNDER_WINE.iter().flat_map(|name| ["--package", name]));
         cargo.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER", Wine::PROGRAM);
-        cargo.arg("--");
-        cargo.args(NOT_UNDER_WINE.iter().flat_map(|name| ["--skip", name]));
         run(wine.surround(&mut cargo))
     }
 }
@@ -237,12 +228,13 @@ impl Wine {
     /// The program that runs Windows programs.
     const PROGRAM: &str = "/usr/lib/wine/wine64";
 
-    /// Installs Wine and makes its Windows, unless they are there.
-    fn new(cache: &Path) -> Outcome<Self> {
+    /// What its programs share.
+    const SERVER: &str = "/usr/lib/wine/wineserver";
+
+    /// Installs Wine and makes its Windows in this folder, unless they are there.
+    pub fn new(prefix: PathBuf) -> Outcome<Self> {
         packages::ensure(&[WINE])?;
-        let wine = Self {
-            prefix: cache.join("wine"),
-        };
+        let wine = Self { prefix };
         // Written last, so that it shows a Windows that is whole.
         let library = wine
             .prefix
@@ -250,15 +242,37 @@ impl Wine {
         if library.exists() {
             return Ok(wine);
         }
-        say("making a Windows for the tests");
-        run(wine.surround(&mut command(Self::PROGRAM, &["wineboot", "-i"])))?;
+        say("making a Windows");
+        run(&mut wine.command("wineboot", &["-i"]))?;
         // Rust's standard library wants Windows 10.
-        run(wine.surround(&mut command(Self::PROGRAM, &["winecfg", "-v", "win10"])))?;
+        run(&mut wine.command("winecfg", &["-v", "win10"]))?;
         run(command("x86_64-w64-mingw32-gcc", &["-shared", "-o"])
             .arg(library)
             .arg(root().join("tests/cross/bcryptprimitives.c"))
             .arg("-ladvapi32"))?;
         Ok(wine)
+    }
+
+    /// Makes a command that runs a Windows program.
+    pub fn command(&self, program: impl AsRef<OsStr>, arguments: &[&str]) -> Command {
+        let mut wine = command(Self::PROGRAM, &[]);
+        self.surround(wine.arg(program).args(arguments));
+        wine
+    }
+
+    /// Waits until nothing runs any more, also of what others started.
+    pub fn wait(&self) -> Outcome {
+        run(self.surround(&mut command(Self::SERVER, &["--wait"])))
+    }
+
+    /// Returns the folder of the user's own programs and data.
+    pub fn local_app_data(&self) -> Outcome<PathBuf> {
+        let users = self.prefix.join("drive_c/users");
+        let all = fs::read_dir(&users).map_err(|e| format!("{}: {e}", users.display()))?;
+        all.flatten()
+            .map(|user| user.path().join("AppData/Local"))
+            .find(|folder| folder.is_dir() && !folder.starts_with(users.join("Public")))
+            .ok_or("this Windows has no user".to_owned())
     }
 
     /// Lets a command, and what it starts, use this Windows.
@@ -272,7 +286,7 @@ impl Wine {
 
 impl Drop for Wine {
     fn drop(&mut self) {
-        let mut server = command("/usr/lib/wine/wineserver", &["-k"]);
+        let mut server = command(Self::SERVER, &["--kill"]);
         // It answers with an error when nothing runs any more.
         let _ = self.surround(&mut server).status();
     }

@@ -14,6 +14,7 @@ mod python;
 mod run;
 mod test;
 mod ui;
+mod windows_installer;
 
 use std::process::ExitCode;
 
@@ -35,10 +36,11 @@ Developer verbs of Kiln.
   cargo xtask check-os [--windows] [--macos] [--wine]
       Lints the Windows and macOS sources on Debian 12, with a compiler and standard
       libraries that it brings (about 15 minutes the first time, kept for all clones
-      in ~/.cache/kiln/check-os). --wine runs the Windows tests as well.
+      in ~/.cache/kiln/check-os). --wine also runs the Windows tests and uses the
+      Windows installer.
   cargo xtask bundle [--debug] [--as-version VERSION] [deb] [rpm] [nsis]
       Installer packages, in target/bundle: deb and rpm unless named. nsis is the
-      Windows installer with the command line, linked here with MinGW.
+      Windows installer, for tests: linked with MinGW, not optimised.
   cargo xtask bench [--quick] [--write]
       Measures Kiln beside a real Device Builder dashboard. --write puts the table
       into docs/BENCHMARKS.md.
