@@ -481,7 +481,7 @@ impl Next {
         match effect {
             peering::Effect::SessionUp(session) => Self::SessionUp(session.clone()),
             peering::Effect::SessionDown { link, pin, .. } => Self::SessionDown(*link, *pin),
-            peering::Effect::ForgetPeer(_, pin) => Self::OffloaderForgotten(*pin),
+            peering::Effect::ForgetPeer(_, Some(pin)) => Self::OffloaderForgotten(*pin),
             peering::Effect::PairingsChanged => Self::PairingsChanged,
             peering::Effect::Listen
             | peering::Effect::StopListening
@@ -490,6 +490,7 @@ impl Next {
             | peering::Effect::Dial { .. }
             | peering::Effect::Close { .. }
             | peering::Effect::SavePeer(_)
+            | peering::Effect::ForgetPeer(_, None)
             | peering::Effect::SavePairing(_)
             | peering::Effect::ForgetPairing(_)
             | peering::Effect::RotateIdentity

@@ -96,7 +96,9 @@ impl Node {
             peering::Effect::ForgetPeer(id, pin) => {
                 // Without its record it is trusted no more, whatever the keyring does.
                 self.keep(vec![delete(records::PEER, id.as_str())]).await?;
-                self.distrust(Direction::Offloader, pin).await?;
+                if let Some(pin) = pin {
+                    self.distrust(Direction::Offloader, pin).await?;
+                }
             }
             peering::Effect::SavePairing(pairing) => {
                 let row = records::pairing_row(&pairing).map_err(|e| e.to_string())?;
@@ -312,7 +314,7 @@ impl Node {
         }
     }
 
-    async fn distrust(&mut self, direction: Direction, pin: Pin) -> Result<(), String> {
+    pub(crate) async fn distrust(&mut self, direction: Direction, pin: Pin) -> Result<(), String> {
         self.unsaved.anchored(direction, pin);
         self.anchored.remove(&(direction, pin));
         anchors::remove(self.secrets.as_ref(), direction, pin)

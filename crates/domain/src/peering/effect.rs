@@ -55,8 +55,9 @@ pub enum Effect {
     },
     /// Keep an approved offloader: row and trust anchor, durable before the next effect.
     SavePeer(Peer),
-    /// Drop an approved offloader: trust anchor first.
-    ForgetPeer(DashboardId, Pin),
+    /// Drop an approved offloader, and the trust in this key. No key is named while another row has
+    /// it: a dashboard that lost its id but kept its key is two rows.
+    ForgetPeer(DashboardId, Option<Pin>),
     /// Keep an approved pairing: row and trust anchor, durable before the next effect.
     SavePairing(Pairing),
     /// Drop a pairing: trust anchor first.

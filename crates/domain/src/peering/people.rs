@@ -225,7 +225,10 @@ impl Peering {
         };
         let pin = peer.pin;
         self.connect_back.peer_removed(dashboard_id, &mut self.out);
-        self.out.push(Effect::ForgetPeer(dashboard_id.clone(), pin));
+        let is_shared = self.peers.iter().any(|other| other.pin == pin);
+        let trusted_no_more = (!is_shared).then_some(pin);
+        self.out
+            .push(Effect::ForgetPeer(dashboard_id.clone(), trusted_no_more));
         if let Some(link) = session {
             let reason = TerminateReason::ServerShuttingDown;
             let why = CloseReason::WeTerminated(reason);

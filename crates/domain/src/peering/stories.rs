@@ -465,11 +465,25 @@ mod receiving {
         let (session, _) = node.knock(LinkIntent::PeerLink, 1);
         let (reply, effects) = node.ask(&Request::RemovePeer(id(1)));
         assert_eq!(reply, Some(Reply::Done));
-        assert!(matches!(effects[0], Effect::ForgetPeer(..)));
+        assert!(matches!(effects[0], Effect::ForgetPeer(_, Some(_))));
         let reason = ended(&effects, session).unwrap().unwrap();
         assert_ne!(reason, TerminateReason::Superseded);
         let (link, effects) = node.knock(LinkIntent::PeerLink, 1);
         assert_eq!(said(&effects, link), NO_APPROVED_PEER);
+    }
+
+    #[test]
+    fn forgetting_the_old_id_of_a_dashboard_leaves_the_trust_in_its_key() {
+        let renamed = Peer {
+            dashboard_id: id(2),
+            ..peer(1)
+        };
+        let mut node = Node::receiver(vec![peer(1), renamed]);
+        let (_, effects) = node.ask(&Request::RemovePeer(id(1)));
+        assert!(matches!(&effects[0], Effect::ForgetPeer(gone, None) if *gone == id(1)));
+        let (_, effects) = node.ask(&Request::RemovePeer(id(2)));
+        let pin = peer(1).pin;
+        assert!(matches!(effects[0], Effect::ForgetPeer(_, Some(gone)) if gone == pin));
     }
 
     //
