@@ -9,6 +9,9 @@ use kiln_model::{DashboardId, LinkId, PendingPeer, Pin};
 /// Most entries (peer-link.md §11 Q15).
 const CAPACITY: usize = 32;
 
+/// Most entries of one source address: some dashboards may share a machine or a router.
+const PER_SOURCE: usize = 4;
+
 /// Most connections that wait for one entry. A real offloader has one, and a stale one after it
 /// lost its network.
 const WAITERS: usize = 4;
@@ -43,8 +46,8 @@ pub(super) enum Noted {
 }
 
 impl Pending {
-    /// Notes a request. There is one entry per source address, the newest: a stranger must not fill
-    /// the list. This machine itself is no stranger.
+    /// Notes a request. There are [`PER_SOURCE`] entries per source address, the newest: a stranger
+    /// must not fill the list. This machine itself is no stranger.
     pub(super) fn ask(&mut self, asking: PendingPeer) -> Noted {
         match self.entries.get_mut(&asking.dashboard_id) {
             Some(known) if known.pin != asking.pin => return Noted::OtherKey,
@@ -56,8 +59,12 @@ impl Pending {
         }
         let stranger = |ip: &IpAddr| !ip.to_canonical().is_loopback();
         if asking.peer_ip.as_ref().is_some_and(stranger) {
-            self.entries
-                .retain(|_, known| known.peer_ip != asking.peer_ip);
+            let of_the_same = |known: &&PendingPeer| known.peer_ip == asking.peer_ip;
+            let mut same = self.entries.values().filter(of_the_same);
+            let oldest = same.next().map(|known| known.dashboard_id.clone());
+            if let Some(oldest) = oldest.filter(|_| same.count() + 1 >= PER_SOURCE) {
+                self.entries.shift_remove(&oldest);
+            }
         }
         if self.entries.len() >= CAPACITY {
             return Noted::Full;
@@ -149,13 +156,16 @@ mod tests {
     }
 
     #[test]
-    fn one_source_has_one_entry_and_the_newest_counts() {
+    fn dashboards_behind_one_address_can_ask_together_and_a_fifth_replaces_the_oldest() {
         let mut list = Pending::default();
-        for (n, ip) in [(1, "192.0.2.1"), (2, "192.0.2.1"), (3, "192.0.2.3")] {
-            assert_eq!(list.ask(pending(n, ip)), Noted::New);
+        for n in 1..=4 {
+            assert_eq!(list.ask(pending(n, "192.0.2.1")), Noted::New);
         }
+        assert_eq!(list.ask(pending(5, "192.0.2.5")), Noted::New);
+        assert_eq!(list.iter().count(), 5);
+        assert_eq!(list.ask(pending(6, "192.0.2.1")), Noted::New);
         let left: Vec<_> = list.iter().map(|p| p.dashboard_id.clone()).collect();
-        assert_eq!(left, [id(2), id(3)]);
+        assert_eq!(left, [2, 3, 4, 5, 6].map(id));
     }
 
     #[test]

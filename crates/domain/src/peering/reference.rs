@@ -338,8 +338,6 @@ impl World {
                 assert!(admit.is_none());
                 if kind == ResponseKind::Pending {
                     assert!(self.is_open());
-                    // One per source, and every key here has its own.
-                    self.pending.retain(|_, other| *other != pin);
                     self.pending.insert(id, pin);
                 } else if kind == ResponseKind::Approved {
                     assert_eq!(self.peers.get(&id).map(|peer| peer.pin), Some(pin));
