@@ -328,14 +328,12 @@ impl Work {
             Ok(_) => {
                 entry.step = Step::Lane;
                 entry.stored.job.reason = say::waits_for_lane();
-                let bundle = entry.stored.bundle.take();
+                // The bundle stays until the job is over: it is on the disk for certain, and what was
+                // unpacked of it is not.
                 let sender = entry.sender().map(|(pin, wire)| (pin, wire.clone()));
                 self.announce(id);
                 if let Some((pin, wire)) = sender {
                     self.push(Effect::SubmissionSettled(pin, wire));
-                }
-                if let Some(blob) = bundle {
-                    self.push(Effect::DropBlob(blob));
                 }
             }
             Err(StepFailure::Failed(detail) | StepFailure::Provision(detail)) => {
@@ -561,7 +559,6 @@ mod tests {
         let link = shop.offloader(2);
         let job = shop.submit(link, "a", "kitchen");
         assert_eq!(shop.acts(), ["link-2 ack a", "unpack j1 of 2"]);
-        assert!(shop.store.iter().any(|s| s.bundle.is_some()));
         shop.prepared(&job);
         assert_eq!(
             shop.acts(),
@@ -572,6 +569,8 @@ mod tests {
                 "build j1 compile 2 kitchen.yaml"
             ]
         );
+        // Until then a crash of the machine can lose what was unpacked.
+        assert!(shop.store.last().unwrap().bundle.is_some());
         shop.succeeds(&job);
         assert_eq!(shop.acts(), ["link-2 a completed"]);
         assert!(shop.store.last().unwrap().bundle.is_none());

@@ -202,10 +202,9 @@ mod tests {
         let unpacking = shop.submit(link, "b", "bath");
         shop.lines();
         shop.crash();
-        assert_eq!(
-            shop.acts(),
-            ["unpack j2 of 2", "build j1 compile 2 kitchen.yaml"]
-        );
+        // What was unpacked before may have been lost with the machine's memory.
+        assert_eq!(shop.acts(), ["unpack j1 of 2", "unpack j2 of 2"]);
+        shop.prepared(&running);
         shop.prepared(&unpacking);
         shop.succeeds(&running);
         shop.ends(&unpacking, failed("boom"));
