@@ -147,6 +147,20 @@ async fn a_restart_of_either_side_at_any_stage_ends_every_job_once_and_flashes_a
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_sender_left_is_not_built_once_its_key_is_trusted_no_more() {
+    let mut held = Held::at(Stage::Building).await;
+    held.two.kill().await;
+    let anchor = format!("offloader-{}", held.one.pin().await);
+    assert!(held.two.secrets.get(&anchor).is_some());
+    held.two.secrets.put(&anchor, b"another key");
+    let begun = held.two.started("compile");
+    held.two.start().await.unwrap();
+    held.release();
+    assert_eq!(held.two.finish_jobs(LONG).await, [JobStatus::Cancelled]);
+    assert_eq!(held.two.started("compile"), begun);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_silent_link_is_noticed_between_90_and_120_seconds() {
     let world = World::new();
     let (one, two) = (world.host(1, "one").await, world.host(2, "two").await);

@@ -1,4 +1,6 @@
 //! Stories of keyrings that do not do what they should: a clear sentence, never a new identity.
+use std::time::Duration;
+
 use kiln_engine::IdentityChoice;
 use kiln_model::{Reply, Request};
 use kiln_ports::secrets::SecretsError;
@@ -86,7 +88,7 @@ async fn what_was_decided_while_the_keyring_was_locked_holds_after_a_restart() {
         .await;
     assert!(matches!(approval, Reply::Refused(_)), "{approval:?}");
     two.secrets.heal();
-    world.run_for(std::time::Duration::from_secs(5)).await;
+    world.run_for(Duration::from_secs(5)).await;
     two.stop().await;
     two.start().await.unwrap();
     let peers = two.view().await.peers;
@@ -116,7 +118,7 @@ async fn a_kill_before_the_keyring_has_what_was_decided_trusts_nobody_it_does_no
     let pin = approved.pin.short();
     let said = view.notices.iter().any(|notice| notice.contains(&pin));
     assert!(said, "{:?} does not name {pin}", view.notices);
-    world.run_for(std::time::Duration::from_secs(5)).await;
+    world.run_for(Duration::from_secs(5)).await;
     assert!(two.view().await.peers.is_empty(), "nor does a retry");
 
     three.pair_with(&two).await;
@@ -125,6 +127,26 @@ async fn a_kill_before_the_keyring_has_what_was_decided_trusts_nobody_it_does_no
     let peers = two.view().await.peers;
     let ids: Vec<_> = peers.iter().map(|p| &p.peer.dashboard_id).collect();
     assert_eq!(ids, [&approved.dashboard_id]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_keyring_that_hangs_over_an_earlier_decision() {
+    let world = World::new();
+    let (one, two) = (world.host(1, "one").await, world.host(2, "two").await);
+    two.secrets.fail_after(0, SecretsError::Locked);
+    assert_eq!(two.ask(Request::OpenWindow).await, Reply::Done);
+    assert_eq!(one.ask_to_pair(&two).await, Reply::PairingPending);
+    let asking = one.view().await.identity;
+    let approval = two.ask(Request::Approve(asking.dashboard_id, None)).await;
+    assert!(matches!(approval, Reply::Refused(_)), "{approval:?}");
+    two.secrets.heal();
+    two.secrets.hang();
+    world.run_for(Duration::from_secs(7)).await;
+    assert_eq!(two.ask(Request::CloseWindow).await, Reply::Done);
+    two.secrets.heal();
+    world.run_for(Duration::from_secs(7)).await;
+    let anchor = format!("offloader-{}", asking.pin);
+    assert!(two.secrets.get(&anchor).is_some());
 }
 
 #[tokio::test(start_paused = true)]

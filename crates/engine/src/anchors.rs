@@ -15,6 +15,9 @@ pub(crate) enum Direction {
     Receiver,
 }
 
+/// What the keyring said to a trust anchor.
+pub(crate) type Tried = (Direction, Pin, Result<(), SecretsError>);
+
 fn name(direction: Direction, pin: Pin) -> String {
     match direction {
         Direction::Offloader => format!("offloader-{pin}"),

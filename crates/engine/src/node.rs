@@ -20,7 +20,7 @@ use kiln_ports::{
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::anchors::Direction;
+use crate::anchors::{Direction, Tried};
 use crate::audit::Audit;
 use crate::blocking::blocking;
 use crate::context::{Context, Steps};
@@ -182,6 +182,8 @@ pub struct Node {
     pub(crate) recorder: Recorder,
     /// Keys whose trust anchor is in the keyring.
     pub(crate) anchored: HashSet<(Direction, Pin)>,
+    /// Trust anchors that are offered to the keyring again: nobody waits for one that hangs.
+    pub(crate) anchoring: JoinSet<Vec<Tried>>,
     pub(crate) pin: Pin,
     pub(crate) dashboard_id: DashboardId,
     pub(crate) link: Link,
@@ -275,6 +277,7 @@ impl Node {
             audit,
             recorder: Recorder::default(),
             anchored: HashSet::new(),
+            anchoring: JoinSet::new(),
             link: Link::Unbound,
             ended: None,
             facts: None,

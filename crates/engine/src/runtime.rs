@@ -9,6 +9,7 @@ use kiln_model::{
     ResponseKind, WireJobId, say,
 };
 
+use crate::anchors::{self, Tried};
 use crate::blocking::blocking;
 use crate::node::{Ended, Link, Node, Ready};
 
@@ -61,6 +62,9 @@ impl Node {
                     self.perform_all().await;
                 }
                 () = retry => self.save_unsaved().await,
+                Some(tried) = self.anchoring.join_next() => {
+                    self.anchors_tried(tried.unwrap_or_default()).await;
+                }
                 () = &mut asked, if !asked_once => {
                     asked_once = true;
                     self.happened(Event::ShuttingDown).await;
@@ -189,22 +193,48 @@ impl Node {
 
     /// Writes again what could not be written before.
     async fn save_unsaved(&mut self) {
-        for (direction, pin, key) in self.unsaved.anchors() {
-            if let Err(error) = self.trust(direction, pin, key).await {
-                tracing::warn!(%pin, %error, "the keyring still does not take a paired computer");
-            }
+        let again = self.context.clock.now().mono + RETRY;
+        self.unsaved.try_again_at(again);
+        let anchors = self.unsaved.anchors();
+        if !anchors.is_empty() && self.anchoring.is_empty() {
+            let secrets = Arc::clone(&self.secrets);
+            self.anchoring.spawn(async move {
+                let mut tried = Vec::new();
+                for (direction, pin, key) in anchors {
+                    let set = anchors::set(secrets.as_ref(), direction, pin, key).await;
+                    tried.push((direction, pin, set));
+                }
+                tried
+            });
         }
         let changes = self.unsaved.changes();
         let store = Arc::clone(&self.context.store);
         match blocking(move || store.apply(&changes)).await {
             Ok(()) => self.unsaved.saved(),
-            Err(error) => {
-                tracing::warn!(%error, "records still cannot be written");
-                self.unsaved
-                    .try_again_at(self.context.clock.now().mono + RETRY);
-            }
+            Err(error) => tracing::warn!(%error, "records still cannot be written"),
         }
         self.publish();
+    }
+
+    /// The keyring took trust anchors, or did not.
+    async fn anchors_tried(&mut self, tried: Vec<Tried>) {
+        for (direction, pin, set) in tried {
+            match set {
+                Ok(()) if self.unsaved.wants_anchor(direction, pin) => {
+                    self.unsaved.anchored(direction, pin);
+                    self.anchored.insert((direction, pin));
+                }
+                // Meanwhile it was forgotten.
+                Ok(()) => {
+                    if let Err(error) = self.distrust(direction, pin).await {
+                        tracing::warn!(%pin, %error, "the keyring keeps a computer that was forgotten");
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%pin, %error, "the keyring still does not take a paired computer");
+                }
+            }
+        }
     }
 }
 

@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use kiln_domain::work::StoredJob;
-use kiln_model::{BlobId, Pairing, Peer, Sentence, Settings};
+use kiln_model::{BlobId, JobOrigin, Pairing, Peer, Sentence, Settings};
 use kiln_ports::store::{Row, StoreError};
 use kiln_ports::{Secrets, Store};
 
@@ -50,8 +50,11 @@ pub(crate) async fn load(
     problems.extend(bad.into_iter().map(|bad| bad.to_string().into()));
     let peers = readable(next(), records::peer, &mut problems);
     let pairings = readable(next(), records::pairing, &mut problems);
-    let jobs = readable(next(), records::job, &mut problems);
+    let mut jobs = readable(next(), records::job, &mut problems);
     let (peers, pairings) = anchors::trusted(secrets, peers, pairings, &mut problems).await?;
+    for job in jobs.iter_mut().filter(|job| !job.job.status.is_final()) {
+        job.cancel_requested |= !is_welcome(&job.job.origin, &peers);
+    }
     let named: HashSet<&BlobId> = jobs.iter().filter_map(|job| job.bundle.as_ref()).collect();
     let stray = blobs
         .iter()
@@ -66,6 +69,15 @@ pub(crate) async fn load(
         problems,
         stray,
     })
+}
+
+/// Returns whether the sender of a job may still use this computer: its removal and the end of its
+/// jobs are not written at once, and its key can leave the keyring while Kiln does not run.
+fn is_welcome(origin: &JobOrigin, peers: &[Peer]) -> bool {
+    match origin {
+        JobOrigin::Owner => true,
+        JobOrigin::Offloader { pin, .. } => peers.iter().any(|peer| peer.pin == *pin),
+    }
 }
 
 fn readable<T>(

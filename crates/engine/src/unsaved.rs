@@ -42,6 +42,12 @@ impl Unsaved {
             .retain(|(d, p, _)| (*d, *p) != (direction, pin));
     }
 
+    /// Returns whether this trust anchor waits.
+    pub(crate) fn wants_anchor(&self, direction: Direction, pin: Pin) -> bool {
+        let wanted = |(d, p, _): &(Direction, Pin, PublicKey)| (*d, *p) == (direction, pin);
+        self.anchors.iter().any(wanted)
+    }
+
     /// Returns the trust anchors that wait.
     pub(crate) fn anchors(&self) -> Vec<(Direction, Pin, PublicKey)> {
         self.anchors.clone()

@@ -4,10 +4,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kiln_ports::Secrets;
 use kiln_ports::secrets::{SecretBytes, SecretsError};
+use tokio::sync::watch;
 
 /// A keyring that lives as long as the test.
 #[derive(Debug, Default)]
-pub struct MemorySecrets(Mutex<Inner>);
+pub struct MemorySecrets(Mutex<Inner>, watch::Sender<Mood>);
+
+/// Whether it answers at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Mood {
+    #[default]
+    Answers,
+    Hangs,
+}
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -22,9 +31,15 @@ impl MemorySecrets {
         self.inner().failure = Some((changes, error));
     }
 
-    /// Answers again.
+    /// Leaves whoever stores something waiting.
+    pub fn hang(&self) {
+        self.1.send_replace(Mood::Hangs);
+    }
+
+    /// Answers again, and tells those who waited that it was too slow.
     pub fn heal(&self) {
         self.inner().failure = None;
+        self.1.send_replace(Mood::Answers);
     }
 
     /// Returns an entry as it is, whatever was told to fail.
@@ -73,6 +88,11 @@ impl Secrets for MemorySecrets {
     }
 
     async fn store(&self, name: &str, secret: SecretBytes) -> Result<(), SecretsError> {
+        let mut mood = self.1.subscribe();
+        if *mood.borrow() == Mood::Hangs {
+            let _ = mood.wait_for(|mood| *mood == Mood::Answers).await;
+            return Err(SecretsError::Slow(10));
+        }
         let mut inner = self.inner();
         inner.change()?;
         inner
