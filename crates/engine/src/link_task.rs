@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kiln_domain::work;
-use kiln_model::{CloseReason, LinkId, Message, Pin, TerminateReason, WireJobId};
+use kiln_model::{CloseReason, LinkId, Message, Mono, Pin, TerminateReason, WireJobId};
 use kiln_peer_link::limits::MAX_OFFLOADER_CIPHERTEXT;
 use kiln_peer_link::{
     Beat, Chunk, Error, Fed, Frame, FrameFault, Heartbeat, Intake, Misbehaviour, Opener, Refused,
@@ -25,6 +25,10 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Time for the other side's last words to arrive, once it does not take ours any more.
 const ITS_LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Longest time without a byte of an upload. Its sender is alive and hangs, and whoever waits for
+/// this upload to be over would wait for ever.
+const UPLOAD_STALL: Duration = Duration::from_secs(120);
 
 /// Drives an open session to its end and says why it ended. When it returns, nothing of the
 /// connection is left and everything else was told to the domain.
@@ -104,9 +108,17 @@ struct Task {
     outbox: Outbox,
     reports: Reports,
     intake: Intake,
-    bundle: Option<(WireJobId, BlobWriter)>,
+    bundle: Option<Arriving>,
     download: Option<Download>,
     shared: Arc<Shared>,
+}
+
+/// An upload in progress.
+struct Arriving {
+    job_id: WireJobId,
+    bundle: BlobWriter,
+    /// When its last bytes came.
+    moved: Mono,
 }
 
 /// The session is over, for this reason.
@@ -178,8 +190,11 @@ impl Task {
                 match self.intake.header(header, preparing) {
                     Ok(header) => {
                         let job_id = header.job_id.clone();
-                        let blob = BlobWriter::fresh(Arc::clone(&self.shared.store), "bundle");
-                        self.bundle = Some((job_id.clone(), blob));
+                        self.bundle = Some(Arriving {
+                            job_id: job_id.clone(),
+                            bundle: BlobWriter::fresh(Arc::clone(&self.shared.store), "bundle"),
+                            moved: self.shared.clock.now().mono,
+                        });
                         self.tell(work::Event::SubmissionStarted(self.link, job_id))
                             .await;
                         Ok(())
@@ -265,11 +280,14 @@ impl Task {
             Fed::Write(bytes) => (bytes, None),
             Fed::Complete(bytes, submission) => (bytes, Some(submission)),
         };
-        if let Some((_, bundle)) = &mut self.bundle {
-            bundle.write(&bytes).await;
+        if let Some(arriving) = &mut self.bundle {
+            if !bytes.is_empty() {
+                arriving.moved = self.shared.clock.now().mono;
+            }
+            arriving.bundle.write(&bytes).await;
         }
         if let Some(submission) = complete
-            && let Some((_, bundle)) = self.bundle.take()
+            && let Some(Arriving { bundle, .. }) = self.bundle.take()
         {
             self.shared.prepare(self.pin, &submission.header.job_id);
             self.reports
@@ -281,7 +299,7 @@ impl Task {
 
     async fn refused(&mut self, refused: Refused) -> Result<(), Over> {
         if refused.upload == UploadFate::Dropped
-            && let Some((job_id, bundle)) = self.bundle.take()
+            && let Some(Arriving { job_id, bundle, .. }) = self.bundle.take()
         {
             bundle.discard().await;
             self.tell(work::Event::SubmissionDropped(self.link, job_id))
@@ -349,7 +367,7 @@ impl Task {
         }
     }
 
-    /// Every 30 s: is the other side alive, and does a download get on?
+    /// Every 30 s: is the other side alive, and do its upload and our download get on?
     async fn tick(&mut self) -> Result<(), Over> {
         let now = self.shared.clock.now().mono;
         if let Some(stalled) = self.download.take_if(|d| d.is_stalled(now)) {
@@ -358,7 +376,12 @@ impl Task {
                 .await;
             self.reports.send(report).await;
         }
-        match self.heartbeat.handle_timeout(now) {
+        let hangs = |arriving: &Arriving| now.since(arriving.moved) >= UPLOAD_STALL;
+        let beat = match &self.bundle {
+            Some(arriving) if hangs(arriving) => Beat::Dead,
+            Some(_) | None => self.heartbeat.handle_timeout(now),
+        };
+        match beat {
             Beat::Wait => Ok(()),
             Beat::Ping(number) => {
                 self.outbox.ping(number);
@@ -420,8 +443,8 @@ impl Task {
 
     /// Gives up what was under way.
     async fn settle(mut self) {
-        if let Some((_, bundle)) = self.bundle.take() {
-            bundle.discard().await;
+        if let Some(arriving) = self.bundle.take() {
+            arriving.bundle.discard().await;
         }
         if let Some(download) = self.download.take() {
             let report = download

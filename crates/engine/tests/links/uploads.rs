@@ -1,4 +1,6 @@
 //! Bundles on their way: from a Kiln to a Kiln, from strangers, and everything that stops them.
+use std::time::Duration;
+
 use kiln_domain::work::{Event, StepFailure};
 use kiln_model::{CloseReason, LinkId, Message, SubmitRefusal, TerminateReason};
 use kiln_ports::Store;
@@ -235,6 +237,30 @@ async fn an_upload_cut_off_leaves_nothing_and_a_new_session_starts_afresh() {
     stranger.says(&chunk("a", 0, b"hello", true)).await;
     start(&mut receiver).await;
     assert_eq!(arrival(&mut receiver).await.2, b"hello");
+}
+
+#[tokio::test]
+async fn a_sender_that_hangs_in_the_middle_of_an_upload_is_cut_off_though_it_is_alive() {
+    let world = World::new();
+    let (mut receiver, link, mut stranger) = world.receiver().await;
+    stranger.says(&announce("a", b"hello", 3)).await;
+    stranger.says(&chunk("a", 0, b"hel", false)).await;
+    start(&mut receiver).await;
+    for index in 1..=4 {
+        settle().await;
+        world.clock.advance(Duration::from_secs(30));
+        if index < 4 {
+            assert!(matches!(watched(stranger.hears()).await, Heard::Frame(_)));
+            stranger
+                .says(&json!({"type": "pong", "nonce": index}))
+                .await;
+        }
+    }
+    let over = json!({"type": "terminate", "reason": "heartbeat_timeout"});
+    assert_eq!(watched(stranger.hears()).await, Heard::Frame(over));
+    let closed = (link, CloseReason::HeartbeatTimeout);
+    assert_eq!(receiver.closed().await, closed);
+    assert!(receiver.store.blobs().unwrap().is_empty());
 }
 
 #[tokio::test]
