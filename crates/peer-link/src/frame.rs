@@ -111,11 +111,11 @@ pub(crate) fn decode_slowly(side: Side, plaintext: &[u8]) -> Result<Frame<'stati
             || FrameFault::Ignore,
         ),
         ("download_artifacts", Side::Receiver) => {
-            let message = job_id(&object).map(|job_id| Message::DownloadArtifacts { job_id });
+            let message = short_job_id(&object).map(|job_id| Message::DownloadArtifacts { job_id });
             message_or(message, || FrameFault::Terminate { first: None })
         }
         ("reset_build_env", Side::Receiver) => {
-            let message = job_id(&object).map(|job_id| Message::ResetBuildEnv { job_id });
+            let message = short_job_id(&object).map(|job_id| Message::ResetBuildEnv { job_id });
             message_or(message, || {
                 let verdict = Err(Some(ResetRefusal::InvalidFrame));
                 let job_id = echoed_job_id(&object);
@@ -159,6 +159,11 @@ fn refuse(object: &Object<'_>, reason: SubmitRefusal) -> Frame<'static> {
 
 fn job_id(object: &Object<'_>) -> Option<WireJobId> {
     Some(WireJobId(object.string("job_id")?.into_owned()))
+}
+
+/// Returns an id that fits into every answer about it.
+fn short_job_id(object: &Object<'_>) -> Option<WireJobId> {
+    job_id(object).filter(|id| id.0.len() <= MAX_JOB_ID)
 }
 
 fn echoed_job_id(object: &Object<'_>) -> WireJobId {
@@ -592,6 +597,18 @@ mod tests {
             _ => return FrameFault::Ignore,
         };
         FrameFault::Terminate { first }
+    }
+
+    #[test]
+    fn an_id_that_fits_into_no_answer_is_malformed() {
+        let frame = |kind: &str, length| json!({"type": kind, "job_id": "a".repeat(length)});
+        for kind in ["download_artifacts", "reset_build_env"] {
+            let longest = read(Side::Receiver, &frame(kind, MAX_JOB_ID));
+            assert!(matches!(longest, Frame::Message(_)), "{kind}");
+            let endless = read(Side::Receiver, &frame(kind, MAX_JOB_ID + 1));
+            let fault = expected_fault(kind, &json!({"type": kind}));
+            assert_eq!(endless, Frame::Malformed(fault), "{kind}");
+        }
     }
 
     // Covers: B-14
