@@ -7,9 +7,9 @@ pub(crate) mod decoders;
 mod interfaces;
 mod records;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kiln_ports::Discovery;
@@ -49,6 +49,9 @@ struct State {
     next_check: Instant,
     rows: Rows,
     waiting: VecDeque<Sighting>,
+    /// Names whose addresses are asked for. The responder answers only the last who asks for a name,
+    /// so that one asks at a time.
+    asked: HashMap<String, Arc<tokio::sync::Mutex<()>>>,
 }
 
 #[derive(Clone, PartialEq)]
@@ -86,12 +89,20 @@ impl MdnsDiscovery {
                 next_check: Instant::now() + ADDRESS_CHECK,
                 rows: Rows::default(),
                 waiting: VecDeque::new(),
+                asked: HashMap::new(),
             }),
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the lock on asking for this name.
+    fn lock_of(&self, name: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let asked = &mut self.state().asked;
+        asked.retain(|_, lock| Arc::strong_count(lock) > 1);
+        Arc::clone(asked.entry(name.to_owned()).or_default())
     }
 
     /// Announces again if an address or the content changed.
@@ -257,6 +268,8 @@ impl Discovery for MdnsDiscovery {
         let Some(daemon) = &self.daemon else {
             return system_resolve(&name).await;
         };
+        let lock = self.lock_of(&name);
+        let _mine = lock.lock().await;
         let millis = u64::try_from(RESOLVE.as_millis()).unwrap_or(u64::MAX);
         let Ok(answers) = daemon.resolve_hostname(&name, Some(millis)) else {
             return Vec::new();
@@ -400,6 +413,9 @@ mod tests {
         let owner = format!("{label}.local.");
         seen(&two, |s| *s == Sighting::Address(owner.clone())).await;
         assert!(!two.resolve(&format!("{label}.LOCAL")).await.is_empty());
+        let three = MdnsDiscovery::start();
+        let (one_asks, another_asks) = tokio::join!(three.resolve(&owner), three.resolve(&owner));
+        assert!(!one_asks.is_empty() && !another_asks.is_empty());
 
         announcement.receiver = None;
         one.announce(announcement).await;
