@@ -171,14 +171,18 @@ async fn speak(
 async fn addresses(shared: &Shared, order: &Order) -> Result<Vec<SocketAddr>, DialFailure> {
     let host = order.endpoint.host();
     let bare = host.trim_end_matches('.');
+    let port = order.endpoint.port();
     let found = match order.endpoint.ip() {
-        Some(ip) => vec![ip],
+        Some(ip) => vec![SocketAddr::new(ip, port)],
         None if bare.ends_with(".local") => {
             let seen = shared.discovery.resolve(bare).await;
             match seen.is_empty() {
                 // Without multicast, or with a name that only the system knows.
                 true => shared.net.resolve(bare).await.unwrap_or_default(),
-                false => seen,
+                false => seen
+                    .into_iter()
+                    .map(|ip| SocketAddr::new(ip, port))
+                    .collect(),
             }
         }
         None => shared.net.resolve(bare).await.map_err(failed)?,
@@ -186,11 +190,11 @@ async fn addresses(shared: &Shared, order: &Order) -> Result<Vec<SocketAddr>, Di
     if found.is_empty() {
         return Err(failed(say::nobody_answers(bare)));
     }
-    let elsewhere: Vec<SocketAddr> = found
-        .into_iter()
-        .filter(|ip| !order.skip.contains(&ip.to_canonical()))
-        .map(|ip| SocketAddr::new(ip, order.endpoint.port()))
-        .collect();
+    let mut elsewhere = found;
+    elsewhere.retain(|address| !order.skip.contains(&address.ip().to_canonical()));
+    for address in &mut elsewhere {
+        address.set_port(port);
+    }
     if elsewhere.is_empty() {
         return Err(failed(say::all_lead_back(bare)));
     }

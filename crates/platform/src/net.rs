@@ -15,10 +15,12 @@ mod upgrade;
 mod wire;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use kiln_model::{Sentence, say};
 use kiln_ports::Net;
 use kiln_ports::net::{Connection, Listener, NetError};
@@ -31,6 +33,9 @@ use wire::Role;
 /// Idle time before the first keep-alive probe, and between probes. Long polls cross NATs that
 /// forget a silent connection after some minutes (peer-link.md §11, Q16).
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(20));
+
+/// How long an address is tried alone before the next is tried beside it (RFC 8305 §8).
+const AHEAD: Duration = Duration::from_millis(250);
 
 /// Longest wait for the system's resolver, which itself may try for half a minute.
 const RESOLVE: Duration = Duration::from_secs(10);
@@ -52,23 +57,35 @@ impl Net for TcpNet {
         step_timeout: Duration,
         max_message_bytes: usize,
     ) -> Result<Connection, NetError> {
-        let mut outcome = Err(NetError::Failed(say::host_without_address(host)));
-        for address in addresses {
-            outcome = dial_one(host, *address, step_timeout, max_message_bytes).await;
-            if outcome.is_ok() {
-                break;
+        let mut why = NetError::Failed(say::host_without_address(host));
+        let mut candidates = addresses.iter().copied();
+        let mut dialling = FuturesUnordered::new();
+        loop {
+            let next = candidates.next();
+            dialling.extend(
+                next.map(|address| dial_one(host, address, step_timeout, max_message_bytes)),
+            );
+            let done = match next {
+                Some(_) => timeout(AHEAD, dialling.next()).await.ok(),
+                None => Some(dialling.next().await),
+            };
+            match done {
+                Some(Some(Ok(connection))) => return Ok(connection),
+                Some(Some(Err(error))) => why = error,
+                // All have failed.
+                Some(None) => return Err(why),
+                None => {}
             }
         }
-        outcome
     }
 
-    async fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, NetError> {
+    async fn resolve(&self, host: &str) -> Result<Vec<SocketAddr>, NetError> {
         let found = timeout(RESOLVE, tokio::net::lookup_host((host, 0)))
             .await
             .map_err(|_| NetError::TimedOut(RESOLVE))?
             .map_err(|e| NetError::Failed(say::host_unknown(host, e.to_string())))?;
-        let mut addresses: Vec<IpAddr> = Vec::new();
-        for address in found.map(|a| a.ip()) {
+        let mut addresses: Vec<SocketAddr> = Vec::new();
+        for address in found {
             if !addresses.contains(&address) {
                 addresses.push(address);
             }
@@ -280,6 +297,60 @@ mod tests {
             };
             assert_eq!(frame.code, CloseCode::Size);
         }
+    }
+
+    //
+    #[tokio::test]
+    async fn a_session_says_why_a_message_is_too_large_before_it_closes() {
+        let (mut listener, address) = listener().await;
+        let (mut server, mut stock) = tokio::join!(listener.accept(), stock_client(address));
+        server.reader.authenticated();
+        server.reader.limit(65_535);
+        stock
+            .feed(Message::Binary(vec![0; 3_000_000].into()))
+            .await
+            .unwrap();
+        let theirs = async {
+            let _ = stock.flush().await;
+            let said = stock.next().await.unwrap().unwrap();
+            let close = stock.next().await.unwrap().unwrap();
+            (said, close)
+        };
+        let ours = async {
+            let refused = server.reader.next().await.unwrap_err();
+            assert_eq!(refused, NetError::TooLarge(65_535));
+            server.writer.send(b"too large".to_vec()).await.unwrap();
+            server.writer.close(1000, "").await;
+        };
+        let ((said, close), ()) = tokio::join!(theirs, ours);
+        assert_eq!(said, Message::Binary(b"too large".to_vec().into()));
+        let Message::Close(Some(frame)) = close else {
+            panic!("expected a close frame, got {close:?}");
+        };
+        assert_eq!(frame.code, CloseCode::Normal);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_answers_nothing_holds_up_nobody() {
+        // Connections are taken by the system and never upgraded.
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (mut listener, address) = listener().await;
+        let candidates = [silent.local_addr().unwrap(), address];
+        let never = Duration::from_secs(3600);
+        let (dialled, _) = tokio::join!(
+            TcpNet.dial("localhost", &candidates, never, 65_535),
+            listener.accept()
+        );
+        assert_eq!(dialled.unwrap().peer, address);
+    }
+
+    #[tokio::test]
+    async fn a_zone_of_an_address_is_kept() {
+        let found = TcpNet.resolve("fe80::1%1").await.unwrap();
+        let SocketAddr::V6(address) = found[0] else {
+            panic!("expected IPv6, got {found:?}");
+        };
+        assert_eq!(address.scope_id(), 1);
     }
 
     #[tokio::test]

@@ -1,5 +1,5 @@
 //! [`Net`]: peer-link connections: binary WebSocket messages over TCP (peer-link.md §3).
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use kiln_model::{Sentence, say};
@@ -123,7 +123,8 @@ pub trait Net: Send + Sync + 'static {
     /// 0 takes any free port.
     async fn listen(&self, host: &str, first_port: u16) -> Result<Box<dyn Listener>, NetError>;
 
-    /// Connects to the first of `addresses` that answers and upgrades; each step is bounded by
+    /// Connects to the first of `addresses` that answers and upgrades. The first of them has a little
+    /// time ahead of the next, and so on, so that a dead one holds nobody up; each step is bounded by
     /// `step_timeout`. `max_message_bytes` is the reader's first limit.
     async fn dial(
         &self,
@@ -133,6 +134,7 @@ pub trait Net: Send + Sync + 'static {
         max_message_bytes: usize,
     ) -> Result<Connection, NetError>;
 
-    /// Resolves a host name through the system's resolver (not for `.local` names).
-    async fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, NetError>;
+    /// Resolves a host name, or an address with a zone, through the system's resolver (not for
+    /// `.local` names). The port of what is returned means nothing; the scope does.
+    async fn resolve(&self, host: &str) -> Result<Vec<SocketAddr>, NetError>;
 }

@@ -265,9 +265,10 @@ impl Net for SimHost {
         Err(error)
     }
 
-    async fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, NetError> {
+    async fn resolve(&self, host: &str) -> Result<Vec<SocketAddr>, NetError> {
+        let with_port = |address: &IpAddr| SocketAddr::new(*address, 0);
         match self.net.lock().names.get(host) {
-            Some(addresses) => Ok(addresses.clone()),
+            Some(addresses) => Ok(addresses.iter().map(with_port).collect()),
             None => Err(NetError::Failed(format!("{host} is not known").into())),
         }
     }

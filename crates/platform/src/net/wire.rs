@@ -130,6 +130,11 @@ impl Wire {
         }
     }
 
+    /// Returns whether nobody has said yet who this is.
+    fn is_half_open(&self) -> bool {
+        self.ticket.as_ref().is_some_and(Ticket::is_half_open)
+    }
+
     /// Sends a close frame if none was sent; whether it leaves now depends on the socket.
     fn say_close(&self, payload: Vec<u8>) {
         if let Ok(mut sink) = self.sink.try_lock() {
@@ -203,10 +208,10 @@ impl Writer for WireWriter {
             while source.end.is_none() {
                 source.next(wire).await?;
             }
+            source.skim(&wire.tcp).await;
             Ok::<(), NetError>(())
         };
-        let half_open = wire.ticket.as_ref().is_some_and(Ticket::is_half_open);
-        let patience = if half_open {
+        let patience = if wire.is_half_open() {
             CLOSE_WAIT_HALF_OPEN
         } else {
             CLOSE_WAIT
@@ -253,6 +258,15 @@ struct Source {
     frame: Option<DataFrame>,
     /// The other side's end, with its code.
     end: Option<Option<u16>>,
+    rest: Rest,
+}
+
+/// What the other side has sent beyond the end of the connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    Nothing,
+    /// It is in the way: a socket that is closed over it takes our last words back.
+    Unread,
 }
 
 #[derive(Clone, Copy)]
@@ -291,6 +305,18 @@ impl Source {
             open: None,
             frame: None,
             end: None,
+            rest: Rest::Nothing,
+        }
+    }
+
+    /// Reads what is not wanted, until the other side ends as well.
+    async fn skim(&mut self, tcp: &TcpStream) {
+        while self.rest == Rest::Unread {
+            self.frame = None;
+            self.ahead.clear();
+            if self.fill(tcp).await == 0 {
+                self.rest = Rest::Nothing;
+            }
         }
     }
 
@@ -317,7 +343,11 @@ impl Source {
                 }
                 Err(Broken::TooLarge(limit)) => {
                     self.end = Some(None);
-                    wire.say_close(close_payload(OVERSIZE, ""));
+                    self.rest = Rest::Unread;
+                    // A session says in its own words why it ends, before its writer closes.
+                    if wire.is_half_open() {
+                        wire.say_close(close_payload(OVERSIZE, ""));
+                    }
                     return Err(NetError::TooLarge(limit));
                 }
                 Err(Broken::Peer(Violation(why))) => {
