@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::args::Colour;
 use crate::exit::Failure;
+use crate::text::safe_lines;
 
 /// How output is shaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,8 +188,13 @@ impl Face {
                 });
                 format!("{body}\n")
             }
-            Shape::Text if hint.is_empty() => format!("kiln: {message}\n"),
-            Shape::Text => format!("kiln: {message}\n      {hint}\n"),
+            // Names that others gave themselves stand in these sentences.
+            Shape::Text if hint.is_empty() => format!("kiln: {}\n", safe_lines(&message)),
+            Shape::Text => format!(
+                "kiln: {}\n      {}\n",
+                safe_lines(&message),
+                safe_lines(hint)
+            ),
         };
         // There is nowhere left to tell that this failed.
         let _ = self.err.write_all(text.as_bytes());

@@ -23,6 +23,11 @@ pub(crate) fn safe(text: &str) -> String {
     shown
 }
 
+/// The same for a text of several lines, which stay lines.
+pub(crate) fn safe_lines(text: &str) -> String {
+    text.lines().map(safe).collect::<Vec<_>>().join("\n")
+}
+
 /// Returns rows under a heading, columns aligned; the last column is not padded.
 pub(crate) fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
@@ -97,6 +102,7 @@ mod tests {
             "a\\u{1b}[31mb\\u{202e}c\\u{d}"
         );
         assert_eq!(safe("Küche 🐼"), "Küche 🐼");
+        assert_eq!(safe_lines("a\u{7}\nb"), "a\\u{7}\nb");
     }
 
     #[test]
