@@ -1,5 +1,5 @@
 //! [`Desk`]: decides what the desktop does.
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -57,6 +57,8 @@ pub struct Desk {
     language: Language,
     words: Words,
     notices: Notices,
+    /// Ids of the notifications that are shown, as far as we know.
+    notified: BTreeSet<String>,
     hosting: Option<Hosting>,
     view: Option<Box<View>>,
     reached: Reached,
@@ -95,6 +97,7 @@ impl Desk {
         let words = Words::new(language, start.zone.clone());
         let mut desk = Self {
             notices: Notices::new(words.clone()),
+            notified: BTreeSet::new(),
             language,
             words,
             look: start.look,
@@ -128,16 +131,11 @@ impl Desk {
                 if self.ending == Ending::No {
                     self.tell(ToWindow::Close);
                 }
-                self.effects.push_back(Effect::End);
+                self.leave();
             }
             Event::View(view) => self.viewed(view, now),
             Event::Devices(devices) => self.devices = devices,
-            Event::NodeGone => {
-                self.view = None;
-                if self.reached == Reached::Now {
-                    self.reached = Reached::Lost;
-                }
-            }
+            Event::NodeGone => self.node_gone(),
             Event::Refused { message, hint } => {
                 let (message, hint) = (self.words.sentence(&message), self.words.sentence(&hint));
                 let why = format!("{message} {hint}").trim_end().to_owned();
@@ -213,13 +211,27 @@ impl Desk {
                 WindowFocus::Elsewhere
             }
         };
-        for effect in self.notices.handle(&view, focus, now.wall) {
+        let effects = self.notices.handle(&view, focus, now.wall);
+        self.noticed(effects);
+        self.view = Some(view);
+    }
+
+    fn node_gone(&mut self) {
+        self.view = None;
+        if self.reached == Reached::Now {
+            self.reached = Reached::Lost;
+        }
+        let effects = self.notices.node_gone();
+        self.noticed(effects);
+    }
+
+    fn noticed(&mut self, effects: Vec<NoticeEffect>) {
+        for effect in effects {
             match effect {
                 NoticeEffect::Show(notice) => self.notify(notification(&notice)),
                 NoticeEffect::Withdraw(id) => self.withdraw(id.as_str()),
             }
         }
-        self.view = Some(view);
     }
 
     fn tray_event(&mut self, event: TrayEvent, now: Now) {
@@ -232,6 +244,7 @@ impl Desk {
             }
             TrayEvent::Host(TrayHost::Here) => {
                 self.panel_deadline = None;
+                self.withdraw(NO_TRAY);
                 self.tray_is(TrayState::Shown);
             }
             TrayEvent::Host(TrayHost::Missing) => {
@@ -310,10 +323,23 @@ impl Desk {
         }
         self.ending = Ending::Asked;
         self.tell(ToWindow::Close);
-        self.effects.push_back(match self.hosting {
-            Some(Hosting::Ours) => Effect::StopNode,
-            Some(Hosting::Theirs | Hosting::Failed { .. }) | None => Effect::End,
-        });
+        self.withdraw_all();
+        match self.hosting {
+            Some(Hosting::Ours) => self.effects.push_back(Effect::StopNode),
+            Some(Hosting::Theirs | Hosting::Failed { .. }) | None => self.leave(),
+        }
+    }
+
+    fn leave(&mut self) {
+        self.withdraw_all();
+        self.effects.push_back(Effect::End);
+    }
+
+    /// Nobody would hear a click on what is left behind.
+    fn withdraw_all(&mut self) {
+        for id in std::mem::take(&mut self.notified) {
+            self.effects.push_back(Effect::Withdraw(id));
+        }
     }
 
     fn open(&mut self, goal: Goal) {
@@ -371,6 +397,10 @@ impl Desk {
             && with != goal
         {
             self.tell(ToWindow::Open { goal });
+        }
+        // What they say is seen, and the window is the one place for an answer.
+        for seen in [GOES_ON, BROKE, NO_WINDOW, QUIT] {
+            self.withdraw(seen);
         }
         self.ask_in_window();
     }
@@ -431,6 +461,7 @@ impl Desk {
     }
 
     fn clicked(&mut self, event: &NotificationEvent) {
+        self.notified.remove(&event.id);
         let button = match &event.click {
             Click::Closed => {
                 if event.id == QUIT {
@@ -456,6 +487,7 @@ impl Desk {
 
     /// The question reached nobody: it is as if it was answered with no.
     fn not_notified(&mut self, id: &str) {
+        self.notified.remove(id);
         if id == QUIT {
             self.question = None;
         }
@@ -485,13 +517,17 @@ impl Desk {
     /// A question of ours is asked even if notifications are switched off: it follows a click.
     fn notify(&mut self, notification: Notification) {
         let wanted = self.start.settings.notifications == Notifications::On;
-        if wanted || notification.id == QUIT {
+        if self.ending == Ending::No && (wanted || notification.id == QUIT) {
+            self.notified.insert(notification.id.clone());
             self.effects.push_back(Effect::Notify(notification));
         }
     }
 
+    /// Takes it away, if it is shown.
     fn withdraw(&mut self, id: &str) {
-        self.effects.push_back(Effect::Withdraw(id.to_owned()));
+        if self.notified.remove(id) {
+            self.effects.push_back(Effect::Withdraw(id.to_owned()));
+        }
     }
 
     fn tell(&mut self, word: ToWindow) {

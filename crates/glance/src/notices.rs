@@ -134,6 +134,18 @@ impl Notices {
         effects
     }
 
+    /// Compares nothing with what was known: there is no node. Who asked it asks no more, and is told
+    /// again if it asks the next one.
+    pub fn node_gone(&mut self) -> Vec<NoticeEffect> {
+        if let Some(known) = &mut self.known {
+            known.asked.clear();
+        }
+        let asking = |(_, shown): &(&NoticeId, &Shown)| shown.about == About::Asking;
+        let moot = self.shown.iter().filter(asking);
+        let moot: Vec<NoticeId> = moot.map(|(id, _)| id.clone()).collect();
+        self.take_away(moot)
+    }
+
     /// Returns what a click means: on the button of this id, or on the notice itself (`None`). A
     /// notice that was withdrawn meanwhile means nothing.
     pub fn clicked(&self, id: &str, button: Option<&str>) -> Option<Action> {
@@ -176,10 +188,14 @@ impl Notices {
             .filter(|(id, shown)| moot(id, shown))
             .map(|(id, _)| id.clone())
             .collect();
-        for id in moot {
-            self.shown.remove(&id);
-            effects.push(NoticeEffect::Withdraw(id));
+        effects.extend(self.take_away(moot));
+    }
+
+    fn take_away(&mut self, moot: Vec<NoticeId>) -> Vec<NoticeEffect> {
+        for id in &moot {
+            self.shown.remove(id);
         }
+        moot.into_iter().map(NoticeEffect::Withdraw).collect()
     }
 
     /// Who asks, and who is not whom we know.
@@ -686,6 +702,22 @@ mod tests {
         desk.says(1);
         desk.view.window = WindowView::Closed;
         assert_eq!(desk.says(2), "withdraw pair:attic-id\n");
+    }
+
+    #[test]
+    fn a_pair_request_goes_with_the_node_and_is_told_again_if_it_comes_back() {
+        let mut desk = Desk::new();
+        desk.view.window = open();
+        desk.view.pending = vec![asker("attic-id", "Attic")];
+        desk.view.jobs = vec![compile(1, "kitchen", JobStatus::Failed)];
+        desk.says(1);
+        let effects = desk.notices.node_gone();
+        let withdrawn: String = effects.iter().map(written).collect();
+        assert_eq!(withdrawn, "withdraw pair:attic-id\n");
+        assert_eq!(desk.notices.clicked("pair:attic-id", Some("reject")), None);
+        let said = desk.says(2);
+        assert!(said.starts_with("Normal pair:attic-id"), "{said}");
+        assert!(!said.contains("job:"), "a failure is no news: {said}");
     }
 
     #[test]

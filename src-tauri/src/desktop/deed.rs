@@ -87,9 +87,10 @@ impl Deeds {
         ControlFlow::Continue(())
     }
 
-    /// Takes the icon away.
+    /// Takes the icon away, and waits for notifications to be.
     pub(super) async fn end(self) {
         self.panel.remove().await;
+        self.tellings.end().await;
     }
 
     fn ask(&self, request: Request) {

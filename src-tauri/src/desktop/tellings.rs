@@ -6,6 +6,7 @@ use kiln_desk::Event;
 use kiln_ports::Notify;
 use kiln_ports::notify::{Notification, NotifyError};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// Longest wait for who shows notifications: those that follow wait for it.
@@ -18,20 +19,29 @@ pub(super) enum Telling {
 }
 
 /// A queue: what is withdrawn while it is about to be shown would stay.
-pub(super) struct Tellings(UnboundedSender<Telling>);
+pub(super) struct Tellings {
+    queue: UnboundedSender<Telling>,
+    task: JoinHandle<()>,
+}
 
 impl Tellings {
     /// Tells `notify`; what could not be shown is an event.
     pub(super) fn to(notify: Arc<impl Notify + 'static>, events: UnboundedSender<Event>) -> Self {
-        let (tellings, told) = unbounded_channel();
-        tokio::spawn(tell(notify, told, events));
-        Self(tellings)
+        let (queue, told) = unbounded_channel();
+        let task = tokio::spawn(tell(notify, told, events));
+        Self { queue, task }
     }
 
     /// Puts one at the end.
     pub(super) fn add(&self, telling: Telling) {
         // The task ends with this value only.
-        let _ = self.0.send(telling);
+        let _ = self.queue.send(telling);
+    }
+
+    /// Waits until all of it is told, or somebody does not answer.
+    pub(super) async fn end(self) {
+        drop(self.queue);
+        let _ = timeout(PATIENCE, self.task).await;
     }
 }
 
@@ -127,6 +137,16 @@ mod tests {
         for expected in ["shown a", "withdrawn a", "shown b"] {
             assert_eq!(told.recv().await.unwrap(), expected);
         }
+    }
+
+    #[tokio::test]
+    async fn the_end_waits_until_what_is_shown_is_withdrawn() {
+        let (tellings, mut told, _heard) = begin();
+        tellings.add(show("a"));
+        tellings.add(Telling::Withdraw("a".to_owned()));
+        tellings.end().await;
+        assert_eq!(told.try_recv().unwrap(), "shown a");
+        assert_eq!(told.try_recv().unwrap(), "withdrawn a");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! What the desktop does, as stories: events in, effects out.
 use super::*;
-use kiln_model::say;
+use kiln_model::{FriendlyName, Label, PendingPeer, Pin, PublicKey, WindowView, say};
 
 use kiln_ipc::{Event as Told, ServerMessage, decode_server};
 
@@ -106,6 +106,26 @@ fn view(jobs: &str) -> Event {
         }) => Event::View(view),
         other => panic!("{other:?}"),
     }
+}
+
+/// A node that Attic asks for a pairing.
+fn asked_by_attic() -> Event {
+    let Event::View(mut asked) = view("") else {
+        panic!("a view");
+    };
+    asked.window = WindowView::Open { seconds_left: 300 };
+    asked.pending = vec![PendingPeer {
+        dashboard_id: "attic-id-0123456789".parse().unwrap(),
+        pin: Pin([4; 32]),
+        public_key: PublicKey([4; 32]),
+        label: Label::clipped("Attic"),
+        label_auto: false,
+        peer_ip: None,
+        friendly_name: FriendlyName::default(),
+        ha_addon: false,
+        requested_at: asked.at,
+    }];
+    Event::View(asked)
 }
 
 /// A build that runs here for the dashboard Attic.
@@ -239,6 +259,69 @@ fn without_a_display_the_question_is_a_notification_and_without_one_the_answer_i
 }
 
 #[test]
+fn what_the_window_shows_is_not_left_behind_as_a_notification() {
+    let mut story = Story::begins();
+    story.window_opens();
+    story.then(Event::WindowEnded(WindowEnd::Closed));
+    story.then(Event::Show(Goal::overview()));
+    let told = story.then(Event::Window(ToDesk::Window));
+    assert_eq!(told[1..], ["withdraw desk-goes-on"]);
+    story.then(Event::WindowEnded(WindowEnd::Broken("signal".to_owned())));
+    story.then(Event::Show(Goal::overview()));
+    let told = story.then(Event::Window(ToDesk::Window));
+    assert_eq!(told[1..], ["withdraw desk-window-broke"]);
+}
+
+#[test]
+fn a_question_that_is_answered_is_asked_nowhere_any_more() {
+    let mut story = Story::begins();
+    story.then(view(FOR_ATTIC));
+    story.clicks("quit");
+    story.then(Event::WindowEnded(WindowEnd::Never(String::new())));
+    story.then(Event::Show(Goal::overview()));
+    let told = story.then(Event::Window(ToDesk::Window));
+    assert_eq!(told[1], "withdraw desk-quit");
+    assert!(told[2].contains("ask_quit"), "{told:?}");
+}
+
+#[test]
+fn nothing_is_left_whose_buttons_nobody_hears() {
+    let mut story = Story::begins();
+    story.then(view(""));
+    let refused = || Event::Refused {
+        message: say::no_node(),
+        hint: say::hint_start_kiln(),
+    };
+    assert_eq!(story.then(refused()), ["notify desk-refused"]);
+    let done = story.clicks("quit");
+    assert_eq!(done, ["withdraw desk-refused", "stop node"]);
+    assert_eq!(story.then(refused()), [""; 0]);
+    assert_eq!(story.then(Event::HostEnded), ["end"]);
+
+    let mut ended = Story::begins();
+    ended.then(refused());
+    assert_eq!(
+        ended.then(Event::HostEnded),
+        ["withdraw desk-refused", "end"]
+    );
+}
+
+#[test]
+fn who_asked_a_node_that_is_gone_is_asked_about_no_more() {
+    let mut story = Story::begins();
+    story.then(view(""));
+    assert_eq!(
+        story.then(asked_by_attic()),
+        ["notify pair:attic-id-0123456789"]
+    );
+    assert_eq!(
+        story.then(Event::NodeGone),
+        ["withdraw pair:attic-id-0123456789"]
+    );
+    assert_eq!(story.then(Event::NodeGone), [""; 0]);
+}
+
+#[test]
 fn without_a_display_whoever_wants_the_window_is_told_what_works_instead() {
     let mut story = Story::begins();
     story.then(Event::Show(Goal::overview()));
@@ -318,13 +401,7 @@ fn a_node_that_cannot_start_is_said_once_and_tried_again_on_a_word() {
             .contains("The keyring is locked; unlock it")
     );
     let done = story.then(Event::Hosting(Hosting::Ours));
-    assert_eq!(
-        done,
-        [
-            "withdraw desk-trouble",
-            "tell {\"say\":\"trouble\",\"message\":null}"
-        ]
-    );
+    assert_eq!(done, ["tell {\"say\":\"trouble\",\"message\":null}"]);
 }
 
 #[test]
@@ -340,6 +417,8 @@ fn a_desktop_without_a_panel_is_told_once_and_one_that_is_slow_is_not() {
         story.passes(PANEL_PATIENCE),
         ["notify desk-no-tray", "keep"]
     );
+    let here = story.then(Event::Tray(TrayEvent::Host(TrayHost::Here)));
+    assert_eq!(here, ["withdraw desk-no-tray"]);
     story.then(missing());
     assert_eq!(story.passes(PANEL_PATIENCE), [""; 0]);
 }

@@ -1,5 +1,5 @@
 //! Windows: toasts. A program without a package may show them once its id is in the registry; clicks
-//! come back while this process lives, and afterwards a toast does nothing.
+//! come back while this process lives, so whoever ends it takes its toasts away.
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
