@@ -1,4 +1,6 @@
 //! [`Chain`]: one thing that the owner started: a build, a flash, or a build with the flash after it.
+use std::time::Duration;
+
 use kiln_model::{Job, JobId, JobKind, JobOrigin, JobStatus, Timestamp};
 
 /// The jobs that belong together.
@@ -61,8 +63,25 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// Returns when work on it began.
-    pub(crate) fn began(&self) -> Timestamp {
-        self.first.started_at.unwrap_or(self.first.created_at)
+    /// Returns how long it was worked on until now; waiting for a device in between is no work.
+    pub(crate) fn worked(&self, now: Timestamp) -> Duration {
+        let parts = [Some(self.first), self.flash];
+        parts
+            .into_iter()
+            .flatten()
+            .map(|job| worked(job, now))
+            .sum()
     }
+}
+
+fn worked(job: &Job, now: Timestamp) -> Duration {
+    job.started_at.map_or(Duration::ZERO, |began| {
+        since(began, job.completed_at.unwrap_or(now))
+    })
+}
+
+/// Returns the time from one moment to a later one; nothing if the clock was set back.
+pub(crate) fn since(from: Timestamp, to: Timestamp) -> Duration {
+    let micros = to.0.saturating_sub(from.0);
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }

@@ -7,7 +7,7 @@ use kiln_model::{
     Placement, Request, Timestamp, View, WindowView,
 };
 
-use crate::chain::{Chain, Progress};
+use crate::chain::{Chain, Progress, since};
 use crate::clean::{SENTENCE, clean};
 use crate::notice::{Button, Notice, NoticeId, Urgency};
 use crate::standing::{alarming, asking, device_name, name};
@@ -239,7 +239,7 @@ impl Notices {
                     self.show(notice, about, effects);
                 }
                 Progress::Done(job) => {
-                    let took = since(chain.began(), job.completed_at.unwrap_or(now));
+                    let took = chain.worked(now);
                     if took > LONG && focus == WindowFocus::Elsewhere {
                         let notice = self.done(chain, job, took);
                         self.show(notice, About::Success, effects);
@@ -534,11 +534,6 @@ fn mistaken(view: &View) -> impl Iterator<Item = &Alert> {
     alerts.filter(|alert| alert.kind == AlertKind::PinMismatch)
 }
 
-fn since(from: Timestamp, to: Timestamp) -> Duration {
-    let micros = to.0.saturating_sub(from.0);
-    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
-}
-
 fn pair_id(dashboard: &DashboardId) -> NoticeId {
     NoticeId(format!("pair:{dashboard}"))
 }
@@ -809,6 +804,7 @@ mod tests {
             desk.view.jobs = vec![flash, build];
             desk.says(1);
             desk.ends(1, JobStatus::Completed, seconds - 5);
+            desk.view.jobs[0].started_at = Some(at(seconds - 5));
             assert_eq!(desk.says(seconds - 5), "", "the flash is to come");
             desk.ends(0, JobStatus::Completed, seconds);
             let said = desk.says(seconds);
@@ -825,6 +821,31 @@ mod tests {
                 assert_eq!(desk.says(70), "withdraw job:000000000001\n");
             }
         }
+    }
+
+    #[test]
+    fn waiting_for_the_device_is_no_part_of_what_an_install_took() {
+        let mut desk = Desk::new();
+        let mut flash = job(2, JobKind::Upload, "kitchen", JobStatus::Queued);
+        flash.depends_on = Some(JobId::from_random(1));
+        flash.started_at = None;
+        desk.view.jobs = vec![flash, compile(1, "kitchen", JobStatus::Running)];
+        desk.says(1);
+        desk.ends(1, JobStatus::Completed, 180);
+        desk.view.jobs[0].deferred = true;
+        assert_eq!(desk.says(180), "");
+        desk.view.jobs[0].deferred = false;
+        desk.view.jobs[0].started_at = Some(at(72_000));
+        desk.ends(0, JobStatus::Completed, 72_060);
+        desk.tells(
+            72_060,
+            &expect![[r#"
+            Normal job:000000000001 -> job
+              kitchen is installed
+              It took 4 min.
+              (open) Open
+        "#]],
+        );
     }
 
     #[test]
