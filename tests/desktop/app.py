@@ -240,6 +240,7 @@ def without_panel_and_notifications_kiln_works(world):
         asking = world.there.pair(world.here, "--label", "again")
         window.go("Diagnostics")
         window.shows("Your desktop shows no tray icon.")
+        window.shows("Nothing on your desktop shows notifications.")
         for part in ("panel", "notifications"):
             subprocess.run([f"{part}_start"], check=True)
         asking.kill()

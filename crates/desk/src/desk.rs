@@ -9,7 +9,9 @@ use kiln_glance::{
 };
 use kiln_model::{Device, Mono, Now, View};
 use kiln_ports::appearance::Contrast;
-use kiln_ports::notify::{Click, Notification, NotificationButton, NotificationEvent, Urgency};
+use kiln_ports::notify::{
+    Click, Notification, NotificationButton, NotificationEvent, NotifyError, Urgency,
+};
 use kiln_ports::tray::{
     Attention, Clickable, Tray, TrayEntry, TrayEvent, TrayHost, TrayImage, TrayItem,
 };
@@ -17,8 +19,8 @@ use kiln_ports::tray::{
 use crate::speech::Speech;
 use crate::window::Window;
 use crate::{
-    Again, Answer, DeskSettings, Effect, Event, Focus, Goal, Hosting, Notifications, Said, ToDesk,
-    ToWindow, TrayState, WindowEnd,
+    Again, Answer, DeskSettings, Effect, Event, Focus, Goal, Hosting, Notifications, NotifyState,
+    Said, ToDesk, ToWindow, TrayState, WindowEnd,
 };
 
 /// Sizes in which the icon is drawn: what panels ask for at one and at two pixels per point.
@@ -59,6 +61,7 @@ pub struct Desk {
     notices: Notices,
     /// Ids of the notifications that are shown, as far as we know.
     notified: BTreeSet<String>,
+    notify: NotifyState,
     hosting: Option<Hosting>,
     view: Option<Box<View>>,
     reached: Reached,
@@ -98,6 +101,7 @@ impl Desk {
         let mut desk = Self {
             notices: Notices::new(words.clone()),
             notified: BTreeSet::new(),
+            notify: NotifyState::Unknown,
             language,
             words,
             look: start.look,
@@ -146,7 +150,8 @@ impl Desk {
             Event::Contrast(Contrast::Normal) => self.look = self.start.look,
             Event::Contrast(Contrast::High) => self.look = Look::HighContrast,
             Event::Notification(event) => self.clicked(&event),
-            Event::NotNotified(id, _) => self.not_notified(&id),
+            Event::Notified(id) => self.was_notified(&id),
+            Event::NotNotified(id, error) => self.not_notified(&id, &error),
             Event::Show(goal) => self.open(goal),
             Event::Window(word) => self.heard(word, now),
             Event::WindowEnded(end) => self.window_ended(end),
@@ -388,7 +393,10 @@ impl Desk {
 
     fn window_is_there(&mut self) {
         let before = std::mem::replace(&mut self.window, Window::Open(Focus::Here));
-        self.tell(ToWindow::Welcome { tray: self.tray });
+        self.tell(ToWindow::Welcome {
+            tray: self.tray,
+            notifications: self.notify,
+        });
         if let Some(Hosting::Failed { why, .. }) = &self.hosting {
             let message = Some(self.words.statement(why));
             self.tell(ToWindow::Trouble { message });
@@ -441,8 +449,6 @@ impl Desk {
         };
         let body = speech.in_language(self.language).to_owned();
         self.say(GOES_ON, Speech::GoesOnTitle, body, Vec::new());
-        self.start.settings.close_hint = Said::Done;
-        self.keep();
     }
 
     fn say_no_tray(&mut self) {
@@ -451,13 +457,6 @@ impl Desk {
         }
         let body = Speech::NoTray.in_language(self.language).to_owned();
         self.say(NO_TRAY, Speech::NoTrayTitle, body, Vec::new());
-        self.start.settings.no_tray = Said::Done;
-        self.keep();
-    }
-
-    fn keep(&mut self) {
-        let settings = self.start.settings.clone();
-        self.effects.push_back(Effect::Keep(settings));
     }
 
     fn clicked(&mut self, event: &NotificationEvent) {
@@ -485,11 +484,37 @@ impl Desk {
         }
     }
 
-    /// The question reached nobody: it is as if it was answered with no.
-    fn not_notified(&mut self, id: &str) {
+    /// What is said once is said from now on; what nobody could see is not.
+    fn was_notified(&mut self, id: &str) {
+        self.notify_is(NotifyState::Shown);
+        let settings = &mut self.start.settings;
+        let said = match id {
+            GOES_ON => &mut settings.close_hint,
+            NO_TRAY => &mut settings.no_tray,
+            _ => return,
+        };
+        *said = Said::Done;
+        self.effects.push_back(Effect::Keep(settings.clone()));
+    }
+
+    fn not_notified(&mut self, id: &str, error: &NotifyError) {
         self.notified.remove(id);
+        self.notify_is(match error {
+            NotifyError::Denied => NotifyState::Denied,
+            NotifyError::NoDaemon | NotifyError::Failed(_) => NotifyState::Missing,
+        });
         if id == QUIT {
+            // The question reached nobody: it is as if it was answered with no.
             self.question = None;
+        }
+    }
+
+    fn notify_is(&mut self, notify: NotifyState) {
+        if self.notify != notify {
+            self.notify = notify;
+            self.tell(ToWindow::Notifications {
+                notifications: notify,
+            });
         }
     }
 

@@ -34,6 +34,8 @@ pub enum Event {
     Contrast(Contrast),
     /// Somebody did something with a notification.
     Notification(NotificationEvent),
+    /// The notification of this id is shown.
+    Notified(String),
     /// The notification of this id could not be shown.
     NotNotified(String, NotifyError),
     /// A second start, or the first one that is not hidden.

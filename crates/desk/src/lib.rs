@@ -21,4 +21,4 @@ pub use goal::{Goal, UnknownPage};
 pub use settings::{
     DeskSettings, LanguageChoice, NotUnderstood, Notifications, Said, SettingRefused, WindowSize,
 };
-pub use word::{Answer, Focus, ToDesk, ToWindow, TrayState, WordError};
+pub use word::{Answer, Focus, NotifyState, ToDesk, ToWindow, TrayState, WordError};

@@ -12,6 +12,8 @@ pub enum ToWindow {
     Welcome {
         /// Whether the icon is seen.
         tray: TrayState,
+        /// Whether notifications are.
+        notifications: NotifyState,
     },
     /// There is a window already; it comes to the front, and you end.
     Taken,
@@ -38,6 +40,11 @@ pub enum ToWindow {
     Tray {
         /// Now.
         tray: TrayState,
+    },
+    /// Whether notifications are seen, after it changed.
+    Notifications {
+        /// Now.
+        notifications: NotifyState,
     },
     /// End.
     Close,
@@ -99,6 +106,20 @@ pub enum TrayState {
     /// This desktop shows no icons.
     NoHost,
     /// Not known yet.
+    Unknown,
+}
+
+/// Whether notifications are seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotifyState {
+    /// The last one was.
+    Shown,
+    /// Nothing on this desktop shows them.
+    Missing,
+    /// The person or the system does not want ours.
+    Denied,
+    /// Not known yet: there was none to show.
     Unknown,
 }
 

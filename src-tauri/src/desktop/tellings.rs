@@ -25,7 +25,7 @@ pub(super) struct Tellings {
 }
 
 impl Tellings {
-    /// Tells `notify`; what could not be shown is an event.
+    /// Tells `notify`; whether it could be shown is an event.
     pub(super) fn to(notify: Arc<impl Notify + 'static>, events: UnboundedSender<Event>) -> Self {
         let (queue, told) = unbounded_channel();
         let task = tokio::spawn(tell(notify, told, events));
@@ -59,10 +59,14 @@ async fn tell(
                 let id = notification.id.clone();
                 let shown = timeout(PATIENCE, notify.show(notification)).await;
                 let silent = || NotifyError::Failed("nobody answers".to_owned());
-                if let Err(error) = shown.unwrap_or_else(|_| Err(silent())) {
-                    tracing::info!(%error, "a notification is left out");
-                    let _ = events.send(Event::NotNotified(id, error));
-                }
+                let event = match shown.unwrap_or_else(|_| Err(silent())) {
+                    Ok(()) => Event::Notified(id),
+                    Err(error) => {
+                        tracing::info!(%error, "a notification is left out");
+                        Event::NotNotified(id, error)
+                    }
+                };
+                let _ = events.send(event);
             }
         }
     }
@@ -161,5 +165,7 @@ mod tests {
             let left_out = Event::NotNotified(id.to_owned(), error);
             assert_eq!(heard.recv().await.unwrap(), left_out);
         }
+        let shown = Event::Notified("b".to_owned());
+        assert_eq!(heard.recv().await.unwrap(), shown);
     }
 }

@@ -3,7 +3,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use kiln_client::Client;
-use kiln_desk::{DeskSettings, LanguageChoice, Notifications, Said, ToDesk, TrayState};
+use kiln_desk::{
+    DeskSettings, LanguageChoice, Notifications, NotifyState, Said, ToDesk, TrayState,
+};
 use kiln_ipc::reply_json;
 use kiln_model::{Reply, Request, say};
 use kiln_platform::autostart::{LoginItem, LoginItems};
@@ -30,6 +32,7 @@ pub(super) struct Started {
     language: &'static str,
     first_run: bool,
     tray: TrayState,
+    notifications: NotifyState,
     version: &'static str,
 }
 
@@ -91,9 +94,10 @@ pub(super) async fn unfollow(shared: Here<'_>, id: u64) -> Result<(), Refusal> {
 pub(super) async fn start(app: AppHandle, shared: Here<'_>) -> Result<Started, Refusal> {
     let settings = shared.kept.read();
     let locale = sys_locale::get_locale().unwrap_or_default();
-    let (goal, tray, state) = {
+    let (goal, tray, notifications, state) = {
         let known = shared.known();
-        (known.goal.clone(), known.tray, known.node.clone())
+        let goal = known.goal.clone();
+        (goal, known.tray, known.notifications, known.node.clone())
     };
     // What was told before the page listened is told again.
     node::show(&app, &state);
@@ -104,6 +108,7 @@ pub(super) async fn start(app: AppHandle, shared: Here<'_>) -> Result<Started, R
         language: settings.language(&locale).code(),
         first_run: settings.first_run == Said::NotYet,
         tray,
+        notifications,
         version: env!("CARGO_PKG_VERSION"),
     })
 }

@@ -2,7 +2,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kiln_desk::{Answer, ToDesk, ToWindow};
+use kiln_desk::{Answer, NotifyState, ToDesk, ToWindow, TrayState};
 use kiln_platform::{DoorOf, Paths, control};
 use kiln_ports::control::Stream;
 use tauri::{AppHandle, Emitter as _, Manager as _};
@@ -109,12 +109,15 @@ async fn talk(
 
 fn heard(app: &AppHandle, shared: &Arc<Shared>, word: ToWindow) {
     match word {
-        ToWindow::Welcome { tray } | ToWindow::Tray { tray } => {
-            shared.known().tray = tray;
-            if let Err(error) = app.emit_to(MAIN, "tray", tray) {
-                tracing::warn!(%error, "the pages cannot be told of the icon");
-            }
+        ToWindow::Welcome {
+            tray,
+            notifications,
+        } => {
+            tray_is(app, shared, tray);
+            notifications_are(app, shared, notifications);
         }
+        ToWindow::Tray { tray } => tray_is(app, shared, tray),
+        ToWindow::Notifications { notifications } => notifications_are(app, shared, notifications),
         ToWindow::Trouble { message } => shared.known().trouble = message,
         ToWindow::Open { goal } => {
             shared.known().goal = goal.clone();
@@ -139,6 +142,20 @@ fn heard(app: &AppHandle, shared: &Arc<Shared>, word: ToWindow) {
             });
         }
         ToWindow::Close | ToWindow::Taken => app.exit(0),
+    }
+}
+
+fn tray_is(app: &AppHandle, shared: &Shared, tray: TrayState) {
+    shared.known().tray = tray;
+    if let Err(error) = app.emit_to(MAIN, "tray", tray) {
+        tracing::warn!(%error, "the pages cannot be told of the icon");
+    }
+}
+
+fn notifications_are(app: &AppHandle, shared: &Shared, notifications: NotifyState) {
+    shared.known().notifications = notifications;
+    if let Err(error) = app.emit_to(MAIN, "notifications", notifications) {
+        tracing::warn!(%error, "the pages cannot be told of notifications");
     }
 }
 

@@ -2,16 +2,16 @@
 use std::fmt::Write as _;
 
 use kiln_client::Client;
-use kiln_desk::TrayState;
+use kiln_desk::{NotifyState, TrayState};
 use kiln_model::{Reply, Request, View};
 
 use super::shared::{NodeState, Shared};
 
 /// Writes the report.
 pub(super) async fn report(shared: &Shared) -> String {
-    let (tray, node) = {
+    let (tray, notifications, node) = {
         let known = shared.known();
-        (known.tray, known.node.clone())
+        (known.tray, known.notifications, known.node.clone())
     };
     let view = match Client::connect(&shared.door).await {
         Ok(mut client) => match client.ask(Request::Status).await {
@@ -35,6 +35,12 @@ pub(super) async fn report(shared: &Shared) -> String {
         TrayState::NoHost => "this desktop shows no icons",
         TrayState::Unknown => "unknown",
     };
+    let notifications = match notifications {
+        NotifyState::Shown => "shown",
+        NotifyState::Missing => "nothing here shows them",
+        NotifyState::Denied => "switched off in the system's settings",
+        NotifyState::Unknown => "none yet",
+    };
     let node = match node {
         NodeState::Connected { .. } => "answers".to_owned(),
         NodeState::Connecting { .. } => "is called".to_owned(),
@@ -54,6 +60,7 @@ pub(super) async fn report(shared: &Shared) -> String {
     line("Desktop", &session.join(", "));
     line("Webview", &tauri::webview_version().unwrap_or_default());
     line("Icon", &tray);
+    line("Notices", &notifications);
     line("Node", &node);
     line("Secrets", &secrets);
     for (name, path) in [

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use kiln_desk::{Goal, ToDesk, TrayState};
+use kiln_desk::{Goal, NotifyState, ToDesk, TrayState};
 use kiln_host::Door;
 use kiln_ipc::Words;
 use kiln_platform::Paths;
@@ -30,6 +30,8 @@ pub(super) struct Known {
     pub(super) goal: Goal,
     /// Whether the icon is seen.
     pub(super) tray: TrayState,
+    /// Whether notifications are.
+    pub(super) notifications: NotifyState,
     /// Whether the node answers.
     pub(super) node: NodeState,
     /// Why there is none, in the desktop's words.
@@ -73,6 +75,7 @@ impl Shared {
             known: Mutex::new(Known {
                 goal,
                 tray: TrayState::Unknown,
+                notifications: NotifyState::Unknown,
                 node: NodeState::Connecting {
                     message: String::new(),
                 },

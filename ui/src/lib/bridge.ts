@@ -24,6 +24,7 @@ export interface Bridge {
   onOpen(on: (goal: Goal) => void): void;
   onNode(on: (state: NodeState) => void): void;
   onTray(on: (tray: Start['tray']) => void): void;
+  onNotifications(on: (notifications: Start['notifications']) => void): void;
   desktopSettings(): Promise<DesktopSettings>;
   setDesktopSetting(name: keyof DesktopSettings, value: string): Promise<void>;
   firstRunDone(): Promise<void>;
@@ -67,6 +68,7 @@ export const tauriBridge: Bridge = {
   onOpen: (on) => void listen<Goal>('open', (event) => on(event.payload)),
   onNode: (on) => void listen<NodeState>('node', (event) => on(event.payload)),
   onTray: (on) => void listen<Start['tray']>('tray', (event) => on(event.payload)),
+  onNotifications: (on) => void listen<Start['notifications']>('notifications', (event) => on(event.payload)),
   desktopSettings: () => call('desktop_settings'),
   setDesktopSetting: (name, value) => call('set_desktop_setting', { name, value }),
   firstRunDone: () => call('first_run_done'),

@@ -66,6 +66,9 @@ class Live {
     bridge.onTray((tray) => {
       if (this.start !== null) this.start = { ...this.start, tray };
     });
+    bridge.onNotifications((notifications) => {
+      if (this.start !== null) this.start = { ...this.start, notifications };
+    });
     try {
       this.start = await bridge.start();
     } catch (thrown) {

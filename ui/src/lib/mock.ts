@@ -514,6 +514,7 @@ export function mockBridge(query: URLSearchParams): Bridge {
         language,
         first_run: scene === 'first',
         tray: scene === 'trouble' ? 'no_host' : 'shown',
+        notifications: scene === 'trouble' ? 'missing' : 'shown',
         version: '0.1.0',
       }),
     request: async (body) => answer(body),
@@ -541,6 +542,7 @@ export function mockBridge(query: URLSearchParams): Bridge {
     unfollow: async (id) => void viewers.delete(id),
     onOpen: () => undefined,
     onTray: () => undefined,
+    onNotifications: () => undefined,
     onNode: (on) => {
       if (nodeState !== null) on(nodeState);
       if (scene === 'lost') setTimeout(() => on({ state: 'gone', message: '' }), 50);

@@ -363,6 +363,7 @@ export interface Start extends Goal {
   language: Language;
   first_run: boolean;
   tray: 'shown' | 'no_host' | 'unknown';
+  notifications: 'shown' | 'missing' | 'denied' | 'unknown';
   version: string;
 }
 

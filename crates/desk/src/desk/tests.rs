@@ -62,6 +62,10 @@ impl Story {
         self.then(Event::Tray(TrayEvent::Clicked(id.to_owned())))
     }
 
+    fn shows(&mut self, id: &str) -> Vec<String> {
+        self.then(Event::Notified(id.to_owned()))
+    }
+
     fn presses(&mut self, id: &str, button: &str) -> Vec<String> {
         self.then(Event::Notification(NotificationEvent {
             id: id.to_owned(),
@@ -169,7 +173,8 @@ fn closing_the_window_says_once_that_kiln_goes_on() {
     let mut story = Story::begins();
     story.window_opens();
     let done = story.then(Event::WindowEnded(WindowEnd::Closed));
-    assert_eq!(done, ["notify desk-goes-on", "keep"]);
+    assert_eq!(done, ["notify desk-goes-on"]);
+    assert_eq!(story.shows("desk-goes-on"), ["keep"]);
     story.window_opens();
     assert_eq!(story.then(Event::WindowEnded(WindowEnd::Closed)), [""; 0]);
 }
@@ -413,10 +418,8 @@ fn a_desktop_without_a_panel_is_told_once_and_one_that_is_slow_is_not() {
     story.then(Event::Tray(TrayEvent::Host(TrayHost::Here)));
     assert_eq!(story.passes(PANEL_PATIENCE), [""; 0]);
     story.then(missing());
-    assert_eq!(
-        story.passes(PANEL_PATIENCE),
-        ["notify desk-no-tray", "keep"]
-    );
+    assert_eq!(story.passes(PANEL_PATIENCE), ["notify desk-no-tray"]);
+    assert_eq!(story.shows("desk-no-tray"), ["keep"]);
     let here = story.then(Event::Tray(TrayEvent::Host(TrayHost::Here)));
     assert_eq!(here, ["withdraw desk-no-tray"]);
     story.then(missing());
@@ -438,6 +441,42 @@ fn switched_off_notifications_leave_only_the_answer_to_a_click() {
     story.clicks("quit");
     let never = WindowEnd::Never(String::new());
     assert_eq!(story.then(Event::WindowEnded(never)), ["notify desk-quit"]);
+}
+
+#[test]
+fn what_nobody_could_see_was_not_said() {
+    let mut settings = DeskSettings::default();
+    settings.set("notifications", "off").unwrap();
+    let mut story = Story::with(settings);
+    story.then(Event::Hosting(Hosting::Ours));
+    story.window_opens();
+    assert_eq!(story.then(Event::WindowEnded(WindowEnd::Closed)), [""; 0]);
+    story.then(Event::Settings(DeskSettings::default()));
+    story.window_opens();
+    let closed = story.then(Event::WindowEnded(WindowEnd::Closed));
+    assert_eq!(closed, ["notify desk-goes-on"]);
+    let nobody = || Event::NotNotified("desk-goes-on".to_owned(), NotifyError::NoDaemon);
+    assert_eq!(story.then(nobody()), [""; 0]);
+    story.window_opens();
+    let closed = story.then(Event::WindowEnded(WindowEnd::Closed));
+    assert_eq!(closed, ["notify desk-goes-on"]);
+}
+
+#[test]
+fn the_window_knows_whether_notifications_are_seen() {
+    let mut story = Story::begins();
+    story.then(Event::NotNotified("disk".to_owned(), NotifyError::NoDaemon));
+    story.then(Event::Show(Goal::overview()));
+    let told = story.then(Event::Window(ToDesk::Window));
+    assert!(
+        told[0].contains("\"notifications\":\"missing\""),
+        "{told:?}"
+    );
+    let told = story.then(Event::NotNotified("disk".to_owned(), NotifyError::Denied));
+    assert!(told[0].contains("\"notifications\":\"denied\""), "{told:?}");
+    let told = story.shows("disk");
+    assert!(told[0].contains("\"notifications\":\"shown\""), "{told:?}");
+    assert_eq!(story.shows("disk"), [""; 0]);
 }
 
 #[test]
