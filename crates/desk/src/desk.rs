@@ -392,7 +392,9 @@ impl Desk {
     }
 
     fn window_is_there(&mut self) {
-        let before = std::mem::replace(&mut self.window, Window::Open(Focus::Here));
+        // It says itself when it is looked at.
+        let unseen = Window::Open(Focus::Elsewhere);
+        let before = std::mem::replace(&mut self.window, unseen);
         self.tell(ToWindow::Welcome {
             tray: self.tray,
             notifications: self.notify,

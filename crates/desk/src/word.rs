@@ -61,7 +61,7 @@ pub enum ToDesk {
     },
     /// I am the window.
     Window,
-    /// Whether I am looked at, after it changed.
+    /// Whether I am looked at, after [`ToWindow::Welcome`] and after it changed.
     Focus {
         /// Now.
         focus: Focus,

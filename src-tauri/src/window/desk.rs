@@ -85,6 +85,9 @@ async fn talk(
     words: &mut UnboundedReceiver<ToDesk>,
 ) {
     heard(app, shared, desk.first);
+    // A desktop that was started anew does not know it, and what was told before was told to nobody.
+    let focus = shared.known().focus;
+    shared.tell_desk(ToDesk::Focus { focus });
     let read = async {
         while let Some(line) = lines::hear(&mut desk.hearing).await {
             match ToWindow::from_line(&line) {

@@ -135,6 +135,7 @@ fn open(
             } else {
                 Focus::Elsewhere
             };
+            state.known().focus = focus;
             state.tell_desk(ToDesk::Focus { focus });
         }
         WindowEvent::CloseRequested { .. } => remember_size(&noticed, &state),

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use kiln_desk::{Goal, NotifyState, ToDesk, TrayState};
+use kiln_desk::{Focus, Goal, NotifyState, ToDesk, TrayState};
 use kiln_host::Door;
 use kiln_ipc::Words;
 use kiln_platform::Paths;
@@ -32,6 +32,8 @@ pub(super) struct Known {
     pub(super) tray: TrayState,
     /// Whether notifications are.
     pub(super) notifications: NotifyState,
+    /// Whether the window has the keyboard.
+    pub(super) focus: Focus,
     /// Whether the node answers.
     pub(super) node: NodeState,
     /// Why there is none, in the desktop's words.
@@ -76,6 +78,7 @@ impl Shared {
                 goal,
                 tray: TrayState::Unknown,
                 notifications: NotifyState::Unknown,
+                focus: Focus::Elsewhere,
                 node: NodeState::Connecting {
                     message: String::new(),
                 },

@@ -1,6 +1,9 @@
 //! What the desktop does, as stories: events in, effects out.
 use super::*;
-use kiln_model::{FriendlyName, Label, PendingPeer, Pin, PublicKey, WindowView, say};
+use kiln_model::{
+    FriendlyName, JobOrigin, JobStatus, Label, PendingPeer, Pin, PublicKey, Timestamp, WindowView,
+    say,
+};
 
 use kiln_ipc::{Event as Told, ServerMessage, decode_server};
 
@@ -22,7 +25,7 @@ impl Story {
     fn with(settings: DeskSettings) -> Self {
         let now = Now {
             mono: Mono(Duration::from_secs(1000)),
-            wall: kiln_model::Timestamp::from_seconds(1_800_000_000.0),
+            wall: Timestamp::from_seconds(1_800_000_000.0),
         };
         let start = Start {
             settings,
@@ -110,6 +113,18 @@ fn view(jobs: &str) -> Event {
         }) => Event::View(view),
         other => panic!("{other:?}"),
     }
+}
+
+/// A node that has worked for two minutes on a build of its owner.
+fn built_long() -> Event {
+    let Event::View(mut built) = view(FOR_ATTIC) else {
+        panic!("a view");
+    };
+    let job = &mut built.jobs[0];
+    job.origin = JobOrigin::Owner;
+    job.status = JobStatus::Completed;
+    job.completed_at = Some(Timestamp(built.at.0 + 120_000_000));
+    Event::View(built)
 }
 
 /// A node that Attic asks for a pairing.
@@ -477,6 +492,24 @@ fn the_window_knows_whether_notifications_are_seen() {
     let told = story.shows("disk");
     assert!(told[0].contains("\"notifications\":\"shown\""), "{told:?}");
     assert_eq!(story.shows("disk"), [""; 0]);
+}
+
+#[test]
+fn a_window_is_looked_at_when_it_says_so() {
+    let done = "notify job:0123456789ab";
+    for (focus, told) in [
+        (None, &[done][..]),
+        (Some(Focus::Elsewhere), &[done]),
+        (Some(Focus::Here), &[]),
+    ] {
+        let mut story = Story::begins();
+        story.then(view(""));
+        story.window_opens();
+        if let Some(focus) = focus {
+            story.then(Event::Window(ToDesk::Focus { focus }));
+        }
+        assert_eq!(story.then(built_long()), *told, "{focus:?}");
+    }
 }
 
 #[test]
