@@ -1,6 +1,7 @@
 """Kiln as a whole on a desktop: icon, notifications and window of the real programs, with real panel, notification
 daemon, keyring and webview, and a second Kiln to pair and build with. Run as `household` says."""
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -123,6 +124,26 @@ def the_first_window_explains_itself_and_every_page_opens(world):
         assert window.dialogue() == "", "the first run is over"
 
 
+def start_at_login_is_a_setting_of_the_window(world):
+    entry = pathlib.Path(os.environ["XDG_CONFIG_HOME"]) / "autostart/kiln-desktop.desktop"
+    with world.window() as window:
+        window.go("Settings")
+        window.choose("Start at login", "On")
+        until("the entry is there", entry.exists)
+        text = entry.read_text()
+        assert f'Exec="{PROGRAMS}/kiln-desktop" "--hidden"' in text and "\nIcon=kiln\n" in text, text
+        # What a desktop does at login; it finds the one that runs.
+        subprocess.run(["/usr/bin/gio", "launch", entry], env=world.here.environment, check=True, timeout=20)
+        window.choose("Start at login", "Off")
+        until("the entry is gone", lambda: not entry.exists())
+        assert window.complaints() == [], window.complaints()
+    entry.write_text(text.replace("Autostart-enabled=true", "Autostart-enabled=false"))
+    with world.window() as window:
+        window.go("Settings")
+        window.shows("Switched off in the login items of your system.")
+    entry.unlink()
+
+
 def pairing_shows_the_same_emoji_and_is_approved_with_a_click(world):
     with world.window() as window:
         world.here.ask("window", "open")
@@ -240,7 +261,6 @@ def without_panel_and_notifications_kiln_works(world):
         asking = world.there.pair(world.here, "--label", "again")
         window.go("Diagnostics")
         window.shows("Your desktop shows no tray icon.")
-        window.shows("Nothing on your desktop shows notifications.")
         for part in ("panel", "notifications"):
             subprocess.run([f"{part}_start"], check=True)
         asking.kill()
@@ -314,6 +334,7 @@ STORIES = [
     a_request_to_pair_wants_attention_and_is_rejected_from_the_notification,
     review_opens_the_window_and_closing_it_leaves_kiln_in_the_tray,
     the_first_window_explains_itself_and_every_page_opens,
+    start_at_login_is_a_setting_of_the_window,
     pairing_shows_the_same_emoji_and_is_approved_with_a_click,
     a_builder_is_added_in_the_window,
     an_install_is_followed_in_the_window,

@@ -72,6 +72,8 @@ def without_notifications_the_icon_and_the_window_tell_who_asks(world):
     close(windows()[0])
     until("the window is closed", lambda: not window_process())
     with world.window() as window:
+        window.go("Diagnostics")
+        window.shows("Nothing on your desktop shows notifications.")
         window.click("Review…")
         window.click("Reject")
         assert asking.wait(timeout=20) == 1

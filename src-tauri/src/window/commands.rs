@@ -247,6 +247,7 @@ fn login_item() -> Result<LoginItems, Refusal> {
     Ok(LoginItems::new(LoginItem {
         name: "Kiln".to_owned(),
         id: "kiln-desktop".to_owned(),
+        icon: "kiln".to_owned(),
         program: program.with_file_name(name),
         arguments: vec!["--hidden".to_owned()],
     }))

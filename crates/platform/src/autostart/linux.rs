@@ -1,5 +1,6 @@
 //! Linux: a file in the autostart folder (Desktop Application Autostart Specification 0.5). A person
 //! switches an entry off by hiding it, which desktops' settings do with the same file.
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,15 @@ impl List {
     /// The folder is that of `$XDG_CONFIG_HOME`, else `~/.config`.
     pub(super) fn new(item: LoginItem) -> Self {
         let folder = directories::BaseDirs::new().map(|dirs| dirs.config_dir().join("autostart"));
+        Self::of(item, folder, std::env::var_os("APPIMAGE"))
+    }
+
+    /// The programs of an AppImage are where its file is mounted now, and only the file is there at
+    /// the next login. It starts its desktop.
+    fn of(mut item: LoginItem, folder: Option<PathBuf>, image: Option<OsString>) -> Self {
+        if let Some(image) = image.filter(|image| !image.is_empty()) {
+            item.program = image.into();
+        }
         Self { item, folder }
     }
 
@@ -61,7 +71,8 @@ impl List {
     fn entry(&self) -> String {
         let LoginItem {
             name,
-            id,
+            id: _,
+            icon,
             program,
             arguments,
         } = &self.item;
@@ -72,7 +83,7 @@ impl List {
             .collect();
         let (command, program) = (command.join(" "), escaped(&program));
         format!(
-            "[Desktop Entry]\nType=Application\nName={name}\nIcon={id}\nExec={command}\n\
+            "[Desktop Entry]\nType=Application\nName={name}\nIcon={icon}\nExec={command}\n\
              TryExec={program}\nTerminal=false\nX-GNOME-Autostart-enabled=true\n"
         )
     }
@@ -115,21 +126,22 @@ mod tests {
     use crate::autostart::LoginItems;
     use kiln_ports::Autostart as _;
 
-    fn list(folder: &Path) -> LoginItems {
+    fn list(folder: &Path, image: Option<&str>) -> LoginItems {
         let item = LoginItem {
             name: "Kiln".to_owned(),
             id: "kiln-desktop".to_owned(),
+            icon: "kiln".to_owned(),
             program: "/opt/my $kiln/kiln-desktop".into(),
             arguments: vec!["--hidden".to_owned()],
         };
         let folder = Some(folder.join("autostart"));
-        LoginItems(List { item, folder })
+        LoginItems(List::of(item, folder, image.map(OsString::from)))
     }
 
     #[test]
     fn it_is_switched_on_and_off_again() {
         let dir = tempfile::tempdir().unwrap();
-        let list = list(dir.path());
+        let list = list(dir.path(), None);
         assert_eq!(list.state(), Ok(StartAtLogin::Off));
         list.disable().unwrap();
         list.enable().unwrap();
@@ -138,14 +150,29 @@ mod tests {
         let entry = fs::read_to_string(&file).unwrap();
         let exec = "Exec=\"/opt/my \\\\$kiln/kiln-desktop\" \"--hidden\"\n";
         assert!(entry.contains(exec), "{entry}");
+        assert!(entry.contains("\nIcon=kiln\n"), "{entry}");
         list.disable().unwrap();
         assert!(!file.exists());
     }
 
     #[test]
+    fn of_an_app_image_the_file_itself_is_started() {
+        for (image, started) in [
+            (Some("/home/me/Kiln.AppImage"), "/home/me/Kiln.AppImage"),
+            (Some(""), "/opt/my $kiln/kiln-desktop"),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            list(dir.path(), image).enable().unwrap();
+            let file = dir.path().join("autostart/kiln-desktop.desktop");
+            let entry = fs::read_to_string(file).unwrap();
+            assert!(entry.contains(&format!("\nTryExec={started}\n")), "{entry}");
+        }
+    }
+
+    #[test]
     fn what_the_person_switched_off_in_the_desktops_settings_stays_off() {
         let dir = tempfile::tempdir().unwrap();
-        let list = list(dir.path());
+        let list = list(dir.path(), None);
         list.enable().unwrap();
         let file = dir.path().join("autostart/kiln-desktop.desktop");
         for change in ["Hidden=true\n", "X-GNOME-Autostart-enabled=false\n"] {

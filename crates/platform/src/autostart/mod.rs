@@ -17,6 +17,8 @@ pub struct LoginItem {
     /// What the system calls it: a file name without folders, stable between versions
     /// ("kiln-desktop").
     pub id: String,
+    /// Name of its icon in the icon themes of Linux. Elsewhere it is that of the program.
+    pub icon: String,
     /// The program, as an absolute path. On macOS it is the bundle that is started.
     pub program: PathBuf,
     /// Its arguments. macOS passes none.

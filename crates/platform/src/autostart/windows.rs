@@ -86,6 +86,7 @@ mod tests {
         let item = LoginItem {
             name: "Kiln".to_owned(),
             id: format!("kiln-test-{}", std::process::id()),
+            icon: "kiln".to_owned(),
             program: r"C:\Program Files\Kiln\kiln-desktop.exe".into(),
             arguments: vec!["--hidden".to_owned()],
         };
