@@ -3,16 +3,24 @@
 #![expect(clippy::unwrap_used, reason = "a test cannot go on")]
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::time::Duration;
 
 use kiln_platform::{OsProcesses, SqliteStore};
 use kiln_ports::Store as _;
 use kiln_tests::probe::Probe;
+use tokio::time::Instant;
 
 /// Times a Kiln is killed while a build gives way.
 const KILLS: usize = 200;
 
 /// How many at a time.
 const LANES: usize = 6;
+
+/// Times a Kiln with a warden is killed while a build gives way.
+const GUARDED_KILLS: usize = 20;
+
+/// Longest that a warden may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Times the writer is killed; each time it has made another number of promises.
 const CRASHES: usize = 40;
@@ -107,6 +115,39 @@ fn a_kiln_killed_while_a_build_gives_way_leaves_it_neither_stopped_nor_behind() 
             killed_while.contains_key(phase),
             "never while {phase}: {killed_while:?}"
         );
+    }
+}
+
+#[test]
+fn a_build_of_others_whose_kiln_is_killed_ends_by_itself_also_while_it_stands_still() {
+    let home = tempfile::tempdir().unwrap();
+    let instance = format!("kiln:{}", home.path().display());
+    for phase in ["gentle", "stopped", "free", "handed back"]
+        .iter()
+        .cycle()
+        .take(GUARDED_KILLS)
+    {
+        let mut killed = probe(&["gives way with a warden", &instance, TREE, "3"]);
+        let (mut pids, mut doing) = (Vec::new(), String::new());
+        while doing != **phase {
+            doing = killed.line().unwrap();
+            if doing.parse::<u32>().is_ok() {
+                pids.push(doing.clone());
+            }
+        }
+        killed.kill();
+        while let Some(line) = killed.line() {
+            pids.extend(line.parse::<u32>().is_ok().then_some(line));
+        }
+        // No other Kiln is there to end them.
+        let begun = Instant::now();
+        while !alive(&pids).is_empty() {
+            let left = alive(&pids);
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "while {phase}: {left:?} are left"
+            );
+        }
     }
 }
 

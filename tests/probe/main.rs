@@ -9,6 +9,8 @@ mod store;
 
 use std::io::{BufRead as _, Write as _};
 
+use kiln_platform::OsProcesses;
+
 fn main() {
     if let Some(why) = kiln_platform::sandbox::launch_if_asked() {
         say(&format!("no box: {why}"));
@@ -32,15 +34,24 @@ async fn run() {
         #[cfg(target_os = "linux")]
         ["desktop"] => desktop::run().await,
         ["processes", instance, script] => processes::run(instance, script).await,
-        ["gives way", instance, script, numbers] => match numbers.parse() {
-            Ok(numbers) => processes::give_way(instance, script, numbers).await,
-            Err(_) => std::process::exit(2),
-        },
+        ["gives way", instance, script, numbers] => {
+            let alone = OsProcesses::new(instance);
+            processes::give_way(alone, script, number(numbers)).await;
+        }
+        ["gives way with a warden", instance, script, numbers] => {
+            let this = std::env::current_exe().unwrap_or_default();
+            let guarded = OsProcesses::new(instance).guarded_by(this);
+            processes::give_way(guarded, script, number(numbers)).await;
+        }
         #[cfg(target_os = "linux")]
         ["escape", targets] => escape::run(targets),
         ["nothing"] => {}
         _ => std::process::exit(2),
     }
+}
+
+fn number(text: &str) -> usize {
+    text.parse().unwrap_or_else(|_| std::process::exit(2))
 }
 
 /// Says one line; it has left the process when this returns.

@@ -31,8 +31,7 @@ pub(crate) async fn run(instance: &str, script: &str) {
 
 /// Runs the script over and over, each time through every way in which it can be treated. Says the
 /// numbers that the script begins with, and each treatment before it begins.
-pub(crate) async fn give_way(instance: &str, script: &str, numbers: usize) {
-    let processes = OsProcesses::new(instance);
+pub(crate) async fn give_way(processes: OsProcesses, script: &str, numbers: usize) {
     let paces = [
         ("gentle", Pace::Gentle { cores: 1 }),
         ("stopped", Pace::Stopped),

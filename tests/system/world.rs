@@ -196,6 +196,7 @@ impl Host {
         let variables = [("HOME", home.clone()), ("PATH", format!("{home}/bin"))];
         let site = Site {
             received: self.path("received"),
+            state: self.path("state"),
             environments: self.path("environments"),
             scratch: self.path("scratch"),
             home: self.home.path().to_owned(),

@@ -72,6 +72,8 @@ pub struct Ports {
 pub struct Site {
     /// Received configurations and their build trees.
     pub received: PathBuf,
+    /// Records, transfers and logs; maybe on another disk.
+    pub state: PathBuf,
     /// ESPHome environments.
     pub environments: PathBuf,
     /// Scratch files of one run; emptied at start.

@@ -82,7 +82,8 @@ impl Host {
             LockError::Held { .. } => HostError::Running(error),
             LockError::Io(_) => failed(error),
         })?;
-        let processes = OsProcesses::new(&paths.instance());
+        let program = own_program().map_err(unready)?;
+        let processes = OsProcesses::new(&paths.instance()).guarded_by(program.clone());
         let reaped = processes.reap_leftovers().await;
         if reaped > 0 {
             tracing::warn!(
@@ -100,7 +101,7 @@ impl Host {
             net: Arc::new(kiln_platform::net::TcpNet),
             discovery: Arc::new(MdnsDiscovery::start()),
             processes: Arc::new(processes),
-            sandbox: Arc::new(sandbox(paths).map_err(unready)?),
+            sandbox: Arc::new(OsSandbox::new(program, paths.cache.join("boxes"))),
             secrets: secrets::open(paths, wanted.secrets).map_err(unready)?,
             store: Arc::new(store),
             serial: Arc::new(OsSerialPorts::new()),
@@ -133,10 +134,9 @@ fn unready(why: String) -> HostError {
     HostError::Failed(why.into())
 }
 
-/// Boxes are made by this program, started once more.
-fn sandbox(paths: &Paths) -> Result<OsSandbox, String> {
-    let launcher = std::env::current_exe().map_err(|e| format!("Where is Kiln? {e}."))?;
-    Ok(OsSandbox::new(launcher, paths.cache.join("boxes")))
+/// Started once more, it makes the box of a build, and stands beside it.
+fn own_program() -> Result<PathBuf, String> {
+    std::env::current_exe().map_err(|e| format!("Where is Kiln? {e}."))
 }
 
 /// Reads the environment, once.
@@ -147,6 +147,7 @@ fn site(paths: &Paths) -> Result<Site, String> {
     let seed = getrandom::u64().map_err(|e| format!("No random numbers: {e}."))?;
     Ok(Site {
         received: paths.cache.join("received"),
+        state: paths.state.clone(),
         environments: environments.unwrap_or_else(|| paths.cache.join("environments")),
         scratch,
         home: std::env::home_dir().ok_or("This user has no home folder; set HOME.")?,

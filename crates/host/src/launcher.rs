@@ -5,8 +5,8 @@ use std::process::ExitCode;
 /// Exit code of a launcher that could not start its program (as shells have it).
 const NOT_STARTED: u8 = 126;
 
-/// Becomes the launcher of a box, if this process was started as one (boxes are made by the program
-/// that hosts the node, started once more); it does not come back then. To be called before there
+/// Becomes the launcher of a box or the warden of a build, if this process was started as one (both are
+/// the program that hosts the node, started once more); it does not come back then. To be called before there
 /// are threads. Returns what to end with when the box could not be made; `None` if this process is
 /// no launcher.
 pub fn launched() -> Option<ExitCode> {

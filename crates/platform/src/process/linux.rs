@@ -11,41 +11,79 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use super::os::Belongs;
 
 /// Returns how many living processes belong, after sending each of them a signal if there is one.
-///
-/// Each gets it when it is found, the oldest first: a box ends with that one, also when it holds so
-/// many programs that to look at all of them takes longer than to make more.
 pub(super) fn signal_all(belongs: &Belongs, signal: Option<Signal>) -> usize {
-    let members = members(belongs);
-    let Some(signal) = signal else {
-        return members.count();
-    };
-    let reached = members.filter(|(pid, _)| signal_one(*pid, belongs, signal));
-    reached.count()
+    let mut reached = 0;
+    each_member(belongs, |pid, stat| {
+        if signal.is_none_or(|signal| signal_one(pid, stat, signal)) {
+            reached += 1;
+        }
+    });
+    reached
 }
 
 /// The process is held before it is looked at again, so that its number cannot pass to another one
 /// in between.
-fn signal_one(pid: Pid, belongs: &Belongs, signal: Signal) -> bool {
+fn signal_one(pid: Pid, stat: &Stat, signal: Signal) -> bool {
     let Ok(held) = pidfd_open(pid, PidfdFlags::empty()) else {
         return false;
     };
-    state(pid, belongs).is_some() && pidfd_send_signal(held, signal).is_ok()
+    let is_the_same = Stat::read(pid).is_some_and(|now| now.started == stat.started);
+    is_the_same && pidfd_send_signal(held, signal).is_ok()
 }
 
 /// Returns whether everything that belongs stands still.
 pub(super) fn all_stand(belongs: &Belongs) -> bool {
-    let stands = |state: &char| matches!(state, 'T' | 't');
-    members(belongs).all(|(_, state)| stands(&state))
+    let mut all = true;
+    each_member(belongs, |_, stat| all &= matches!(stat.state, 'T' | 't'));
+    all
 }
 
-/// Returns the living processes that belong, with their states.
-fn members(belongs: &Belongs) -> impl Iterator<Item = (Pid, char)> {
+/// Does something to every living process that belongs.
+///
+/// Those of the session and with the mark come first, each when it is found, the oldest first: a box
+/// ends with that one, also when it holds so many programs that to look at all of them takes longer
+/// than to make more. Then those that only their parents tell: they left the session and cleaned
+/// their environment.
+fn each_member(belongs: &Belongs, mut act: impl FnMut(Pid, &Stat)) {
+    let (mut tree, mut others) = (HashSet::new(), Vec::new());
+    for (pid, stat) in processes() {
+        match stat_of_member(pid, belongs) {
+            Some(now) => {
+                tree.insert(pid);
+                act(pid, &now);
+            }
+            None => others.push((pid, stat)),
+        }
+    }
+    for (pid, stat) in descendants(&mut tree, others) {
+        act(pid, &stat);
+    }
+}
+
+/// Returns all living processes but Kiln itself, the oldest first.
+fn processes() -> Vec<(Pid, Stat)> {
     let entries = fs::read_dir("/proc").into_iter().flatten();
     let pids = entries
         .filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok())
         .filter_map(Pid::from_raw)
         .filter(|pid| *pid != getpid());
-    pids.filter_map(|pid| Some((pid, state(pid, belongs)?)))
+    pids.filter_map(|pid| Some((pid, Stat::read(pid)?)))
+        .collect()
+}
+
+/// Adds to a tree all that descend from it, and returns those.
+fn descendants(tree: &mut HashSet<Pid>, mut others: Vec<(Pid, Stat)>) -> Vec<(Pid, Stat)> {
+    let mut found = Vec::new();
+    loop {
+        let is_child = |(_, stat): &(Pid, Stat)| stat.parent.is_some_and(|pid| tree.contains(&pid));
+        let (children, rest): (Vec<_>, _) = others.into_iter().partition(is_child);
+        if children.is_empty() {
+            return found;
+        }
+        tree.extend(children.iter().map(|(pid, _)| *pid));
+        found.extend(children);
+        others = rest;
+    }
 }
 
 /// Returns how many living processes belong, and the memory that they hold, in bytes. Memory that
@@ -54,28 +92,13 @@ fn members(belongs: &Belongs) -> impl Iterator<Item = (Pid, char)> {
 /// Those of the session belong, and all that descend from them: in a box, where nobody's parent is
 /// a stranger, that is everybody, whatever a program does to its session and its environment.
 pub(super) fn measure(belongs: &Belongs) -> (u32, u64) {
-    let (Some(leader), Ok(entries)) = (belongs.session, fs::read_dir("/proc")) else {
-        return (0, 0);
-    };
-    let pids = entries.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok());
-    let rows: Vec<(i32, i32, i32)> = pids.filter_map(relations).collect();
-    let leader = leader.as_raw_nonzero().get();
-    let of_session = rows.iter().filter(|(_, _, session)| *session == leader);
-    let mut tree: HashSet<i32> = of_session.map(|(pid, ..)| *pid).collect();
-    loop {
-        let before = tree.len();
-        for (pid, parent, _) in &rows {
-            if tree.contains(parent) {
-                tree.insert(*pid);
-            }
-        }
-        if tree.len() == before {
-            break;
-        }
-    }
+    let of_session = |(_, stat): &(Pid, Stat)| belongs.holds_session(stat.session);
+    let (first, others): (Vec<_>, _) = processes().into_iter().partition(of_session);
+    let mut tree: HashSet<Pid> = first.into_iter().map(|(pid, _)| pid).collect();
+    descendants(&mut tree, others);
     let page = rustix::param::page_size() as u64;
-    let resident = |pid: &i32| {
-        let text = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let resident = |pid: &Pid| {
+        let text = fs::read_to_string(format!("/proc/{}/statm", pid.as_raw_nonzero())).ok()?;
         let pages: u64 = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
         Some(pages * page)
     };
@@ -83,35 +106,23 @@ pub(super) fn measure(belongs: &Belongs) -> (u32, u64) {
     (tree.len().try_into().unwrap_or(u32::MAX), bytes)
 }
 
-/// Reads number, parent and session of a living process.
-fn relations(pid: i32) -> Option<(i32, i32, i32)> {
-    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    let after_name = stat.rsplit(|b| *b == b')').next()?;
-    let text = String::from_utf8_lossy(after_name);
-    let mut fields = text.split_ascii_whitespace();
-    let state = fields.next()?;
-    let parent = fields.next()?.parse().ok()?;
-    let session = fields.nth(1)?.parse().ok()?;
-    (!matches!(state, "Z" | "X")).then_some((pid, parent, session))
-}
-
 /// How long, and how many times, a process is waited for whose environment cannot be told.
 const BLINK: Duration = Duration::from_millis(1);
 const BLINKS: usize = 1000;
 
-/// Returns the state of a process that lives and belongs.
+/// Returns what there is to say of a process that lives and has the session or the mark.
 ///
 /// While it starts another program, and while it gives its memory back at its end, a process has no
 /// environment to tell it by. It is waited for, so that neither is taken for a stranger.
-fn state(pid: Pid, belongs: &Belongs) -> Option<char> {
+fn stat_of_member(pid: Pid, belongs: &Belongs) -> Option<Stat> {
     for _ in 0..BLINKS {
         let stat = Stat::read(pid)?;
         if belongs.holds_session(stat.session) {
-            return Some(stat.state);
+            return Some(stat);
         }
         match environment(pid, &stat) {
             Environment::Hidden => return None,
-            Environment::Here(text) => return belongs.marks(&text).then_some(stat.state),
+            Environment::Here(text) => return belongs.marks(&text).then_some(stat),
             Environment::Changing => blink(),
         }
     }
@@ -153,8 +164,11 @@ const OF_KERNEL: u64 = 0x0020_0000;
 /// What `/proc/PID/stat` says of a living process.
 struct Stat {
     state: char,
+    parent: Option<Pid>,
     session: Option<Pid>,
     flags: u64,
+    /// In ticks since the machine did: with its number, what no other process has.
+    started: u64,
     /// It was started with no variables at all.
     environment_is_empty: bool,
 }
@@ -171,12 +185,14 @@ impl Stat {
         let number = |at| field(at).and_then(|f| f.parse::<u64>().ok());
         let state = field(3)?.chars().next()?;
         // A process that is just gone is said to be in session -1.
-        let session = field(6).and_then(|s| s.parse().ok());
-        let session = session.filter(|raw| *raw > 0).and_then(Pid::from_raw);
+        let positive = |at| field(at)?.parse().ok().filter(|raw| *raw > 0);
+        let process = |at| positive(at).and_then(Pid::from_raw);
         (!matches!(state, 'Z' | 'X')).then_some(Self {
             state,
-            session,
+            parent: process(4),
+            session: process(6),
             flags: number(9)?,
+            started: number(22)?,
             environment_is_empty: number(50)? == number(51)? && number(51)? != 0,
         })
     }
@@ -213,7 +229,7 @@ fn each_thread(belongs: &Belongs, act: impl Fn(Pid)) {
     let mut done = BTreeSet::new();
     loop {
         let mut new = 0;
-        for (pid, _) in members(belongs) {
+        each_member(belongs, |pid, _| {
             let tasks = format!("/proc/{}/task", pid.as_raw_nonzero());
             let threads = fs::read_dir(tasks).into_iter().flatten();
             let threads = threads
@@ -225,7 +241,7 @@ fn each_thread(belongs: &Belongs, act: impl Fn(Pid)) {
                     act(thread);
                 }
             }
-        }
+        });
         if new == 0 {
             return;
         }

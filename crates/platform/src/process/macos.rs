@@ -1,4 +1,5 @@
 //! macOS: the process table is `ps(1)`, which shows the environment of the user's own processes.
+use std::collections::HashSet;
 use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, getpid, getsid, kill_process, setpriority_process};
@@ -7,35 +8,21 @@ use super::os::Belongs;
 
 /// Returns how many living processes belong, after sending each of them a signal if there is one.
 pub(super) fn signal_all(belongs: &Belongs, signal: Option<Signal>) -> usize {
-    let listing = ps(["-axwwE", "-o", "pid=,state=,command="]);
-    let signalled = listing.split(|b| *b == b'\n').filter(|line| {
-        living(line).is_some_and(|pid| {
-            is_meant(belongs, pid, line)
-                && signal.is_none_or(|signal| kill_process(pid, signal).is_ok())
-        })
-    });
-    signalled.count()
+    let reached = members(belongs)
+        .into_iter()
+        .filter(|row| signal.is_none_or(|signal| kill_process(row.pid, signal).is_ok()));
+    reached.count()
 }
 
 /// Returns whether everything that belongs stands still.
 pub(super) fn all_stand(belongs: &Belongs) -> bool {
-    let listing = ps(["-axwwE", "-o", "pid=,state=,command="]);
-    let mut lines = listing.split(|b| *b == b'\n');
-    lines.all(|line| {
-        let Some((pid, state)) = pid_and_state(line) else {
-            return true;
-        };
-        let ours = is_meant(belongs, pid, line);
-        !ours || matches!(state, 'T' | 'Z')
-    })
+    members(belongs).iter().all(|row| row.state == 'T')
 }
 
 /// Gives a tree the lowest CPU priority. The system has no affinity: cores are not taken away.
 pub(super) fn slow_down(belongs: &Belongs, _cores: usize) {
-    let listing = ps(["-axwwE", "-o", "pid=,state=,command="]);
-    let lines = listing.split(|b| *b == b'\n');
-    for pid in lines.filter_map(|line| living(line).filter(|pid| is_meant(belongs, *pid, line))) {
-        lower_priority(pid);
+    for row in members(belongs) {
+        lower_priority(row.pid);
     }
 }
 
@@ -44,34 +31,63 @@ pub(super) fn speed_up(_belongs: &Belongs) {}
 
 /// Returns how many living processes belong, and the memory that they hold, in bytes.
 pub(super) fn measure(belongs: &Belongs) -> (u32, u64) {
-    let listing = ps(["-axwwE", "-o", "pid=,state=,rss=,command="]);
-    let lines = listing
-        .split(|b| *b == b'\n')
-        .filter(|line| living(line).is_some_and(|pid| is_meant(belongs, pid, line)));
-    lines.fold((0, 0), |(processes, bytes), line| {
-        let text = String::from_utf8_lossy(line);
-        let kib = text.split_ascii_whitespace().nth(2);
-        let kib: u64 = kib.and_then(|k| k.parse().ok()).unwrap_or_default();
-        (processes + 1, bytes + kib * 1024)
-    })
+    members(belongs)
+        .iter()
+        .fold((0, 0), |(processes, bytes), row| {
+            (processes + 1, bytes + row.kib * 1024)
+        })
 }
 
-/// Returns whether a process belongs, whose line ends with its environment.
+/// A living process.
+struct Row {
+    pid: Pid,
+    parent: Option<Pid>,
+    state: char,
+    /// Resident memory.
+    kib: u64,
+}
+
+/// Returns the living processes that belong: those of the session, those with the mark, and all that
+/// descend from them.
+fn members(belongs: &Belongs) -> Vec<Row> {
+    let listing = ps(["-axwwE", "-o", "pid=,ppid=,state=,rss=,command="]);
+    let lines = listing.split(|b| *b == b'\n');
+    let rows = lines.filter_map(|line| Some((living(line)?, line)));
+    let (first, mut others): (Vec<_>, Vec<_>) =
+        rows.partition(|(row, line)| is_meant(belongs, row.pid, line));
+    let mut tree: Vec<Row> = first.into_iter().map(|(row, _)| row).collect();
+    let mut known: HashSet<Pid> = tree.iter().map(|row| row.pid).collect();
+    loop {
+        let is_child = |(row, _): &(Row, &[u8])| row.parent.is_some_and(|pid| known.contains(&pid));
+        let (children, rest): (Vec<_>, _) = others.into_iter().partition(is_child);
+        if children.is_empty() {
+            return tree;
+        }
+        known.extend(children.iter().map(|(row, _)| row.pid));
+        tree.extend(children.into_iter().map(|(row, _)| row));
+        others = rest;
+    }
+}
+
+/// Returns whether a process is of the session or has the mark; its line ends with its environment.
 fn is_meant(belongs: &Belongs, pid: Pid, line: &[u8]) -> bool {
-    pid != getpid() && (belongs.holds_session(getsid(Some(pid)).ok()) || belongs.marks(line))
+    belongs.holds_session(getsid(Some(pid)).ok()) || belongs.marks(line)
 }
 
-/// Reads the number of a process from its line, unless it is a zombie.
-fn living(line: &[u8]) -> Option<Pid> {
-    let (pid, state) = pid_and_state(line)?;
-    (state != 'Z').then_some(pid)
-}
-
-fn pid_and_state(line: &[u8]) -> Option<(Pid, char)> {
+/// Reads a line, unless it is that of a zombie or of Kiln itself.
+fn living(line: &[u8]) -> Option<Row> {
     let text = String::from_utf8_lossy(line);
     let mut fields = text.split_ascii_whitespace();
     let pid = Pid::from_raw(fields.next()?.parse().ok()?)?;
-    Some((pid, fields.next()?.chars().next()?))
+    let parent = Pid::from_raw(fields.next()?.parse().ok()?);
+    let state = fields.next()?.chars().next()?;
+    let kib = fields.next()?.parse().ok()?;
+    (state != 'Z' && pid != getpid()).then_some(Row {
+        pid,
+        parent,
+        state,
+        kib,
+    })
 }
 
 /// Returns the command lines of other processes.

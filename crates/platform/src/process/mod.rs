@@ -6,14 +6,17 @@ mod os;
 #[cfg_attr(target_os = "macos", path = "macos.rs")]
 #[cfg(unix)]
 mod table;
+#[cfg(unix)]
+pub(crate) mod warden;
 
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use kiln_ports::Processes;
-use kiln_ports::process::{Child, Command, Exit, SpawnError};
+use kiln_ports::process::{Child, Command, Exit, Priority, SpawnError};
 
 /// Largest block that one read returns, in bytes.
 const BLOCK: usize = 64 * 1024;
@@ -67,6 +70,8 @@ pub struct OsProcesses {
     instance: String,
     runs: AtomicU64,
     live: Live,
+    /// What each build of others gets as its warden, if anything.
+    warden: Option<PathBuf>,
 }
 
 impl OsProcesses {
@@ -76,7 +81,17 @@ impl OsProcesses {
             instance: instance.to_owned(),
             runs: AtomicU64::new(0),
             live: Live::default(),
+            warden: None,
         }
+    }
+
+    /// Lets this program stand beside each build of others ([`Priority::Background`]) and end it when
+    /// Kiln is gone, however that ended. It is Kiln's own, or another whose `main` begins with
+    /// [`crate::sandbox::launch_if_asked`]. On Windows the system does that by itself.
+    #[must_use]
+    pub fn guarded_by(mut self, program: PathBuf) -> Self {
+        self.warden = Some(program);
+        self
     }
 
     /// Kills whatever an earlier process of this instance left running, and returns how many
@@ -109,7 +124,11 @@ impl Processes for OsProcesses {
             let folder = command.directory.display();
             return Err(failed(format!("there is no folder {folder}")));
         }
-        match os::Running::spawn(command, self.next_mark(), self.live.clone()) {
+        let warden = match command.priority {
+            Priority::Background => self.warden.as_deref(),
+            Priority::Normal => None,
+        };
+        match os::Running::spawn(command, self.next_mark(), self.live.clone(), warden) {
             Ok(child) => Ok(Box::new(child)),
             Err(error) => Err(failed(error.to_string())),
         }

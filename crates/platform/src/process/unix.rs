@@ -1,6 +1,7 @@
 //! Linux and macOS: the leader of a session, and everything that descends from it.
 use std::io::{self, pipe};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -13,11 +14,16 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 pub(super) use super::table::command_lines;
 use super::table::{self, signal_all};
+use super::warden::Warden;
 use super::{AFTERMATH, BLOCK, GIVE_UP, Live, exit};
 use crate::sandbox::memory_bytes;
 
 /// Time between two looks at the process table while waiting for a tree to end.
 const LOOK: Duration = Duration::from_millis(10);
+
+/// How long a tree that nobody waits for may take to be gone. It was killed with the first look; what
+/// takes longer hangs in the kernel, and ends as soon as that lets go.
+const BRIEFLY: Duration = Duration::from_secs(2);
 
 /// After how many looks what does not stand is let go for a moment.
 const SHAKE: u32 = 10;
@@ -31,6 +37,12 @@ pub(super) struct Belongs {
 }
 
 impl Belongs {
+    /// Those with this text in their environment, whatever their session.
+    pub(super) fn marked(mark: Vec<u8>) -> Self {
+        let session = None;
+        Self { session, mark }
+    }
+
     /// Returns whether processes of this session are meant.
     pub(super) fn holds_session(&self, session: Option<Pid>) -> bool {
         self.session.is_some() && self.session == session
@@ -79,11 +91,7 @@ impl Belongs {
 
 /// Kills every process that has this text in its environment; returns how many there were.
 pub(super) async fn reap(mark: String) -> usize {
-    let leftovers = Belongs {
-        session: None,
-        mark: mark.into_bytes(),
-    };
-    leftovers.kill().await
+    Belongs::marked(mark.into_bytes()).kill().await
 }
 
 /// A program and its descendants.
@@ -95,12 +103,26 @@ pub(super) struct Running {
     pace: Pace,
     /// When the tree was killed.
     killed: Option<Instant>,
+    /// Ends the tree when Kiln is gone; goes with this.
+    _warden: Option<Warden>,
     /// Tells whoever reads the load that something runs.
     _live: Live,
 }
 
 impl Running {
-    pub(super) fn spawn(command: Command, mark: String, live: Live) -> io::Result<Self> {
+    pub(super) fn spawn(
+        command: Command,
+        mark: String,
+        live: Live,
+        warden: Option<&Path>,
+    ) -> io::Result<Self> {
+        let warden = warden.and_then(|program| {
+            let started = Warden::start(program, &mark);
+            // The build needs it only if Kiln is killed, and the next start ends what is left then.
+            started
+                .inspect_err(|error| tracing::warn!(%error, "a build runs without its warden"))
+                .ok()
+        });
         let (reader, writer) = pipe()?;
         let errors = writer.try_clone()?;
         let mut wrapped = CommandWrap::with_new(&command.program, |c| {
@@ -128,6 +150,7 @@ impl Running {
             block: vec![0; BLOCK].into(),
             pace: Pace::Full,
             killed: None,
+            _warden: warden,
             _live: live,
         };
         match (command.priority, session) {
@@ -199,13 +222,27 @@ impl Child for Running {
 }
 
 impl Drop for Running {
-    /// Kills what is left without waiting; usually nothing is. The leader is collected by the
-    /// runtime.
+    /// Kills what is left; usually nothing is. The leader is collected by the runtime.
     fn drop(&mut self) {
-        if self.killed.is_none() {
-            while signal_all(&self.tree, Some(Signal::KILL)) > 0 {
-                std::thread::yield_now();
-            }
+        if self.killed.is_none() && !end(&self.tree) {
+            tracing::warn!("processes of a build that nobody waits for do not end");
         }
     }
+}
+
+/// Kills until nothing is left, on this thread; returns whether nothing is.
+pub(super) fn end(tree: &Belongs) -> bool {
+    gone(|| signal_all(tree, Some(Signal::KILL)))
+}
+
+/// Kills for [`BRIEFLY`] at most: the thread has other things to do.
+pub(super) fn gone(kill: impl Fn() -> usize) -> bool {
+    let begun = Instant::now();
+    while kill() > 0 {
+        if begun.elapsed() > BRIEFLY {
+            return false;
+        }
+        std::thread::yield_now();
+    }
+    true
 }

@@ -139,8 +139,8 @@ async fn a_tree_that_ends_when_asked_is_not_killed() {
 // Covers: M101
 #[tokio::test]
 async fn a_killed_job_ends_although_a_descendant_keeps_the_pipe() {
-    // It left the session and cleaned its environment: nothing shows whose it is.
-    let script = "env -i setsid sh -c 'echo $$; exec sleep 1000' & wait";
+    // It left the session, cleaned its environment and lost its parent: nothing shows whose it is.
+    let script = "(env -i setsid sh -c 'echo $$; exec sleep 1000' &); sleep 1000";
     let mut child = processes().spawn(shell(script)).await.unwrap();
     let pids = lines(&mut *child, 1).await;
     child.kill(Duration::ZERO).await;
@@ -269,6 +269,31 @@ os.wait()'"
     let (_writer, ()) = tokio::join!(writer, child.set_pace(Pace::Stopped));
     assert!(stands(&parent) && stands(&pid));
     child.kill(Duration::ZERO).await;
+}
+
+/// A tree with one whose parent alone tells whose it is, and one that this one started.
+const HIDING: &str =
+    "env -i setsid sh -c 'echo $$; sh -c \"echo \\$\\$; exec sleep 1000\" & wait' &
+    echo $$; wait";
+
+#[tokio::test]
+async fn who_left_the_session_and_cleaned_its_environment_stands_goes_on_and_ends_like_the_others()
+{
+    let mut child = processes().spawn(shell(HIDING)).await.unwrap();
+    let pids = lines(&mut *child, 3).await;
+    child.set_pace(Pace::Stopped).await;
+    assert!(pids.iter().all(|p| stands(p)), "{pids:?}");
+    child.set_pace(Pace::Gentle { cores: 1 }).await;
+    assert!(!pids.iter().any(|p| stands(p)), "{pids:?}");
+    assert!(pids.iter().all(|p| ps("ni=", p) == "19"), "{pids:?}");
+    child.kill(Duration::ZERO).await;
+    assert!(!pids.iter().any(|p| alive(p)), "{pids:?}");
+}
+
+#[test]
+fn who_drops_a_tree_that_hangs_in_the_kernel_is_not_held_for_ever() {
+    assert!(!super::os::gone(|| 1));
+    assert!(super::os::gone(|| 0));
 }
 
 #[tokio::test]

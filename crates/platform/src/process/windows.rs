@@ -2,6 +2,7 @@
 //! into the job and resumed, so that no descendant escapes.
 use std::fs::OpenOptions;
 use std::io;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -148,7 +149,13 @@ pub(super) struct Running {
 }
 
 impl Running {
-    pub(super) fn spawn(command: Command, mark: String, live: Live) -> io::Result<Self> {
+    /// No warden is needed: the system ends the job object with Kiln.
+    pub(super) fn spawn(
+        command: Command,
+        mark: String,
+        live: Live,
+        _warden: Option<&Path>,
+    ) -> io::Result<Self> {
         // Anonymous pipes cannot be read asynchronously. The name is used once, by us.
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(io::Error::other)?;

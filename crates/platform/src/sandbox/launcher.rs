@@ -14,6 +14,7 @@ use kiln_ports::sandbox::ProcessLimits;
 use serde::{Deserialize, Serialize};
 
 use super::{attempts, os};
+use crate::process::warden;
 
 /// First argument of a launcher.
 pub(super) const VERB: &str = "box";
@@ -112,12 +113,16 @@ impl Orders {
     }
 }
 
-/// Becomes a launcher, if this process was started as one; it does not come back then. To be
+/// Becomes a launcher or a warden, if this process was started as one; it does not come back then. To be
 /// called first in `main`, before there are threads. Returns why the box could not be made, for
 /// `main` to say and to end with; `None` if this process is no launcher.
 pub fn launch_if_asked() -> Option<String> {
     let mut arguments = std::env::args_os().skip(1);
     let verb = arguments.next()?;
+    if verb == warden::VERB {
+        warden::stand_by();
+        std::process::exit(0)
+    }
     if verb == TRY_VERB {
         let targets = arguments.next().unwrap_or_default();
         attempts::run(&targets.to_string_lossy());
