@@ -1,4 +1,5 @@
 //! Looks at what is on the disk and deletes what has to go, on threads that may wait for it.
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
@@ -27,7 +28,7 @@ pub(crate) async fn measure(context: Arc<Context>, extent: Extent) {
             for (stock, bytes) in [(Stock::Transfers, held.blobs), (Stock::Logs, held.logs)] {
                 found.push(Found {
                     stock,
-                    device: None,
+                    devices: BTreeSet::new(),
                     bytes,
                     touched: now,
                 });
@@ -55,7 +56,7 @@ async fn environments(context: &Context) -> Vec<Found> {
         let made = made.duration_since(UNIX_EPOCH).unwrap_or_default();
         Found {
             stock: Stock::Environment(version),
-            device: None,
+            devices: BTreeSet::new(),
             bytes,
             touched: Timestamp(i64::try_from(made.as_micros()).unwrap_or_default()),
         }
@@ -92,7 +93,7 @@ pub(crate) async fn evict(context: Arc<Context>, stocks: Vec<Stock>) {
         .await;
 }
 
-/// Room on the disk that builds are made on, in bytes.
+/// Room on the disks that Kiln uses, in bytes.
 async fn free(context: &Context) -> Option<u64> {
     let wanted = reading(context, Depth::Owner);
     let read = context.activity.read(&wanted).await;

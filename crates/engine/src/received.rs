@@ -1,6 +1,6 @@
 //! [`ReceivedTrees`]: where received configurations and their build data lie, how much they take,
 //! and how they are deleted.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
@@ -95,7 +95,7 @@ impl ReceivedTrees {
         let data = sender.open_dir(DATA);
         let devices = data.as_ref().map(devices).unwrap_or_default();
         let mut all = Vec::new();
-        let mut add = |stock, device: Option<String>, inside: &[String]| {
+        let mut add = |stock, devices: BTreeSet<String>, inside: &[String]| {
             let paths = inside.iter().map(|path| (self.of(pin).join(path), path));
             let held = paths
                 .clone()
@@ -103,7 +103,7 @@ impl ReceivedTrees {
             let touched = paths.filter_map(|(_, path)| touched(&sender, path)).max();
             all.push(Found {
                 stock,
-                device,
+                devices,
                 bytes: held.bytes,
                 touched: touched.unwrap_or_default(),
             });
@@ -112,18 +112,19 @@ impl ReceivedTrees {
             if name != DATA {
                 // A configuration that is being unpacked lies in a folder that is none yet.
                 let device = (!name.starts_with('.')).then(|| name.clone());
-                add(Stock::Bundle(pin, name.clone()), device, &[name]);
+                let devices = device.into_iter().collect();
+                add(Stock::Bundle(pin, name.clone()), devices, &[name]);
             }
         }
         let builds = format!("{DATA}/{BUILDS}");
         for name in names_in(&sender, &builds) {
-            let device = devices.get(&name).cloned();
+            let of = devices.get(&name).cloned().unwrap_or_default();
             let path = format!("{builds}/{name}");
-            add(Stock::Build(pin, name), device, &[path]);
+            add(Stock::Build(pin, name), of, &[path]);
         }
         let shared = shared(&sender);
         if !shared.is_empty() {
-            add(Stock::Toolchains(pin), None, &shared);
+            add(Stock::Toolchains(pin), BTreeSet::new(), &shared);
         }
         all
     }
@@ -177,9 +178,9 @@ impl ReceivedTrees {
 }
 
 /// Returns the configurations, without ending, by the name of the folder in which ESPHome builds
-/// them: its sidecars say it.
-fn devices(data: &Dir) -> BTreeMap<String, String> {
-    let mut devices = BTreeMap::new();
+/// them: its sidecars say it. One that was renamed or copied shares it with the old one.
+fn devices(data: &Dir) -> BTreeMap<String, BTreeSet<String>> {
+    let mut devices = BTreeMap::<_, BTreeSet<_>>::new();
     let Ok(entries) = data.read_dir(SIDECARS) else {
         return devices;
     };
@@ -190,7 +191,8 @@ fn devices(data: &Dir) -> BTreeMap<String, String> {
             continue;
         };
         if let Some(build) = build_of(data, &file) {
-            devices.insert(build, configuration.stem().to_owned());
+            let of = devices.entry(build).or_default();
+            of.insert(configuration.stem().to_owned());
         }
     }
     devices
@@ -364,8 +366,12 @@ mod tests {
                 Stock::Toolchains(_) => "toolchains".to_owned(),
                 other => panic!("{other:?}"),
             };
-            let device = found.device.as_deref().unwrap_or("nobody");
-            format!("{name} of {device}: {}", found.bytes)
+            let devices: Vec<&str> = found.devices.iter().map(String::as_str).collect();
+            let of = match devices.as_slice() {
+                [] => "nobody".to_owned(),
+                some => some.join(" and "),
+            };
+            format!("{name} of {of}: {}", found.bytes)
         };
         let mut lines: Vec<String> = found.iter().map(words).collect();
         lines.sort();
@@ -396,6 +402,19 @@ mod tests {
         assert!(found.iter().all(|found| found.touched > Timestamp(0)));
         assert_eq!(told(&trees.inventory(Some(PIN))), expected);
         assert!(trees.inventory(Some(Pin([8; 32]))).is_empty());
+    }
+
+    #[test]
+    fn a_build_belongs_to_every_configuration_that_is_built_in_its_folder() {
+        let (_dir, trees) = world();
+        let storage = trees.data(PIN).join("storage");
+        let old = storage.join("kitchen.yaml.json");
+        for copy in ["aaa", "zzz"] {
+            fs::copy(&old, storage.join(format!("{copy}.yaml.json"))).unwrap();
+        }
+        let found = told(&trees.inventory(None));
+        let shared = "build cooking of aaa and kitchen and zzz: 100".to_owned();
+        assert!(found.contains(&shared), "{found:?}");
     }
 
     // Covers: M82

@@ -35,7 +35,7 @@ impl Facts {
     pub fn judge(&self, found: &Found) -> Item {
         Item {
             stock: found.stock.clone(),
-            device: found.device.clone(),
+            device: self.used_last(found).cloned(),
             bytes: found.bytes,
             last_used: self.last_used(found),
             kept: self.kept(found),
@@ -44,9 +44,7 @@ impl Facts {
 
     fn kept(&self, found: &Found) -> Option<Kept> {
         let needed = match &found.stock {
-            Stock::Bundle(pin, _) | Stock::Build(pin, _) => {
-                self.needed(*pin, found.device.as_deref())
-            }
+            Stock::Bundle(pin, _) | Stock::Build(pin, _) => self.needed(*pin, &found.devices),
             Stock::Toolchains(pin) => {
                 let uses = |(of, _): &(Pin, String)| of == pin;
                 let in_use = self.wiped.contains(pin) || self.used.iter().any(uses);
@@ -65,10 +63,10 @@ impl Facts {
     }
 
     /// Of a build of which nobody knows to which configuration it belongs, any job of its offloader
-    /// counts.
-    fn needed(&self, pin: Pin, device: Option<&str>) -> Option<Kept> {
+    /// counts; of one that belongs to several, a job about any of them.
+    fn needed(&self, pin: Pin, devices: &BTreeSet<String>) -> Option<Kept> {
         let about = |set: &BTreeSet<(Pin, String)>| {
-            let fits = |name: &str| device.is_none_or(|device| device == name);
+            let fits = |name: &String| devices.is_empty() || devices.contains(name);
             set.iter().any(|(of, name)| *of == pin && fits(name))
         };
         if self.wiped.contains(&pin) || about(&self.used) {
@@ -81,17 +79,26 @@ impl Facts {
     }
 
     fn last_used(&self, found: &Found) -> Timestamp {
-        let used = match (&found.stock, &found.device) {
-            (Stock::Bundle(pin, _) | Stock::Build(pin, _), Some(device)) => {
-                self.device_used.get(&(*pin, device.clone()))
-            }
-            (Stock::Toolchains(pin), _) => self.sender_used.get(pin),
-            (Stock::Environment(version), _) => self.version_used.get(version),
-            (Stock::Bundle(..) | Stock::Build(..), None) | (Stock::Transfers | Stock::Logs, _) => {
-                None
-            }
+        let used = match &found.stock {
+            Stock::Bundle(..) | Stock::Build(..) => self
+                .used_last(found)
+                .and_then(|device| self.device_used(found, device)),
+            Stock::Toolchains(pin) => self.sender_used.get(pin),
+            Stock::Environment(version) => self.version_used.get(version),
+            Stock::Transfers | Stock::Logs => None,
         };
         used.copied().unwrap_or_default().max(found.touched)
+    }
+
+    /// Returns the device that a job used last.
+    fn used_last<'f>(&self, found: &'f Found) -> Option<&'f String> {
+        let when = |device: &&String| self.device_used(found, device);
+        found.devices.iter().max_by_key(when)
+    }
+
+    fn device_used(&self, found: &Found, device: &str) -> Option<&Timestamp> {
+        let pin = found.stock.pin()?;
+        self.device_used.get(&(pin, device.to_owned()))
     }
 }
 
@@ -105,7 +112,7 @@ mod tests {
     fn found(stock: Stock, device: Option<&str>) -> Found {
         Found {
             stock,
-            device: device.map(str::to_owned),
+            devices: device.map(str::to_owned).into_iter().collect(),
             bytes: 1,
             touched: Timestamp(10),
         }
@@ -146,6 +153,42 @@ mod tests {
         ] {
             assert_eq!(kept(&facts, &spare), None, "{spare:?}");
         }
+    }
+
+    #[test]
+    fn a_build_that_several_configurations_share_is_needed_while_one_of_them_is() {
+        let mut shared = build(A, "kitchen");
+        shared.devices.insert("kitchen2".to_owned());
+        for name in ["kitchen", "kitchen2"] {
+            let (used, owed) = ([(A, name.to_owned())].into(), [(A, name.to_owned())].into());
+            let of_a_job = Facts {
+                used,
+                ..Facts::default()
+            };
+            assert_eq!(kept(&of_a_job, &shared), Some(Kept::InUse), "{name}");
+            let of_a_result = Facts {
+                owed,
+                ..Facts::default()
+            };
+            assert_eq!(
+                kept(&of_a_result, &shared),
+                Some(Kept::NotFetched),
+                "{name}"
+            );
+        }
+        let facts = Facts {
+            used: [(A, "bath".to_owned())].into(),
+            device_used: [
+                ((A, "kitchen".to_owned()), Timestamp(20)),
+                ((A, "kitchen2".to_owned()), Timestamp(30)),
+            ]
+            .into(),
+            ..Facts::default()
+        };
+        let item = facts.judge(&shared);
+        assert_eq!(item.kept, None);
+        assert_eq!(item.device.as_deref(), Some("kitchen2"), "the one in use");
+        assert_eq!(item.last_used, Timestamp(30));
     }
 
     #[test]

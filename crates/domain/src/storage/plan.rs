@@ -15,7 +15,7 @@ const HEAD_START: Duration = Duration::from_secs(7 * 86_400);
 pub struct Item {
     /// What.
     pub stock: Stock,
-    /// See [`super::Found::device`].
+    /// The one of [`super::Found::devices`] that was used last.
     pub device: Option<String>,
     /// Its size.
     pub bytes: u64,

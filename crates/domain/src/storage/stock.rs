@@ -1,4 +1,6 @@
 //! [`Stock`]: something on disk that can be deleted as a whole.
+use std::collections::BTreeSet;
+
 use kiln_model::{EsphomeVersion, Pin, StoredKind, Timestamp};
 
 /// Names one thing on disk.
@@ -45,9 +47,9 @@ impl Stock {
 pub struct Found {
     /// What.
     pub stock: Stock,
-    /// Name of its configuration without the ending; `None` if it belongs to none, or nobody knows to
-    /// which.
-    pub device: Option<String>,
+    /// Names of its configurations without the ending; none if it belongs to none, or nobody knows to
+    /// which. Of a build there are several where one was renamed or copied and its node was not.
+    pub devices: BTreeSet<String>,
     /// Its size.
     pub bytes: u64,
     /// When it was changed last, as far as its folder shows.

@@ -62,7 +62,7 @@ impl Disk {
     fn grows(&mut self, stock: Stock, device: Option<&str>, bytes: u64) {
         let found = self.stocks.entry(stock.clone()).or_insert(Found {
             stock,
-            device: device.map(str::to_owned),
+            devices: device.map(str::to_owned).into_iter().collect(),
             bytes: 0,
             touched: self.now,
         });

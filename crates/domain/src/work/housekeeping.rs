@@ -418,14 +418,14 @@ mod tests {
 
     /// What takes a GiB and was last changed so many days ago.
     fn aged(shop: &Shop, stock: Stock, days: u64) -> Found {
-        let device = match &stock {
-            Stock::Bundle(_, name) | Stock::Build(_, name) => Some(name.clone()),
-            _ => None,
+        let devices = match &stock {
+            Stock::Bundle(_, name) | Stock::Build(_, name) => [name.clone()].into(),
+            _ => BTreeSet::new(),
         };
         let micros = i64::try_from(days * DAY).unwrap() * 1_000_000;
         Found {
             stock,
-            device,
+            devices,
             bytes: GIB,
             touched: Timestamp(shop.now.wall.0 - micros),
         }
