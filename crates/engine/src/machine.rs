@@ -80,7 +80,7 @@ async fn pass_on(context: &Context, told: &mut Option<Inputs>, inputs: Inputs) {
 pub(crate) fn reading(context: &Context, depth: Depth) -> Reading {
     Reading {
         depth,
-        folder: context.site.received.clone(),
+        folders: vec![context.site.received.clone(), context.site.state.clone()],
         apps: kiln_domain::exclusive_apps(&context.settings()),
     }
 }

@@ -18,8 +18,8 @@ pub enum Depth {
 pub struct Reading {
     /// How much.
     pub depth: Depth,
-    /// A folder on the disk whose free space counts.
-    pub folder: PathBuf,
+    /// Folders on the disks whose free space counts: that of the one with the least.
+    pub folders: Vec<PathBuf>,
     /// Names of programs to look for, in lower case; empty: none.
     pub apps: Vec<String>,
 }

@@ -13,7 +13,7 @@ use zbus::Connection;
 use zbus::zvariant::{OwnedObjectPath, OwnedValue, Type};
 
 /// Longest that one question may take.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Time until something that was not there is asked again.
 const AGAIN: Duration = Duration::from_secs(60);

@@ -3,12 +3,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
 use x11rb::connection::Connection as _;
 use x11rb::protocol::screensaver::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
 
-use super::bus::{Lazy, Session, System};
+use super::bus::{Lazy, PATIENCE, Session, System};
+
+/// How long a desktop may be silent until what it said before does not count any more.
+const SILENCE: Duration = Duration::from_secs(300);
 
 /// Where the owner's input can be seen.
 #[derive(Debug)]
@@ -24,10 +28,7 @@ pub(super) struct Idle {
 /// What the owner looks at.
 #[derive(Debug)]
 enum Display {
-    X11 {
-        name: String,
-        screen: Screen,
-    },
+    X11(Screen),
     /// The X server of a Wayland desktop sees only part of the input, so it is not asked.
     Wayland,
     /// It is not known. A node that a service manager starts does not learn of it, so that the
@@ -35,18 +36,23 @@ enum Display {
     None,
 }
 
-/// A screen of an X server, opened when it is first asked.
-pub(super) type Screen = Lazy<Arc<Mutex<Root>>>;
+/// An X server, asked by one thread at a time: one that hangs costs no more than that.
+#[derive(Debug)]
+pub(super) struct Screen {
+    /// Name of its display.
+    name: String,
+    answers: Lazy<()>,
+    connection: Arc<tokio::sync::Mutex<Option<Connected>>>,
+}
 
-/// Where the X server of a screen is asked.
-pub(super) struct Root {
+struct Connected {
     connection: RustConnection,
     root: u32,
 }
 
-impl std::fmt::Debug for Root {
+impl std::fmt::Debug for Connected {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Root({})", self.root)
+        write!(f, "Connected({})", self.root)
     }
 }
 
@@ -58,10 +64,7 @@ impl Idle {
         Self {
             display: match (wayland, set("DISPLAY")) {
                 (true, _) => Display::Wayland,
-                (false, Some(name)) => Display::X11 {
-                    name: name.to_string_lossy().into_owned(),
-                    screen: Screen::default(),
-                },
+                (false, Some(name)) => Display::X11(Screen::new(&name.to_string_lossy())),
                 (false, None) => Display::None,
             },
             session: Session::default(),
@@ -72,7 +75,7 @@ impl Idle {
 
     pub(super) async fn read(&self, system: &System) -> Option<Duration> {
         let seen = match &self.display {
-            Display::X11 { screen, .. } => since_input(screen, None).await,
+            Display::X11(screen) => screen.since_input().await,
             Display::Wayland | Display::None => self.session.idle().await,
         };
         if let Some(idle) = self.remember(seen) {
@@ -91,46 +94,71 @@ impl Idle {
     /// Returns the display of the X server that is asked.
     pub(super) fn display(&self) -> Option<&str> {
         match &self.display {
-            Display::X11 { name, .. } => Some(name),
+            Display::X11(screen) => Some(&screen.name),
             Display::Wayland | Display::None => None,
         }
     }
 
     /// Returns what is seen. Who answered before and is silent now, because the desktop is busy or
-    /// starts again, does not make a computer without people: the last input only gets older.
+    /// starts again, does not make a computer without people: the last input only gets older, until
+    /// it is silent for so long that it says nothing any more.
     fn remember(&self, seen: Option<Duration>) -> Option<Duration> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(idle) = seen {
             *last = Some((idle, Instant::now()));
         }
+        *last = last.filter(|(_, when)| when.elapsed() < SILENCE);
         last.map(|(idle, when)| idle + when.elapsed())
     }
 }
 
-/// Asks the screen saver extension of the X server of a display; `None`: of the environment's.
-pub(super) async fn since_input(screen: &Screen, display: Option<&str>) -> Option<Duration> {
-    let display = display.map(str::to_owned);
-    let open = || async {
-        let opened = tokio::task::spawn_blocking(move || {
-            let (connection, number) = x11rb::connect(display.as_deref()).ok()?;
-            let root = connection.setup().roots.get(number)?.root;
-            Some(Arc::new(Mutex::new(Root { connection, root })))
-        });
-        opened.await.ok().flatten()
-    };
-    let asked = screen.get(open).await?;
-    let idle = tokio::task::spawn_blocking(move || {
-        let Root { connection, root } = &*asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let info = connection.screensaver_query_info(*root).ok()?;
-        Some(info.reply().ok()?.ms_since_user_input)
-    });
-    match idle.await.ok().flatten() {
-        Some(ms) => Some(Duration::from_millis(ms.into())),
-        None => {
-            screen.drop_it();
-            None
+impl Screen {
+    /// The server of this display is connected to when it is first asked.
+    pub(super) fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            answers: Lazy::default(),
+            connection: Arc::default(),
         }
     }
+
+    /// Asks the screen saver extension.
+    pub(super) async fn since_input(&self) -> Option<Duration> {
+        self.answers.get(|| async { Some(()) }).await?;
+        let idle = timeout(PATIENCE, self.ask()).await.ok().flatten();
+        if idle.is_none() {
+            self.answers.drop_it();
+        }
+        idle
+    }
+
+    async fn ask(&self) -> Option<Duration> {
+        let mut connection = Arc::clone(&self.connection).lock_owned().await;
+        let name = self.name.clone();
+        let (tell, told) = oneshot::channel();
+        // Not a thread of the runtime: that waits for its own at the end.
+        std::thread::spawn(move || {
+            // Nobody listens any more if it took too long.
+            let _ = tell.send(ask(&name, &mut connection));
+        });
+        told.await.ok().flatten()
+    }
+}
+
+/// Connects if need be, and asks. Who does not answer well is connected to anew.
+fn ask(name: &str, connected: &mut Option<Connected>) -> Option<Duration> {
+    let screen = match connected.take() {
+        Some(screen) => screen,
+        None => {
+            let (connection, number) = x11rb::connect(Some(name)).ok()?;
+            let root = connection.setup().roots.get(number)?.root;
+            Connected { connection, root }
+        }
+    };
+    let asked = screen.connection.screensaver_query_info(screen.root).ok()?;
+    let idle = asked.reply().ok()?.ms_since_user_input;
+    *connected = Some(screen);
+    Some(Duration::from_millis(idle.into()))
 }
 
 #[cfg(test)]
@@ -145,5 +173,31 @@ mod tests {
         assert_eq!(idle.remember(Some(seen)), Some(seen));
         tokio::time::advance(Duration::from_secs(60)).await;
         assert_eq!(idle.remember(None), Some(Duration::from_secs(65)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_desktop_that_is_silent_for_five_minutes_says_nothing_any_more() {
+        let idle = Idle::new();
+        idle.remember(Some(Duration::from_secs(5)));
+        tokio::time::advance(SILENCE).await;
+        assert_eq!(idle.remember(None), None);
+        assert_eq!(idle.remember(Some(SILENCE)), Some(SILENCE), "it is back");
+    }
+
+    #[tokio::test]
+    async fn an_x_server_that_hangs_is_given_up_and_asked_again_by_nobody_meanwhile() {
+        // X servers listen at 6000 and above; this one says nothing to who connects.
+        let (server, port) = loop {
+            let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            if let Some(number) = server.local_addr().unwrap().port().checked_sub(6000) {
+                break (server, number);
+            }
+        };
+        let screen = Screen::new(&format!("127.0.0.1:{port}"));
+        assert_eq!(screen.since_input().await, None);
+        let (_connected, _) = server.accept().unwrap();
+        assert_eq!(screen.since_input().await, None);
+        server.set_nonblocking(true).unwrap();
+        assert!(server.accept().is_err(), "it was called once");
     }
 }

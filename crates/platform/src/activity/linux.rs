@@ -8,7 +8,7 @@ use super::bus::System;
 use super::idle::Idle;
 use super::load::Load;
 use super::remote::Elsewhere;
-use super::{load, power, utc_offset};
+use super::{least, load, power, utc_offset};
 use crate::process::OwnPrograms;
 
 /// Where the kernel lists batteries and mains.
@@ -44,7 +44,7 @@ impl Machine {
             return Inputs {
                 idle,
                 remote,
-                free_disk: load::free_disk(&reading.folder),
+                free_disk: least(&reading.folders, load::free_disk),
                 ..Inputs::default()
             };
         }
@@ -57,7 +57,7 @@ impl Machine {
             heat: profile.map(|profile| profile.heat),
             other_load: self.load.read(),
             free_memory: load::free_memory(),
-            free_disk: load::free_disk(&reading.folder),
+            free_disk: least(&reading.folders, load::free_disk),
             network: self.system.network().await,
             apps: load::running(&reading.apps),
             utc_offset: Some(utc_offset()),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use kiln_model::{Inputs, Power, RemoteKind, RemoteSession, Saver};
 use kiln_ports::activity::{Depth, Reading};
 
-use super::utc_offset;
+use super::{least, utc_offset};
 use crate::process::OwnPrograms;
 
 const MIB: u64 = 1024 * 1024;
@@ -40,7 +40,7 @@ impl Machine {
             return Inputs {
                 idle,
                 remote,
-                free_disk: free_disk(&reading.folder),
+                free_disk: least(&reading.folders, free_disk),
                 ..Inputs::default()
             };
         }
@@ -52,7 +52,7 @@ impl Machine {
             heat: None,
             other_load: None,
             free_memory: free_memory(&said("/usr/bin/vm_stat", &[])),
-            free_disk: free_disk(&reading.folder),
+            free_disk: least(&reading.folders, free_disk),
             network: None,
             apps: Some(running(&reading.apps)),
             utc_offset: Some(utc_offset()),

@@ -15,7 +15,7 @@ mod power;
 #[cfg(target_os = "linux")]
 mod remote;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kiln_model::Inputs;
 use kiln_ports::Activity;
@@ -42,8 +42,31 @@ impl Activity for SystemActivity {
     }
 }
 
+/// Returns the room on the disk that has the least, of those that can be read.
+fn least(folders: &[PathBuf], free: impl Fn(&Path) -> Option<u64>) -> Option<u64> {
+    folders.iter().filter_map(|folder| free(folder)).min()
+}
+
 /// Returns local time minus UTC, in seconds.
 fn utc_offset() -> i32 {
     let zone = jiff::tz::TimeZone::system();
     zone.to_offset(jiff::Timestamp::now()).seconds()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_disks_the_one_with_the_least_room_counts() {
+        let free = |folder: &Path| match folder.to_str() {
+            Some("/cache") => Some(9_000),
+            Some("/state") => Some(7),
+            _ => None,
+        };
+        let folders = ["/cache", "/state", "/not/there"].map(PathBuf::from);
+        assert_eq!(least(&folders, free), Some(7));
+        assert_eq!(least(&folders[..1], free), Some(9_000));
+        assert_eq!(least(&folders[2..], free), None);
+    }
 }

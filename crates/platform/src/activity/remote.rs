@@ -9,7 +9,7 @@ use std::time::Duration;
 use kiln_model::{RemoteKind, RemoteSession};
 
 use super::bus::{Distant, System};
-use super::idle::{Screen, since_input};
+use super::idle::Screen;
 
 /// Most processes of one session that are looked at for its terminals. Those of SSH are three steps
 /// away at most; who runs more without a terminal is no person.
@@ -71,10 +71,9 @@ impl Elsewhere {
         let screen = {
             let mut screens = self.screens.lock().unwrap_or_else(PoisonError::into_inner);
             let known = screens.entry(session.display.clone());
-            Arc::clone(known.or_default())
+            Arc::clone(known.or_insert_with(|| Arc::new(Screen::new(&session.display))))
         };
-        let seen = since_input(&screen, Some(&session.display)).await;
-        seen.or(session.hinted)
+        screen.since_input().await.or(session.hinted)
     }
 
     /// Closes the screens of sessions that are over.

@@ -23,7 +23,7 @@ use windows::Win32::System::Threading::{GetCurrentProcessId, GetSystemTimes};
 use windows::Win32::UI::Input::KeyboardAndMouse::{GetLastInputInfo, LASTINPUTINFO};
 use windows::core::{PCWSTR, PWSTR};
 
-use super::utc_offset;
+use super::{least, utc_offset};
 use crate::process::OwnPrograms;
 
 const MIB: u64 = 1024 * 1024;
@@ -49,7 +49,7 @@ impl Machine {
             return Inputs {
                 idle,
                 remote,
-                free_disk: free_disk(&reading.folder),
+                free_disk: least(&reading.folders, free_disk),
                 ..Inputs::default()
             };
         }
@@ -62,7 +62,7 @@ impl Machine {
             heat: None,
             other_load: self.load(),
             free_memory: free_memory(),
-            free_disk: free_disk(&reading.folder),
+            free_disk: least(&reading.folders, free_disk),
             network: None,
             apps: running(&reading.apps),
             utc_offset: Some(utc_offset()),

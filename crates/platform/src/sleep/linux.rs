@@ -1,10 +1,12 @@
 //! Linux: the login manager's signal and locks (org.freedesktop.login1, Inhibitor Locks).
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use kiln_model::Wakefulness;
 use kiln_ports::sleep::Turn;
 use tokio::sync::OnceCell;
+use tokio::time::timeout;
 use zbus::message::Type;
 use zbus::zvariant::OwnedFd;
 use zbus::{Connection, MatchRule, MessageStream};
@@ -12,6 +14,9 @@ use zbus::{Connection, MatchRule, MessageStream};
 const SERVICE: &str = "org.freedesktop.login1";
 const PATH: &str = "/org/freedesktop/login1";
 const INTERFACE: &str = "org.freedesktop.login1.Manager";
+
+/// Longest that the login manager may take to answer.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The locks are let go by closing them.
 #[derive(Debug, Default)]
@@ -103,10 +108,11 @@ impl Rest {
     }
 }
 
+/// A login manager that does not answer is one that is not there: nothing waits for it.
 async fn inhibit(bus: &Connection, what: &str, why: &str, mode: &str) -> Option<OwnedFd> {
     let body = (what, "Kiln", why, mode);
     let asked = bus.call_method(Some(SERVICE), PATH, Some(INTERFACE), "Inhibit", &body);
-    let answer = asked.await.ok()?;
+    let answer = timeout(PATIENCE, asked).await.ok()?.ok()?;
     answer.body().deserialize().ok()
 }
 
