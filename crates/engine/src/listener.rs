@@ -51,6 +51,7 @@ pub(crate) async fn run(
     shared.emit(peering::Event::Listening { port }).await;
     // Held by every connection that may still knock.
     let (stranger, mut strangers) = mpsc::channel::<()>(1);
+    let mut outdated = listener.outdated();
     loop {
         tokio::select! {
             connection = listener.accept() => {
@@ -58,6 +59,10 @@ pub(crate) async fn run(
                 shared.spawn(accepted(Arc::clone(&shared), connection, stranger));
             }
             _ = stopped.changed() => break,
+            () = &mut outdated => {
+                tracing::info!(%host, "its addresses have changed; it is bound anew");
+                break;
+            }
         }
     }
     drop(listener);

@@ -1,5 +1,6 @@
 //! [`Net`]: peer-link connections: binary WebSocket messages over TCP (peer-link.md §3).
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::time::Duration;
 
 use kiln_model::{Sentence, say};
@@ -105,6 +106,9 @@ pub struct Connection {
     pub peer: SocketAddr,
 }
 
+/// What ends when a listener has to be bound anew.
+pub type Outdated = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// A bound listener. Dropping it unbinds.
 #[async_trait::async_trait]
 pub trait Listener: Send {
@@ -114,6 +118,12 @@ pub trait Listener: Send {
 
     /// Returns the bound port.
     fn port(&self) -> u16;
+
+    /// Returns what ends once the addresses that its host stands for are others than those bound. The
+    /// host may be an interface, and those get new addresses.
+    fn outdated(&self) -> Outdated {
+        Box::pin(std::future::pending())
+    }
 }
 
 /// Listens and dials.

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use futures_util::future::select_all;
 use futures_util::stream::FuturesUnordered;
 use kiln_model::say;
-use kiln_ports::net::{Connection, FIRST_MESSAGE_LIMIT, Listener, NetError};
+use kiln_ports::net::{Connection, FIRST_MESSAGE_LIMIT, Listener, NetError, Outdated};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::admission::Admission;
@@ -21,6 +21,9 @@ const REQUEST_TIME: Duration = Duration::from_secs(3);
 
 /// Ports tried after the first one (peer-link.md §3.1).
 const MORE_PORTS: u16 = 9;
+
+/// How often the addresses of an interface are compared with those bound.
+const ADDRESS_CHECK: Duration = Duration::from_secs(60);
 
 /// Pause after the system refused to hand over a connection, for example for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -34,6 +37,8 @@ enum Event {
 
 /// Sockets of one port, one for each address of the host.
 pub(super) struct TcpPeerListener {
+    /// What was asked for, and what that stood for.
+    host: (String, Vec<SocketAddr>),
     sockets: Vec<TcpListener>,
     port: u16,
     admission: Admission,
@@ -52,7 +57,7 @@ impl TcpPeerListener {
         };
         for port in first_port..=last {
             match bind_all(&addresses, port).await {
-                Ok(sockets) => return Self::on(sockets),
+                Ok(sockets) => return Self::on((host.to_owned(), addresses), sockets),
                 Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
                 Err(error) => {
                     return Err(NetError::Failed(say::cannot_listen(
@@ -70,13 +75,14 @@ impl TcpPeerListener {
         })
     }
 
-    fn on(sockets: Vec<TcpListener>) -> Result<Self, NetError> {
+    fn on(host: (String, Vec<SocketAddr>), sockets: Vec<TcpListener>) -> Result<Self, NetError> {
         let port = sockets
             .first()
             .and_then(|socket| socket.local_addr().ok())
             .map(|address| address.port())
             .ok_or_else(|| NetError::Failed("the host has no address".into()))?;
         Ok(Self {
+            host,
             sockets,
             port,
             admission: Admission::default(),
@@ -126,6 +132,20 @@ impl Listener for TcpPeerListener {
     fn port(&self) -> u16 {
         self.port
     }
+
+    fn outdated(&self) -> Outdated {
+        let (host, bound) = self.host.clone();
+        Box::pin(async move {
+            // An address stands for itself, whatever becomes of the interface that has it.
+            if host.parse::<IpAddr>().is_ok() {
+                std::future::pending::<()>().await;
+            }
+            // An interface that is gone for a while may come back as it was.
+            while !addresses_of(&host).is_ok_and(|now| differs(&bound, &now)) {
+                tokio::time::sleep(ADDRESS_CHECK).await;
+            }
+        })
+    }
 }
 
 /// Every address that `host` stands for: itself, or those of the interface of that name.
@@ -151,6 +171,17 @@ fn addresses_of(host: &str) -> Result<Vec<SocketAddr>, NetError> {
     Ok(addresses)
 }
 
+/// Returns whether others look for us at addresses that are not bound. Temporary IPv6 addresses come
+/// and go beside one that stays, and every session ends with its listener.
+fn differs(bound: &[SocketAddr], now: &[SocketAddr]) -> bool {
+    let v4 = |all: &[SocketAddr]| -> Vec<SocketAddr> {
+        all.iter().filter(|a| a.is_ipv4()).copied().collect()
+    };
+    let (had, has) = (v4(bound), v4(now));
+    let moved = !has.is_empty() && has != had;
+    moved || !now.iter().any(|address| bound.contains(address))
+}
+
 async fn bind_all(addresses: &[SocketAddr], port: u16) -> std::io::Result<Vec<TcpListener>> {
     let mut sockets = Vec::with_capacity(addresses.len());
     for address in addresses {
@@ -159,4 +190,49 @@ async fn bind_all(addresses: &[SocketAddr], port: u16) -> std::io::Result<Vec<Tc
         sockets.push(TcpListener::bind(address).await?);
     }
     Ok(sockets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interface_that_only_gets_another_temporary_address_stays_bound() {
+        let at = |addresses: &[&str]| -> Vec<SocketAddr> {
+            let address = |a: &&str| SocketAddr::new(a.parse().unwrap(), 0);
+            addresses.iter().map(address).collect()
+        };
+        let bound = at(&["192.0.2.1", "2001:db8::1", "2001:db8::a"]);
+        assert!(!differs(
+            &bound,
+            &at(&["192.0.2.1", "2001:db8::1", "2001:db8::b"])
+        ));
+        assert!(
+            !differs(&bound, &at(&["2001:db8::1"])),
+            "before it has its lease"
+        );
+        assert!(differs(&bound, &at(&["192.0.2.2", "2001:db8::1"])));
+        assert!(differs(&bound, &at(&["2001:db8::2"])));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_interface_with_other_addresses_is_bound_anew_and_an_address_never() {
+        let loopback = if_addrs::get_if_addrs().unwrap();
+        let loopback = loopback.into_iter().find(|i| i.is_loopback()).unwrap();
+        let bound = addresses_of(&loopback.name).unwrap();
+        let listener = async |host: &str, bound: &[SocketAddr]| {
+            let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            TcpPeerListener::on((host.to_owned(), bound.to_vec()), vec![socket]).unwrap()
+        };
+        let day = Duration::from_secs(24 * 3600);
+        for (host, bound, expected) in [
+            (loopback.name.as_str(), bound.as_slice(), true),
+            ("127.0.0.1", &[], true),
+            (loopback.name.as_str(), &[], false),
+        ] {
+            let outdated = listener(host, bound).await.outdated();
+            let stays = tokio::time::timeout(day, outdated).await.is_err();
+            assert_eq!(stays, expected, "{host} on {bound:?}");
+        }
+    }
 }
