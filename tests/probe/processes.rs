@@ -35,7 +35,7 @@ pub(crate) async fn give_way(processes: OsProcesses, script: &str, numbers: usiz
     let paces = [
         ("gentle", Pace::Gentle { cores: 1 }),
         ("stopped", Pace::Stopped),
-        ("free", Pace::Full),
+        ("free", Pace::AS_STARTED),
         ("stopped", Pace::Stopped),
         ("gentle", Pace::Gentle { cores: 1 }),
         ("stopped", Pace::Stopped),

@@ -6,6 +6,7 @@ use kiln_model::{
     AvailabilityReason as Reason, BuildChoice, Heat, Inputs, Job, JobStatus, Network, Placement,
     Power, Reply, Request, Saver, Snooze,
 };
+use kiln_ports::process::{Pace, Usage};
 use kiln_ports::sleep::Turn;
 use tokio::sync::watch;
 
@@ -312,4 +313,66 @@ async fn a_sleep_waits_a_moment_for_a_result_that_is_being_fetched() {
     let job = story.one.jobs().await.remove(0);
     let there = matches!(job.placement, Placement::Remote { .. });
     assert!(there && job.status == JobStatus::Completed, "{job:#?}");
+}
+
+/// A receiver whose owner lets builds go on beside them.
+async fn shared() -> Story {
+    let story = Story::begin(Reason::UserActive).await;
+    story.two.tell(setting("while_in_use", "limit"));
+    story.world.settle().await;
+    story
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_running_build_keeps_to_the_limits_of_whoever_is_there_and_to_what_becomes_of_them() {
+    let story = shared().await;
+    let gate = story.built_on_the_receiver().await;
+    let two = &story.two;
+    let a_moment = Duration::from_secs(1);
+    two.activity.says(sensed(Reason::UserActive).unwrap());
+    story.world.run_for(READING).await;
+    let mut paces = vec![Pace::Gentle { cores: 1 }];
+    assert_eq!(two.processes.paces(), paces);
+    two.tell(setting("in_use_cores", "2"));
+    story.world.run_for(a_moment).await;
+    paces.push(Pace::Gentle { cores: 2 });
+    assert_eq!(two.processes.paces(), paces);
+    two.activity.says(calm());
+    story.world.run_for(READING).await;
+    paces.push(Pace::AS_STARTED);
+    assert_eq!(two.processes.paces(), paces);
+    two.tell(setting("idle_cores", "3"));
+    story.world.run_for(a_moment).await;
+    paces.push(Pace::Full { cores: Some(3) });
+    assert_eq!(two.processes.paces(), paces);
+    gate.send_replace(true);
+    let ends = story.one.finish_jobs(LONG).await;
+    assert_eq!(ends, [JobStatus::Completed]);
+    story.compile().await;
+    story.one.finish_jobs(LONG).await;
+    paces.push(Pace::Full { cores: Some(3) });
+    assert_eq!(two.processes.paces(), paces, "the next begins with them");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_build_that_holds_more_memory_than_the_owner_wants_to_spare_is_built_at_home() {
+    let story = shared().await;
+    let two = &story.two;
+    two.tell(setting("in_use_ram_percent", "25"));
+    two.processes.use_up(Usage {
+        processes: 1,
+        memory_percent: 30,
+    });
+    let _gate = story.built_on_the_receiver().await;
+    story.world.run_for(READING).await;
+    assert_eq!(story.one.jobs().await[0].status, JobStatus::Running);
+    two.activity.says(sensed(Reason::UserActive).unwrap());
+    let ends = story.one.finish_jobs(LONG).await;
+    assert_eq!(ends, [JobStatus::Completed]);
+    assert_eq!(story.one.started("compile"), 1, "at home");
+    let why = two.jobs().await[0].error.clone().unwrap_or_default();
+    assert!(
+        why.contains("more than 25 % of this computer's memory"),
+        "{why}"
+    );
 }

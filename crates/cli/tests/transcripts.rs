@@ -745,8 +745,12 @@ async fn settings_are_changed_by_name_and_value_or_by_pairs() {
             exclusive_apps = ""
             friendly_name = ""
             hours = ""
+            idle_cores = 0
             idle_minutes = 3
+            idle_ram_percent = 75
             in_use_cores = 1
+            in_use_disk_floor_mb = 0
+            in_use_ram_percent = 75
             include_local = false
             listen_host = "0.0.0.0"
             listen_port = 6055
@@ -761,6 +765,7 @@ async fn settings_are_changed_by_name_and_value_or_by_pairs() {
             sandbox = "required"
             storage_budget_mb = 0
             version_policy = "any"
+            while_in_use = "stop"
             yield_minutes = 10
             --- err
         "#]],

@@ -16,7 +16,7 @@ mod event;
 mod settings;
 mod text;
 
-pub use availability::{InTheWay, Lending, Sleep, Stance, exclusive_apps};
+pub use availability::{InTheWay, Lending, Occupancy, Sleep, Stance, exclusive_apps};
 pub use domain::Domain;
 pub use effect::{Effect, Pace};
 pub use event::{ClientId, Deadline, Event, RequestId};

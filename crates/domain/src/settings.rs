@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use kiln_model::{
     BuildHosts, ErrorCode, EsphomeVersion, FriendlyName, RemoteSessions, RequestError, SandboxMode,
-    Sentence, SettingKey, Settings, VersionPolicy, say,
+    Sentence, SettingKey, Settings, VersionPolicy, WhileInUse, say,
 };
 
 use crate::availability::Hours;
@@ -13,6 +13,9 @@ use crate::text::is_printable;
 
 /// Ages after which unused bundles are deleted, in seconds (peer-link.md §4.8).
 const CLEANUP_TTL: RangeInclusive<u32> = 3_600..=2_592_000;
+
+/// Memory that a build for others may hold, in percent: at most what the box enforces by itself.
+const RAM_PERCENT: RangeInclusive<u8> = 5..=75;
 
 /// Longest path that is taken, in characters; above what any system opens.
 const MAX_PATH: usize = 4_096;
@@ -98,6 +101,10 @@ fn set(settings: &mut Settings, key: SettingKey, value: &str) -> Result<(), Sent
             settings.idle_minutes =
                 bounded(value, 0..=1_440).ok_or_else(say::expects_minutes_of_day)?;
         }
+        SettingKey::WhileInUse => {
+            settings.while_in_use =
+                WhileInUse::from_word(value).ok_or_else(say::expects_while_in_use)?;
+        }
         SettingKey::RemoteSessions => {
             settings.remote_sessions =
                 RemoteSessions::from_word(value).ok_or_else(say::expects_remote_sessions)?;
@@ -126,11 +133,25 @@ fn set(settings: &mut Settings, key: SettingKey, value: &str) -> Result<(), Sent
         SettingKey::DiskFloor => {
             settings.disk_floor_mb = number(value).ok_or_else(say::expects_megabytes)?;
         }
+        SettingKey::InUseDiskFloor => {
+            settings.in_use_disk_floor_mb = number(value).ok_or_else(say::expects_megabytes)?;
+        }
         SettingKey::StorageBudget => {
             settings.storage_budget_mb = number(value).ok_or_else(say::expects_megabytes)?;
         }
+        SettingKey::IdleCores => {
+            settings.idle_cores = bounded(value, 0..=64).ok_or_else(say::expects_cores_or_all)?;
+        }
         SettingKey::InUseCores => {
             settings.in_use_cores = bounded(value, 1..=64).ok_or_else(say::expects_cores)?;
+        }
+        SettingKey::IdleRam => {
+            settings.idle_ram_percent =
+                bounded(value, RAM_PERCENT).ok_or_else(say::expects_ram_percentage)?;
+        }
+        SettingKey::InUseRam => {
+            settings.in_use_ram_percent =
+                bounded(value, RAM_PERCENT).ok_or_else(say::expects_ram_percentage)?;
         }
         SettingKey::YieldMinutes => {
             settings.yield_minutes =
@@ -208,6 +229,7 @@ fn example(key: SettingKey) -> &'static str {
         SettingKey::CleanupTtl => "86400",
         SettingKey::FriendlyName => "workshop",
         SettingKey::IdleMinutes => "3",
+        SettingKey::WhileInUse => "limit",
         SettingKey::RemoteSessions => "count",
         SettingKey::OnBattery | SettingKey::OnMetered => "off",
         SettingKey::Hours => "\"mon-fri 18:00-08:00; sat,sun all\"",
@@ -215,8 +237,12 @@ fn example(key: SettingKey) -> &'static str {
         SettingKey::CpuLimit => "50",
         SettingKey::RamFloor => "512",
         SettingKey::DiskFloor => "2048",
+        SettingKey::InUseDiskFloor => "10240",
         SettingKey::StorageBudget => "20480",
+        SettingKey::IdleCores => "4",
         SettingKey::InUseCores => "1",
+        SettingKey::IdleRam => "75",
+        SettingKey::InUseRam => "25",
         SettingKey::YieldMinutes => "10",
         SettingKey::DailyMinutes => "480",
         SettingKey::PausedUntil => "forever",
@@ -293,7 +319,12 @@ mod tests {
             ("ram_floor_mb", "-1"),
             ("disk_floor_mb", "much"),
             ("storage_budget_mb", "20 GiB"),
+            ("while_in_use", "off"),
+            ("in_use_disk_floor_mb", "-1"),
+            ("idle_cores", "65"),
             ("in_use_cores", "0"),
+            ("idle_ram_percent", "76"),
+            ("in_use_ram_percent", "4"),
             ("yield_minutes", "61"),
             ("daily_minutes", "1441"),
             ("paused_until", "later"),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use kiln_domain::Event;
 use kiln_domain::work::{Drive, Event as WorkEvent, ProcessOutcome};
 use kiln_esphome::{FailureScan, FlashScan, LineSplitter, Progress};
-use kiln_model::{JobId, Mono, Reach, say};
+use kiln_model::{JobId, Mono, Reach, Settings, say};
 use kiln_ports::Clock;
 use kiln_ports::process::{Child, Command, Exit, Pace};
 use kiln_ports::sandbox::{Answer, Contact, Gate};
@@ -70,14 +70,24 @@ async fn driven(stop: &mut Stop, drive: Drive) -> Drive {
     }
 }
 
-/// Returns how fast a tree goes under an order.
-fn pace(context: &Context, drive: Drive) -> Pace {
+/// Returns how fast the tree of a guest goes under an order.
+fn pace(settings: &Settings, drive: Drive) -> Pace {
     match drive {
-        Drive::Full => Pace::Full,
+        Drive::Full => Pace::Full {
+            cores: Some(settings.idle_cores).filter(|cores| *cores > 0),
+        },
         Drive::Gentle => Pace::Gentle {
-            cores: context.settings().in_use_cores,
+            cores: settings.in_use_cores,
         },
         Drive::Stopped => Pace::Stopped,
+    }
+}
+
+/// Returns the memory that a guest may hold under an order, in percent of this machine's.
+fn memory_percent(settings: &Settings, drive: Drive) -> u8 {
+    match drive {
+        Drive::Full => settings.idle_ram_percent,
+        Drive::Gentle | Drive::Stopped => settings.in_use_ram_percent,
     }
 }
 
@@ -132,7 +142,13 @@ impl Guest {
     }
 
     /// Measures, and returns what was too much.
-    fn measure(&mut self, child: &dyn Child, drive: Drive, now: Mono) -> Option<Breach> {
+    fn measure(
+        &mut self,
+        child: &dyn Child,
+        drive: Drive,
+        settings: &Settings,
+        now: Mono,
+    ) -> Option<Breach> {
         let awake = match drive {
             Drive::Full | Drive::Gentle => now.since(self.measured).min(AWAKE),
             // A build that has to stand still is not late.
@@ -156,7 +172,12 @@ impl Guest {
             network_bytes: passed,
             ..self.spent
         };
-        let breach = self.limits.breached(&self.spent);
+        let owners = memory_percent(settings, drive);
+        let limits = Limits {
+            memory_percent: self.limits.memory_percent.min(owners),
+            ..self.limits
+        };
+        let breach = limits.breached(&self.spent);
         if now.since(self.lines_since) > LINES_OVER {
             self.lines_since = now;
             self.spent.lines = 0;
@@ -285,7 +306,16 @@ async fn look_after(
     let began = context.clock.now().mono;
     let mut orders = stop.clone();
     let mut drive = Drive::Full;
+    let mut paced = Pace::AS_STARTED;
     let end = loop {
+        if let Bounds::Guest(_) = bounds {
+            // The owner may also have changed a setting.
+            let wanted = pace(&context.settings(), drive);
+            if wanted != paced {
+                paced = wanted;
+                child.set_pace(wanted).await;
+            }
+        }
         let next_look = match &bounds {
             Bounds::None => None,
             Bounds::Time(limit) => Some(began + *limit),
@@ -300,10 +330,7 @@ async fn look_after(
         tokio::select! {
             biased;
             () = stopped(stop) => break End::Stopped,
-            wanted = driven(&mut orders, drive) => {
-                drive = wanted;
-                child.set_pace(pace(context, drive)).await;
-            }
+            wanted = driven(&mut orders, drive) => drive = wanted,
             // Before the output: a flood of it must not keep anybody from looking.
             () = look => {
                 let breach = match bounds {
@@ -313,7 +340,8 @@ async fn look_after(
                         then: Then::Fails,
                     }),
                     Bounds::Guest(guest) => {
-                        guest.measure(&*child, drive, context.clock.now().mono)
+                        let settings = context.settings();
+                        guest.measure(&*child, drive, &settings, context.clock.now().mono)
                     }
                 };
                 if let Some(breach) = breach {

@@ -7,7 +7,7 @@ use kiln_model::{
     ConfigurationName, DashboardId, Digest, Endpoint, ErrorCode, EsphomeVersion, FactKind,
     FailureReason, FriendlyName, Input, JobId, JobKind, JobStatus, Kept, Label, PairingStatus,
     Pause, Pin, Port, PortState, Presence, PublicKey, RemoteSessions, SandboxMode, Snooze,
-    StoredKind, Timestamp, Verdict, VersionPolicy, WireJobId,
+    StoredKind, Timestamp, Verdict, VersionPolicy, WhileInUse, WireJobId,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -130,6 +130,7 @@ text! {
     RemoteSessions: |v| v.word().to_owned(), RemoteSessions::from_word;
     SandboxMode: |v| v.word().to_owned(), SandboxMode::from_word;
     VersionPolicy: |v| v.word().to_owned(), VersionPolicy::from_word;
+    WhileInUse: |v| v.word().to_owned(), WhileInUse::from_word;
     AvailabilityReason: |v| v.word().to_owned(), AvailabilityReason::from_word;
     StoredKind: |v| v.word().to_owned(), StoredKind::from_word;
     Kept: |v| v.word().to_owned(), Kept::from_word;

@@ -77,7 +77,7 @@ pub use request::{BuildChoice, ErrorCode, Reply, Request, RequestError};
 pub use sandbox::{Confinement, SandboxMode, Tier};
 pub use sentence::{Sentence, fill};
 pub use serial_port::{PortState, SerialPort, UsbId};
-pub use settings::{RemoteSessions, SettingKey, Settings, VersionPolicy};
+pub use settings::{RemoteSessions, SettingKey, Settings, VersionPolicy, WhileInUse};
 pub use storage::{Kept, Reclaimed, Storage, StoredItem, StoredKind};
 pub use time::{Mono, Now, Timestamp};
 pub use view::{DiscoveredHost, IdentityView, LinkState, PairingView, PeerView, View, WindowView};

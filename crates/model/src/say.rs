@@ -410,6 +410,7 @@ sentences! {
     remote_desktop(input) = "remote desktop: {input}";
     remote_shell(input) = "SSH: {input}";
     input_not_told() = "its last input is not told";
+    limited_until(without_input) = "less is used until {without_input}";
     remote_desktop_only(count) = "{count} min without input; SSH does not count";
     does_not_count() = "does not count";
     none_runs() = "none runs";
@@ -440,6 +441,9 @@ sentences! {
     expects_percentage() = "a percentage from 0 to 100";
     expects_megabytes() = "a number of megabytes, or 0";
     expects_cores() = "a number from 1 to 64";
+    expects_cores_or_all() = "a number from 1 to 64, or 0 for all";
+    expects_ram_percentage() = "a percentage from 5 to 75";
+    expects_while_in_use() = "stop or limit";
     expects_pause() = "empty, a moment in seconds since 1970, or forever";
     expects_sandbox() = "one of required, best_effort and off";
     expects_build_hosts() = "a list of host names like github.com or *.example.net, with default for the usual ones, none, or empty";

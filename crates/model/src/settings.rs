@@ -29,6 +29,16 @@ words! {
 }
 
 words! {
+    /// What becomes of builds for others while the owner is at this computer.
+    WhileInUse {
+        /// They give way, and new ones are not taken.
+        Stop = "stop",
+        /// They go on within the limits for that.
+        Limit = "limit",
+    }
+}
+
+words! {
     /// Names of settings, as used by `kiln settings`.
     SettingKey {
         /// Compile for paired offloaders.
@@ -55,6 +65,8 @@ words! {
         FriendlyName = "friendly_name",
         /// Minutes without input after which the owner counts as away; 0: input is not looked at.
         IdleMinutes = "idle_minutes",
+        /// What becomes of builds for others while the owner is there.
+        WhileInUse = "while_in_use",
         /// Whose input from elsewhere counts as the owner's.
         RemoteSessions = "remote_sessions",
         /// Compile for others on battery.
@@ -71,10 +83,18 @@ words! {
         RamFloor = "ram_floor_mb",
         /// Disk space that stays free.
         DiskFloor = "disk_floor_mb",
+        /// Disk space that stays free while the owner is there.
+        InUseDiskFloor = "in_use_disk_floor_mb",
         /// Disk space that Kiln may use.
         StorageBudget = "storage_budget_mb",
+        /// Cores of a build for others while nobody is there.
+        IdleCores = "idle_cores",
         /// Cores left to a build for others while it is in the owner's way.
         InUseCores = "in_use_cores",
+        /// Memory that a build for others may hold while nobody is there.
+        IdleRam = "idle_ram_percent",
+        /// Memory that a build for others may hold while it is in the owner's way.
+        InUseRam = "in_use_ram_percent",
         /// Minutes for which a build of others is held before it is handed back.
         YieldMinutes = "yield_minutes",
         /// Minutes in a day for which each offloader's builds may run here; 0: any number.
@@ -119,6 +139,9 @@ pub struct Settings {
     /// Minutes without input after which the owner counts as away, up to 1,440; 0: input is not
     /// looked at. 3, as in BOINC.
     pub idle_minutes: u16,
+    /// What becomes of builds for others while the owner is there: less than `idle_minutes` without
+    /// input.
+    pub while_in_use: WhileInUse,
     /// Whose input from elsewhere counts as the owner's. That over a remote desktop: its user works
     /// with this computer, only farther away. A shell is as often a look at a machine that has no
     /// owner in front of it, `kiln status` included.
@@ -140,11 +163,21 @@ pub struct Settings {
     /// Disk space that stays free, in MiB; 0: not looked at. Below it nothing is compiled for others;
     /// while less than twice as much is free, what can be made again is deleted.
     pub disk_floor_mb: u32,
+    /// Disk space that stays free while the owner is there, in MiB; what is less than `disk_floor_mb`
+    /// changes nothing.
+    pub in_use_disk_floor_mb: u32,
     /// Disk space that Kiln may use for bundles, builds, toolchains and environments, in MiB; 0: any
     /// amount. 20 GiB (trust.md §1.7).
     pub storage_budget_mb: u32,
-    /// Cores left to a build for others while it is in the owner's way: 1 to 64.
+    /// Cores of a build for others while it is in nobody's way: up to 64; 0: all.
+    pub idle_cores: u8,
+    /// Cores left to a build for others while it is in the owner's way, or the owner is there: 1 to 64.
     pub in_use_cores: u8,
+    /// Memory that a build for others may hold while it is in nobody's way, in percent of this
+    /// machine's: 5 to 75. 75 (trust.md §1.7).
+    pub idle_ram_percent: u8,
+    /// The same while it is in the owner's way, or the owner is there.
+    pub in_use_ram_percent: u8,
     /// Minutes for which a build of others is held before it is handed back: 0 to 60.
     pub yield_minutes: u16,
     /// Minutes in 24 hours for which the builds of one offloader may run here, up to 1,440; 0: any
@@ -176,6 +209,7 @@ impl Default for Settings {
             cleanup_ttl_seconds: 86_400,
             friendly_name: String::new(),
             idle_minutes: 3,
+            while_in_use: WhileInUse::Stop,
             remote_sessions: RemoteSessions::Desktop,
             on_battery: false,
             on_metered: false,
@@ -184,8 +218,12 @@ impl Default for Settings {
             cpu_limit: 50,
             ram_floor_mb: 512,
             disk_floor_mb: 2_048,
+            in_use_disk_floor_mb: 0,
             storage_budget_mb: 20_480,
+            idle_cores: 0,
             in_use_cores: 1,
+            idle_ram_percent: 75,
+            in_use_ram_percent: 75,
             yield_minutes: 10,
             daily_minutes: 480,
             paused: Pause::Off,

@@ -27,11 +27,14 @@ pub enum Priority {
     Background,
 }
 
-/// How fast a running tree goes.
+/// How fast a running tree goes. It begins with [`Pace::AS_STARTED`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// As it was started.
-    Full,
+    /// At the priority that it was started with.
+    Full {
+        /// On at most so many cores, as far as the system can; `None`: on all.
+        cores: Option<u8>,
+    },
     /// On at most so many cores, with the lowest CPU and I/O priority, as far as the system can.
     Gentle {
         /// Cores; at least one is left.
@@ -39,6 +42,11 @@ pub enum Pace {
     },
     /// Not at all: every process stands still until another pace is set.
     Stopped,
+}
+
+impl Pace {
+    /// Held back by nothing.
+    pub const AS_STARTED: Self = Self::Full { cores: None };
 }
 
 /// How a process ended.

@@ -72,6 +72,7 @@ pub struct ScriptedProcesses {
     answer: Box<Answer>,
     started: Mutex<Vec<Command>>,
     paces: Arc<Mutex<Vec<Pace>>>,
+    usage: Arc<Mutex<Option<Usage>>>,
     killed: Arc<AtomicUsize>,
 }
 
@@ -83,6 +84,7 @@ impl ScriptedProcesses {
             answer: Box::new(answer),
             started: Mutex::default(),
             paces: Arc::default(),
+            usage: Arc::default(),
             killed: Arc::default(),
         }
     }
@@ -110,6 +112,11 @@ impl ScriptedProcesses {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// From now on every program uses this; nothing is told at first.
+    pub fn use_up(&self, usage: Usage) {
+        *self.usage.lock().unwrap_or_else(PoisonError::into_inner) = Some(usage);
     }
 
     /// Returns how many programs did not end by themselves.
@@ -149,6 +156,7 @@ impl Processes for ScriptedProcesses {
         let killed = Arc::clone(&self.killed);
         Ok(Box::new(Scripted {
             paces: Arc::clone(&self.paces),
+            usage: Arc::clone(&self.usage),
             output,
             exit,
             gate,
@@ -159,6 +167,7 @@ impl Processes for ScriptedProcesses {
 
 struct Scripted {
     paces: Arc<Mutex<Vec<Pace>>>,
+    usage: Arc<Mutex<Option<Usage>>>,
     output: VecDeque<Vec<u8>>,
     exit: Option<Exit>,
     gate: Option<watch::Receiver<bool>>,
@@ -197,7 +206,7 @@ impl Child for Scripted {
     }
 
     fn usage(&self) -> Option<Usage> {
-        None
+        *self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn kill(&mut self, _grace: Duration) {

@@ -14,6 +14,7 @@ use std::time::Duration;
 use kiln_model::{
     Absence, Availability, AvailabilityReason, Heat, Inputs, Mono, Network, Now, Pause, Power,
     RemoteKind, RemoteSession, RemoteSessions, Saver, Settings, Snooze, Timestamp, Wakefulness,
+    WhileInUse,
 };
 
 pub(crate) use hours::Hours;
@@ -86,6 +87,16 @@ pub enum InTheWay {
     Still(Reason),
 }
 
+/// Whether the owner is at this computer, as far as that is known: which of the owner's two sets of
+/// limits holds for builds of others that go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occupancy {
+    /// Nobody is.
+    Idle,
+    /// The owner is.
+    InUse,
+}
+
 /// What the rest of the node acts on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lending {
@@ -95,6 +106,8 @@ pub struct Lending {
     pub absence: Option<Absence>,
     /// How a running build is treated.
     pub in_the_way: InTheWay,
+    /// What a running build may use that is not in the way.
+    pub occupancy: Occupancy,
 }
 
 impl Lending {
@@ -103,6 +116,7 @@ impl Lending {
         stance: Stance::Open,
         absence: None,
         in_the_way: InTheWay::No,
+        occupancy: Occupancy::Idle,
     };
 }
 
@@ -458,11 +472,13 @@ impl Evaluator {
 
     fn take_stance(&mut self, in_the_way: InTheWay, now: Now) {
         let Standing { reason, until, .. } = self.standing;
+        let occupancy = self.occupancy();
         if reason == Reason::Ready {
             self.lending = Lending {
                 stance: Stance::Open,
                 absence: None,
                 in_the_way,
+                occupancy,
             };
             return;
         }
@@ -481,6 +497,7 @@ impl Evaluator {
             stance,
             absence: Some(Absence { reason, until }),
             in_the_way,
+            occupancy,
         };
     }
 
@@ -524,7 +541,7 @@ impl Evaluator {
             });
             block(Reason::Hours, end);
         }
-        if self.quiet_for().is_some_and(|idle| idle < self.patience()) {
+        if self.occupancy() == Occupancy::InUse && settings.while_in_use == WhileInUse::Stop {
             block(Reason::UserActive, None);
         }
         if inputs.apps.as_ref().is_some_and(|apps| !apps.is_empty()) {
@@ -534,7 +551,7 @@ impl Evaluator {
             block(Reason::Metered, None);
         }
         let below = |free: Option<u64>, floor: u32| free.is_some_and(|mb| mb < u64::from(floor));
-        if below(inputs.free_disk, settings.disk_floor_mb) || self.room != Room::Left {
+        if below(inputs.free_disk, self.disk_floor()) || self.room != Room::Left {
             block(Reason::LowDisk, None);
         }
         if below(inputs.free_memory, settings.ram_floor_mb) {
@@ -544,6 +561,22 @@ impl Evaluator {
             block(Reason::CpuBusy, None);
         }
         blocks
+    }
+
+    fn occupancy(&self) -> Occupancy {
+        match self.quiet_for().is_some_and(|idle| idle < self.patience()) {
+            true => Occupancy::InUse,
+            false => Occupancy::Idle,
+        }
+    }
+
+    /// Returns the disk space that stays free now, in MiB.
+    fn disk_floor(&self) -> u32 {
+        let settings = &self.settings;
+        match self.occupancy() {
+            Occupancy::Idle => settings.disk_floor_mb,
+            Occupancy::InUse => settings.disk_floor_mb.max(settings.in_use_disk_floor_mb),
+        }
     }
 
     /// Returns the time since the owner's last input, wherever it came from.

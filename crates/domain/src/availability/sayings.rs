@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use kiln_model::{
     AvailabilityReason as Reason, Heat, Input, InputVerdict, Network, Pause, Power, RemoteKind,
-    RemoteSession, RemoteSessions, Saver, Sentence, Verdict, say,
+    RemoteSession, RemoteSessions, Saver, Sentence, Verdict, WhileInUse, say,
 };
 
 use super::{Evaluator, Pressure, Rest, exclusive_apps};
@@ -26,7 +26,7 @@ impl Evaluator {
         let saver = inputs.saver == Some(Saver::On) && !settings.on_battery;
         let any_power = settings.on_battery;
         let hours = self.hours.is_some();
-        let active = inputs.idle.is_some_and(|idle| idle < self.patience());
+        let active = inputs.idle.is_some_and(|idle| self.is_stay(idle));
         let running = inputs
             .apps
             .as_ref()
@@ -82,10 +82,7 @@ impl Evaluator {
             known(
                 Input::Activity,
                 inputs.idle.map(idle),
-                match settings.idle_minutes {
-                    0 => nothing(),
-                    minutes => say::minutes_without_input(minutes),
-                },
+                self.absence_limit(),
                 active,
             ),
             self.elsewhere(),
@@ -115,8 +112,8 @@ impl Evaluator {
                 Room::Left => known(
                     Input::Disk,
                     inputs.free_disk.map(room),
-                    floor(settings.disk_floor_mb),
-                    below(inputs.free_disk, settings.disk_floor_mb),
+                    floor(self.disk_floor()),
+                    below(inputs.free_disk, self.disk_floor()),
                 ),
                 Room::UsedUp { used } => row(
                     Input::Disk,
@@ -143,6 +140,21 @@ impl Evaluator {
         ]
     }
 
+    /// Somebody whose last input is so long ago is in the way of builds.
+    fn is_stay(&self, idle: Duration) -> bool {
+        idle < self.patience() && self.settings.while_in_use == WhileInUse::Stop
+    }
+
+    /// How long the owner's last input has to be ago, and for what.
+    fn absence_limit(&self) -> Sentence {
+        let gone = say::minutes_without_input(self.settings.idle_minutes);
+        match (self.settings.idle_minutes, self.settings.while_in_use) {
+            (0, _) => Sentence::default(),
+            (_, WhileInUse::Stop) => gone,
+            (_, WhileInUse::Limit) => say::limited_until(gone),
+        }
+    }
+
     /// The row of those who are logged in from elsewhere. Whom the owner counts is shown first, then
     /// whoever was there last.
     fn elsewhere(&self) -> InputVerdict {
@@ -150,6 +162,7 @@ impl Evaluator {
         let limit = match self.settings.remote_sessions {
             RemoteSessions::Ignore => say::does_not_count(),
             _ if minutes == 0 => Sentence::default(),
+            _ if self.settings.while_in_use == WhileInUse::Limit => self.absence_limit(),
             RemoteSessions::Count => say::minutes_without_input(minutes),
             RemoteSessions::Desktop => say::remote_desktop_only(minutes),
         };
@@ -164,7 +177,7 @@ impl Evaluator {
             return known(Input::Remote, None, limit, false);
         };
         let counts = self.counts(shown.kind);
-        let active = shown.idle.is_some_and(|idle| idle < self.patience());
+        let active = shown.idle.is_some_and(|idle| self.is_stay(idle));
         let input = shown.idle.map_or_else(say::input_not_told, idle);
         let value = match shown.kind {
             RemoteKind::Desktop => say::remote_desktop(input),

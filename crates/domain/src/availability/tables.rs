@@ -361,6 +361,53 @@ fn a_headless_machine_has_an_owner_to_wait_for_only_while_somebody_counts() {
 }
 
 #[test]
+fn an_owner_may_let_builds_go_on_within_limits_while_there() {
+    let mut clock = Clock::new(|s| s.while_in_use = WhileInUse::Limit);
+    let lending = |occupancy| Lending {
+        occupancy,
+        ..Lending::FREE
+    };
+    assert_eq!(clock.senses(active()), Reason::Ready);
+    assert_eq!(clock.evaluator.lending(), lending(Occupancy::InUse));
+    let inputs = clock.evaluator.availability().inputs;
+    let row = inputs.iter().find(|row| row.input == Input::Activity);
+    let said = row.map(|row| (row.limit.as_str(), row.verdict));
+    let limit = "less is used until 3 min without input";
+    assert_eq!(said, Some((limit, kiln_model::Verdict::Ok)));
+    clock.senses(visited(RemoteKind::Desktop, Some(0)));
+    assert_eq!(clock.evaluator.lending(), lending(Occupancy::InUse));
+    clock.senses(quiet());
+    assert_eq!(clock.evaluator.lending(), lending(Occupancy::Idle));
+    clock.set(|s| s.idle_minutes = 0);
+    clock.senses(active());
+    let unlooked = clock.evaluator.lending();
+    assert_eq!(unlooked, lending(Occupancy::Idle), "input is not looked at");
+}
+
+#[test]
+fn more_of_the_disk_stays_free_while_the_owner_is_there() {
+    for (in_use_floor, idle, free, reason) in [
+        (0, 0, 2_048, Reason::Ready),
+        (0, 0, 2_047, Reason::LowDisk),
+        (5_000, 0, 4_999, Reason::LowDisk),
+        (5_000, 0, 5_000, Reason::Ready),
+        (5_000, 200, 4_999, Reason::Ready),
+        (1_000, 0, 2_047, Reason::LowDisk),
+    ] {
+        let mut clock = Clock::new(|s| {
+            s.while_in_use = WhileInUse::Limit;
+            s.in_use_disk_floor_mb = in_use_floor;
+        });
+        let inputs = Inputs {
+            idle: Some(Duration::from_secs(idle)),
+            free_disk: Some(free),
+            ..quiet()
+        };
+        assert_eq!(clock.senses(inputs), reason, "{in_use_floor} {idle} {free}");
+    }
+}
+
+#[test]
 fn settings_switch_inputs_off() {
     type Switch = fn(&mut Settings);
     let cases: [(Switch, Inputs); 5] = [

@@ -17,7 +17,7 @@ use super::{
     StoredJob, Work,
 };
 use crate::peering::{Role, Session};
-use crate::{ClientId, InTheWay, Lending, RequestId, Stance};
+use crate::{ClientId, InTheWay, Lending, Occupancy, RequestId, Stance};
 
 const DEVICES: [&str; 3] = ["kitchen", "bath", "attic"];
 const RECEIVERS: [u8; 2] = [1, 2];
@@ -332,14 +332,21 @@ impl World {
         let driven = self.driven.get(id).copied().unwrap_or(Drive::Full);
         let leaves = self.stopping.contains(id);
         if before != Some(id) {
-            assert_eq!(self.lending, Lending::FREE, "a build was begun");
+            let free = Lending {
+                occupancy: self.lending.occupancy,
+                ..Lending::FREE
+            };
+            assert_eq!(self.lending, free, "a build was begun");
             assert!(self.settings.receiver);
         }
         match self.lending.in_the_way {
             _ if leaves || !self.settings.receiver => {
                 assert!(leaves || driven == Drive::Full, "held for nobody");
             }
-            InTheWay::No => assert_eq!(driven, Drive::Full),
+            InTheWay::No => match self.lending.occupancy {
+                Occupancy::Idle => assert_eq!(driven, Drive::Full),
+                Occupancy::InUse => assert_eq!(driven, Drive::Gentle),
+            },
             InTheWay::Briefly(_) => assert_ne!(driven, Drive::Full),
             InTheWay::Still(_) => assert_eq!(driven, Drive::Stopped),
         }
@@ -858,15 +865,24 @@ fn lendings() -> impl Strategy<Value = Lending> {
         reason().prop_map(InTheWay::Still),
     ];
     let stance = prop_oneof![Just(Stance::Open), Just(Stance::Brief), Just(Stance::Long)];
-    let closed = (stance, reason(), way).prop_map(|(stance, reason, in_the_way)| Lending {
-        stance,
-        absence: (stance != Stance::Open).then_some(Absence {
-            reason,
-            until: None,
-        }),
-        in_the_way,
+    let occupancy = || proptest::sample::select(vec![Occupancy::Idle, Occupancy::InUse]);
+    let closed =
+        (stance, reason(), way, occupancy()).prop_map(|(stance, reason, in_the_way, occupancy)| {
+            Lending {
+                stance,
+                absence: (stance != Stance::Open).then_some(Absence {
+                    reason,
+                    until: None,
+                }),
+                in_the_way,
+                occupancy,
+            }
+        });
+    let open = occupancy().prop_map(|occupancy| Lending {
+        occupancy,
+        ..Lending::FREE
     });
-    prop_oneof![1 => Just(Lending::FREE), 2 => closed]
+    prop_oneof![1 => open, 2 => closed]
 }
 
 fn actions() -> impl Strategy<Value = Action> {

@@ -92,10 +92,10 @@ pub enum Effect {
 /// How hard a build may go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Drive {
-    /// As it was started.
+    /// Within the limits for a computer that nobody uses.
     #[default]
     Full,
-    /// On few cores, at lowest priority.
+    /// Within those for an owner who is there, at lowest priority.
     Gentle,
     /// Not at all: its whole process tree stands still.
     Stopped,

@@ -551,6 +551,8 @@ impl Work {
         self.dispatch(now);
         self.start_unpacking();
         self.start_compile(now);
+        // What begins while the owner is there begins within the limits for that.
+        self.treat_builds(now);
         self.start_flashes(now);
         self.advance_runs(now);
     }

@@ -14,7 +14,7 @@ use super::effect::{Drive, Effect};
 use super::jobs::{Entry, Step};
 use super::machine::{Stage, Work};
 use super::received::declined;
-use crate::{InTheWay, Lending, Stance};
+use crate::{InTheWay, Lending, Occupancy, Stance};
 
 /// How the running build of somebody else is treated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(super) enum Hold {
     /// As ever.
     #[default]
     Free,
-    /// On few cores and at lowest priority.
+    /// Within the limits for an owner who is there.
     Gentle,
     /// Stopped since then.
     Stopped(Mono),
@@ -103,6 +103,11 @@ impl Work {
                 self.finish(&id, declined(self.sentence()), now);
             }
         }
+        self.treat_builds(now);
+    }
+
+    /// Treats the running builds of others as the owner's needs demand.
+    pub(super) fn treat_builds(&mut self, now: Now) {
         for id in self.jobs.ids(is_foreign_build) {
             self.treat(&id, now);
         }
@@ -153,6 +158,7 @@ impl Work {
         let Lending {
             absence,
             in_the_way,
+            occupancy,
             ..
         } = self.lending;
         let cap = self.yield_cap();
@@ -167,7 +173,10 @@ impl Work {
             // What runs when the owner switches receiving off goes on, unless it gave way before.
             (Hold::Free, _) if !self.settings.receiver => Hold::Free,
             _ if !self.settings.receiver => Hold::Leaving,
-            (_, InTheWay::No) => Hold::Free,
+            (_, InTheWay::No) => match occupancy {
+                Occupancy::Idle => Hold::Free,
+                Occupancy::InUse => Hold::Gentle,
+            },
             _ if hopeless => Hold::Leaving,
             (Hold::Stopped(at), _) if at + cap <= now.mono => Hold::Leaving,
             (Hold::Stopped(at), _) => Hold::Stopped(at),
@@ -191,11 +200,14 @@ impl Work {
         Duration::from_secs(u64::from(self.settings.yield_minutes) * 60)
     }
 
-    /// Returns why this computer is not lent, or is about not to be.
+    /// Returns why this computer is not lent, is about not to be, or not all of it.
     fn reason(&self) -> Option<Reason> {
         let absence = self.lending.absence.map(|absence| absence.reason);
         absence.or(match self.lending.in_the_way {
-            InTheWay::No => None,
+            InTheWay::No => match self.lending.occupancy {
+                Occupancy::Idle => None,
+                Occupancy::InUse => Some(Reason::UserActive),
+            },
             InTheWay::Briefly(reason) | InTheWay::Still(reason) => Some(reason),
         })
     }
@@ -254,6 +266,7 @@ mod tests {
                 stance,
                 absence: Some(Absence { reason, until }),
                 in_the_way: InTheWay::Briefly(reason),
+                occupancy: Occupancy::Idle,
             };
             self.lends(lending);
         }
@@ -391,6 +404,47 @@ mod tests {
         shop.pass(60);
         shop.free();
         assert_eq!(shop.lines_of("drive"), ["drive j1 Gentle", "drive j1 Full"]);
+    }
+
+    #[test]
+    fn an_owner_who_lets_builds_go_on_beside_them_only_limits_them() {
+        let (mut shop, link, job) = building();
+        let beside = Lending {
+            occupancy: Occupancy::InUse,
+            ..Lending::FREE
+        };
+        shop.lends(beside);
+        assert_eq!(shop.lines_of("drive"), ["drive j1 Gentle"]);
+        let (_, told) = shop.notes.last().unwrap();
+        let text = "the build goes on with fewer cores: its owner is using this computer";
+        assert_eq!(told, text);
+        shop.pass(3_600);
+        shop.succeeds(&job);
+        assert_eq!(shop.status(&job), JobStatus::Completed);
+        let next = shop.submit_queued(link, "b", "bath");
+        assert_eq!(shop.status(&next), JobStatus::Running, "others are taken");
+        let begun = shop.lines();
+        let at = |line: &str| begun.iter().position(|l| l.starts_with(line));
+        assert!(at("build j2") < at("drive j2 Gentle"), "{begun:?}");
+        shop.free();
+        assert_eq!(shop.lines_of("drive"), ["drive j2 Full"]);
+    }
+
+    #[test]
+    fn what_stood_still_goes_on_within_the_limits_when_only_the_owner_is_there() {
+        let (mut shop, _, _) = building();
+        shop.lends(Lending {
+            in_the_way: InTheWay::Still(Reason::CpuBusy),
+            ..Lending::FREE
+        });
+        shop.lends(Lending {
+            occupancy: Occupancy::InUse,
+            ..Lending::FREE
+        });
+        assert_eq!(
+            shop.lines_of("drive"),
+            ["drive j1 Stopped", "drive j1 Gentle"]
+        );
     }
 
     #[test]

@@ -200,12 +200,7 @@ impl Stat {
 
 /// Leaves a tree only so many cores, and the lowest priorities.
 pub(super) fn slow_down(belongs: &Belongs, cores: usize) {
-    let mut few = CpuSet::new();
-    let allowed = sched_getaffinity(None).unwrap_or_default();
-    let mine = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu));
-    for cpu in mine.take(cores.max(1)) {
-        few.set(cpu);
-    }
+    let few = first_cores(cores);
     each_thread(belongs, |thread| {
         // Best effort: a thread that ended meanwhile needs nothing.
         let _ = sched_setaffinity(Some(thread), &few);
@@ -214,9 +209,21 @@ pub(super) fn slow_down(belongs: &Belongs, cores: usize) {
     });
 }
 
-/// Gives a tree back what [`slow_down`] took, but for the CPU priority, which was low from the start.
-pub(super) fn speed_up(belongs: &Belongs) {
+/// Returns so many of the cores that Kiln has, and at least one.
+fn first_cores(count: usize) -> CpuSet {
+    let mut few = CpuSet::new();
     let allowed = sched_getaffinity(None).unwrap_or_default();
+    let mine = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu));
+    for cpu in mine.take(count.max(1)) {
+        few.set(cpu);
+    }
+    few
+}
+
+/// Gives a tree back what [`slow_down`] took, or so many cores of it, but for the CPU priority, which
+/// was low from the start.
+pub(super) fn speed_up(belongs: &Belongs, cores: Option<usize>) {
+    let allowed = first_cores(cores.unwrap_or(usize::MAX));
     each_thread(belongs, |thread| {
         let _ = sched_setaffinity(Some(thread), &allowed);
         io_priority(thread, IO_NONE);

@@ -27,7 +27,7 @@ pub(super) fn slow_down(belongs: &Belongs, _cores: usize) {
 }
 
 /// Nothing: an ordinary user cannot raise a priority again, and that of received builds is low anyway.
-pub(super) fn speed_up(_belongs: &Belongs) {}
+pub(super) fn speed_up(_belongs: &Belongs, _cores: Option<usize>) {}
 
 /// Returns how many living processes belong, and the memory that they hold, in bytes.
 pub(super) fn measure(belongs: &Belongs) -> (u32, u64) {

@@ -148,7 +148,7 @@ impl Running {
             },
             output: Receiver::from_owned_fd(OwnedFd::from(reader))?,
             block: vec![0; BLOCK].into(),
-            pace: Pace::Full,
+            pace: Pace::AS_STARTED,
             killed: None,
             _warden: warden,
             _live: live,
@@ -183,7 +183,7 @@ impl Child for Running {
         match pace {
             Pace::Stopped => self.tree.stop().await,
             Pace::Gentle { cores } => table::slow_down(&self.tree, usize::from(cores)),
-            Pace::Full => table::speed_up(&self.tree),
+            Pace::Full { cores } => table::speed_up(&self.tree, cores.map(usize::from)),
         }
         if stood && pace != Pace::Stopped {
             signal_all(&self.tree, Some(Signal::CONT));

@@ -229,7 +229,7 @@ async fn a_stopped_tree_stands_still_with_all_its_groups_and_goes_on_when_told()
     let pids = lines(&mut *child, 2).await;
     child.set_pace(Pace::Stopped).await;
     assert!(pids.iter().all(|p| stands(p)), "{pids:?}");
-    child.set_pace(Pace::Full).await;
+    child.set_pace(Pace::AS_STARTED).await;
     assert!(!pids.iter().any(|p| stands(p)));
     child.kill(Duration::ZERO).await;
 }
@@ -304,7 +304,7 @@ async fn what_a_stopped_tree_had_not_said_yet_is_heard_later() {
         .unwrap();
     lines(&mut *child, 1).await;
     child.set_pace(Pace::Stopped).await;
-    child.set_pace(Pace::Full).await;
+    child.set_pace(Pace::AS_STARTED).await;
     assert_eq!(output(&mut *child).await, "late\n");
 }
 
@@ -362,7 +362,9 @@ async fn a_gentle_tree_has_few_cores_and_the_lowest_priorities_also_for_what_it_
     let said = lines(&mut *child, 20).await;
     let last = said.last().unwrap().split_whitespace().last().unwrap();
     assert_eq!(last, allowed(&pids[0]));
-    child.set_pace(Pace::Full).await;
+    child.set_pace(Pace::Full { cores: Some(1) }).await;
+    assert!(allowed(&pids[0]).parse::<u32>().is_ok(), "still one core");
+    child.set_pace(Pace::AS_STARTED).await;
     assert_eq!(allowed(&pids[0]), allowed("self"));
     child.kill(Duration::ZERO).await;
 }

@@ -113,8 +113,9 @@ fn set_pace(id: u32, pace: Pace, stood: bool) {
                 let _ = SetProcessAffinityMask(process, lowest(allowed, cores.max(1)));
                 let _ = SetPriorityClass(process, IDLE_PRIORITY_CLASS);
             }
-            Pace::Full => {
-                let _ = SetProcessAffinityMask(process, allowed);
+            Pace::Full { cores } => {
+                let mask = cores.map_or(allowed, |cores| lowest(allowed, cores.max(1)));
+                let _ = SetProcessAffinityMask(process, mask);
             }
         }
         if stood && pace != Pace::Stopped {
@@ -197,7 +198,7 @@ impl Running {
             job,
             output,
             block: vec![0; BLOCK].into(),
-            pace: Pace::Full,
+            pace: Pace::AS_STARTED,
             killed: None,
             _live: live,
         })
