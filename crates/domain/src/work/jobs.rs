@@ -1,5 +1,7 @@
 //! [`Jobs`]: the job table. What exactly happens to a job is its [`Step`], the single source of
 //! truth from which lanes, pool and queue status are derived; a job is never tracked twice.
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -12,9 +14,9 @@ use super::effect::StoredJob;
 use super::remote::Run;
 use super::yielding::Hold;
 
-/// Newest final compiles and uploads kept (builds.md §2.12).
+/// Final compiles and uploads kept, in fair shares (builds.md §2.12).
 const PRIMARY_HISTORY: usize = 500;
-/// Newest final cleans and resets kept (builds.md §2.12).
+/// The same of cleans and resets (builds.md §2.12).
 const OTHER_HISTORY: usize = 5;
 
 /// All jobs, oldest first.
@@ -224,10 +226,24 @@ impl Jobs {
         } else {
             OTHER_HISTORY
         };
-        let rest = self.table.iter().rev();
-        let rest = rest.filter(|(other, e)| forgettable(e) && !drop.contains(other));
-        let excess: Vec<JobId> = rest.skip(keep).map(|(other, _)| other.clone()).collect();
-        drop.extend(excess);
+        // The oldest of whoever has most goes first, so that nobody pushes out what others did.
+        let mut shares: BTreeMap<Option<Pin>, VecDeque<(usize, JobId)>> = BTreeMap::new();
+        let rest = self.table.iter().enumerate();
+        let rest = rest.filter(|(_, (other, e))| forgettable(e) && !drop.contains(other));
+        for (at, (other, entry)) in rest {
+            let sender = entry.sender().map(|(pin, _)| pin);
+            let share = shares.entry(sender).or_default();
+            share.push_back((at, other.clone()));
+        }
+        let kept: usize = shares.values().map(VecDeque::len).sum();
+        for _ in keep..kept {
+            let most = |share: &&mut VecDeque<(usize, JobId)>| {
+                let oldest = share.front().map(|(at, _)| *at);
+                (share.len(), Reverse(oldest))
+            };
+            let largest = shares.values_mut().max_by_key(most);
+            drop.extend(largest.and_then(VecDeque::pop_front).map(|(_, id)| id));
+        }
         for other in &drop {
             self.table.shift_remove(other);
         }

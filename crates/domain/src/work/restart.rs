@@ -361,6 +361,30 @@ mod tests {
     }
 
     #[test]
+    fn who_sends_most_pushes_out_only_what_it_sent() {
+        let mut shop = Shop::open();
+        let (greedy, modest) = (shop.offloader(2), shop.offloader(3));
+        let (own, _) = shop.install("kitchen", BuildChoice::Local);
+        shop.succeeds(&own);
+        let built = |shop: &mut Shop, link, name: String| {
+            let job = shop.submit_queued(link, &name, &name);
+            shop.succeeds(&job);
+            job
+        };
+        let small = built(&mut shop, modest, "hall".to_owned());
+        shop.settings.daily_minutes = 0;
+        shop.happens(Event::SettingsChanged(shop.settings.clone()));
+        let many: Vec<_> = (0..510)
+            .map(|n| built(&mut shop, greedy, format!("d{n}")))
+            .collect();
+        assert!(shop.exists(&own), "the owner's");
+        assert!(shop.exists(&small), "another sender's");
+        let kept = many.iter().filter(|job| shop.exists(job)).count();
+        assert_eq!(kept, 498);
+        assert!(shop.exists(&many[509]) && !shop.exists(&many[11]));
+    }
+
+    #[test]
     fn an_ended_job_is_not_touched_by_a_restart() {
         let mut shop = Shop::open();
         let job = shop.compile("kitchen", BuildChoice::Auto);
