@@ -241,6 +241,7 @@ async fn a_receiver_with_a_full_disk_takes_no_job_and_the_device_gets_its_firmwa
     assert_eq!(ends, [JobStatus::Completed; 2], "{:#?}", one.jobs().await);
     assert_eq!(one.esphome.flashed().len(), 1);
     two.finish_jobs(LONG).await;
+    assert_eq!(two.started("compile"), 0, "it is not built twice");
 }
 
 #[tokio::test(start_paused = true)]

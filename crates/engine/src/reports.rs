@@ -87,6 +87,7 @@ pub(crate) async fn run(
                     Ok(bundle) => {
                         let arrived = work::Event::SubmissionArrived {
                             link,
+                            pin,
                             header,
                             configuration,
                             bundle,

@@ -171,7 +171,11 @@ impl Node {
             }
             let mut batch = with_fewer_saves(batch);
             let mut broken: Option<String> = None;
+            let mut lost = Vec::new();
             while let Some(effect) = batch.pop_front() {
+                if broken.is_some() {
+                    lost.extend(promised(&effect));
+                }
                 let effects = match &broken {
                     Some(why) => without_promise(effect, why),
                     None => vec![effect],
@@ -182,6 +186,10 @@ impl Node {
                         broken = Some(why);
                     }
                 }
+            }
+            for (link, job) in lost {
+                let event = Event::Work(work::Event::SubmissionNotKept(link, job));
+                self.feed(event).await;
             }
             self.publish();
         }
@@ -282,6 +290,20 @@ impl News {
     }
 }
 
+/// Returns the submission that an effect accepts.
+fn promised(effect: &Effect) -> Option<(LinkId, WireJobId)> {
+    match effect {
+        Effect::Work(work::Effect::Send(
+            link,
+            Message::SubmitJobAck {
+                job_id,
+                verdict: Ok(()),
+            },
+        )) => Some((*link, job_id.clone())),
+        _ => None,
+    }
+}
+
 /// Turns what would promise something into a refusal.
 fn without_promise(effect: Effect, why: &str) -> Vec<Effect> {
     let refusal = match effect {
@@ -310,14 +332,10 @@ fn without_promise(effect: Effect, why: &str) -> Vec<Effect> {
                 admit: None,
             })
         }
-        Effect::Work(work::Effect::Send(
-            link,
-            Message::SubmitJobAck {
-                job_id,
-                verdict: Ok(()),
-            },
-        )) => return not_here(link, job_id, why),
-        other => other,
+        other => match promised(&other) {
+            Some((link, job_id)) => return not_here(link, job_id, why),
+            None => other,
+        },
     };
     vec![refusal]
 }

@@ -86,6 +86,7 @@ sentences! {
     offloader_removed() = "the offloader was removed on this receiver";
     cancelled_there(name) = "{name} cancelled it";
     replaced() = "replaced by a newer job for this device";
+    job_not_kept() = "it could not be kept here, so its sender builds it";
     environment_being_reset() = "the build environment is being reset";
     built_here_instead() = "built on this computer instead";
     build_did_not_complete() = "its build did not complete, so nothing was flashed";

@@ -578,7 +578,8 @@ impl World {
     }
 
     fn submit(&mut self, who: usize, job: usize, name: &str) {
-        let Some(link) = self.link_of(OFFLOADERS[who % 2]) else {
+        let sender = OFFLOADERS[who % 2];
+        let Some(link) = self.link_of(sender) else {
             return;
         };
         let odd = job.is_multiple_of(3);
@@ -602,6 +603,7 @@ impl World {
         let bundle = self.blob();
         self.feed(Event::SubmissionArrived {
             link,
+            pin: pin(sender),
             header: Box::new(header),
             configuration: yaml(name),
             bundle,

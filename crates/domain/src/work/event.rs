@@ -2,7 +2,7 @@
 use kiln_model::witness::DigestVerified;
 use kiln_model::{
     ArtifactsRefusal, BlobId, ConfigurationName, Device, EnvironmentInfo, EsphomeVersion, JobId,
-    LinkId, Message, Sentence, SerialPort, Settings, SubmitHeader, WireJobId,
+    LinkId, Message, Pin, Sentence, SerialPort, Settings, SubmitHeader, WireJobId,
 };
 
 use super::effect::{BuildTree, StoredJob};
@@ -59,8 +59,10 @@ pub enum Event {
     SubmissionDropped(LinkId, WireJobId),
     /// Receiver: a bundle is complete, verified and durable.
     SubmissionArrived {
-        /// The session.
+        /// The session, which may be over by now.
         link: LinkId,
+        /// Who sent it.
+        pin: Pin,
         /// The header, values judged.
         header: Box<SubmitHeader>,
         /// The checked file name.
@@ -70,6 +72,9 @@ pub enum Event {
         /// Size and digest match.
         verified: DigestVerified,
     },
+    /// Receiver: the job of an accepted bundle could not be kept, and its sender was told that it is
+    /// built elsewhere.
+    SubmissionNotKept(LinkId, WireJobId),
     /// Receiver: a bundle is unpacked, or refused.
     Prepared(JobId, Result<BuildTree, StepFailure>),
     /// Receiver: an artifact stream ended.

@@ -364,8 +364,11 @@ impl Shop {
         change(&mut header);
         let before = self.names.len();
         let bundle = self.blob();
+        let session = self.work.links.get(link).expect("an offloader's session");
+        let pin = session.pin;
         self.happens(Event::SubmissionArrived {
             link,
+            pin,
             header: Box::new(header),
             configuration: yaml(configuration),
             bundle,

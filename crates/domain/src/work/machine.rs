@@ -167,11 +167,13 @@ impl Work {
             Event::SubmissionDropped(link, wire) => self.intake.dropped(link, &wire),
             Event::SubmissionArrived {
                 link,
+                pin,
                 header,
                 configuration,
                 bundle,
                 verified: _,
-            } => self.submission_arrived(link, *header, &configuration, bundle, now),
+            } => self.submission_arrived(link, pin, *header, &configuration, bundle, now),
+            Event::SubmissionNotKept(link, wire) => self.submission_not_kept(link, &wire, now),
             Event::Prepared(job, result) => self.prepared(&job, result, now),
             Event::ArtifactsServed(link, wire) => {
                 self.intake.served(link, &wire);

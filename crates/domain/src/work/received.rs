@@ -148,6 +148,7 @@ impl Work {
     pub(super) fn submission_arrived(
         &mut self,
         link: LinkId,
+        sender: Pin,
         header: SubmitHeader,
         configuration: &ConfigurationName,
         bundle: BlobId,
@@ -155,9 +156,10 @@ impl Work {
     ) {
         self.intake.dropped(link, &header.job_id);
         let job_id = header.job_id.clone();
-        let sender = self.sender_on(link);
-        let (Some((pin, origin)), true) = (sender, self.stage == Stage::Serving) else {
-            return self.push(Effect::DropBlob(bundle));
+        let known = self.sender_on(link);
+        let (Some((pin, origin)), true) = (known, self.stage == Stage::Serving) else {
+            self.push(Effect::DropBlob(bundle));
+            return self.push(Effect::SubmissionSettled(sender, header.job_id));
         };
         let kind = match Target::from_word(&header.target) {
             Some(Target::Compile) => JobKind::Compile,
@@ -195,6 +197,21 @@ impl Work {
             return self.finish(&id, declined(say::receiver_takes_nothing()), now);
         }
         self.supersede_received(&id, now);
+    }
+
+    /// What its sender builds elsewhere is not built here as well. It has been told the outcome.
+    pub(super) fn submission_not_kept(&mut self, link: LinkId, wire: &WireJobId, now: Now) {
+        let Some(pin) = self.links.get(link).map(|session| session.pin) else {
+            return;
+        };
+        let Some(id) = self.jobs.received(pin, wire).map(|(id, _)| id.clone()) else {
+            return;
+        };
+        if let Some(entry) = self.jobs.get_mut(&id) {
+            entry.stored.outcome_told = true;
+        }
+        self.save(&id);
+        self.cancel(&id, say::job_not_kept(), now);
     }
 
     /// Who submits on a link, and what its jobs say of their origin.
@@ -596,6 +613,7 @@ mod tests {
         };
         let event = Event::SubmissionArrived {
             link,
+            pin: pin(2),
             header: Box::new(header),
             configuration: "kitchen.yaml".parse().unwrap(),
             bundle: BlobId::new("bundle", 1),
@@ -1074,7 +1092,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bundle_without_its_session_is_dropped() {
+    fn a_bundle_without_its_session_is_dropped_and_its_id_is_free_again() {
         let mut shop = Shop::open();
         let link = shop.offloader(2);
         shop.hang_up(2, link);
@@ -1094,12 +1112,27 @@ mod tests {
         let bundle = shop.blob();
         shop.happens(Event::SubmissionArrived {
             link,
+            pin: pin(2),
             header: Box::new(header),
             configuration: "kitchen.yaml".parse().unwrap(),
             bundle,
             verified: kiln_model::witness::DigestVerified::assertion(),
         });
         assert!(shop.work.jobs().is_empty());
-        assert!(shop.acts().is_empty());
+        assert_eq!(shop.acts(), ["settled 2 a"]);
+    }
+
+    #[test]
+    fn what_could_not_be_kept_is_not_built_and_its_sender_hears_no_more_of_it() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        let job = shop.submit(link, "a", "kitchen");
+        frames(&mut shop);
+        shop.happens(Event::SubmissionNotKept(link, wire("a")));
+        assert_eq!(shop.lines_of("stop"), ["stop j1"], "it was being unpacked");
+        shop.happens(Event::Prepared(job.clone(), Ok(BuildTree::OwnAll)));
+        assert_eq!(shop.status(&job), JobStatus::Cancelled);
+        assert_eq!(shop.lines_of("build"), [""; 0]);
+        assert_eq!(frames(&mut shop), [""; 0]);
     }
 }
