@@ -92,6 +92,7 @@ impl From<ClientError> for Failure {
             ClientError::Refused(error) => Failure::Refused(error),
             ClientError::TooLong(text) => Failure::Usage(text),
             ClientError::NoNode => Failure::NoNode(error.to_string()),
+            ClientError::Silent(_) => Failure::Broken(error.to_string()),
             ClientError::Broken(text) => Failure::Broken(text.into()),
         }
     }

@@ -1,5 +1,6 @@
 //! [`Client`]: one connection to the node, speaking the lines of `kiln-ipc`.
 use std::io;
+use std::time::Duration;
 
 use kiln_ipc::{
     ClientMessage, Event, Follow, Lines, MAX_ANSWER, PROTOCOL, ServerMessage, encode_client,
@@ -8,6 +9,10 @@ use kiln_model::{Reply, Request, say};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::ClientError;
+
+/// Longest that the node may take for its hello, and for an answer that waits for nothing but itself. It
+/// waits for a keyring, and for a look at the devices, for ten seconds each at most.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A byte stream to the node.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -40,8 +45,13 @@ impl Client {
     /// Connects and says hello.
     ///
     /// # Errors
-    /// [`ClientError::NoNode`] when none runs, [`ClientError::Broken`] when it cannot be spoken to.
+    /// [`ClientError::NoNode`] when none runs, [`ClientError::Broken`] when it cannot be spoken to,
+    /// [`ClientError::Silent`] when it hangs.
     pub async fn connect(transport: &impl Transport) -> Result<Self, ClientError> {
+        patiently(Box::pin(Self::greet(transport))).await
+    }
+
+    async fn greet(transport: &impl Transport) -> Result<Self, ClientError> {
         let stream = transport
             .connect()
             .await
@@ -78,8 +88,19 @@ impl Client {
     /// connection.
     ///
     /// # Errors
-    /// [`ClientError::Refused`] with the node's reason, [`ClientError::Broken`] when it went away.
+    /// [`ClientError::Refused`] with the node's reason, [`ClientError::Broken`] when it went away,
+    /// [`ClientError::Silent`] when it hangs.
     pub async fn ask(&mut self, request: Request) -> Result<Reply, ClientError> {
+        let wait = wait(&request);
+        // It holds what is read, and the whole of a verb holds it.
+        let answer = Box::pin(self.answer(request));
+        match wait {
+            Wait::ForItself => patiently(answer).await,
+            Wait::ForOthers => answer.await,
+        }
+    }
+
+    async fn answer(&mut self, request: Request) -> Result<Reply, ClientError> {
         self.next += 1;
         let id = self.next;
         self.say(&ClientMessage::Request { id, request }).await?;
@@ -164,6 +185,59 @@ impl Client {
     }
 }
 
+/// Gives up after [`PATIENCE`].
+async fn patiently<T>(
+    answer: impl Future<Output = Result<T, ClientError>>,
+) -> Result<T, ClientError> {
+    let answered = tokio::time::timeout(PATIENCE, answer).await;
+    answered.unwrap_or(Err(ClientError::Silent(PATIENCE.as_secs())))
+}
+
+/// What the node waits for before it answers.
+enum Wait {
+    ForItself,
+    /// Other computers, programs or large parts of a disk, which take what they take.
+    ForOthers,
+}
+
+fn wait(request: &Request) -> Wait {
+    match request {
+        Request::Preview(_)
+        | Request::Pair { .. }
+        | Request::EditEndpoint(..)
+        | Request::RotateIdentity
+        | Request::NewestEnvironment
+        | Request::InstallEnvironment(_)
+        | Request::ResetEnvironment(_)
+        | Request::SerialPorts
+        | Request::Audit(_)
+        | Request::Storage
+        | Request::Reclaim => Wait::ForOthers,
+        Request::Status
+        | Request::Unpair(_)
+        | Request::SetPairingEnabled(..)
+        | Request::OpenWindow
+        | Request::CloseWindow
+        | Request::Approve(..)
+        | Request::Reject(_)
+        | Request::RemovePeer(_)
+        | Request::Devices
+        | Request::Install { .. }
+        | Request::Compile { .. }
+        | Request::Clean { .. }
+        | Request::Jobs
+        | Request::Job(_)
+        | Request::Cancel(_)
+        | Request::BuildHere(_)
+        | Request::Environments
+        | Request::Settings
+        | Request::SetSettings(_)
+        | Request::Pause(_)
+        | Request::Resume
+        | Request::Shutdown => Wait::ForItself,
+    }
+}
+
 fn gone() -> ClientError {
     ClientError::Broken(say::node_went_away())
 }
@@ -236,6 +310,35 @@ mod tests {
             let refused = client.ask(Request::Jobs).await.unwrap_err();
             assert!(matches!(refused, ClientError::Refused(_)));
             assert_eq!(refused.to_string(), "No.");
+        };
+        tokio::join!(node(theirs, answer), face);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_hangs_is_given_up_and_what_takes_its_time_is_waited_for() {
+        let (pipe, theirs) = pipe();
+        let dumb = async {
+            let silent = Client::connect(&pipe).await.err().unwrap();
+            assert_eq!(silent, ClientError::Silent(60));
+            assert!(silent.to_string().contains("60 s") && !silent.hint().is_empty());
+        };
+        dumb.await;
+        drop(theirs);
+        let (pipe, theirs) = self::pipe();
+        let answer = |message| match message {
+            ClientMessage::Hello { .. } => hello(PROTOCOL),
+            _ => Vec::new(),
+        };
+        let face = async {
+            let mut client = Client::connect(&pipe).await.unwrap();
+            let silent = client.ask(Request::Status).await.unwrap_err();
+            assert_eq!(silent, ClientError::Silent(60));
+            let an_hour = Duration::from_secs(3_600);
+            let reclaimed = tokio::time::timeout(an_hour, client.ask(Request::Reclaim)).await;
+            assert!(reclaimed.is_err(), "it may take longer");
+            client.follow(Follow::Jobs).await.unwrap();
+            let event = tokio::time::timeout(an_hour, client.event()).await;
+            assert!(event.is_err(), "nothing may happen for hours");
         };
         tokio::join!(node(theirs, answer), face);
     }

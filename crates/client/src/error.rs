@@ -10,6 +10,8 @@ pub enum ClientError {
     TooLong(String),
     /// No node runs for this state directory.
     NoNode,
+    /// The node is there and does not answer: for so many seconds.
+    Silent(u64),
     /// The node went away meanwhile, cannot be reached, or speaks another version; one sentence.
     Broken(Sentence),
 }
@@ -21,6 +23,7 @@ impl ClientError {
             ClientError::Refused(refusal) => refusal.message.clone(),
             ClientError::TooLong(why) => why.into(),
             ClientError::NoNode => say::no_node(),
+            ClientError::Silent(seconds) => say::node_silent(*seconds),
             ClientError::Broken(why) => why.clone(),
         }
     }
@@ -30,6 +33,7 @@ impl ClientError {
         match self {
             ClientError::Refused(refusal) => refusal.hint.clone(),
             ClientError::NoNode => say::hint_start_kiln(),
+            ClientError::Silent(_) => say::hint_end_and_start_again(),
             ClientError::TooLong(_) | ClientError::Broken(_) => Sentence::default(),
         }
     }

@@ -367,6 +367,8 @@ sentences! {
     hint_start_kiln() = "Start Kiln again.";
     node_unreachable(why) = "The running Kiln cannot be reached: {why}.";
     node_of_another_version(version, protocol) = "The running Kiln {version} speaks another language ({protocol}); restart it.";
+    node_silent(seconds) = "The running Kiln has not answered for {seconds} s.";
+    hint_end_and_start_again() = "Try again; if it stays so, end it and start it again.";
     node_said_no_hello() = "The running Kiln did not say hello.";
     node_went_away() = "The running Kiln went away.";
     folder_missing(path) = "{path} is not there.";

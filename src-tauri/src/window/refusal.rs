@@ -61,7 +61,7 @@ impl From<ClientError> for Refusal {
             ClientError::Refused(refusal) => refusal.code.word(),
             ClientError::TooLong(_) => "invalid_args",
             ClientError::NoNode => "no_node",
-            ClientError::Broken(_) => "connection_lost",
+            ClientError::Silent(_) | ClientError::Broken(_) => "connection_lost",
         };
         Self::new(code, error.sentence(), error.hint())
     }
