@@ -1,5 +1,7 @@
 //! [`Ledger`]: for how long this computer built for each offloader in the last day. A build has the
-//! compile lane to itself, so its running time is what it took of the processor.
+//! compile lane to itself, so its running time is what it kept others from. It is not processor time:
+//! that is told on some systems only, not of programs that ended apart from their parents, and would
+//! let a build that waits hold the lane all day.
 use std::time::Duration;
 
 use kiln_model::{JobKind, Now, Pin, Timestamp, say};
