@@ -63,7 +63,7 @@ const STORIES = [
     await page.locator('dialog [name=host]').first().check();
     await page.locator('dialog .main').click();
     await page.locator('dialog .two').waitFor();
-    await page.locator('dialog [type=submit]').click();
+    await page.locator('dialog footer .button:not(.main)').click();
     await page.locator('dialog [role=status]').waitFor();
   } },
   { name: 'forget', hash: '#/builders', act: async (page) => {

@@ -209,20 +209,119 @@ test('a request that was answered elsewhere says so instead of an empty dialogue
   expect(text('dialog')).toContain('Nobody asks any more');
 });
 
-test('pairing sends nothing before the keys were compared, and differing is the default', async () => {
+/** The dialogue that is open. */
+const dialog = () => document.querySelector('dialog') as HTMLElement;
+
+async function submit(form: Element | null) {
+  form?.dispatchEvent(new SubmitEvent('submit', { bubbles: true, cancelable: true }));
+  await settle();
+}
+
+/** Begins to pair with the first computer that was found, as far as to its key. */
+async function compare() {
   await open('busy', '#/builders');
-  await press('Add a builder');
-  const dialog = () => document.querySelector('dialog') as HTMLElement;
+  const opener = button('Add a builder');
+  opener.focus();
+  opener.click();
+  await settle();
   dialog().querySelector<HTMLInputElement>('[name=host]')?.dispatchEvent(new globalThis.Event('change', { bubbles: true }));
   await settle();
-  dialog().querySelector('form')?.dispatchEvent(new SubmitEvent('submit', { bubbles: true, cancelable: true }));
+  await submit(dialog().querySelector('form'));
+}
+
+test('another request that is reviewed meanwhile is compared by its own key', async () => {
+  await open('request');
+  const view = live.view;
+  const [first] = view?.requests ?? [];
+  if (view === null || first === undefined) throw new Error('no request');
+  const second = { ...first, dashboard_id: 'barn', label: 'Barn', pin_sha256: PIN.laptop };
+  live.see({ event: 'view', view: { ...view, requests: [first, second] } });
+  route.open({ page: 'builders', job: null, dashboard_id: 'asks' });
   await settle();
+  expect(text('dialog')).toContain('Holiday flat asks to build here');
+  route.open({ page: 'builders', job: null, dashboard_id: 'barn' });
+  await settle();
+  expect(text('dialog')).toContain('Barn asks to build here');
+  expect(dialog().querySelector('.hex')?.textContent?.replace(/\s/g, '')).toBe(PIN.laptop);
+  expect(document.activeElement?.textContent).toBe('Reject');
+});
+
+/** Refuses one kind of request, as a node may. */
+function refusing(kind: Request['request']) {
+  return (bridge: Bridge): Bridge => ({
+    ...bridge,
+    request: async (body) => {
+      if (body.request !== kind) return bridge.request(body);
+      asked.push(body);
+      throw { code: 'precondition_failed', message: 'It does not go.', hint: 'Wait.' };
+    },
+  });
+}
+
+test('what is refused in a dialogue is said in it, not under its veil', async () => {
+  await open('request', '', refusing('approve'));
+  await press('Review…');
+  await press('Approve', dialog());
+  expect(text('dialog [role=alert]')).toBe('It does not go. Wait.');
+  expect(notes.shown).toEqual([]);
+  if (app) await unmount(app);
+  await open('alert', '#/builders', refusing('unpair'));
+  await press('Solve…');
+  await press('Unpair', dialog());
+  await press('Forget', document.querySelectorAll('dialog')[1] ?? document);
+  expect(text('dialog [role=alert]')).toBe('It does not go. Wait.');
+  expect(notes.shown).toEqual([]);
+});
+
+test('a receiver that another program took over is never switched off to connect again', async () => {
+  await open('alert', '#/builders', refusing('set_pairing_enabled'));
+  const view = live.view;
+  if (view === null) throw new Error('no view');
+  live.see({ event: 'view', view: { ...view, alerts: view.alerts.map((one) => ({ ...one, kind: 'superseded', observed_pin_sha256: null })) } });
+  await settle();
+  await press('Solve…');
+  await press('Connect again', dialog());
+  expect(asked.filter((one) => one.request === 'set_pairing_enabled')).toEqual([{ request: 'set_pairing_enabled', pin_sha256: PIN.nas, enabled: true }]);
+  expect(text('dialog [role=alert]')).toBe('It does not go. Wait.');
+});
+
+test('each step of pairing has its own title and its careful answer focused, and Enter in a field answers nothing', async () => {
+  await compare();
+  expect(text('dialog h2')).toBe('Compare the keys');
+  expect(document.activeElement?.textContent).toBe('They differ');
+  await submit(dialog().querySelector('form'));
+  expect(asked.some((one) => one.request === 'pair')).toBe(false);
+  await press('They are the same, pair', dialog());
+  expect(text('dialog h2')).toBe('Waiting for Studio Mac');
+  expect(document.activeElement?.textContent).toBe('Close');
+  await press('Close', dialog().querySelector('footer') ?? document);
+  expect(document.activeElement).toBe(button('Add a builder'));
+});
+
+test('whoever asked to be built for is told when the owner there declines', async () => {
+  await compare();
+  await press('They are the same, pair', dialog());
+  const view = live.view;
+  const [receiver] = view?.receivers ?? [];
+  if (view === null || receiver === undefined) throw new Error('no receiver');
+  const pending = { ...receiver, pin_sha256: PIN.asks, label: 'Studio Mac', status: 'pending' as const };
+  expect(text('dialog')).toContain('Its owner decides now');
+  live.see({ event: 'view', view: { ...view, receivers: [...view.receivers, pending] } });
+  await settle();
+  expect(text('dialog')).toContain('Its owner decides now');
+  live.see({ event: 'view', view });
+  await settle();
+  expect(text('dialog')).toContain('The owner of Studio Mac declined');
+  expect(text('dialog')).not.toContain('Its owner decides now');
+});
+
+test('pairing sends nothing before the keys were compared, and differing is the default', async () => {
+  await compare();
   expect(asked.map((one) => one.request)).toEqual(expect.arrayContaining(['preview']));
   expect(asked.some((one) => one.request === 'pair')).toBe(false);
   expect(dialog().querySelectorAll('.emoji')).toHaveLength(2);
   expect(dialog().querySelector('.main')?.textContent).toBe('They differ');
-  dialog().querySelector('form')?.dispatchEvent(new SubmitEvent('submit', { bubbles: true, cancelable: true }));
-  await settle();
+  await press('They are the same, pair', dialog());
   expect(asked).toContainEqual({ request: 'pair', endpoint: 'studio-mac.local:6055', pin_sha256: PIN.asks, label: 'Studio Mac' });
   expect(dialog().textContent).toContain('Its owner decides now');
 });
@@ -230,12 +329,10 @@ test('pairing sends nothing before the keys were compared, and differing is the 
 test('a changed key shows both keys; pairing again compares anew and gives nothing up before', async () => {
   await open('alert', '#/builders');
   await press('Solve…');
-  const dialog = () => document.querySelector('dialog') as HTMLElement;
   expect([...dialog().querySelectorAll('.hex')].map((one) => one.textContent?.replace(/\s/g, ''))).toEqual([PIN.nas, PIN.fresh]);
   expect(dialog().querySelector('[data-default]')?.textContent).toBe('Later');
   await press('Pair again…', dialog());
-  dialog().querySelector('form')?.dispatchEvent(new SubmitEvent('submit', { bubbles: true, cancelable: true }));
-  await settle();
+  await submit(dialog().querySelector('form'));
   expect(asked).toContainEqual({ request: 'preview', endpoint: '192.168.1.20:6055' });
   expect(asked.some((one) => one.request === 'pair' || one.request === 'unpair')).toBe(false);
 });
