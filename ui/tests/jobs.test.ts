@@ -1,7 +1,7 @@
 // Jobs that belong together are told as one, and versions are compared as people read them.
 import { expect, test } from 'vitest';
 
-import { installations, isOlder, lastBuilds, speed } from '../src/lib/jobs.ts';
+import { installations, isOlder, lastBuilds, latest, speed } from '../src/lib/jobs.ts';
 import type { Job } from '../src/lib/model.ts';
 
 function job(id: string, over: Partial<Job> = {}): Job {
@@ -59,6 +59,13 @@ test('the last build is the newest that ended well and is ours', () => {
   const others = { by: 'offloader', pin_sha256: '', dashboard_id: '', wire_job_id: '', label: '' } as const;
   const found = lastBuilds([job('bad', { status: 'failed' }), job('theirs', { origin: others }), job('good'), job('older')]);
   expect(found.get('a.yaml')?.id).toBe('good');
+});
+
+test('the newest of ours tells how a device stands, also when it failed or is a flash', () => {
+  const others = { by: 'offloader', pin_sha256: '', dashboard_id: '', wire_job_id: '', label: '' } as const;
+  const found = latest(installations([job('theirs', { origin: others }), job('bad', { status: 'failed' }), job('good')]));
+  expect(found.get('a.yaml')?.id).toBe('bad');
+  expect(latest(installations([flash('f', 'b', { status: 'failed' }), job('b')])).get('a.yaml')?.id).toBe('f');
 });
 
 test('the speed of a computer is the middle of its builds, failures counted apart', () => {

@@ -6,11 +6,12 @@ import App from '../src/App.svelte';
 import type { Bridge } from '../src/lib/bridge.ts';
 import { live } from '../src/lib/live.svelte.ts';
 import { PIN, mockBridge } from '../src/lib/mock.ts';
-import type { NodeState, Request } from '../src/lib/model.ts';
+import type { Goal, Job, NodeState, Request, Start, View } from '../src/lib/model.ts';
 import { notes } from '../src/lib/notes.svelte.ts';
 import { route } from '../src/lib/route.svelte.ts';
 import { said, speak } from '../src/lib/words.svelte.ts';
 
+const NOWHERE: Goal = { page: 'overview', job: null, dashboard_id: null, only: null, pin_sha256: null };
 let app: Record<string, unknown> | undefined;
 let asked: Request[] = [];
 let node: (state: NodeState) => void = () => undefined;
@@ -92,7 +93,8 @@ async function key(of: Element, name: string, options: KeyboardEventInit = {}) {
 
 test('the overview says what this computer does, for whom, and why', async () => {
   await open('busy');
-  expect(text()).toContain('Building Living room lamp for Home Assistant');
+  expect(text('h1')).toBe('Building 2 devices for you');
+  expect(text()).toContain('Living room lamp');
   expect(text()).toContain('Nothing stands in the way of building for others.');
   expect(text()).toContain('Kitchen plug');
 });
@@ -154,7 +156,10 @@ test('updating all outdated devices asks first and then installs exactly those',
   await press(/^Update all \d+ outdated$/);
   expect(asked.filter((one) => one.request === 'install')).toEqual([]);
   await press('Update', document.querySelector('dialog') ?? document);
-  const outdated = (live.devices ?? []).filter((d) => d.problem === null && d.deployed_version !== '' && d.deployed_version !== '2026.10.0');
+  const old = (live.devices ?? []).filter((d) => d.problem === null && d.deployed_version !== '' && d.deployed_version !== '2026.10.0');
+  const busy = ['hall-blind.yaml', 'garage-doorbell.yaml'];
+  const outdated = old.filter((d) => !busy.includes(d.configuration));
+  expect(outdated.length).toBe(old.length - 1);
   const installed = () => asked.filter((one) => one.request === 'install');
   await vi.waitFor(() => expect(notes.shown[0]?.text).toBe(`${outdated.length} devices are under way.`), { timeout: 20_000 });
   expect(installed()).toHaveLength(outdated.length);
@@ -236,10 +241,10 @@ test('another request that is reviewed meanwhile is compared by its own key', as
   if (view === null || first === undefined) throw new Error('no request');
   const second = { ...first, dashboard_id: 'barn', label: 'Barn', pin_sha256: PIN.laptop };
   live.see({ event: 'view', view: { ...view, requests: [first, second] } });
-  route.open({ page: 'builders', job: null, dashboard_id: 'asks' });
+  route.open({ ...NOWHERE, page: 'builders', dashboard_id: 'asks' });
   await settle();
   expect(text('dialog')).toContain('Holiday flat asks to build here');
-  route.open({ page: 'builders', job: null, dashboard_id: 'barn' });
+  route.open({ ...NOWHERE, page: 'builders', dashboard_id: 'barn' });
   await settle();
   expect(text('dialog')).toContain('Barn asks to build here');
   expect(dialog().querySelector('.hex')?.textContent?.replace(/\s/g, '')).toBe(PIN.laptop);
@@ -575,6 +580,257 @@ test('the first start takes at most three screens, each can be skipped, and lend
   await press('Yes, lend it');
   expect(asked).toContainEqual({ request: 'set_settings', settings: [['receiver', 'true']] });
   expect(document.querySelector('dialog')).toBeNull();
+});
+
+/** Changes what is known, as the node does when something happens. */
+async function happens(change: (view: View) => Partial<View>) {
+  if (live.view === null) throw new Error('no view');
+  live.see({ event: 'view', view: { ...live.view, ...change(live.view) } });
+  await settle();
+}
+
+/** Lets the flash of the invented data run. */
+const flashes = (view: View) => ({
+  jobs: view.jobs.map((one): Job => {
+    if (one.id === 'b1') return { ...one, status: 'completed', completed_at: view.at };
+    return one.id === 'b1-flash' ? { ...one, status: 'running', started_at: view.at } : one;
+  }),
+});
+
+/** Returns the row of a device. */
+function row(name: string): HTMLElement {
+  const found = [...document.querySelectorAll<HTMLElement>('.rows [role=row]')].find((one) => one.querySelector('bdi')?.textContent === name);
+  if (found === undefined) throw new Error(`There is no row ${name}.`);
+  return found;
+}
+
+async function choose(...names: string[]) {
+  for (const name of names) row(name).querySelector<HTMLInputElement>('input')?.click();
+  await settle();
+}
+
+test('a failed build is told in the row of its device, and its log is the one that is shown', async () => {
+  await open('idle', '#/devices');
+  const name = 'Kitchen plug';
+  const job = live.latest.get('kitchen-plug.yaml');
+  expect(job?.status).toBe('completed');
+  const failed = { ...(job as Job), id: 'x', kind: 'compile', depends_on: null, status: 'failed', completed_at: live.now(), error: 'It did not link.' } as const;
+  await happens((view) => ({ jobs: [failed, ...view.jobs] }));
+  expect(text('.rows .build')).toMatch(/^Build failed/);
+  await press(`More for ${name}`);
+  await press('Show log');
+  expect(location.hash).toBe('#/job/x');
+});
+
+test('a device that is being flashed is left alone by row, menu, keyboard and the choice of many', async () => {
+  await open('busy', '#/devices');
+  await happens(flashes);
+  const [device] = live.devices ?? [];
+  if (device === undefined) throw new Error('no device');
+  await press('More for Kitchen plug');
+  const shut = [...document.querySelectorAll('[role=menuitem][aria-disabled=true]')].map((one) => one.textContent);
+  expect(shut).toEqual(['Install…', 'Compile only', 'Clean build files']);
+  await key(document.querySelector('[role=menu]') as Element, 'Escape');
+  await key(row('Kitchen plug'), 'Enter');
+  expect(document.querySelector('dialog')).toBeNull();
+  await live.each([device], (one) => ({ request: 'clean', device: one.configuration }));
+  expect(text('.notes [role=alert]')).toContain('It is being flashed. Try again when that is done.');
+  expect(asked.some((one) => one.request === 'clean')).toBe(false);
+});
+
+test('stopping a flash asks first, from its page and from a list; a build stops at once', async () => {
+  for (const [hash, name] of [['#/job/b1', 'Stop'], ['', 'Stop Kitchen plug']] as const) {
+    await open('busy', hash);
+    await happens(flashes);
+    await press(name);
+    expect(asked.some((one) => one.request === 'cancel')).toBe(false);
+    expect(text('dialog')).toContain('may not start again');
+    expect(document.activeElement?.textContent).toBe('Cancel');
+    await press('Stop', dialog());
+    expect(asked).toContainEqual({ request: 'cancel', job: 'b1-flash' });
+    if (app) await unmount(app);
+  }
+  await open('busy', '');
+  await press('Stop Kitchen plug');
+  expect(asked).toContainEqual({ request: 'cancel', job: 'b1' });
+});
+
+test('of many devices those that cannot be built or are under way are left out, and that is said', async () => {
+  await open('busy', '#/devices');
+  // Kitchen plug is being built.
+  const names = (live.devices ?? []).slice(0, 14);
+  const broken = names.find((one) => one.problem !== null)?.friendly_name ?? '';
+  await choose('Kitchen plug', 'Kitchen thermostat', 'Kitchen ceiling light', broken);
+  expect(text('.picked')).toContain('4 chosen 2 left out: they have a problem or are under way');
+  await press('Compile only', document.querySelector('.picked') ?? document);
+  expect(text('dialog h2')).toBe('Compile 2 devices');
+  await submit(dialog().querySelector('form'));
+  const built = asked.filter((one) => one.request === 'compile').map((one) => 'device' in one && one.device);
+  expect(built).toEqual(['kitchen-thermostat.yaml', 'kitchen-ceiling-light.yaml']);
+  expect(document.querySelector('.picked')).toBeNull();
+  expect(document.activeElement?.getAttribute('role')).toBe('row');
+});
+
+test('one refused device does not hold up the others, a node that is gone does; both are said', async () => {
+  const codes = ['not_found', 'precondition_failed', 'no_node'];
+  await open('busy', '#/devices', (bridge) => ({
+    ...bridge,
+    request: async (body) => {
+      if (body.request !== 'clean') return bridge.request(body);
+      asked.push(body);
+      const code = codes[asked.filter((one) => one.request === 'clean').length - 2];
+      if (code !== undefined) throw { code, message: `It is ${code}.`, hint: '' };
+      return { reply: 'done' };
+    },
+  }));
+  const devices = (live.devices ?? []).slice(1, 7);
+  await live.each(devices, (one) => ({ request: 'clean', device: one.configuration }));
+  expect(asked.filter((one) => one.request === 'clean')).toHaveLength(4);
+  const told = notes.shown.map((note) => `${note.text} ${note.hint}`.trim());
+  expect(told).toEqual([
+    'It is no_node. Nothing was begun for 3 devices.',
+    '1 device is under way.',
+    '2 devices were refused: Kitchen ceiling light, Kitchen door sensor. It is not_found.',
+  ]);
+});
+
+test('installing one device keeps the choice of others', async () => {
+  await open('busy', '#/devices');
+  await choose('Kitchen ceiling light', 'Kitchen door sensor');
+  await press('Install Kitchen thermostat');
+  expect(asked).toContainEqual({ request: 'install', device: 'kitchen-thermostat.yaml', build: 'auto', port: 'ota' });
+  expect(text('.picked')).toContain('2 chosen');
+});
+
+test('Tab comes to a row also when the one with the keyboard was scrolled away', async () => {
+  await open('busy', '#/devices');
+  const box = document.querySelector('.rows') as HTMLElement;
+  const reached = () => [...document.querySelectorAll('.rows [role=row][tabindex="0"]')].map((one) => one.getAttribute('aria-rowindex'));
+  expect(reached()).toEqual(['2']);
+  box.scrollTop = 64 * 200;
+  box.dispatchEvent(new globalThis.Event('scroll'));
+  await settle();
+  const [first] = document.querySelectorAll('.rows [role=row]');
+  expect(reached()).toEqual([first?.getAttribute('aria-rowindex')]);
+});
+
+test('giving the choice up leaves the keyboard in the table', async () => {
+  await open('busy', '#/devices');
+  await choose('Kitchen ceiling light');
+  button('Choose none').focus();
+  await press('Choose none');
+  expect(document.activeElement).toBe(row('Kitchen plug'));
+});
+
+test('a refused setting of the desktop is not shown as if it were set, and the page reads them anew', async () => {
+  let login: 'on' | 'off' = 'on';
+  await open('busy', '', (bridge) => ({
+    ...bridge,
+    desktopSettings: async () => ({ ...(await bridge.desktopSettings()), start_at_login: login }),
+    setDesktopSetting: async () => {
+      throw { code: 'unavailable', message: 'The folder cannot be written.', hint: '' };
+    },
+  }));
+  login = 'off';
+  route.go('settings');
+  await settle();
+  await vi.dynamicImportSettled();
+  await settle();
+  const field = document.querySelector<HTMLSelectElement>('#start_at_login') as HTMLSelectElement;
+  expect(field.value).toBe('off');
+  field.value = 'on';
+  field.dispatchEvent(new globalThis.Event('change', { bubbles: true }));
+  await settle();
+  expect(text('.notes [role=alert]')).toContain('The folder cannot be written.');
+  expect(field.value).toBe('off');
+});
+
+test('End in a log goes to its end, in its search field to the end of the words', async () => {
+  await open('busy', '#/job/b1');
+  const follow = () => button('Follow').getAttribute('aria-pressed');
+  await press('Follow');
+  expect(follow()).toBe('false');
+  await key(document.querySelector('.log input') as Element, 'End');
+  await key(document.body, 'End');
+  expect(follow()).toBe('false');
+  await key(document.querySelector('.lines') as Element, 'End');
+  expect(follow()).toBe('true');
+});
+
+test('the key for searching a log does nothing under a dialogue', async () => {
+  await open('busy', '#/job/b1');
+  await happens(flashes);
+  await press('Stop');
+  await key(document.activeElement as Element, 'f', { ctrlKey: true });
+  expect(document.activeElement?.textContent).toBe('Cancel');
+  await press('Cancel', dialog());
+  await key(document.body, 'f', { ctrlKey: true });
+  expect(document.activeElement).toBe(document.querySelector('.log input'));
+});
+
+test('what could not be copied says so', async () => {
+  await open('busy', '#/diagnostics');
+  vi.spyOn(navigator.clipboard, 'writeText').mockRejectedValue(new Error('not allowed'));
+  Object.assign(document, { execCommand: () => false });
+  await press('Copy report');
+  expect(text('.notes [role=alert]')).toContain('The text could not be copied.');
+  expect(text('.notes [role=status]')).toBe('');
+});
+
+test('while the node does not answer, nothing that was seen looks like now', async () => {
+  await open('idle');
+  expect(text('h1')).toBe('Ready to build');
+  expect(document.querySelector('main .hero .state.ok')).not.toBeNull();
+  for (const state of ['gone', 'connecting', 'troubled'] as const) {
+    node({ state, message: '' });
+    await settle();
+    expect(text('h1')).toBe('What this computer does now is not known');
+    expect(text('main')).not.toContain('Nothing stands in the way');
+    expect(text('.banner')).toContain('What you see is from');
+    const looks = [...document.querySelectorAll('main .state')];
+    expect(looks.length).toBeGreaterThan(1);
+    expect(looks.filter((one) => !one.classList.contains('off'))).toEqual([]);
+    expect(looks[1]?.textContent).toContain('Before:');
+    expect(document.querySelector('main')?.classList).toContain('stale');
+  }
+  node({ state: 'connected', message: '' });
+  await settle();
+  expect(text('h1')).toBe('Ready to build');
+  expect(text('main')).not.toContain('Before:');
+});
+
+test('the headline names the same job as the tray: one of ours first, a flash too, the oldest of several', async () => {
+  await open('idle');
+  const theirs = { by: 'offloader', pin_sha256: PIN.green, dashboard_id: 'green', wire_job_id: 'w', label: 'Home Assistant' } as const;
+  const [some] = live.view?.jobs ?? [];
+  const job = (id: string, over: Partial<Job>): Job => ({ ...(some as Job), depends_on: null, deferred: false, status: 'running', device_name: id, id, ...over });
+  const porch = job('Porch', { kind: 'compile', origin: theirs, started_at: 1 });
+  const shed = job('Shed', { kind: 'compile', origin: theirs, started_at: 2 });
+  const lamp = job('Lamp', { kind: 'upload', started_at: 3 });
+  await happens(() => ({ jobs: [shed, porch] }));
+  expect(text('h1')).toBe('Building Porch for Home Assistant');
+  await happens(() => ({ jobs: [lamp, shed, porch] }));
+  expect(text('h1')).toBe('Installing Lamp');
+  expect(text('.hero .state')).toBe('Flashing');
+});
+
+test('who comes for the outdated devices sees those, who comes for a builder stands on it', async () => {
+  let go: (goal: Goal) => void = () => undefined;
+  const over = (bridge: Bridge): Bridge => ({
+    ...bridge,
+    onOpen: (on) => (go = on),
+    start: async (): Promise<Start> => ({ ...(await bridge.start()), page: 'builders', pin_sha256: PIN.nas }),
+  });
+  await open('busy', '', over);
+  await vi.dynamicImportSettled();
+  await settle();
+  expect(document.activeElement?.textContent).toContain('NAS');
+  go({ ...NOWHERE, page: 'devices', only: 'outdated' });
+  await settle();
+  await vi.dynamicImportSettled();
+  await settle();
+  expect(document.querySelector<HTMLSelectElement>('.only select')?.value).toBe('outdated');
+  expect(text('main [role=status]')).not.toBe('500 devices');
 });
 
 test('names of others cannot steer the page', async () => {

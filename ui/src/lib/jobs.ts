@@ -9,6 +9,11 @@ export function isMine(job: Job): boolean {
   return job.origin.by === 'owner';
 }
 
+/** Tells whether a device is being written now; stopped half-way, it may not start again. */
+export function isFlashing(job: Job): boolean {
+  return job.kind === 'upload' && job.status === 'running';
+}
+
 /** A build and the flash that waits for it, or a job alone. */
 export interface Installation {
   /** First to last. */
@@ -60,6 +65,15 @@ export function lastBuilds(jobs: readonly Job[]): Map<string, Job> {
     if (counts && !found.has(job.configuration)) found.set(job.configuration, job);
   }
   return found;
+}
+
+/** Returns for each configuration of ours how the newest of what was asked for stands. */
+export function latest(found: readonly Installation[]): Map<string, Job> {
+  const newest = new Map<string, Job>();
+  for (const { lead } of found) {
+    if (isMine(lead) && !newest.has(lead.configuration)) newest.set(lead.configuration, lead);
+  }
+  return newest;
 }
 
 export interface Speed {

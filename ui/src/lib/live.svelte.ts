@@ -1,7 +1,8 @@
 // What the window knows: the read model as it is now, kept up to date over the bridge.
 import type { Bridge } from './bridge.ts';
 import { refusal } from './bridge.ts';
-import { type Installation, installations, isFinal, isMine, lastBuilds } from './jobs.ts';
+import { now } from './clock.svelte.ts';
+import { type Installation, installations, isFinal, isFlashing, isMine, lastBuilds, latest } from './jobs.ts';
 import type {
   DesktopSettings,
   Device,
@@ -10,6 +11,7 @@ import type {
   FollowBody,
   Job,
   NodeState,
+  Refusal,
   Reply,
   Request,
   Settings,
@@ -17,8 +19,14 @@ import type {
   View,
 } from './model.ts';
 import { tell, warn } from './notes.svelte.ts';
-import { count, speak, t } from './words.svelte.ts';
+import { deviceName } from './status.ts';
+import { count, said, speak, t } from './words.svelte.ts';
 import { safe } from './safe.ts';
+
+/** Codes of a refusal that says nothing of what was asked for: no node has heard it. */
+const GONE = ['no_node', 'connection_lost'];
+/** Devices that are named when several were refused. */
+const NAMED = 3;
 
 /** A follow that is begun again after every break. */
 interface Kept {
@@ -40,8 +48,16 @@ class Live {
   settings = $state.raw<Settings | null>(null);
   desktop = $state.raw<DesktopSettings | null>(null);
 
+  /** What is shown is from before: the node does not answer, and what it does now is not known. */
+  readonly stale = $derived(this.node.state !== 'connected' && this.view !== null);
   readonly installations: Installation[] = $derived(installations(this.view?.jobs ?? []));
   readonly builds = $derived(lastBuilds(this.view?.jobs ?? []));
+  /** How the newest of what was asked for stands, for each configuration of ours. */
+  readonly latest = $derived(latest(this.installations));
+  /** Configurations whose devices are being written now. */
+  readonly flashing = $derived(
+    new Set((this.view?.jobs ?? []).filter((job) => isMine(job) && isFlashing(job)).map((job) => job.configuration)),
+  );
   /** What is not done yet for each configuration of ours. */
   readonly active: Map<string, Job> = $derived(
     new Map(
@@ -54,6 +70,11 @@ class Live {
   readonly available: string | null = $derived(this.view?.identity.esphome_version ?? null);
 
   #kept = new Set<Kept>();
+
+  /** Returns seconds since 1970, as far as anything is known: without a node nothing goes on. */
+  now(): number {
+    return this.stale && this.view !== null ? this.view.at : now();
+  }
 
   /** Begins: learns the language and where to go, follows the node, and goes on after every break. */
   async open(bridge: Bridge): Promise<void> {
@@ -83,7 +104,7 @@ class Live {
     this.keep(() => ({ follow: 'environments' }), (event) => {
       if (event.event === 'environments') this.environments = event.environments;
     });
-    this.desktop = await bridge.desktopSettings().catch(() => null);
+    await this.readDesktop();
   }
 
   /** Takes the read model and says what ended since the last one. */
@@ -170,6 +191,11 @@ class Live {
     }
   }
 
+  /** Reads the desktop's settings anew: the login items of the system, for one, change without us. */
+  async readDesktop(): Promise<void> {
+    this.desktop = await this.bridge.desktopSettings().catch(() => this.desktop);
+  }
+
   /** Does something with the desktop and shows what fails. */
   async desk<T>(work: (bridge: Bridge) => Promise<T>): Promise<T | undefined> {
     try {
@@ -180,19 +206,37 @@ class Live {
     }
   }
 
-  /** Asks for the same of many devices; one sentence tells how it went. */
+  /** Asks for the same of many devices, and goes on after one that is refused; says how it went. */
   async each(devices: readonly Device[], body: (device: Device) => Request): Promise<void> {
+    const refused: { device: Device; why: Refusal }[] = [];
     let done = 0;
-    for (const device of devices) {
+    for (const [before, device] of devices.entries()) {
       try {
+        // A new job for the device would stop its flash.
+        if (this.flashing.has(device.configuration)) throw { message: t('devices.flashing') };
         await this.ask(body(device));
         done += 1;
       } catch (thrown) {
-        warn(refusal(thrown));
-        break;
+        const why = refusal(thrown);
+        if (GONE.includes(why.code)) {
+          const left = count('devices.not_asked', devices.length - before);
+          warn({ ...why, hint: `${left} ${said(why.hint, why.hint_words)}`, hint_words: null });
+          break;
+        }
+        refused.push({ device, why });
       }
     }
     if (done > 0) tell(count('devices.queued', done));
+    const [first] = refused;
+    if (first === undefined) return;
+    if (devices.length === 1) return warn(first.why);
+    const names = refused.slice(0, NAMED).map(({ device }) => deviceName(device));
+    const { message, message_words, hint, hint_words } = first.why;
+    warn({
+      code: first.why.code,
+      message: count('devices.refused', refused.length, { names: names.join(', ') + (refused.length > NAMED ? ', …' : '') }),
+      hint: `${said(message, message_words)} ${said(hint, hint_words)}`,
+    });
   }
 }
 

@@ -516,6 +516,8 @@ export function mockBridge(query: URLSearchParams): Bridge {
         page: 'overview',
         job: null,
         dashboard_id: null,
+        only: null,
+        pin_sha256: null,
         language,
         first_run: scene === 'first',
         tray: scene === 'trouble' ? 'no_host' : 'shown',

@@ -355,6 +355,10 @@ export interface Goal {
   page: string;
   job: string | null;
   dashboard_id: string | null;
+  /** Which devices. */
+  only: 'outdated' | null;
+  /** A receiver. */
+  pin_sha256: Pin | null;
 }
 
 export type Language = 'en' | 'de';

@@ -5,11 +5,14 @@ class Route {
   page = $state<Page>('overview');
   /** The job of the page `job`. */
   job = $state<string | null>(null);
-  /** The device that `devices` or `activity` is narrowed to. */
+  /** What `devices` or `activity` is narrowed to, or the pin of the receiver that `builders` is opened for. */
   filter = $state('');
 
   /** The computer whose request to be paired is reviewed in a dialogue. */
   request = $state<string | null>(null);
+
+  /** Which devices somebody came for; the page takes it. */
+  only = $state<'outdated' | null>(null);
 
   /** Reads the address. */
   read(): void {
@@ -29,8 +32,10 @@ class Route {
   /** Goes where the tray or a notification points. */
   open(goal: Goal): void {
     this.request = goal.dashboard_id;
+    this.only = goal.only;
     if (goal.job !== null) this.go('job', goal.job);
     else if (goal.dashboard_id !== null) this.go('builders');
+    else if (goal.pin_sha256 !== null) this.go('builders', goal.pin_sha256);
     else this.go(PAGES.find((p) => p === goal.page) ?? 'overview');
   }
 }

@@ -106,23 +106,36 @@ export function why(availability: Availability, now: number): string {
   return hasCode('ends', reason) ? `${because} ${code('ends', reason)}` : because;
 }
 
+/** Returns the headline while the node does not answer. */
+export function notKnown(): Said & { title: string } {
+  return { kind: 'off', text: t('head.unknown'), title: t('head.unknown_title') };
+}
+
+/** Returns the running job that is told of, the same as in the tray: one of ours before one for others, of several
+ * the one that began first. */
+export function current(jobs: readonly Job[]): Job | undefined {
+  const running = jobs.filter((job) => job.status === 'running');
+  const mine = running.filter(isMine);
+  const order = (a: Job, b: Job) =>
+    (a.started_at ?? 0) - (b.started_at ?? 0) || a.created_at - b.created_at || (a.id < b.id ? -1 : 1);
+  return (mine.length > 0 ? mine : running).sort(order)[0];
+}
+
+function work(job: Job, jobs: readonly Job[]): string {
+  const device = jobName(job);
+  if (job.kind === 'reset_build_env') return t('head.reset');
+  if (job.kind === 'upload') return t('head.upload', { device });
+  if (job.kind === 'clean') return t('head.clean', { device });
+  if (!isMine(job)) return t('head.for_others', { device, name: jobOwner(job) });
+  const builds = jobs.filter((one) => isMine(one) && one.kind === 'compile' && one.status === 'running').length;
+  return builds === 1 ? t('head.for_me', { device }) : count('head.for_me_many', builds);
+}
+
 /** Returns the headline of the overview. */
 export function headline(view: View): Said & { title: string } {
-  const running = view.jobs.filter((job) => job.status === 'running' && job.kind === 'compile');
-  const others = running.filter((job) => !isMine(job));
-  const mine = running.filter(isMine);
-  const [first] = others;
-  if (first !== undefined) {
-    const title = t('head.for_others', { device: jobName(first), name: jobOwner(first) });
-    return { kind: 'busy', text: t('head.building'), title };
-  }
-  const [own] = mine;
-  if (own !== undefined) {
-    const title =
-      mine.length === 1
-        ? t('head.for_me', { device: jobName(own) })
-        : count('head.for_me_many', mine.length);
-    return { kind: 'busy', text: t('head.building'), title };
+  const job = current(view.jobs);
+  if (job !== undefined) {
+    return { kind: 'busy', text: t(`job.running.${job.kind}`), title: work(job, view.jobs) };
   }
   if (!view.availability.open) {
     const off = view.availability.reason === 'user_off';
