@@ -30,6 +30,8 @@ Kiln's icon, notifications and window. `kiln --help` is the command line.
                          diagnostics, availability or storage
   --job ID               the job of the page `job`
   --dashboard ID         the asking computer of the page `builders`
+  --about WORD           `outdated` of the page `devices`, or the pin of a
+                         builder of the page `builders`
   --help, --version
 
 KILN_HOME names the folder of another Kiln, as for `kiln`.
@@ -66,6 +68,7 @@ pub(crate) fn read(words: impl Iterator<Item = OsString>) -> Asked {
             }),
             "--job" => value().map(|id| arguments.goal.job = Some(id)),
             "--dashboard" => value().map(|id| arguments.goal.dashboard_id = Some(id)),
+            "--about" => value().map(|word| arguments.goal.about = Some(word)),
             "--help" | "-h" => return Asked::Print(HELP.to_owned()),
             "--version" | "-V" => {
                 return Asked::Print(format!("kiln-desktop {}\n", env!("CARGO_PKG_VERSION")));
@@ -82,7 +85,11 @@ pub(crate) fn read(words: impl Iterator<Item = OsString>) -> Asked {
 /// Writes the command line that leads to this goal.
 pub(crate) fn write(goal: &Goal) -> Vec<String> {
     let mut words = vec!["--page".to_owned(), goal.page.clone()];
-    for (option, value) in [("--job", &goal.job), ("--dashboard", &goal.dashboard_id)] {
+    for (option, value) in [
+        ("--job", &goal.job),
+        ("--dashboard", &goal.dashboard_id),
+        ("--about", &goal.about),
+    ] {
         if let Some(value) = value {
             words.extend([option.to_owned(), value.clone()]);
         }
@@ -103,7 +110,8 @@ mod tests {
         let goal = Goal {
             page: "job".to_owned(),
             job: Some("0123456789ab".to_owned()),
-            dashboard_id: None,
+            dashboard_id: Some("attic".to_owned()),
+            about: Some("outdated".to_owned()),
         };
         let words = write(&goal);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();

@@ -11,7 +11,7 @@ import { notes } from '../src/lib/notes.svelte.ts';
 import { route } from '../src/lib/route.svelte.ts';
 import { said, speak } from '../src/lib/words.svelte.ts';
 
-const NOWHERE: Goal = { page: 'overview', job: null, dashboard_id: null, only: null, pin_sha256: null };
+const NOWHERE: Goal = { page: 'overview', job: null, dashboard_id: null, about: null };
 let app: Record<string, unknown> | undefined;
 let asked: Request[] = [];
 let node: (state: NodeState) => void = () => undefined;
@@ -318,6 +318,17 @@ test('whoever asked to be built for is told when the owner there declines', asyn
   await settle();
   expect(text('dialog')).toContain('The owner of Studio Mac declined');
   expect(text('dialog')).not.toContain('Its owner decides now');
+  // What the node keeps of it is told as what it is, and goes without a question: nothing is paired.
+  const declined = { pin_sha256: PIN.asks, label: 'Studio Mac', endpoint: 'studio-mac.local:6055', kind: 'peer_revoked', observed_pin_sha256: null, since: view.at } as const;
+  await press('Close', dialog().querySelector('footer') ?? document);
+  live.see({ event: 'view', view: { ...view, alerts: [declined] } });
+  await settle();
+  expect(text()).toContain('Studio Mac did not let this computer in');
+  await press('Solve…');
+  expect(text('dialog')).toContain('Its owner declined');
+  await press('Forget it', dialog());
+  expect(asked).toContainEqual({ request: 'unpair', pin_sha256: PIN.asks });
+  expect(document.querySelector('dialog')).toBeNull();
 });
 
 test('pairing sends nothing before the keys were compared, and differing is the default', async () => {
@@ -819,13 +830,13 @@ test('who comes for the outdated devices sees those, who comes for a builder sta
   const over = (bridge: Bridge): Bridge => ({
     ...bridge,
     onOpen: (on) => (go = on),
-    start: async (): Promise<Start> => ({ ...(await bridge.start()), page: 'builders', pin_sha256: PIN.nas }),
+    start: async (): Promise<Start> => ({ ...(await bridge.start()), page: 'builders', about: PIN.nas }),
   });
   await open('busy', '', over);
   await vi.dynamicImportSettled();
   await settle();
   expect(document.activeElement?.textContent).toContain('NAS');
-  go({ ...NOWHERE, page: 'devices', only: 'outdated' });
+  go({ ...NOWHERE, page: 'devices', about: 'outdated' });
   await settle();
   await vi.dynamicImportSettled();
   await settle();

@@ -73,11 +73,12 @@ fn status_text(view: &View) -> String {
         ));
     }
     for alert in &view.alerts {
-        line(format!(
-            "{} needs you: {}",
-            safe(alert.label.as_str()),
+        let what = if view.is_declined(alert) {
+            "its owner did not let this computer in. Ask there, then pair again."
+        } else {
             alert_text(alert.kind)
-        ));
+        };
+        line(format!("{} needs you: {what}", safe(alert.label.as_str())));
     }
     for notice in &view.notices {
         line(safe(notice));

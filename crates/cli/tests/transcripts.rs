@@ -87,6 +87,9 @@ async fn status_says_what_matters_and_escapes_what_others_wrote() {
         "alerts": [{
             "pin_sha256": TOWER, "label": "Tower", "endpoint": "tower:6055",
             "kind": "pin_mismatch", "observed_pin_sha256": OWN, "since": 1.0,
+        }, {
+            "pin_sha256": OWN, "label": "Barn", "endpoint": "barn:6055",
+            "kind": "peer_revoked", "observed_pin_sha256": null, "since": 1.0,
         }],
     });
     let told = kiln("status", "", Script::new().on("status", status(changes))).await;
@@ -102,6 +105,7 @@ async fn status_says_what_matters_and_escapes_what_others_wrote() {
         1 jobs under way, 0 receivers, 0 offloaders.
         Lap\u{202e}top asks to be paired; `kiln requests` shows its fingerprint.
         Tower needs you: another key answers there. If that is right, forget it and pair again.
+        Barn needs you: its owner did not let this computer in. Ask there, then pair again.
         The keyring is locked. Unlock it.
         --- err
     "#]],

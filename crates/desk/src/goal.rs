@@ -25,6 +25,8 @@ pub struct Goal {
     pub job: Option<String>,
     /// The asking computer that the page is about.
     pub dashboard_id: Option<String>,
+    /// Part of the page: `outdated` of the devices, or the pin of a receiver.
+    pub about: Option<String>,
 }
 
 /// There is no page of this name.
@@ -41,6 +43,7 @@ impl Goal {
             page: "overview".to_owned(),
             job: None,
             dashboard_id: None,
+            about: None,
         }
     }
 
@@ -66,6 +69,7 @@ impl From<&Page> for Goal {
             page: page.word().to_owned(),
             job: page.job().map(ToString::to_string),
             dashboard_id: page.dashboard_id().map(|id| id.as_str().to_owned()),
+            about: page.about(),
         }
     }
 }

@@ -163,7 +163,10 @@ mod tests {
         let line = said.to_line().unwrap();
         assert_eq!(
             line,
-            "{\"say\":\"show\",\"goal\":{\"page\":\"devices\",\"job\":null,\"dashboard_id\":null}}\n"
+            concat!(
+                "{\"say\":\"show\",\"goal\":{\"page\":\"devices\",\"job\":null,\"dashboard_id\":null,",
+                "\"about\":null}}\n"
+            )
         );
         assert_eq!(ToDesk::from_line(line.as_bytes()).unwrap(), said);
         let told = ToWindow::Open { goal };

@@ -36,7 +36,7 @@ impl Icon {
     /// Returns the icon for what is known of the node: the most urgent of what is true.
     pub fn of(node: Node<'_>) -> Self {
         match Standing::of(node) {
-            Standing::Asked(_) | Standing::Alert(_) => Icon::Attention,
+            Standing::Asked(_) | Standing::Alert(_) | Standing::Declined(_) => Icon::Attention,
             Standing::Trouble(_) => Icon::Error,
             Standing::Mine(..) => Icon::BuildingMine,
             Standing::Theirs(..) => Icon::BuildingOthers,

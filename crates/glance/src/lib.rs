@@ -28,7 +28,7 @@ pub use icon::Icon;
 pub use menu::{Entry, Item, Menu, quit_question};
 pub use notice::{Button, Notice, NoticeId, Urgency};
 pub use notices::{NoticeEffect, Notices, WindowFocus};
-pub use page::Page;
+pub use page::{Page, Which, Who};
 pub use standing::Node;
 pub use tooltip::tooltip;
 pub use words::{Language, Words};

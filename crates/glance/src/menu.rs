@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use kiln_model::{
-    AvailabilityReason, BuildChoice, Device, EsphomeVersion, Job, JobKind, JobOrigin, LinkState,
-    PairingView, Port, Request, Snooze, Timestamp, View,
+    AvailabilityReason, BuildChoice, Device, EsphomeVersion, Job, JobKind, JobOrigin, JobStatus,
+    LinkState, PairingView, Port, Request, Snooze, Timestamp, View,
 };
 
 use crate::serving::Serving;
 use crate::standing::{Node, Standing, current_job, name, work};
 use crate::words::{Key, Words};
-use crate::{Action, Page};
+use crate::{Action, Page, Which, Who};
 
 /// Most builders in their submenu, and most devices in theirs.
 const LISTED_BUILDERS: usize = 8;
@@ -202,16 +202,17 @@ impl<'a> Draft<'a> {
         if let Some(first) = view.pending.first() {
             let count = view.pending.len().to_string();
             let label = self.words.say(Key::MenuRequests, &[("count", &count)]);
-            let review = Action::Open(Page::Builders(Some(first.dashboard_id.clone())));
+            let review = Action::Open(Page::Builders(Who::Asking(first.dashboard_id.clone())));
             self.add("requests", label, Some(review));
         }
-        let all = Action::Open(Page::Builders(None));
+        let all = Action::Open(Page::Builders(Who::Nobody));
         if view.pairings.is_empty() {
             return self.say("builders", Key::MenuAddBuilder, all);
         }
         let builder = |pairing: &PairingView| {
             let id = format!("builder.{}", pairing.pairing.pin);
-            item(&id, builder(pairing, self.words), Some(all.clone()))
+            let open = Action::Open(Page::Builders(Who::Receiver(pairing.pairing.pin)));
+            item(&id, builder(pairing, self.words), Some(open))
         };
         let mut items: Vec<Item> = view
             .pairings
@@ -225,12 +226,14 @@ impl<'a> Draft<'a> {
 
     /// The devices that were built last, and those with an old ESPHome.
     fn install(&mut self, view: &View, devices: &[Device]) {
-        let mut usable: Vec<&Device> = devices.iter().filter(|d| d.problem.is_none()).collect();
+        // A new job for a device that is being flashed would stop that half-way.
+        let can = |d: &&Device| d.problem.is_none() && !is_flashing(d, &view.jobs);
+        let mut usable: Vec<&Device> = devices.iter().filter(can).collect();
         if usable.is_empty() {
             return;
         }
         usable.sort_by_key(|d| (std::cmp::Reverse(d.last_build), d.configuration.clone()));
-        let all = Action::Open(Page::Devices);
+        let all = Action::Open(Page::Devices(Which::All));
         let recent = usable.iter().take(LISTED_DEVICES);
         let mut items: Vec<Item> = recent
             .map(|device| {
@@ -249,7 +252,8 @@ impl<'a> Draft<'a> {
         if outdated > 0 {
             let count = outdated.to_string();
             let label = self.words.say(Key::MenuOutdated, &[("count", &count)]);
-            items.push(item("devices.outdated", label, Some(all)));
+            let open = Action::Open(Page::Devices(Which::Outdated));
+            items.push(item("devices.outdated", label, Some(open)));
         }
         self.submenu("install", Key::MenuInstall, items);
     }
@@ -334,6 +338,15 @@ fn device_label(device: &Device, all: &[&Device]) -> String {
     label
 }
 
+/// Returns whether the device is being written now; stopped half-way it may not start again.
+fn is_flashing(device: &Device, jobs: &[Job]) -> bool {
+    jobs.iter().any(|job| {
+        job.kind == JobKind::Upload
+            && job.status == JobStatus::Running
+            && job.configuration == device.configuration.as_str()
+    })
+}
+
 /// Returns whether the device runs an older ESPHome than own builds would give it.
 fn is_outdated(device: &Device, view: &View) -> bool {
     let deployed = EsphomeVersion::parse(&device.deployed_version);
@@ -351,7 +364,7 @@ mod tests {
     use super::*;
     use crate::stage::*;
     use expect_test::expect;
-    use kiln_model::{Absence, Job, JobStatus, QueueStatus};
+    use kiln_model::{Absence, Job, QueueStatus};
     use proptest::prelude::*;
 
     /// Writes a menu as a person sees it, with ids and what a click does.
@@ -359,7 +372,10 @@ mod tests {
         let line = |item: &Item| {
             let action = item.action.as_ref();
             let action = action.map_or("-".to_owned(), |action| match action {
-                Action::Open(page) => format!("open {}", page.word()),
+                Action::Open(page) => {
+                    let about = page.about().map(|about| format!(" {about:.8}"));
+                    format!("open {}{}", page.word(), about.unwrap_or_default())
+                }
                 Action::Ask(request) => format!("ask {request:?}"),
                 Action::Pause(snooze) => format!("pause {}", snooze.word()),
                 Action::Resume => "resume".to_owned(),
@@ -429,15 +445,15 @@ mod tests {
               Until I resume  [pause.forever] pause forever
             Pair requests (2)  [requests] open builders
             Builders >  [builders]
-              Laptop — busy  [builder.0101010101010101010101010101010101010101010101010101010101010101] open builders
-              Tower — idle  [builder.0202020202020202020202020202020202020202020202020202020202020202] open builders
-              Attic — not reachable  [builder.0303030303030303030303030303030303030303030303030303030303030303] open builders
-              Old — switched off  [builder.0404040404040404040404040404040404040404040404040404040404040404] open builders
+              Laptop — busy  [builder.0101010101010101010101010101010101010101010101010101010101010101] open builders 01010101
+              Tower — idle  [builder.0202020202020202020202020202020202020202020202020202020202020202] open builders 02020202
+              Attic — not reachable  [builder.0303030303030303030303030303030303030303030303030303030303030303] open builders 03030303
+              Old — switched off  [builder.0404040404040404040404040404040404040404040404040404040404040404] open builders 04040404
             Install >  [install]
               kitchen  [install.kitchen.yaml] ask Install { device: "kitchen.yaml", build: Auto, port: Ota }
               bath (bath)  [install.bath.yaml] ask Install { device: "bath.yaml", build: Auto, port: Ota }
               bath (bath-2)  [install.bath-2.yaml] ask Install { device: "bath-2.yaml", build: Auto, port: Ota }
-              All outdated (1)…  [devices.outdated] open devices
+              All outdated (1)…  [devices.outdated] open devices outdated
             ---
             Open Kiln  [open] open overview
             Settings…  [settings] open settings
@@ -590,6 +606,18 @@ mod tests {
         let stop = Action::Ask(Request::Cancel(view.jobs[0].id.clone()));
         assert_eq!(menu(&view, &[]).action("stop.000000000001"), Some(&stop));
         assert_eq!(menu(&view, &[]).action("stop.000000000002"), None);
+    }
+
+    #[test]
+    fn a_device_that_is_being_flashed_cannot_be_installed_from_the_menu() {
+        let (mut view, devices) = busy();
+        let install = "install.kitchen.yaml";
+        assert!(menu(&view, &devices).action(install).is_some());
+        view.jobs = vec![job(1, JobKind::Upload, "kitchen", JobStatus::Running)];
+        assert_eq!(menu(&view, &devices).action(install), None);
+        assert!(menu(&view, &devices).action("install.bath.yaml").is_some());
+        view.jobs[0].status = JobStatus::Queued;
+        assert!(menu(&view, &devices).action(install).is_some());
     }
 
     #[test]

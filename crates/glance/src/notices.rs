@@ -12,7 +12,7 @@ use crate::clean::{SENTENCE, clean};
 use crate::notice::{Button, Notice, NoticeId, Urgency};
 use crate::standing::{alarming, asking, device_name, name};
 use crate::words::{Key, Words};
-use crate::{Action, Page};
+use crate::{Action, Page, Who};
 
 /// A build that took no longer than this has been waited for.
 const LONG: Duration = Duration::from_secs(60);
@@ -317,7 +317,7 @@ impl Notices {
     }
 
     fn asks(&self, peer: &PendingPeer) -> Notice {
-        let page = Page::Builders(Some(peer.dashboard_id.clone()));
+        let page = Page::Builders(Who::Asking(peer.dashboard_id.clone()));
         let review = Action::Open(page.clone());
         let reject = Action::Ask(Request::Reject(peer.dashboard_id.clone()));
         let values = [("peer", asking(peer))];
@@ -336,7 +336,7 @@ impl Notices {
     }
 
     fn mistaken(&self, alert: &Alert) -> Notice {
-        let page = Page::Builders(None);
+        let page = Page::Builders(Who::Nobody);
         let values = [("peer", alarming(alert))];
         Notice {
             id: identity_id(&alert.pin),

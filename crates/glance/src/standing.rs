@@ -37,6 +37,8 @@ pub(crate) enum Standing<'a> {
     Asked(&'a [PendingPeer]),
     /// A pairing needs the owner.
     Alert(&'a Alert),
+    /// Another computer's owner did not let us in.
+    Declined(&'a Alert),
     /// The node has something to say, or is not there.
     Trouble(Option<&'a Sentence>),
     /// Our own job runs.
@@ -64,7 +66,11 @@ impl<'a> Standing<'a> {
             return Standing::Asked(&view.pending);
         }
         if let Some(alert) = view.alerts.first() {
-            return Standing::Alert(alert);
+            return if view.is_declined(alert) {
+                Standing::Declined(alert)
+            } else {
+                Standing::Alert(alert)
+            };
         }
         if let Some(notice) = view.notices.first() {
             return Standing::Trouble(Some(notice));
@@ -106,6 +112,9 @@ impl<'a> Standing<'a> {
                     AlertKind::Superseded => Key::StatusSuperseded,
                 };
                 words.say(key, &[("peer", &alarming(alert))])
+            }
+            Standing::Declined(alert) => {
+                words.say(Key::StatusDeclined, &[("peer", &alarming(alert))])
             }
             Standing::Trouble(Some(notice)) => clean(&words.sentence(notice), SENTENCE),
             Standing::Trouble(None) => words.say(Key::StatusGone, &[]),

@@ -16,7 +16,7 @@ mod tests {
     use crate::Icon;
     use crate::stage::*;
     use expect_test::{Expect, expect};
-    use kiln_model::{AlertKind, Job, JobStatus, View};
+    use kiln_model::{AlertKind, Job, JobStatus, LinkState, View};
 
     /// What can be at the same time, the most urgent first. Each case has all that follow as well.
     fn cases() -> Vec<View> {
@@ -44,6 +44,10 @@ mod tests {
         cases.push(view.clone());
         view.notices = vec!["The keyring is locked. Unlock it and all goes on.".into()];
         cases.push(view.clone());
+        view.alerts = vec![alert(AlertKind::PeerRevoked)];
+        cases.push(view.clone());
+        // Of a declined request nothing is left; this one was paired once.
+        view.pairings = vec![receiver(9, "Laptop", LinkState::Orphaned)];
         for kind in [
             AlertKind::Superseded,
             AlertKind::PeerRevoked,
@@ -76,21 +80,22 @@ mod tests {
         told(
             &english(),
             &expect![[r#"
-            attention       2 computers ask to use this computer.
-            attention       Attic asks to use this computer.
-            attention       Laptop answers with another identity. Builds there have stopped.
-            attention       Laptop no longer knows this computer. Pair again.
-            attention       Another program uses this computer's identity at Laptop.
-            error           The keyring is locked. Unlock it and all goes on.
-            building_mine   Building kitchen on Laptop, 42 %, about 3 min left.
-            building_others Building porch for Garage.
-            ready           Ready to build for 2 computers.
-            ready           Ready to build for Garage.
-            ready           Ready.
-            off             Building for others is switched off.
-            error           Kiln does not answer.
-            off             Kiln is starting.
-        "#]],
+                attention       2 computers ask to use this computer.
+                attention       Attic asks to use this computer.
+                attention       Laptop answers with another identity. Builds there have stopped.
+                attention       Laptop no longer knows this computer. Pair again.
+                attention       Another program uses this computer's identity at Laptop.
+                attention       Laptop did not let this computer in. Ask there, then pair again.
+                error           The keyring is locked. Unlock it and all goes on.
+                building_mine   Building kitchen on Laptop, 42 %, about 3 min left.
+                building_others Building porch for Garage.
+                ready           Ready to build for 2 computers.
+                ready           Ready to build for Garage.
+                ready           Ready.
+                off             Building for others is switched off.
+                error           Kiln does not answer.
+                off             Kiln is starting.
+            "#]],
         );
     }
 
@@ -104,6 +109,7 @@ mod tests {
                 attention       Laptop antwortet mit einer anderen Identität. Dort wird nicht mehr gebaut.
                 attention       Laptop kennt diesen Computer nicht mehr. Bitte neu koppeln.
                 attention       Ein anderes Programm benutzt bei Laptop die Identität dieses Computers.
+                attention       Laptop hat diesen Computer nicht zugelassen. Bitte dort fragen und neu koppeln.
                 error           The keyring is locked. Unlock it and all goes on.
                 building_mine   Laptop baut kitchen, 42 %, noch etwa 3 Min.
                 building_others Baut porch für Garage.

@@ -78,6 +78,7 @@ keys! {
     StatusAsksMany = "status.asks_many",
     StatusIdentity = "status.identity",
     StatusRevoked = "status.revoked",
+    StatusDeclined = "status.declined",
     StatusSuperseded = "status.superseded",
     StatusReady = "status.ready",
     StatusReadyOne = "status.ready_one",

@@ -2,8 +2,9 @@
 use std::net::IpAddr;
 
 use crate::{
-    Alert, Availability, Confinement, DashboardId, Endpoint, EsphomeVersion, FriendlyName, Job,
-    Label, Pairing, Peer, PendingPeer, Pin, QueueStatus, Sentence, Storage, Timestamp,
+    Alert, AlertKind, Availability, Confinement, DashboardId, Endpoint, EsphomeVersion,
+    FriendlyName, Job, Label, Pairing, Peer, PendingPeer, Pin, QueueStatus, Sentence, Storage,
+    Timestamp,
 };
 
 /// Who this node is.
@@ -126,4 +127,16 @@ pub struct View {
     pub at: Timestamp,
     /// Label under which we introduce ourselves.
     pub own_label: Label,
+}
+
+impl View {
+    /// Returns whether an alert tells of a request that was declined, and not of a pairing that was
+    /// ended: only then nothing is left of it but the alert.
+    pub fn is_declined(&self, alert: &Alert) -> bool {
+        alert.kind == AlertKind::PeerRevoked
+            && self
+                .pairings
+                .iter()
+                .all(|view| view.pairing.pin != alert.pin)
+    }
 }

@@ -3,7 +3,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kiln_client::Client;
-use kiln_ipc::Words;
 use tauri::{AppHandle, Emitter as _};
 
 use super::MAIN;
@@ -23,20 +22,15 @@ pub(super) async fn watch(app: AppHandle, shared: Arc<Shared>) {
                 tell(&app, &shared, NodeState::Connected { message });
                 // Nothing is followed, so this is told only that it ended.
                 let ended = client.event().await;
-                let message = ended.err().map(|e| e.to_string()).unwrap_or_default();
-                tell(&app, &shared, NodeState::Connecting { message });
+                let why = ended.err().map(|error| error.sentence());
+                let state = NodeState::connecting(&why.unwrap_or_default());
+                tell(&app, &shared, state);
             }
             Err(error) => {
                 let trouble = shared.known().trouble.clone();
                 let state = match trouble {
                     Some(message) => NodeState::Troubled { message },
-                    None => {
-                        let why = error.sentence();
-                        NodeState::Gone {
-                            message_words: Words::of(&why),
-                            message: why.into(),
-                        }
-                    }
+                    None => NodeState::gone(&error.sentence()),
                 };
                 tell(&app, &shared, state);
             }

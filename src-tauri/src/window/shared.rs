@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use kiln_desk::{Focus, Goal, NotifyState, ToDesk, TrayState};
 use kiln_host::Door;
 use kiln_ipc::Words;
+use kiln_model::Sentence;
 use kiln_platform::Paths;
 use serde::Serialize;
 use tauri::async_runtime::JoinHandle;
@@ -53,6 +54,8 @@ pub(super) enum NodeState {
     Connecting {
         /// One sentence.
         message: String,
+        /// What other languages make it from.
+        message_words: Option<Words>,
     },
     /// It cannot begin; this is why, and what to do.
     Troubled {
@@ -68,6 +71,24 @@ pub(super) enum NodeState {
     },
 }
 
+impl NodeState {
+    /// The node went, for this reason, and is called again.
+    pub(super) fn connecting(why: &Sentence) -> Self {
+        Self::Connecting {
+            message: why.as_str().to_owned(),
+            message_words: Words::of(why),
+        }
+    }
+
+    /// The node does not answer, for this reason.
+    pub(super) fn gone(why: &Sentence) -> Self {
+        Self::Gone {
+            message: why.as_str().to_owned(),
+            message_words: Words::of(why),
+        }
+    }
+}
+
 impl Shared {
     pub(super) fn new(paths: Paths, goal: Goal, desk: UnboundedSender<ToDesk>) -> Self {
         Self {
@@ -79,9 +100,7 @@ impl Shared {
                 tray: TrayState::Unknown,
                 notifications: NotifyState::Unknown,
                 focus: Focus::Elsewhere,
-                node: NodeState::Connecting {
-                    message: String::new(),
-                },
+                node: NodeState::connecting(&Sentence::default()),
                 trouble: None,
             }),
             follows: Mutex::default(),
@@ -118,5 +137,29 @@ impl Shared {
 
     fn follows(&self) -> MutexGuard<'_, HashMap<u64, JoinHandle<()>>> {
         self.follows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kiln_model::say;
+
+    /// Returns what the pages get.
+    fn told(state: &NodeState) -> serde_json::Value {
+        serde_json::to_value(state).unwrap()
+    }
+
+    #[test]
+    fn why_the_node_is_away_is_told_with_what_other_languages_are_made_from() {
+        let why = say::no_node();
+        for state in [NodeState::connecting(&why), NodeState::gone(&why)] {
+            let told = told(&state);
+            assert_eq!(told["message"], why.as_str());
+            assert_eq!(told["message_words"]["code"], "no_node");
+        }
+        let nothing = told(&NodeState::connecting(&Sentence::default()));
+        assert_eq!(nothing["message"], "");
+        assert_eq!(nothing["message_words"], serde_json::Value::Null);
     }
 }

@@ -355,10 +355,8 @@ export interface Goal {
   page: string;
   job: string | null;
   dashboard_id: string | null;
-  /** Which devices. */
-  only: 'outdated' | null;
-  /** A receiver. */
-  pin_sha256: Pin | null;
+  /** Part of the page: `outdated` of the devices, or the pin of a receiver. */
+  about: string | null;
 }
 
 export type Language = 'en' | 'de';

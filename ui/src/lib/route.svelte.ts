@@ -32,10 +32,10 @@ class Route {
   /** Goes where the tray or a notification points. */
   open(goal: Goal): void {
     this.request = goal.dashboard_id;
-    this.only = goal.only;
+    this.only = goal.page === 'devices' && goal.about === 'outdated' ? 'outdated' : null;
     if (goal.job !== null) this.go('job', goal.job);
     else if (goal.dashboard_id !== null) this.go('builders');
-    else if (goal.pin_sha256 !== null) this.go('builders', goal.pin_sha256);
+    else if (goal.page === 'builders') this.go('builders', goal.about ?? '');
     else this.go(PAGES.find((p) => p === goal.page) ?? 'overview');
   }
 }

@@ -1,6 +1,6 @@
 // What is said about a job, a computer or this node: the word, its kind, the sentence with reason and end.
 import { isFinal, isMine, worked } from './jobs.ts';
-import type { Availability, Device, Job, Offloader, Receiver, View } from './model.ts';
+import type { Alert, Availability, Device, Job, Offloader, Receiver, View } from './model.ts';
 import { safe } from './safe.ts';
 import { code, count, duration, hasCode, t, upcoming } from './words.svelte.ts';
 import type { StateKind } from '../parts/State.svelte';
@@ -144,6 +144,12 @@ export function headline(view: View): Said & { title: string } {
       : { kind: 'wait', text: t('head.paused'), title: t('head.paused_title') };
   }
   return { kind: 'ok', text: t('head.ready'), title: t('head.ready_title') };
+}
+
+/** Returns what an alert tells of: a request that was declined leaves nothing but its alert. */
+export function alertKind(alert: Alert, view: View | null): Alert['kind'] | 'declined' {
+  const paired = view?.receivers.some((receiver) => receiver.pin_sha256 === alert.pin_sha256) ?? true;
+  return alert.kind === 'peer_revoked' && !paired ? 'declined' : alert.kind;
 }
 
 /** Returns how many things wait for the owner. */

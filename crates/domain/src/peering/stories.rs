@@ -786,14 +786,22 @@ mod offloading {
 
     #[test]
     fn a_receiver_left_to_another_computer_is_dialled_again_when_it_is_switched_on() {
-        let (mut node, link) = Node::connected();
-        node.closed(link, CloseReason::Terminated(TerminateReason::Superseded));
-        assert_eq!(node.view().alerts[0].kind, AlertKind::Superseded);
+        let left = || {
+            let (mut node, link) = Node::connected();
+            node.closed(link, CloseReason::Terminated(TerminateReason::Superseded));
+            assert_eq!(node.view().alerts[0].kind, AlertKind::Superseded);
+            node
+        };
+        let back = |node: &mut Node| {
+            let on = node.ask(&Request::SetPairingEnabled(pin(1), true));
+            assert_eq!(dials(&on.1), 1);
+            assert!(node.view().alerts.is_empty());
+        };
+        let mut node = left();
         let off = node.ask(&Request::SetPairingEnabled(pin(1), false));
         assert_eq!(dials(&off.1), 0);
-        let on = node.ask(&Request::SetPairingEnabled(pin(1), true));
-        assert_eq!(dials(&on.1), 1);
-        assert!(node.view().alerts.is_empty());
+        back(&mut node);
+        back(&mut left());
     }
 
     // Covers: O-08
@@ -805,6 +813,8 @@ mod offloading {
         let view = node.view();
         assert!(view.pairings.is_empty());
         assert_eq!(view.alerts[0].kind, AlertKind::PeerRevoked);
+        node.ask(&Request::Unpair(pin(1)));
+        assert!(node.view().alerts.is_empty(), "it can be put away");
     }
 
     // Covers: O-41
