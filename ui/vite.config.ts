@@ -26,7 +26,8 @@ export default defineConfig(({ mode }) => ({
   server: { fs: { allow: ['..'] } },
   preview: {
     port: 4173,
-    strictPort: true,
+    // Another clone may be pictured at the same time.
+    strictPort: false,
     headers: { 'Content-Security-Policy': POLICY },
   },
   test: {

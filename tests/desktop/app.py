@@ -119,9 +119,16 @@ def the_first_window_explains_itself_and_every_page_opens(world):
             window.screenshot(SHOTS / f"window-{page.lower()}.png")
             assert window.barriers() == [], (page, window.barriers())
         assert window.complaints() == [], window.complaints()
-    with world.window() as window:
+    with world.window(GTK_THEME="Adwaita:dark") as window:
         window.shows("Ready to build")
         assert window.dialogue() == "", "the first run is over"
+        window.text_size(200)
+        for page in PAGES:
+            window.go(page)
+            window.screenshot(SHOTS / f"window-{page.lower()}-dark-large.png")
+            assert window.sticks_out() == [], (page, window.sticks_out())
+            assert window.barriers() == [], (page, window.barriers())
+        assert window.run("return matchMedia('(prefers-color-scheme: dark)').matches"), "it is dark"
 
 
 def start_at_login_is_a_setting_of_the_window(world):
@@ -296,6 +303,7 @@ def a_window_of_a_node_alone_says_when_it_goes_and_recovers(world):
         window.shows("Ready to build")
         world.here.end()
         window.shows("Kiln does not run.")
+        assert window.heading() == "What this computer does now is not known"
         window.screenshot(SHOTS / "window-gone.png")
         world.here.serve("--listen-port", "0")
         window.until("it is back", lambda: "Kiln does not run." not in window.text()

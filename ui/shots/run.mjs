@@ -173,8 +173,12 @@ function scrollThrough(selector) {
 
 const words = process.argv.slice(2);
 const stories = STORIES.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)));
-const looks = LOOKS.filter(({ name }) => !process.env.LOOKS || process.env.LOOKS.split(',').includes(name));
-if (words.length === 0 && !process.env.LOOKS) rmSync(OUT, { recursive: true, force: true });
+const named = (list) => (process.env[list] ?? '').split(',').filter(Boolean);
+const all = named('LOOKS').length + named('PAGES').length === 0;
+const looks = LOOKS.filter(({ name }) => all || named('LOOKS').includes(name) || named('PAGES').includes(name));
+/** The pages themselves: nothing is done on them, and nothing is out of the ordinary. */
+const isPage = (story) => !story.act && !story.query;
+if (words.length === 0 && all) rmSync(OUT, { recursive: true, force: true });
 mkdirSync(OUT, { recursive: true });
 
 const server = await preview({ configFile: new URL('../vite.config.ts', import.meta.url).pathname, root: new URL('..', import.meta.url).pathname, build: { outDir: 'dist-mock' } });
@@ -205,6 +209,7 @@ for (const look of looks) {
   await page.setViewportSize(look.viewport ?? USUAL);
   for (const story of stories) {
     if (story.only && story.only !== look.name) continue;
+    if (!all && !named('LOOKS').includes(look.name) && !isPage(story)) continue;
     place = `${look.name}/${story.name}`;
     const query = [story.query, look.query].filter(Boolean).join('&');
     await page.goto('about:blank');

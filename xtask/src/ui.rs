@@ -23,8 +23,9 @@ pub fn build() -> Outcome {
     run(&mut Node::ready()?.npm(&["run", "--silent", "build"]))
 }
 
-/// Checks types, runs unit tests and stories, and pictures the states in light, dark and German;
-/// `npm run shots` in `ui` has more looks.
+/// Checks types, runs unit tests and stories, and pictures the states in light, dark, German and with
+/// text of twice the size, and each page from right to left and in high contrast; `npm run shots` in
+/// `ui` pictures everything in every look.
 pub fn test() -> Outcome {
     let node = Node::ready()?;
     for script in ["check", "test"] {
@@ -32,7 +33,8 @@ pub fn test() -> Outcome {
     }
     run(node
         .npm(&["run", "--silent", "shots"])
-        .env("LOOKS", "light,dark,german-narrow"))
+        .env("LOOKS", "light,dark,german-narrow,large")
+        .env("PAGES", "rtl,contrast"))
 }
 
 /// Returns the script of the accessibility checker.
