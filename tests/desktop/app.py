@@ -119,16 +119,9 @@ def the_first_window_explains_itself_and_every_page_opens(world):
             window.screenshot(SHOTS / f"window-{page.lower()}.png")
             assert window.barriers() == [], (page, window.barriers())
         assert window.complaints() == [], window.complaints()
-    with world.window(GTK_THEME="Adwaita:dark") as window:
+    with world.window() as window:
         window.shows("Ready to build")
         assert window.dialogue() == "", "the first run is over"
-        window.text_size(200)
-        for page in PAGES:
-            window.go(page)
-            window.screenshot(SHOTS / f"window-{page.lower()}-dark-large.png")
-            assert window.sticks_out() == [], (page, window.sticks_out())
-            assert window.barriers() == [], (page, window.barriers())
-        assert window.run("return matchMedia('(prefers-color-scheme: dark)').matches"), "it is dark"
 
 
 def start_at_login_is_a_setting_of_the_window(world):
