@@ -12,8 +12,11 @@ use windows::Win32::System::Power::{
 
 use crate::SystemClock;
 
-/// Time between two looks at the clocks, and by how much they differ after a sleep.
-const LOOK: Duration = Duration::from_secs(10);
+/// Time between two looks at the clocks: so soon after it woke up the computer serves again.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// By how much they differ after a sleep. A busy computer may be late, too, but not by that.
+const SLEPT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
 pub(super) struct Rest {
@@ -32,7 +35,7 @@ impl Rest {
         loop {
             let before = SystemClock.now().mono;
             sleep(LOOK).await;
-            if SystemClock.now().mono.since(before) > LOOK * 2 {
+            if SystemClock.now().mono.since(before) > LOOK + SLEPT {
                 *lock(&self.woke) = true;
                 return Turn::GoesToSleep;
             }
