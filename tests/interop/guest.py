@@ -7,18 +7,25 @@ tests/system/lending.rs; here are those that tell the most in a few minutes.
 import asyncio
 import itertools
 import os
+import random
 import signal
 import subprocess
 import time
 
-from devices import chip
+from devices import chip, host
 from receiving import admit, compilers, free_port
-from world import PATIENCE, expect, until
+from world import PATIENCE, expect, holds, until
 
 # Most of it is waiting.
 AT_ONCE = 3
 
 NUMBERS = itertools.count(1)
+
+# How often a Kiln is killed while a real build gives way, at each tier.
+KILLS = int(os.environ.get("YIELD_KILLS") or 2)
+
+# A build of others has the lowest priority: on a busy machine it takes its time to begin.
+COMPILER = 300.0
 
 # A session ends only after an absence of two minutes whose end is not known.
 LONG = 180.0
@@ -46,15 +53,19 @@ class Battery:
         (self.folder / "BAT0/status").write_text("Charging\n")
 
 
-async def stage(world):
+async def stage(world, tier=3):
     """A dashboard that can build everything itself, paired with a Kiln on a laptop."""
     dash = await world.dashboard(f"guest{next(NUMBERS)}")
     kiln = world.kiln()
+    if tier == 2:
+        kiln.without_bubblewrap()
     kiln.battery = Battery(world)
     kiln.env["KILN_POWER_SUPPLY"] = str(kiln.battery.folder)
     # It is found where it was when it listens again.
     kiln.port = free_port()
     await serve(kiln)
+    held = (await kiln.status())["sandbox"]
+    expect(held["tier"] == tier, f"builds are boxed: {held}")
     await admit(dash, kiln)
     # Who waits for somebody to pair with is there whatever happens.
     await kiln.ask("window", "close")
@@ -335,31 +346,41 @@ class Owner:
         self.server.wait()
 
 
-def states(kiln):
-    """States and cores of the processes of builds."""
-    done = subprocess.run(["ps", "-eo", "pid,stat,args"], capture_output=True, text=True)
-    found = []
-    for line in done.stdout.splitlines():
-        if str(kiln.home / "cache") in line and "kiln serve" not in line:
-            pid, state, _ = line.split(None, 2)
-            try:
-                with open(f"/proc/{pid}/status") as status:
-                    cores = [s for s in status if s.startswith("Cpus_allowed_list")][0].split()[1]
-            except OSError:
+def builds(kiln):
+    """Processes of builds, as (pid, state, cores, command): they, or what they work on, lie in the cache."""
+    place, found = str(kiln.home / "cache"), []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline") as line:
+                command = line.read().replace("\0", " ")
+            if "kiln serve" in command or place not in command + os.readlink(f"/proc/{pid}/cwd"):
                 continue
-            found.append((state[0], cores))
+            with open(f"/proc/{pid}/status") as status:
+                facts = dict(line.split(":", 1) for line in status)
+        except OSError:
+            continue
+        found.append((pid, facts["State"].split()[0], facts["Cpus_allowed_list"].strip(), command))
     return found
+
+
+async def compiles(kiln):
+    return any("cc1plus" in command for *_, command in builds(kiln))
 
 
 async def runs_free(kiln):
     """On all cores, as it was begun."""
-    now = states(kiln)
-    return now and not any(cores.isdigit() for _, cores in now)
+    now = builds(kiln)
+    return now and not any(cores.isdigit() for _, _, cores, _ in now)
+
+
+async def has_few_cores(kiln):
+    now = builds(kiln)
+    return now and all(cores.isdigit() for _, _, cores, _ in now)
 
 
 async def stands_still(kiln):
-    now = states(kiln)
-    return now and all(state == "T" for state, _ in now)
+    now = builds(kiln)
+    return now and all(state == "T" for _, state, *_ in now)
 
 
 async def test_a_build_gives_way_to_its_owner_in_steps_and_is_handed_back(world):
@@ -379,55 +400,74 @@ async def test_a_build_gives_way_to_its_owner_in_steps_and_is_handed_back(world)
     await until("the owner to be away for a minute", is_away, 90)
     # By the owner's word it opens at once, and as far as new builds go it stays so for a minute.
     await kiln.ask("pause", "30m")
+    opened = time.monotonic()
     await kiln.ask("resume")
     await dash.linked()
-    await dash.put("yields.yaml", chip("yields", seconds=240, lines=600))
+    await dash.put("yields.yaml", host("yields", free_port(), free_port()))
     job = await dash.submit("yields.yaml")
-    await runs_here(dash, kiln, job)
+    await until("a compiler", lambda: compiles(kiln), COMPILER)
     await until("a build at full speed", lambda: runs_free(kiln))
     begun = time.monotonic()
 
     def took(what):
         print(f"       {what} {time.monotonic() - begun:.2f} s after the owner came", flush=True)
     owner.comes()
-
-    async def slow():
-        now = states(kiln)
-        return now and all(cores.isdigit() for _, cores in now)
-    await until("fewer cores", slow, 10)
-    took("fewer cores")
+    await until("fewer cores", lambda: has_few_cores(kiln), 10)
+    # The figure of issue 4.
+    holds("fewer cores after the owner came", time.monotonic() - begun, 1)
     await until("the whole tree to stand still", lambda: stands_still(kiln), 30)
     took("suspended")
-    expect((await kiln.status())["availability"]["reason"] == "ready", "it did not wait for that")
+    if time.monotonic() - opened < 60:
+        expect((await kiln.status())["availability"]["reason"] == "ready", "it did not wait for that")
     # What is built again at home need not take as long.
     await dash.put("yields.yaml", chip("yields"))
     await dash.says(job, "the build waits: its owner is using this computer")
     expect((await dash.job(job))["status"] == "running", "the sender still waits")
 
     async def quiet():
-        return not compilers(kiln)
+        return not builds(kiln)
     await until("the build to be handed back", quiet, 120)
     took("handed back")
     job = await dash.final(job, 400)
     expect(job["status"] == "completed", f"{job['status']} {job.get('error')}")
     expect(job["source"] == "local", f"built by the sender: {job['source']}")
-    expect(not compilers(kiln), "no process of the build is left")
+    expect(not builds(kiln), f"no process of the build is left: {builds(kiln)}")
 test_a_build_gives_way_to_its_owner_in_steps_and_is_handed_back.seconds = 720
 
 
-async def test_a_kiln_that_is_killed_while_a_build_stands_still_leaves_nothing_behind(world):
-    dash, kiln = await stage(world)
-    await dash.put("frozen.yaml", chip("frozen", seconds=40))
-    job = await dash.submit("frozen.yaml")
-    await dash.says(job, "Building CXX")
-    kiln.battery.unplug()
-    await until("the whole tree to stand still", lambda: stands_still(kiln), 60)
-    await kiln.kill()
-    await serve(kiln)
-    leftovers = [s for s in states(kiln) if s[0] == "T"]
-    expect(not leftovers, f"nothing stands still: {leftovers}")
-    job = await dash.final(job)
-    expect(job["status"] == "completed", f"{job['status']} {job.get('error')}")
+async def killed_while_a_build_gives_way(world, tier):
+    dash, kiln = await stage(world, tier)
+    for turn in range(KILLS):
+        name = f"frozen{turn}"
+        await dash.put(f"{name}.yaml", host(name, free_port(), free_port()))
+        job = await dash.submit(f"{name}.yaml")
+        await until("a compiler", lambda: compiles(kiln), COMPILER)
+        kiln.battery.unplug()
+        when = [has_few_cores, stands_still][turn % 2]
+        await until(f"the build to give way: {when.__name__}", lambda: when(kiln))
+        # What is built again at home need not take as long.
+        await dash.put(f"{name}.yaml", chip(name))
+        await asyncio.sleep(random.uniform(0.0, 1.0))
+        await kiln.kill()
+
+        async def quiet():
+            return not builds(kiln)
+        await until("the build to end although no Kiln is there to end it", quiet, 20)
+        kiln.battery.plug_in()
+        await serve(kiln)
+        job = await dash.final(job)
+        expect(job["status"] == "completed", f"{job['status']} {job.get('error')}")
+        await dash.linked()
+
+
+async def test_a_kiln_that_is_killed_while_a_build_gives_way_leaves_nothing_behind(world):
+    await killed_while_a_build_gives_way(world, 3)
+test_a_kiln_that_is_killed_while_a_build_gives_way_leaves_nothing_behind.seconds = 900
+
+
+async def test_without_bubblewrap_a_killed_kiln_leaves_nothing_of_a_build_that_gives_way(world):
+    await killed_while_a_build_gives_way(world, 2)
+test_without_bubblewrap_a_killed_kiln_leaves_nothing_of_a_build_that_gives_way.seconds = 900
 
 
 async def test_between_two_kilns_the_reason_is_told_and_nothing_is_sent_meanwhile(world):

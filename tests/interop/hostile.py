@@ -70,6 +70,16 @@ def disks():
         time.sleep(0.1)
 
 
+def inodes():
+    """Makes empty files without an end; 400,000 are too many."""
+    for number in itertools.count(1):
+        os.makedirs(f"many/{number}")
+        for file in range(1_000):
+            os.mknod(f"many/{number}/{file}")
+        if number == 400:
+            breach()
+
+
 def log():
     """Prints without an end."""
     block = ("x" * 4095 + "\n") * 256
@@ -98,6 +108,11 @@ def poison():
                 print(f"wrote {place / name}", flush=True)
             except OSError as error:
                 print(f"held: {place / name}: {error.strerror}", flush=True)
+    # Toolchains lie in the home of a build. Those of its own sender it can change.
+    toolchain = Path.home() / ".platformio/packages/toolchain"
+    toolchain.mkdir(parents=True, exist_ok=True)
+    (toolchain / "poison").write_text("a compiler that lies")
+    print(f"changed the toolchain of {toolchain}", flush=True)
     for address in (("127.0.0.1", 6052), ("10.77.0.1", 6055), ("192.168.1.1", 80)):
         try:
             socket.create_connection(address, 1).close()

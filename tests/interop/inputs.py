@@ -5,6 +5,7 @@ What a screen says, and a real person's input, is in `guest`.
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import tempfile
 import time
@@ -13,7 +14,7 @@ from types import SimpleNamespace
 from devices import chip
 from guest import Owner, runs_here
 from receiving import admit, compilers, free_port
-from world import TESTS, expect, until
+from world import TESTS, expect, holds, until
 
 # Most of it is waiting.
 AT_ONCE = 3
@@ -243,6 +244,40 @@ async def test_a_program_that_needs_the_processor_is_noticed(world):
             burner.wait()
 
 
+async def test_who_looks_for_it_after_a_sleep_finds_it(world):
+    kiln, neighbour = world.kiln(), world.kiln("neighbour")
+    services = await Services(kiln).start(world, "login")
+    await kiln.serve("--receiver", "--listen-host", "0.0.0.0", "--listen-port", "0")
+    await services.hears(taken=["sleep", "delay"])
+    await services.order(sleep=True)
+    await services.hears(released=["sleep", "delay"])
+    await services.order(sleep=False)
+    await services.hears(taken=["sleep", "delay"], times=2)
+    await neighbour.serve("--no-receiver")
+    begun = time.monotonic()
+
+    async def found():
+        hosts = (await neighbour.status())["discovered"]
+        return [host for host in hosts if host["pin_sha256"] == kiln.pin]
+    await until("it to be found", found)
+    # The figure of issue 4.
+    holds("found after it woke up", time.monotonic() - begun, 3)
+
+
+async def test_a_login_manager_that_does_not_answer_holds_nothing_up(world):
+    dash = await world.dashboard("hung")
+    kiln = world.kiln()
+    services = await Services(kiln).start(world, "login")
+    await kiln.receive()
+    await services.hears(taken=["sleep", "delay"])
+    await admit(dash, kiln)
+    await asyncio.sleep(20.5)
+    services.played.send_signal(signal.SIGSTOP)
+    await dash.put("hung.yaml", chip("hung"))
+    job = await dash.reaches(await dash.submit("hung.yaml"), "completed")
+    expect(job["source"] == "remote", f"built on Kiln: {job['source']}")
+
+
 async def test_a_sleep_waits_for_the_senders_and_after_it_they_are_served_again(world):
     dash = await world.dashboard("sleep")
     kiln = world.kiln()
@@ -276,7 +311,8 @@ async def test_a_sleep_waits_for_the_senders_and_after_it_they_are_served_again(
         view = await kiln.status()
         return view["availability"]["reason"] == "ready" and view["listening_port"]
     await until("it to serve again", serves)
-    print(f"       it serves {time.monotonic() - begun:.2f} s after it woke up", flush=True)
+    # The figure of issue 4.
+    holds("serves after it woke up", time.monotonic() - begun, 3)
     await services.hears(taken=["sleep", "delay"], times=2)
     await dash.linked()
     print(f"       its sender is back {time.monotonic() - begun:.2f} s after it woke up", flush=True)

@@ -1,7 +1,7 @@
 """A small disk: room is made before it is short, nothing in use goes, and it is never full.
 
-Builds and toolchains of the receiving Kiln lie on a disk of their own, made of memory and gone
-with the network that everything runs in.
+Builds and toolchains of the receiving Kiln lie on a disk of their own: an ext4 image, or memory where
+an image cannot be mounted.
 """
 import asyncio
 import os
@@ -20,6 +20,9 @@ MB = 1 << 20
 # Size of the disk, and what has to stay free on it. Room is made below twice as much.
 DISK, FLOOR = 160, 30
 
+# What ext4 needs for itself on a disk of this size.
+OWN = 8
+
 # Written bit by bit by a build, where it builds for somebody else.
 FILLER = '''
 import os, time
@@ -37,11 +40,17 @@ CONFIG_SCHEMA = {}
 class SmallDisk:
     """A disk below a Kiln, and the least room that was ever seen on it."""
 
-    def __init__(self, world, kiln):
-        self.folder = kiln.home / "cache"
+    def __init__(self, world, kiln, part="cache"):
+        self.folder, image = kiln.home / part, world.folder / f"{part}.img"
         self.folder.mkdir(mode=0o700)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}m,mode=700", "small",
-                        self.folder], check=True)
+        with image.open("wb") as file:
+            file.truncate((DISK + OWN) * MB)
+        subprocess.run(["mkfs.ext4", "-q", "-m", "0", "-N", "20000", "-O", "^has_journal",
+                        "-E", "lazy_itable_init=1,nodiscard", image], check=True)
+        if subprocess.run(["mount", "-o", "loop", image, self.folder], check=False).returncode:
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}m", "small", self.folder],
+                           check=True)
+        self.folder.chmod(0o700)
         self.least = DISK
         self.task = asyncio.create_task(self.watch())
         world.others.append(self)
@@ -149,6 +158,16 @@ async def test_a_small_disk_is_never_full_whatever_a_build_writes(world):
     expect(disk.free() >= 2 * FLOOR, f"what it wrote is gone: {disk.free()} MB are free")
     print(f"       never less than {disk.least} of {DISK} MB free", flush=True)
 test_a_small_disk_is_never_full_whatever_a_build_writes.seconds = 900
+
+
+async def test_a_disk_that_only_records_and_transfers_lie_on_counts_as_well(world):
+    kiln = world.kiln()
+    disk = SmallDisk(world, kiln, "state")
+    await kiln.receive()
+    await kiln.ask("settings", "set", f"disk_floor_mb={FLOOR}")
+    await reason(kiln, "ready")
+    disk.owner_leaves(FLOOR // 2)
+    await reason(kiln, "low_disk")
 
 
 async def test_a_budget_is_kept_by_what_was_used_least_and_the_rest_goes_at_a_word(world):
