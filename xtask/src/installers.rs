@@ -17,8 +17,8 @@ const TOOLS: &[Need] = &[
 /// An older version for the upgrade.
 const OLDER: &str = "0.0.9";
 
-/// Makes all of it with debug programs, which only are larger.
-pub fn test() -> Outcome {
+/// Makes all of it with debug programs, which only are larger. Returns where the deb is unpacked.
+pub fn test() -> Outcome<PathBuf> {
     packages::ensure(&[packages::BUILD, TOOLS])?;
     let work = target().join("packages");
     fs::create_dir_all(&work).map_err(|e| format!("{}: {e}", work.display()))?;
@@ -37,7 +37,7 @@ pub fn test() -> Outcome {
         let words: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
         bundle::bundle(&words)
     };
-    made(&["--debug", "--as-version", OLDER, "deb"])?;
+    made(&["--debug", "--as-version", OLDER, "deb", "rpm"])?;
     made(&["--debug", "deb"])?;
     let out = target().join("bundle");
     let architecture = output(&mut command("dpkg", &["--print-architecture"]))?;
@@ -47,10 +47,7 @@ pub fn test() -> Outcome {
     fs::rename(&new, &again).map_err(|e| format!("{}: {e}", new.display()))?;
     made(&["--debug", "deb", "rpm"])?;
     let rpm_architecture = output(&mut command("rpm", &["--eval", "%{_arch}"]))?;
-    let rpm = format!(
-        "kiln-{}-1.{rpm_architecture}.rpm",
-        env!("CARGO_PKG_VERSION")
-    );
+    let rpm = |version: &str| out.join(format!("kiln-{version}-1.{rpm_architecture}.rpm"));
 
     let clean = clean_root(&new)?;
     say("installing, using, upgrading, removing, purging");
@@ -64,8 +61,15 @@ pub fn test() -> Outcome {
         .arg(&new)
         .arg("--again")
         .arg(again)
-        .arg("--rpm")
-        .arg(out.join(rpm)))
+        .arg("--old-rpm")
+        .arg(rpm(OLDER))
+        .arg("--new-rpm")
+        .arg(rpm(env!("CARGO_PKG_VERSION"))))?;
+
+    let unpacked = work.join("unpacked");
+    run(command("rm", &["-rf"]).arg(&unpacked))?;
+    run(command("dpkg-deb", &["--extract"]).args([&new, &unpacked]))?;
+    Ok(unpacked)
 }
 
 /// A minimal system of the kind that runs here, with what the package depends on. Kept.

@@ -114,8 +114,9 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "packages",
-        what: "installer packages are made, installed, used, upgraded and removed in a clean system",
-        run: installers::test,
+        what: "installer packages are made, installed, used, upgraded and removed in a clean system, \
+               and their programs started on a desktop",
+        run: packaged,
     },
     Step {
         name: "systems",
@@ -153,6 +154,15 @@ fn household() -> Outcome {
     python::dashboards()?;
     programs::build()?;
     whole_apps(&["dashboards.py", "large.py"])
+}
+
+/// Tests packages, and what they bring to a desktop.
+fn packaged() -> Outcome {
+    packages::ensure(&[packages::DESKTOP])?;
+    let unpacked = installers::test()?;
+    run(session(&["--keyring"], "packaged.py")
+        .arg(unpacked.join("usr/bin"))
+        .arg(target().join("desktop")))
 }
 
 /// Runs each script in a session with a keyring.
