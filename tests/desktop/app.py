@@ -5,11 +5,15 @@ import pathlib
 import re
 import signal
 import subprocess
+import sys
 import time
 
 import desktop
 from desktop import until
 from household import PROGRAMS, ROOT, SHOTS, TESTS, World, close, play, resident, window_process, windows
+
+sys.path.insert(0, str(TESTS / "interop"))
+from battery import Battery  # noqa: E402
 
 PAGES = ["Overview", "Devices", "Builders", "Activity", "Availability", "Storage", "Settings",
          "Diagnostics"]
@@ -37,20 +41,20 @@ def the_menu_lends_pauses_and_resumes(world):
     item = desktop.item()
     world.here.ask("settings", "set", "receiver=false")
     world.says("Building for others is switched off.")
-    off = item.shape()
+    world.looks("off")
     item.click("Build for others")
     world.says("Ready.")
-    ready = item.shape()
+    world.looks("ready")
     item.click("Pause serving", "For 30 minutes")
     menu = world.says("Paused: by you.")
     assert "Resume serving" in menu, menu
     availability = world.here.status()["availability"]
     assert availability["reason"] == "snoozed" and availability["until"] is not None, availability
-    paused = item.shape()
+    world.looks("paused")
     desktop.screenshot(SHOTS / "app-paused.png")
     item.click("Resume serving")
     world.says("Ready.")
-    assert item.shape() == ready and len({off, ready, paused}) == 3
+    world.looks("ready")
     installs = [line for line in item.menu() if isinstance(line, list) and line[0] == "Install"]
     assert installs == [["Install", "attic", "garage"]], item.menu()
 
@@ -59,12 +63,12 @@ def a_request_to_pair_wants_attention_and_is_rejected_from_the_notification(worl
     world.there.serve("--no-receiver", "--listen-port", "0")
     world.there.ask("settings", "set", "friendly_name=Laptop")
     item = desktop.item()
-    ready = item.shape()
     world.here.ask("window", "open")
     asking = world.there.pair(world.here)
     until("a notification is shown", lambda: desktop.displayed() == 1)
     world.says("asks to use this computer.")
-    assert item.status == "NeedsAttention" and item.shape() != ready
+    assert item.status == "NeedsAttention"
+    world.looks("attention")
     assert "Pair requests (1)" in item.menu(), item.menu()
     desktop.screenshot(SHOTS / "app-notification.png")
     desktop.press("Reject")
@@ -73,7 +77,8 @@ def a_request_to_pair_wants_attention_and_is_rejected_from_the_notification(worl
     offered = desktop.buttons()
     assert "Review" in offered and "Reject" in offered, offered
     world.says("Ready.")
-    assert item.status == "Active" and item.shape() == ready
+    assert item.status == "Active"
+    world.looks("ready")
     until("the notification is gone", lambda: desktop.displayed() == 0)
     assert world.here.status()["offloaders"] == []
 
@@ -200,6 +205,9 @@ def an_install_is_followed_in_the_window(world):
         window.go("Devices")
         window.shows("garage")
         window.click("Install garage")
+        world.says("Building garage")
+        world.looks("building mine")
+        desktop.screenshot(SHOTS / "app-building-mine.png")
         flashed = ROOT / "here-flashed"
         window.until("it is flashed", lambda: flashed.exists() and flashed.read_text() == "garage whole\n", 60)
         window.go("Activity")
@@ -271,7 +279,9 @@ def without_panel_and_notifications_kiln_works(world):
 
 def quitting_while_another_computer_waits_asks_first(world):
     world.there.ask("compile", "cellar", "--on", world.here.status()["identity"]["pin_sha256"])
-    until("it is built here", lambda: any(job["origin"]["by"] == "offloader" for job in world.here.ask("jobs")["jobs"]))
+    world.says("Building cellar for")
+    world.looks("building others")
+    desktop.screenshot(SHOTS / "app-building-others.png")
     desktop.item().click("Quit")
     question = until("the question is asked", lambda: len(windows()) == 2 and windows(), 20)[-1]
     desktop.screenshot(SHOTS / "app-quit.png")
@@ -283,11 +293,43 @@ def quitting_while_another_computer_waits_asks_first(world):
     until("it is built", lambda: world.there.ask("jobs")["jobs"][0]["status"] == "completed", 60)
 
 
-def quit_ends_all_of_it(world):
+def the_battery_pauses(world):
+    world.looks("ready")
+    BATTERY.unplug()
+    menu = world.says("Paused: on battery.", 30)
+    assert desktop.item().tooltip[1] in menu[0], (desktop.item().tooltip, menu)
+    world.looks("paused")
+    desktop.screenshot(SHOTS / "app-battery.png")
+    # What follows does not wait for it.
+    BATTERY.plug_in()
+
+
+def the_mains_resume_by_themselves(world):
+    # It has to be so for a minute.
+    menu = world.says("Ready to build for", 90)
+    assert desktop.item().tooltip[1] in menu[0], (desktop.item().tooltip, menu)
+    world.looks("ready")
+
+
+def say_yes(question):
+    """Clicks the button at the left of a question of the system's."""
+    shape = subprocess.run(["xdotool", "getwindowgeometry", "--shell", question], capture_output=True, text=True,
+                           check=True).stdout
+    x, y, width, height = (int(re.search(rf"{name}=(-?\d+)", shape)[1]) for name in ("X", "Y", "WIDTH", "HEIGHT"))
+    desktop.mouse(x + width // 4, y + height - 18)
+
+
+def quit_ends_all_of_it_after_a_yes(world):
+    world.there.ask("compile", "cellar", "--on", world.here.status()["identity"]["pin_sha256"])
+    world.says("Building cellar for")
     desktop.item().click("Quit")
+    question = until("the question is asked", lambda: len(windows()) == 2 and windows(), 20)[-1]
+    say_yes(question)
     assert world.desk.wait(timeout=30) == 0
     until("the icon is gone", lambda: not desktop.items())
     assert world.here.run("status").returncode == 3
+    # It would be built here again as soon as this Kiln is back.
+    world.there.ask("cancel", world.there.job()["id"])
 
 
 def a_window_of_a_node_alone_says_when_it_goes_and_recovers(world):
@@ -318,13 +360,14 @@ def a_strong_contrast_changes_the_look_of_the_icon(world):
     with desktop.Portal() as portal:
         item = world.start("--hidden")
         world.says("Ready to build")
-        usual, shape = item.pixels(22), item.shape()
+        usual = item.pixels(22)
+        world.looks("ready")
         portal.contrast(1)
         until("it is drawn anew", lambda: item.pixels(22) != usual)
         desktop.screenshot(SHOTS / "tray-contrast.png")
         portal.contrast(0)
         until("it is as before", lambda: item.pixels(22) == usual)
-        assert item.shape() == shape
+        world.looks("ready")
         item.click("Quit")
         assert world.desk.wait(timeout=30) == 0
 
@@ -335,22 +378,27 @@ STORIES = [
     a_request_to_pair_wants_attention_and_is_rejected_from_the_notification,
     review_opens_the_window_and_closing_it_leaves_kiln_in_the_tray,
     the_first_window_explains_itself_and_every_page_opens,
-    start_at_login_is_a_setting_of_the_window,
     pairing_shows_the_same_emoji_and_is_approved_with_a_click,
+    the_battery_pauses,
     a_builder_is_added_in_the_window,
     an_install_is_followed_in_the_window,
     the_menu_is_seen_in_the_panel,
+    start_at_login_is_a_setting_of_the_window,
+    the_mains_resume_by_themselves,
     a_second_start_shows_the_window_that_there_is,
     a_window_that_is_killed_takes_nothing_with_it,
     without_panel_and_notifications_kiln_works,
     quitting_while_another_computer_waits_asks_first,
-    quit_ends_all_of_it,
+    quit_ends_all_of_it_after_a_yes,
     a_window_of_a_node_alone_says_when_it_goes_and_recovers,
     a_strong_contrast_changes_the_look_of_the_icon,
 ]
 
+BATTERY = Battery(ROOT / "power_supply")
 house = World()
-for name in ("garage", "attic"):
-    house.here.put(name)
-house.there.put("cellar")
+house.here.environment["KILN_POWER_SUPPLY"] = str(BATTERY.folder)
+# Long enough to be seen.
+house.here.put("garage", seconds=3)
+house.here.put("attic")
+house.there.put("cellar", seconds=8)
 play(house, STORIES)

@@ -12,12 +12,14 @@ from household import DEVICE, ROOT, SHOTS, TESTS, World, close, play, skip_welco
 
 def a_keyring_that_is_locked_at_login_is_said_and_the_identity_stays(world):
     desktop_of(world)
+    world.looks("ready")
     key = world.here.status()["identity"]["pin_sha256"]
     quit_(world)
     desktop.lock_keyring()
     item = world.start("--hidden")
     menu = world.says("keyring")
     assert item.tooltip[1] in menu[0], (item.tooltip, menu)
+    world.looks("error")
     until("it is said", lambda: desktop.displayed() == 1)
     assert world.here.run("status").returncode == 3, "nothing is served with another identity"
     with world.window() as window:
@@ -67,6 +69,7 @@ def without_notifications_the_icon_and_the_window_tell_who_asks(world):
     asking = world.there.pair(world.here)
     world.says("asks to use this computer.")
     assert desktop.item().status == "NeedsAttention"
+    world.looks("attention")
     desktop.item().click("Pair requests (1)")
     until("the window is there", windows, 20)
     close(windows()[0])

@@ -48,8 +48,10 @@ class Kiln:
                                   "--esphome-dir", str(self.config), stdout=subprocess.PIPE, text=True)
         return json.loads(self.process.stdout.readline())
 
-    def put(self, name, text=DEVICE):
-        """Writes the configuration of a device."""
+    def put(self, name, text=DEVICE, seconds=None):
+        """Writes the configuration of a device, whose build may take longer than a blink."""
+        if seconds:
+            text = f"substitutions:\n  quick_seconds: {seconds}\n{text}"
         (self.config / f"{name}.yaml").write_text(text.format(name))
 
     def run(self, *words):
@@ -95,6 +97,7 @@ class World:
     def __init__(self, **environment):
         self.here = Kiln("here", **environment)
         self.there = Kiln("there", KILN_SECRETS="file", **environment)
+        self.shapes = {}
 
     @property
     def desk(self):
@@ -107,12 +110,21 @@ class World:
     def window(self):
         return webdriver.Window(PROGRAMS / "kiln-window", self.here.environment)
 
-    def says(self, text):
+    def says(self, text, seconds=10.0):
         """Waits until the icon's menu begins with this, and returns it."""
         try:
-            return until(f"the menu says {text!r}", lambda: _first(text))
+            return until(f"the menu says {text!r}", lambda: _first(text), seconds)
         except AssertionError as error:
             raise AssertionError(f"{error}\nThe menu is {desktop.item().menu()}") from None
+
+    def looks(self, state):
+        """Waits until the icon has the shape of this state, which it has in no other that was seen."""
+        if state in self.shapes:
+            until(f"the icon is {state}", lambda: desktop.item().shape() == self.shapes[state])
+            return
+        shape = desktop.item().shape()
+        assert shape not in self.shapes.values(), f"{state} looks as another state:\n{shape}"
+        self.shapes[state] = shape
 
     def end(self):
         for kiln in (self.here, self.there):

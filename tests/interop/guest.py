@@ -12,6 +12,7 @@ import signal
 import subprocess
 import time
 
+from battery import Battery
 from devices import chip, host
 from receiving import admit, compilers, free_port
 from world import PATIENCE, expect, holds, until
@@ -31,35 +32,13 @@ COMPILER = 300.0
 LONG = 180.0
 
 
-class Battery:
-    """A folder that looks like the kernel's list of power supplies."""
-
-    def __init__(self, world):
-        self.folder = world.folder / "power_supply"
-        for name, files in {
-            "AC": {"type": "Mains", "online": "1"},
-            "BAT0": {"type": "Battery", "status": "Charging", "capacity": "80"},
-        }.items():
-            (self.folder / name).mkdir(parents=True)
-            for file, text in files.items():
-                (self.folder / name / file).write_text(text + "\n")
-
-    def unplug(self):
-        (self.folder / "AC/online").write_text("0\n")
-        (self.folder / "BAT0/status").write_text("Discharging\n")
-
-    def plug_in(self):
-        (self.folder / "AC/online").write_text("1\n")
-        (self.folder / "BAT0/status").write_text("Charging\n")
-
-
 async def stage(world, tier=3):
     """A dashboard that can build everything itself, paired with a Kiln on a laptop."""
     dash = await world.dashboard(f"guest{next(NUMBERS)}")
     kiln = world.kiln()
     if tier == 2:
         kiln.without_bubblewrap()
-    kiln.battery = Battery(world)
+    kiln.battery = Battery(world.folder / "power_supply")
     kiln.env["KILN_POWER_SUPPLY"] = str(kiln.battery.folder)
     # It is found where it was when it listens again.
     kiln.port = free_port()
@@ -472,7 +451,7 @@ test_without_bubblewrap_a_killed_kiln_leaves_nothing_of_a_build_that_gives_way.s
 
 async def test_between_two_kilns_the_reason_is_told_and_nothing_is_sent_meanwhile(world):
     sender, receiver = world.kiln("sender"), world.kiln("receiver")
-    receiver.battery = Battery(world)
+    receiver.battery = Battery(world.folder / "power_supply")
     receiver.env["KILN_POWER_SUPPLY"] = str(receiver.battery.folder)
     await receiver.receive()
     await sender.serve("--no-receiver")

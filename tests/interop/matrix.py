@@ -14,7 +14,7 @@ import subprocess
 import time
 
 from devices import chip
-from guest import Battery, Owner, serve
+from guest import Owner, serve
 from inputs import Services, shows
 from receiving import admit, compilers, free_port
 from world import WORK, Proxy, expect, until
@@ -128,7 +128,7 @@ class House:
         # When it began to serve, and when the machine was read since.
         self.opened = self.read = 0.0
         self.kiln = world.kiln()
-        self.kiln.battery = Battery(world)
+        self.kiln.battery = Battery(world.folder / "power_supply")
         self.kiln.env["KILN_POWER_SUPPLY"] = str(self.kiln.battery.folder)
         for name in ("DISPLAY", "WAYLAND_DISPLAY", "XDG_SESSION_TYPE"):
             self.kiln.env.pop(name, None)
