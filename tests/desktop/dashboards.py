@@ -31,6 +31,11 @@ class Dashboard:
     def __init__(self):
         self.info = json.loads(self._run("peer", "start", self.NAME, "--standin", "--fresh"))
 
+    def restart(self):
+        """Stops it and starts it again with what it knows."""
+        self._run("peer", "stop", self.NAME)
+        self._run("peer", "start", self.NAME, "--standin")
+
     def _run(self, script, *words):
         done = subprocess.run([PYTHON, TESTS / "rig" / script, *words], capture_output=True, text=True,
                               stdin=subprocess.DEVNULL)
@@ -132,6 +137,7 @@ def a_dashboard_asks_and_is_approved_with_a_click(world):
         window.shows("Connected")
         assert window.complaints() == [], window.complaints()
     world.says("Ready to build for Home.")
+    world.looks("ready")
 
 
 def what_the_dashboard_installs_is_seen_being_built_here(world):
@@ -142,6 +148,7 @@ def what_the_dashboard_installs_is_seen_being_built_here(world):
         # A dashboard sends nothing in its first 20 seconds.
         window.until("it is built", lambda: window.heading() == "Building fridge for Home", 180)
         world.says("Building fridge for Home")
+        world.looks("building others")
         window.click("fridge")
         grows(window)
         window.screenshot(SHOTS / "dashboard-builds-here.png")
@@ -179,6 +186,7 @@ def a_build_on_the_dashboard_is_followed_searched_and_stopped(world):
     with world.window() as window:
         compile_on(window, "porch", "Green")
         window.shows("Built on Green.")
+        world.looks("building mine")
         grows(window)
         assert window.pressed("Follow")
         window.press("[role=log]", webdriver.HOME)
@@ -233,6 +241,7 @@ def a_changed_key_is_an_alert_that_leads_to_a_new_pairing(world):
     item = desktop.item()
     menu = world.says("Green answers with another identity.")
     assert item.status == "NeedsAttention", menu
+    world.looks("attention")
     until("it is said", lambda: desktop.displayed() == 1)
     desktop.close_notifications()
     with world.window() as window:
@@ -255,6 +264,20 @@ def a_changed_key_is_an_alert_that_leads_to_a_new_pairing(world):
     receiver, = world.here.status()["receivers"]
     assert receiver["pin_sha256"] == after and receiver["link"] == "connected", receiver
     assert item.status == "Active"
+    world.looks("ready")
+
+
+def after_a_restart_of_both_sides_they_are_connected_again_untouched(world):
+    dashboard = world.dashboard
+    desktop.item().click("Quit")
+    assert world.desk.wait(timeout=30) == 0
+    dashboard.restart()
+    world.start("--hidden")
+    until("the node answers", lambda: world.here.run("status").returncode == 0)
+    assert dashboard.ask("wait-link")[0]["connected"], "it builds here again"
+    until("it builds for us again", lambda: world.here.status()["receivers"][0]["link"] == "connected", 60)
+    world.says("Ready to build for Home.")
+    assert desktop.displayed() == 0, "nobody has to do anything"
 
 
 def a_real_device_is_installed_with_a_build_on_another_kiln(world):
@@ -326,6 +349,7 @@ STORIES = [
     a_dashboard_is_asked_and_approves,
     a_build_on_the_dashboard_is_followed_searched_and_stopped,
     a_build_is_brought_home,
+    after_a_restart_of_both_sides_they_are_connected_again_untouched,
     a_changed_key_is_an_alert_that_leads_to_a_new_pairing,
     a_real_device_is_installed_with_a_build_on_another_kiln,
 ]

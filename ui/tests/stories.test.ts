@@ -514,6 +514,20 @@ test('the diagnostics say whether the audit is intact, and which entry is not', 
   expect(text()).toContain('Entry 1,204 of the audit was changed.');
 });
 
+test('the diagnostics say what of this computer is not seen: notifications, and its port', async () => {
+  await open('trouble', '#/diagnostics');
+  expect(text()).toContain('Nothing on your desktop shows notifications.');
+  if (app) await unmount(app);
+  await open('busy', '#/diagnostics');
+  const blocked = 'allow TCP port 6055 on this computer.';
+  expect(text()).not.toContain(blocked);
+  const view = live.view;
+  if (view === null) throw new Error('no view');
+  live.see({ event: 'view', view: { ...view, offloaders: view.offloaders.map((one) => ({ ...one, connected: false })) } });
+  await settle();
+  expect(text()).toContain(blocked);
+});
+
 test('storage shows what is kept for whom and why, and frees the rest only after a yes', async () => {
   await open('busy', '#/storage');
   expect(asked).toContainEqual({ request: 'storage' });
