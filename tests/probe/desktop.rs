@@ -5,7 +5,7 @@ use kiln_glance::{Icon, Look};
 use kiln_platform::notify::Program;
 use kiln_platform::{DesktopNotify, StatusItem, SystemAppearance};
 use kiln_ports::appearance::Contrast;
-use kiln_ports::notify::{Click, Notification, NotificationButton, Urgency};
+use kiln_ports::notify::{Click, Notification, NotificationButton, Sound, Urgency};
 use kiln_ports::tray::{
     Attention, Clickable, Tray, TrayEntry, TrayEvent, TrayHost, TrayImage, TrayItem,
 };
@@ -125,6 +125,7 @@ fn notification(order: &Value) -> Notification {
         title: text(&order["title"]),
         body: text(&order["body"]),
         urgency: Urgency::Normal,
+        sound: Sound::AsSet,
         buttons: list(&order["buttons"]).iter().map(button).collect(),
         progress: order["progress"]
             .as_u64()

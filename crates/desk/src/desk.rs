@@ -10,7 +10,7 @@ use kiln_glance::{
 use kiln_model::{Device, Mono, Now, View};
 use kiln_ports::appearance::Contrast;
 use kiln_ports::notify::{
-    Click, Notification, NotificationButton, NotificationEvent, NotifyError, Urgency,
+    Click, Notification, NotificationButton, NotificationEvent, NotifyError, Sound, Urgency,
 };
 use kiln_ports::tray::{
     Attention, Clickable, Tray, TrayEntry, TrayEvent, TrayHost, TrayImage, TrayItem,
@@ -217,8 +217,8 @@ impl Desk {
             }
         };
         let effects = self.notices.handle(&view, focus, now.wall);
-        self.noticed(effects);
         self.view = Some(view);
+        self.noticed(effects);
     }
 
     fn node_gone(&mut self) {
@@ -536,13 +536,18 @@ impl Desk {
             title: title.in_language(self.language).to_owned(),
             body,
             urgency: Urgency::Normal,
+            sound: Sound::AsSet,
             buttons,
             progress: None,
         });
     }
 
     /// A question of ours is asked even if notifications are switched off: it follows a click.
-    fn notify(&mut self, notification: Notification) {
+    fn notify(&mut self, mut notification: Notification) {
+        let view = self.view.as_ref();
+        if view.is_some_and(|view| view.availability.on_battery()) {
+            notification.sound = Sound::Never;
+        }
         let wanted = self.start.settings.notifications == Notifications::On;
         if self.ending == Ending::No && (wanted || notification.id == QUIT) {
             self.notified.insert(notification.id.clone());
@@ -658,6 +663,10 @@ fn notification(notice: &Notice) -> Notification {
             kiln_glance::Urgency::Quiet => Urgency::Quiet,
             kiln_glance::Urgency::Normal => Urgency::Normal,
             kiln_glance::Urgency::Urgent => Urgency::Urgent,
+        },
+        sound: match notice.urgency {
+            kiln_glance::Urgency::Quiet => Sound::Never,
+            kiln_glance::Urgency::Normal | kiln_glance::Urgency::Urgent => Sound::AsSet,
         },
         buttons: buttons.map(|b| button(b.id, &b.label)).collect(),
         progress: notice.progress,

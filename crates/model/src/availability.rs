@@ -114,6 +114,13 @@ impl Availability {
     pub fn is_open(&self) -> bool {
         self.reason == AvailabilityReason::Ready
     }
+
+    /// Returns whether this computer is known to run on its battery.
+    pub fn on_battery(&self) -> bool {
+        let power = self.inputs.iter().find(|i| i.input == Input::Power);
+        let code = power.and_then(|power| power.value.code());
+        matches!(code, Some("battery" | "battery_at"))
+    }
 }
 
 /// What a receiver tells of a time in which it does not build.

@@ -3,12 +3,21 @@
 /// How much a notification may interrupt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Urgency {
-    /// Replaces what is shown, without sound or popup where the system lets us choose.
+    /// Replaces what is shown, without a popup where the system lets us choose.
     Quiet,
     /// The system decides, as it does for every program ("do not disturb" included).
     Normal,
     /// Shown at once.
     Urgent,
+}
+
+/// Whether a notification may be heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sound {
+    /// As the system is set.
+    AsSet,
+    /// It may not.
+    Never,
 }
 
 /// One notification.
@@ -22,6 +31,8 @@ pub struct Notification {
     pub body: String,
     /// How much it may interrupt.
     pub urgency: Urgency,
+    /// Whether it may be heard, where the system lets us choose.
+    pub sound: Sound,
     /// At most two.
     pub buttons: Vec<NotificationButton>,
     /// Percent done, where the system can show it.

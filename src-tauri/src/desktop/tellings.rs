@@ -74,7 +74,7 @@ async fn tell(
 
 #[cfg(test)]
 mod tests {
-    use kiln_ports::notify::{NotificationEvent, Urgency};
+    use kiln_ports::notify::{NotificationEvent, Sound, Urgency};
     use tokio::sync::mpsc;
 
     use super::*;
@@ -113,6 +113,7 @@ mod tests {
             title: String::new(),
             body: String::new(),
             urgency: Urgency::Normal,
+            sound: Sound::AsSet,
             buttons: Vec::new(),
             progress: None,
         })

@@ -1,8 +1,8 @@
 //! What the desktop does, as stories: events in, effects out.
 use super::*;
 use kiln_model::{
-    FriendlyName, JobOrigin, JobStatus, Label, PendingPeer, Pin, PublicKey, Timestamp, WindowView,
-    say,
+    FriendlyName, Input, InputVerdict, JobOrigin, JobStatus, Label, PendingPeer, Pin, PublicKey,
+    Timestamp, Verdict, WindowView, say,
 };
 
 use kiln_ipc::{Event as Told, ServerMessage, decode_server};
@@ -509,6 +509,34 @@ fn a_window_is_looked_at_when_it_says_so() {
             story.then(Event::Window(ToDesk::Focus { focus }));
         }
         assert_eq!(story.then(built_long()), *told, "{focus:?}");
+    }
+}
+
+#[test]
+fn on_battery_no_notification_is_heard() {
+    for (power, sound) in [
+        (say::mains(), Sound::AsSet),
+        (say::battery(), Sound::Never),
+        (say::battery_at(80_u8), Sound::Never),
+    ] {
+        let mut story = Story::begins();
+        story.then(view(""));
+        let Event::View(mut asked) = asked_by_attic() else {
+            panic!("a view");
+        };
+        asked.availability.inputs = vec![InputVerdict {
+            input: Input::Power,
+            value: power,
+            limit: say::mains(),
+            verdict: Verdict::Ok,
+        }];
+        story.desk.handle(Event::View(asked), story.now);
+        let effects = std::iter::from_fn(|| story.desk.poll_effect());
+        let mut heard = effects.filter_map(|effect| match effect {
+            Effect::Notify(notification) => Some(notification.sound),
+            _ => None,
+        });
+        assert_eq!(heard.next(), Some(sound));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use futures_util::StreamExt as _;
-use kiln_ports::notify::{Click, Notification, NotificationEvent, NotifyError, Urgency};
+use kiln_ports::notify::{Click, Notification, NotificationEvent, NotifyError, Sound, Urgency};
 use tokio::sync::{Mutex, OnceCell};
 use zbus::DBusError as _;
 use zbus::zvariant::Value;
@@ -203,7 +203,7 @@ fn hints<'a>(program: &'a Program, notification: &'a Notification) -> HashMap<&'
         ("urgency", Value::from(level)),
         ("desktop-entry", Value::from(program.id.as_str())),
     ]);
-    if notification.urgency == Urgency::Quiet {
+    if notification.sound == Sound::Never {
         hints.insert("suppress-sound", Value::from(true));
     }
     if let Some(percent) = notification.progress {

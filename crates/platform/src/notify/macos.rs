@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use block2::{DynBlock, RcBlock};
-use kiln_ports::notify::{Click, Notification, NotificationEvent, NotifyError, Urgency};
+use kiln_ports::notify::{Click, Notification, NotificationEvent, NotifyError, Sound, Urgency};
 use objc2::rc::Retained;
 use objc2::runtime::{Bool, NSObject, NSObjectProtocol, ProtocolObject};
 use objc2::{AnyThread as _, DefinedClass as _, define_class, msg_send};
@@ -168,7 +168,7 @@ impl Center {
             Urgency::Normal => UNNotificationInterruptionLevel::Active,
             Urgency::Urgent => UNNotificationInterruptionLevel::TimeSensitive,
         });
-        if notification.urgency != Urgency::Quiet {
+        if notification.sound == Sound::AsSet {
             content.setSound(Some(&UNNotificationSound::defaultSound()));
         }
         let id = NSString::from_str(&notification.id);

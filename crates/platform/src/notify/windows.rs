@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use kiln_ports::notify::{Click, Notification, NotificationEvent, NotifyError, Urgency};
+use kiln_ports::notify::{Click, Notification, NotificationEvent, NotifyError, Sound, Urgency};
 use tokio::sync::mpsc;
 use windows::Data::Xml::Dom::XmlDocument;
 use windows::Foundation::TypedEventHandler;
@@ -164,7 +164,7 @@ fn xml(notification: &Notification) -> String {
         xml.push_str(&format!(r#"<action content="{label}" arguments="{id}"/>"#));
     }
     xml.push_str("</actions>");
-    if notification.urgency == Urgency::Quiet {
+    if notification.sound == Sound::Never {
         xml.push_str(r#"<audio silent="true"/>"#);
     }
     xml.push_str("</toast>");
@@ -183,6 +183,7 @@ mod tests {
             title: "<Attic> asks".to_owned(),
             body: "a & b".to_owned(),
             urgency: Urgency::Normal,
+            sound: Sound::Never,
             buttons: vec![NotificationButton {
                 id: "reject".to_owned(),
                 label: "Reject \"it\"".to_owned(),
@@ -194,7 +195,8 @@ mod tests {
             "<toast launch=\"\"><visual><binding template=\"ToastGeneric\">\
              <text>&lt;Attic&gt; asks</text><text>a &amp; b</text>\
              <progress value=\"0.25\" status=\"\"/></binding></visual><actions>\
-             <action content=\"Reject &quot;it&quot;\" arguments=\"reject\"/></actions></toast>"
+             <action content=\"Reject &quot;it&quot;\" arguments=\"reject\"/></actions>\
+             <audio silent=\"true\"/></toast>"
         );
     }
 
