@@ -252,6 +252,7 @@ def a_second_start_shows_the_window_that_there_is(world):
 def a_window_that_is_killed_takes_nothing_with_it(world):
     window, = window_process()
     os.kill(window, signal.SIGKILL)
+    until("it is gone", lambda: not windows())
     until("it is said", lambda: desktop.displayed() == 1)
     assert world.here.status()["availability"]["open"]
     desktop.press("Open")
