@@ -1,4 +1,5 @@
-"""What Kiln hears of the machine and of its owner: scripted services on a private bus, and real load.
+"""What Kiln hears of the machine and of its owner: scripted services on a private bus, real Wayland
+compositors, and real load.
 
 What a screen says, and a real person's input, is in `guest`.
 """
@@ -11,6 +12,7 @@ import tempfile
 import time
 from types import SimpleNamespace
 
+from compositors import KWin
 from devices import chip
 from guest import Owner, runs_here
 from receiving import admit, compilers, free_port
@@ -119,7 +121,7 @@ async def test_a_metered_network_is_told_by_the_network_manager(world):
 
 async def test_an_owner_without_a_screen_is_told_by_the_login_manager(world):
     kiln = world.kiln()
-    for name in ("DISPLAY", "WAYLAND_DISPLAY", "XDG_SESSION_TYPE"):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR", "XDG_SESSION_TYPE"):
         kiln.env.pop(name, None)
     services = await Services(kiln).start(world, "login")
     await kiln.receive()
@@ -227,6 +229,21 @@ async def test_somebody_at_a_remote_desktop_counts_unless_the_owner_says_otherwi
     await kiln.ask("settings", "set", "remote_sessions", "ignore")
     await closes(kiln, "ready", 90)
     await shows(kiln, "remote", "remote desktop: input within the last minute", "ok")
+
+
+async def test_an_owner_at_a_wayland_compositor_is_told_by_it_also_after_it_starts_again(world):
+    kiln = world.kiln()
+    compositor = KWin(world, kiln)
+    await compositor.start()
+    await kiln.receive()
+    await kiln.ask("settings", "set", "idle_minutes=1")
+    await shows(kiln, "activity", "input within the last minute", "blocks")
+    await closes(kiln, "user_active")
+    await compositor.stop()
+    await compositor.start()
+    await shows(kiln, "activity", "1 min without input", "ok", 60 + 2 * READ)
+    compositor.touch()
+    await shows(kiln, "activity", "input within the last minute", "blocks")
 
 
 async def test_a_program_that_needs_the_processor_is_noticed(world):

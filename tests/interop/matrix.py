@@ -130,7 +130,7 @@ class House:
         self.kiln = world.kiln()
         self.kiln.battery = Battery(world.folder / "power_supply")
         self.kiln.env["KILN_POWER_SUPPLY"] = str(self.kiln.battery.folder)
-        for name in ("DISPLAY", "WAYLAND_DISPLAY", "XDG_SESSION_TYPE"):
+        for name in ("DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR", "XDG_SESSION_TYPE"):
             self.kiln.env.pop(name, None)
         self.kiln.port = free_port()
 

@@ -81,6 +81,9 @@ pub const SCREEN: &[Need] = &[
     Need::new("/usr/lib/python3/dist-packages/gi", "python3-gi"),
 ];
 
+/// Wayland compositors that run without a screen.
+pub const COMPOSITORS: &[Need] = &[Need::new("kwin_wayland", "kwin-wayland")];
+
 /// What the window is compiled with. The tray needs nothing of it.
 pub const WEBVIEW: &[Need] = &[
     Need {

@@ -53,9 +53,9 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "inputs",
-        what: "what scripted services of a system and a desktop say, and real load, is heard",
+        what: "what scripted services of a system and a desktop, real compositors and real load say is heard",
         run: || {
-            packages::ensure(&[packages::SCREEN])?;
+            packages::ensure(&[packages::SCREEN, packages::COMPOSITORS])?;
             interop("inputs")
         },
     },

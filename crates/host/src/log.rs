@@ -23,7 +23,9 @@ pub fn start(folder: &Path, program: &str, verbose: u8) -> Result<(), InitError>
         .filename_suffix("log")
         .max_log_files(DAYS)
         .build(folder)?;
-    let all = |level| Targets::new().with_default(level);
+    // It complains whenever a desktop ends.
+    let quiet = ("wayland_backend", LevelFilter::OFF);
+    let all = |level| Targets::new().with_default(level).with_targets([quiet]);
     let shown = match verbose {
         0 => all(LevelFilter::WARN),
         1 => all(LevelFilter::INFO),

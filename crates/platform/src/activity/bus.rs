@@ -58,6 +58,11 @@ impl<T: Clone> Lazy<T> {
         self.set(State::Failed(Instant::now()));
     }
 
+    /// It is gone and may be back at once.
+    pub(super) fn close(&self) {
+        self.set(State::Closed);
+    }
+
     fn set(&self, state: State<T>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }

@@ -1,4 +1,5 @@
-//! Time since the owner's last input: from the X server, the desktop, or the login manager.
+//! Time since the owner's last input: from the X server, the Wayland compositor, the desktop, or the
+//! login manager.
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use x11rb::protocol::screensaver::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
 
 use super::bus::{Lazy, PATIENCE, Session, System};
+use super::wayland::{Compositor, Heard};
 
 /// How long a desktop may be silent until what it said before does not count any more.
 const SILENCE: Duration = Duration::from_secs(300);
@@ -18,6 +20,7 @@ const SILENCE: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(super) struct Idle {
     display: Display,
+    compositor: Lazy<Arc<Compositor>>,
     session: Session,
     /// What was last seen there, and when.
     last: Mutex<Option<(Duration, Instant)>>,
@@ -67,6 +70,7 @@ impl Idle {
                 (false, Some(name)) => Display::X11(Screen::new(&name.to_string_lossy())),
                 (false, None) => Display::None,
             },
+            compositor: Lazy::default(),
             session: Session::default(),
             last: Mutex::default(),
             hinted: AtomicBool::new(false),
@@ -76,7 +80,7 @@ impl Idle {
     pub(super) async fn read(&self, system: &System) -> Option<Duration> {
         let seen = match &self.display {
             Display::X11(screen) => screen.since_input().await,
-            Display::Wayland | Display::None => self.session.idle().await,
+            Display::Wayland | Display::None => self.wayland().await,
         };
         if let Some(idle) = self.remember(seen) {
             return Some(idle);
@@ -97,6 +101,23 @@ impl Idle {
             Display::X11(screen) => Some(&screen.name),
             Display::Wayland | Display::None => None,
         }
+    }
+
+    /// Asks the compositor before the desktop: it sees every input, tells it by itself, and means the
+    /// same everywhere. GNOME's does not tell, and KDE's screen saver may count nothing.
+    async fn wayland(&self) -> Option<Duration> {
+        // One that ended may have begun again already.
+        for _ in 0..2 {
+            let Some(compositor) = self.compositor.get(Compositor::find).await else {
+                break;
+            };
+            match compositor.heard(Instant::now()) {
+                Heard::Idle(idle) => return Some(idle),
+                Heard::Nothing => break,
+                Heard::Gone => self.compositor.close(),
+            }
+        }
+        self.session.idle().await
     }
 
     /// Returns what is seen. Who answered before and is silent now, because the desktop is busy or

@@ -14,6 +14,8 @@ mod load;
 mod power;
 #[cfg(target_os = "linux")]
 mod remote;
+#[cfg(target_os = "linux")]
+mod wayland;
 
 use std::path::{Path, PathBuf};
 
