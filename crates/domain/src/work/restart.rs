@@ -203,8 +203,16 @@ mod tests {
         shop.lines();
         shop.crash();
         // What was unpacked before may have been lost with the machine's memory.
-        assert_eq!(shop.acts(), ["unpack j1 of 2", "unpack j2 of 2"]);
+        assert_eq!(shop.acts(), ["unpack j1 of 2"]);
         shop.prepared(&running);
+        assert_eq!(
+            shop.acts(),
+            [
+                "settled 2 a",
+                "unpack j2 of 2",
+                "build j1 compile 2 kitchen.yaml"
+            ]
+        );
         shop.prepared(&unpacking);
         shop.succeeds(&running);
         shop.ends(&unpacking, failed("boom"));
