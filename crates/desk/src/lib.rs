@@ -9,6 +9,7 @@ mod desk;
 mod effect;
 mod event;
 mod goal;
+mod menu_lines;
 mod settings;
 mod speech;
 mod window;
@@ -18,6 +19,7 @@ pub use desk::{Desk, Start};
 pub use effect::Effect;
 pub use event::{Again, Event, Hosting, WindowEnd};
 pub use goal::{Goal, UnknownPage};
+pub use menu_lines::{MenuLines, menu_lines};
 pub use settings::{
     DeskSettings, LanguageChoice, NotUnderstood, Notifications, Said, SettingRefused, WindowSize,
 };

@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kiln_desk::Event;
+use kiln_desk::{Event, MenuLines, menu_lines};
 use kiln_glance::Look;
 use kiln_ports::tray::{Clickable, Tray, TrayEntry, TrayEvent, TrayHost, TrayImage, TrayItem};
 use tauri::image::Image;
 use tauri::menu::{Menu, MenuItem, PredefinedMenuItem, Submenu};
 use tauri::tray::TrayIconBuilder;
-use tauri::{AppHandle, RunEvent};
+use tauri::{AppHandle, RunEvent, Wry};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{LOOK, prepare, with_left_click};
@@ -21,6 +21,15 @@ const ID: &str = "kiln";
 pub(crate) struct Panel {
     app: AppHandle,
     shown: Option<Tray>,
+    /// The lines of the menu that is shown; only the first thread changes them.
+    lines: Arc<Mutex<Vec<Line>>>,
+}
+
+/// A line of the menu, as the system has it.
+enum Line {
+    Item(MenuItem<Wry>),
+    Submenu(Submenu<Wry>, Vec<MenuItem<Wry>>),
+    Separator,
 }
 
 /// Runs the program with an icon, on a thread of its own.
@@ -37,6 +46,7 @@ pub(in crate::desktop) fn with(run: impl FnOnce(Panel) -> ExitCode + Send + 'sta
                     let panel = Panel {
                         app: app.clone(),
                         shown: None,
+                        lines: Arc::default(),
                     };
                     *ended.lock().unwrap_or_else(PoisonError::into_inner) = run(panel);
                     app.exit(0);
@@ -69,11 +79,12 @@ impl Panel {
     #[expect(clippy::unused_async, reason = "the panel of Linux waits")]
     pub(in crate::desktop) async fn show(&mut self, tray: Tray, events: &UnboundedSender<Event>) {
         let before = self.shown.replace(tray.clone());
-        let (app, events) = (self.app.clone(), events.clone());
+        let (app, events, lines) = (self.app.clone(), events.clone(), self.lines.clone());
         let drawn = self.app.run_on_main_thread(move || {
+            let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
             let drawn = match before {
-                None => begin(&app, &tray, events),
-                Some(before) => change(&app, &before, &tray),
+                None => begin(&app, &tray, &mut lines, events),
+                Some(before) => change(&app, &before, &tray, &mut lines),
             };
             if let Err(error) = drawn {
                 tracing::warn!(%error, "the icon cannot be drawn");
@@ -94,11 +105,16 @@ impl Panel {
     }
 }
 
-fn begin(app: &AppHandle, tray: &Tray, events: UnboundedSender<Event>) -> tauri::Result<()> {
+fn begin(
+    app: &AppHandle,
+    tray: &Tray,
+    lines: &mut Vec<Line>,
+    events: UnboundedSender<Event>,
+) -> tauri::Result<()> {
     let clicks = events.clone();
     let mut icon = TrayIconBuilder::with_id(ID)
         .tooltip(&tray.tooltip)
-        .menu(&menu(app, tray)?)
+        .menu(&menu(app, tray, lines)?)
         .icon_as_template(LOOK == Look::Template)
         .on_menu_event(move |_, event| {
             let id = event.id().as_ref().to_owned();
@@ -113,7 +129,7 @@ fn begin(app: &AppHandle, tray: &Tray, events: UnboundedSender<Event>) -> tauri:
     Ok(())
 }
 
-fn change(app: &AppHandle, before: &Tray, tray: &Tray) -> tauri::Result<()> {
+fn change(app: &AppHandle, before: &Tray, tray: &Tray, lines: &mut Vec<Line>) -> tauri::Result<()> {
     let Some(icon) = app.tray_by_id(ID) else {
         return Ok(());
     };
@@ -123,8 +139,53 @@ fn change(app: &AppHandle, before: &Tray, tray: &Tray) -> tauri::Result<()> {
     if before.tooltip != tray.tooltip {
         icon.set_tooltip(Some(&tray.tooltip))?;
     }
-    if before.menu != tray.menu {
-        icon.set_menu(Some(menu(app, tray)?))?;
+    match menu_lines(&before.menu, &tray.menu) {
+        MenuLines::Same => {
+            let entries = before.menu.iter().zip(&tray.menu);
+            for (line, (before, after)) in lines.iter().zip(entries) {
+                change_line(line, before, after)?;
+            }
+            Ok(())
+        }
+        MenuLines::Others => icon.set_menu(Some(menu(app, tray, lines)?)),
+    }
+}
+
+/// Changes what stands on a line of the same menu.
+fn change_line(line: &Line, before: &TrayEntry, after: &TrayEntry) -> tauri::Result<()> {
+    match (line, before, after) {
+        (Line::Item(shown), TrayEntry::Item(before), TrayEntry::Item(after)) => {
+            change_item(shown, before, after)
+        }
+        (
+            Line::Submenu(shown, below),
+            TrayEntry::Submenu {
+                label: before,
+                items: items_before,
+            },
+            TrayEntry::Submenu {
+                label: after,
+                items,
+            },
+        ) => {
+            if before != after {
+                shown.set_text(plain(after))?;
+            }
+            for (shown, (before, after)) in below.iter().zip(items_before.iter().zip(items)) {
+                change_item(shown, before, after)?;
+            }
+            Ok(())
+        }
+        (Line::Item(_) | Line::Submenu(..) | Line::Separator, _, _) => Ok(()),
+    }
+}
+
+fn change_item(shown: &MenuItem<Wry>, before: &TrayItem, after: &TrayItem) -> tauri::Result<()> {
+    if before.label != after.label {
+        shown.set_text(plain(&after.label))?;
+    }
+    if before.clickable != after.clickable {
+        shown.set_enabled(after.clickable == Clickable::Yes)?;
     }
     Ok(())
 }
@@ -135,25 +196,38 @@ fn picture(tray: &Tray) -> Option<Image<'static>> {
     Some(Image::new_owned(rgba.clone(), side, side))
 }
 
-fn menu(app: &AppHandle, tray: &Tray) -> tauri::Result<Menu<tauri::Wry>> {
+/// Makes the menu, and keeps its lines.
+fn menu(app: &AppHandle, tray: &Tray, lines: &mut Vec<Line>) -> tauri::Result<Menu<Wry>> {
     let menu = Menu::new(app)?;
+    lines.clear();
     for entry in &tray.menu {
-        match entry {
-            TrayEntry::Item(line) => menu.append(&item(app, line)?)?,
-            TrayEntry::Submenu { label, items } => {
-                let below = Submenu::new(app, plain(label), true)?;
-                for line in items {
-                    below.append(&item(app, line)?)?;
-                }
-                menu.append(&below)?;
+        lines.push(match entry {
+            TrayEntry::Item(line) => {
+                let shown = item(app, line)?;
+                menu.append(&shown)?;
+                Line::Item(shown)
             }
-            TrayEntry::Separator => menu.append(&PredefinedMenuItem::separator(app)?)?,
-        }
+            TrayEntry::Submenu { label, items } => {
+                let shown = Submenu::new(app, plain(label), true)?;
+                let mut below = Vec::new();
+                for line in items {
+                    let shown_below = item(app, line)?;
+                    shown.append(&shown_below)?;
+                    below.push(shown_below);
+                }
+                menu.append(&shown)?;
+                Line::Submenu(shown, below)
+            }
+            TrayEntry::Separator => {
+                menu.append(&PredefinedMenuItem::separator(app)?)?;
+                Line::Separator
+            }
+        });
     }
     Ok(menu)
 }
 
-fn item(app: &AppHandle, line: &TrayItem) -> tauri::Result<MenuItem<tauri::Wry>> {
+fn item(app: &AppHandle, line: &TrayItem) -> tauri::Result<MenuItem<Wry>> {
     let clickable = line.clickable == Clickable::Yes;
     MenuItem::with_id(app, &line.id, plain(&line.label), clickable, None::<&str>)
 }
