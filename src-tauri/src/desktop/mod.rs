@@ -100,7 +100,7 @@ async fn run(paths: &Paths, arguments: Arguments, panel: Panel) -> Result<(), St
         },
         SystemClock.now(),
     );
-    if arguments.window == Shown::Now {
+    if panel.shown(arguments.window) == Shown::Now {
         // Nobody can have hung up: the inbox is ours.
         let _ = events.send(Event::Show(arguments.goal));
     }

@@ -9,6 +9,9 @@ use std::path::PathBuf;
 use kiln_ports::Autostart;
 use kiln_ports::autostart::{AutostartError, StartAtLogin};
 
+#[cfg(target_os = "macos")]
+pub use os::{Launch, launch};
+
 /// What is started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoginItem {
@@ -21,7 +24,7 @@ pub struct LoginItem {
     pub icon: String,
     /// The program, as an absolute path. On macOS it is the bundle that is started.
     pub program: PathBuf,
-    /// Its arguments. macOS passes none.
+    /// Its arguments. macOS passes none; `launch` tells a start at login there.
     pub arguments: Vec<String>,
 }
 

@@ -270,6 +270,15 @@ mod tests {
 
     // Covers: B-30
     #[test]
+    fn macos_lets_a_program_find_what_its_bundle_names() {
+        let bundle = include_str!("../../../../packaging/macos/Info.plist");
+        for service in [BUILDER, DEVICE] {
+            let named = format!("<string>{}</string>", service.trim_end_matches(".local."));
+            assert!(bundle.contains(&named), "{named}");
+        }
+    }
+
+    #[test]
     fn our_txt_is_the_vectors_byte_for_byte_without_the_add_on_flag() {
         for index in [0, 1] {
             let record = record(index);

@@ -8,6 +8,8 @@ use kiln_ports::Appearance as _;
 use kiln_ports::tray::Tray;
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::arguments::Shown;
+
 /// The icon.
 pub(crate) struct Panel(State);
 
@@ -34,6 +36,11 @@ pub(super) async fn contrast(events: UnboundedSender<Event>) {
 }
 
 impl Panel {
+    /// Returns whether this start shows the window: as its arguments say.
+    pub(super) fn shown(&self, asked: Shown) -> Shown {
+        asked
+    }
+
     /// Returns how icons are drawn here.
     pub(super) fn look(&self) -> Look {
         Look::Colour

@@ -3,9 +3,12 @@ mod tauri_tray;
 
 use kiln_desk::Event;
 use kiln_glance::Look;
+use kiln_platform::autostart::{self, Launch};
 use tauri::tray::TrayIconBuilder;
-use tauri::{ActivationPolicy, App, Wry};
+use tauri::{ActivationPolicy, App, RunEvent, Wry};
 use tokio::sync::mpsc::UnboundedSender;
+
+use crate::arguments::Shown;
 
 pub(crate) use tauri_tray::Panel;
 pub(super) use tauri_tray::with;
@@ -13,9 +16,19 @@ pub(super) use tauri_tray::with;
 /// How icons are drawn here.
 const LOOK: Look = Look::Template;
 
-/// Keeps the program out of the Dock.
-fn prepare(app: &mut App) {
+/// Keeps the program out of the Dock. Returns what the system says of this start, which has no
+/// arguments at login.
+fn prepare(app: &mut App) -> Option<Shown> {
     app.set_activation_policy(ActivationPolicy::Accessory);
+    match autostart::launch() {
+        Launch::AtLogin => Some(Shown::OnDemand),
+        Launch::Otherwise => None,
+    }
+}
+
+/// Opening a program that runs is no second start here.
+fn is_second_start(event: &RunEvent) -> bool {
+    matches!(event, RunEvent::Reopen { .. })
 }
 
 /// Lets a left click show the menu.

@@ -3,16 +3,17 @@
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kiln_desk::{Event, MenuLines, menu_lines};
+use kiln_desk::{Event, Goal, MenuLines, menu_lines};
 use kiln_glance::Look;
 use kiln_ports::tray::{Clickable, Tray, TrayEntry, TrayEvent, TrayHost, TrayImage, TrayItem};
 use tauri::image::Image;
 use tauri::menu::{Menu, MenuItem, PredefinedMenuItem, Submenu};
 use tauri::tray::TrayIconBuilder;
-use tauri::{AppHandle, RunEvent, Wry};
+use tauri::{AppHandle, Manager as _, RunEvent, Wry};
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::{LOOK, prepare, with_left_click};
+use super::{LOOK, is_second_start, prepare, with_left_click};
+use crate::arguments::Shown;
 
 /// Name of the icon within the program.
 const ID: &str = "kiln";
@@ -20,6 +21,8 @@ const ID: &str = "kiln";
 /// The icon.
 pub(crate) struct Panel {
     app: AppHandle,
+    /// What the system says of this start.
+    start: Option<Shown>,
     shown: Option<Tray>,
     /// The lines of the menu that is shown; only the first thread changes them.
     lines: Arc<Mutex<Vec<Line>>>,
@@ -38,13 +41,14 @@ pub(in crate::desktop) fn with(run: impl FnOnce(Panel) -> ExitCode + Send + 'sta
     let ended = code.clone();
     let built = tauri::Builder::default()
         .setup(move |app| {
-            prepare(app);
+            let start = prepare(app);
             let app = app.handle().clone();
             std::thread::Builder::new()
                 .name("desktop".to_owned())
                 .spawn(move || {
                     let panel = Panel {
                         app: app.clone(),
+                        start,
                         shown: None,
                         lines: Arc::default(),
                     };
@@ -55,7 +59,12 @@ pub(in crate::desktop) fn with(run: impl FnOnce(Panel) -> ExitCode + Send + 'sta
         })
         .build(crate::window::context());
     match built {
-        Ok(app) => app.run(|_, event| {
+        Ok(app) => app.run(|app, event| {
+            if is_second_start(&event)
+                && let Some(events) = app.try_state::<UnboundedSender<Event>>()
+            {
+                let _ = events.send(Event::Show(Goal::overview()));
+            }
             // Without a window there is nothing that could be closed last.
             if let RunEvent::ExitRequested {
                 code: None, api, ..
@@ -70,6 +79,11 @@ pub(in crate::desktop) fn with(run: impl FnOnce(Panel) -> ExitCode + Send + 'sta
 }
 
 impl Panel {
+    /// Returns whether this start shows the window.
+    pub(in crate::desktop) fn shown(&self, asked: Shown) -> Shown {
+        self.start.unwrap_or(asked)
+    }
+
     /// Returns how icons are drawn here.
     pub(in crate::desktop) fn look(&self) -> Look {
         LOOK
@@ -125,6 +139,7 @@ fn begin(
         icon = icon.icon(picture);
     }
     icon.build(app)?;
+    app.manage(events.clone());
     let _ = events.send(Event::Tray(TrayEvent::Host(TrayHost::Here)));
     Ok(())
 }

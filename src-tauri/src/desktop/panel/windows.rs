@@ -7,8 +7,10 @@ use kiln_platform::SystemAppearance;
 use kiln_ports::Appearance as _;
 use kiln_ports::tray::TrayEvent;
 use tauri::tray::{MouseButton, MouseButtonState, TrayIconBuilder, TrayIconEvent};
-use tauri::{App, Wry};
+use tauri::{App, RunEvent, Wry};
 use tokio::sync::mpsc::UnboundedSender;
+
+use crate::arguments::Shown;
 
 pub(crate) use tauri_tray::Panel;
 pub(super) use tauri_tray::with;
@@ -16,8 +18,16 @@ pub(super) use tauri_tray::with;
 /// How icons are drawn here.
 const LOOK: Look = Look::Colour;
 
-/// Nothing: a program without a window is in no list of programs.
-fn prepare(_: &mut App) {}
+/// Nothing: a program without a window is in no list of programs, and its arguments say how it was
+/// started.
+fn prepare(_: &mut App) -> Option<Shown> {
+    None
+}
+
+/// A second start is a process of its own.
+fn is_second_start(_: &RunEvent) -> bool {
+    false
+}
 
 /// Lets a left click show the window.
 fn with_left_click(
