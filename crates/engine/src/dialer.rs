@@ -7,9 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kiln_domain::peering::{DialAnswer, DialFailure, Event, Purpose};
-use kiln_model::{
-    CloseReason, Endpoint, Hello, LinkId, LinkIntent, Pin, Sentence, TerminateReason, say,
-};
+use kiln_model::{CloseReason, Endpoint, LinkId, Pin, Sentence, TerminateReason, say};
 use kiln_peer_link::limits::{CONNECT_BACK_STEP, HANDSHAKE_STEP, MAX_ONE_SHOT, PAIR_STATUS_STEP};
 use kiln_peer_link::{Error, Initiator, Opening, PinCheck, Session, StaticKey};
 use kiln_ports::net::{Connection, Incoming, NetError};
@@ -126,7 +124,7 @@ async fn speak(
     steps: &Steps,
     connection: &mut Connection,
 ) -> Result<(DialAnswer, Opening), DialFailure> {
-    let (intent, hello) = introduction(&order.purpose);
+    let (intent, hello) = order.purpose.introduction();
     let (msg1, reply) = Initiator::start(key, intent).map_err(refused)?;
     connection.writer.send(msg1).await.map_err(failed)?;
     let msg2 = within(shared, steps.reply, message(connection)).await?;
@@ -258,59 +256,6 @@ impl Steps {
                 answer: PAIR_STATUS_STEP,
                 ..all(HANDSHAKE_STEP)
             },
-        }
-    }
-}
-
-/// Says what we come for and who we are.
-fn introduction(purpose: &Purpose) -> (LinkIntent, Hello) {
-    match purpose.clone() {
-        Purpose::Preview => (LinkIntent::Preview, Hello::default()),
-        Purpose::PairRequest {
-            label,
-            label_auto,
-            dashboard_id,
-            friendly_name,
-            pairing_key,
-        } => {
-            let hello = Hello {
-                dashboard_id: Some(dashboard_id),
-                label,
-                label_auto,
-                friendly_name,
-                pairing_key,
-                kiln: true,
-                ..Hello::default()
-            };
-            (LinkIntent::PairRequest, hello)
-        }
-        Purpose::PairStatus { dashboard_id } => {
-            let hello = Hello {
-                dashboard_id: Some(dashboard_id),
-                ..Hello::default()
-            };
-            (LinkIntent::PairStatus, hello)
-        }
-        Purpose::PeerLink {
-            dashboard_id,
-            friendly_name,
-            connect_back_port,
-        } => {
-            let hello = Hello {
-                dashboard_id: Some(dashboard_id),
-                friendly_name,
-                connect_back_port,
-                kiln: true,
-                ..Hello::default()
-            };
-            (LinkIntent::PeerLink, hello)
-        }
-        Purpose::ConnectBack { peer_link_port } => {
-            let hello = Hello {
-                peer_link_port: Some(peer_link_port),
-                ..Hello::default()
-            };
-            (LinkIntent::ConnectBack, hello)
         }
     }
 }

@@ -3,8 +3,9 @@ use std::net::IpAddr;
 
 use kiln_model::witness::Approved;
 use kiln_model::{
-    CloseReason, DashboardId, Endpoint, FriendlyName, IntentReason, Label, LinkId, Pairing,
-    PairingFact, Peer, PeerFacts, Pin, PresentedKey, ResponseKind, TerminateReason,
+    CloseReason, DashboardId, Endpoint, FriendlyName, Hello, IntentReason, Label, LinkId,
+    LinkIntent, Pairing, PairingFact, Peer, PeerFacts, Pin, PresentedKey, ResponseKind,
+    TerminateReason,
 };
 
 /// Something to do.
@@ -125,6 +126,61 @@ pub enum Purpose {
         /// Port of our listener.
         peer_link_port: u16,
     },
+}
+
+impl Purpose {
+    /// Says what we come for and who we are (peer-link.md §3.4).
+    pub fn introduction(&self) -> (LinkIntent, Hello) {
+        match self.clone() {
+            Self::Preview => (LinkIntent::Preview, Hello::default()),
+            Self::PairRequest {
+                label,
+                label_auto,
+                dashboard_id,
+                friendly_name,
+                pairing_key,
+            } => {
+                let hello = Hello {
+                    dashboard_id: Some(dashboard_id),
+                    label,
+                    label_auto,
+                    friendly_name,
+                    pairing_key,
+                    kiln: true,
+                    ..Hello::default()
+                };
+                (LinkIntent::PairRequest, hello)
+            }
+            Self::PairStatus { dashboard_id } => {
+                let hello = Hello {
+                    dashboard_id: Some(dashboard_id),
+                    ..Hello::default()
+                };
+                (LinkIntent::PairStatus, hello)
+            }
+            Self::PeerLink {
+                dashboard_id,
+                friendly_name,
+                connect_back_port,
+            } => {
+                let hello = Hello {
+                    dashboard_id: Some(dashboard_id),
+                    friendly_name,
+                    connect_back_port,
+                    kiln: true,
+                    ..Hello::default()
+                };
+                (LinkIntent::PeerLink, hello)
+            }
+            Self::ConnectBack { peer_link_port } => {
+                let hello = Hello {
+                    peer_link_port: Some(peer_link_port),
+                    ..Hello::default()
+                };
+                (LinkIntent::ConnectBack, hello)
+            }
+        }
+    }
 }
 
 /// What is announced over mDNS (peer-link.md §2).

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use kiln_model::{
-    AlertKind, CloseReason, Endpoint, Hello, IntentResponse, Label, LinkId, LinkIntent, LinkState,
-    Now, Pin, Reply, Request, Settings, TerminateReason,
+    AlertKind, CloseReason, Endpoint, IntentResponse, Label, LinkId, LinkState, Now, Pin, Reply,
+    Request, Settings, TerminateReason,
 };
 
 use super::fixtures::{id, ip, key, pin};
@@ -202,7 +202,7 @@ impl World {
                     let theirs = LinkId(self.accepted);
                     self.accepted += 2;
                     self.wire((n, link), (other, theirs));
-                    let knock = knock(&self.nodes[n], theirs, purpose);
+                    let knock = knock(&self.nodes[n], theirs, &purpose);
                     events.push_back((other, knock));
                 }
                 Err(failure) => {
@@ -342,54 +342,8 @@ impl World {
     }
 }
 
-fn knock(from: &Node, link: LinkId, purpose: Purpose) -> Event {
-    let (intent, hello) = match purpose {
-        Purpose::Preview => (LinkIntent::Preview, Hello::default()),
-        Purpose::PairRequest {
-            label,
-            label_auto,
-            dashboard_id,
-            friendly_name,
-            pairing_key,
-        } => {
-            let hello = Hello {
-                dashboard_id: Some(dashboard_id),
-                label,
-                label_auto,
-                friendly_name,
-                pairing_key,
-                ..Hello::default()
-            };
-            (LinkIntent::PairRequest, hello)
-        }
-        Purpose::PairStatus { dashboard_id } => {
-            let hello = Hello {
-                dashboard_id: Some(dashboard_id),
-                ..Hello::default()
-            };
-            (LinkIntent::PairStatus, hello)
-        }
-        Purpose::PeerLink {
-            dashboard_id,
-            friendly_name,
-            connect_back_port,
-        } => {
-            let hello = Hello {
-                dashboard_id: Some(dashboard_id),
-                friendly_name,
-                connect_back_port,
-                ..Hello::default()
-            };
-            (LinkIntent::PeerLink, hello)
-        }
-        Purpose::ConnectBack { peer_link_port } => {
-            let hello = Hello {
-                peer_link_port: Some(peer_link_port),
-                ..Hello::default()
-            };
-            (LinkIntent::ConnectBack, hello)
-        }
-    };
+fn knock(from: &Node, link: LinkId, purpose: &Purpose) -> Event {
+    let (intent, hello) = purpose.introduction();
     Event::Knocked {
         link,
         intent: Some(intent),
