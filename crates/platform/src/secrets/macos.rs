@@ -1,34 +1,21 @@
 //! macOS: the login keychain.
+use std::sync::Arc;
+
 use apple_native_keyring_store::keychain::Store;
 use keyring_core::Error;
-use kiln_ports::secrets::{SecretBytes, SecretsError};
+use keyring_core::api::CredentialStore;
+use kiln_ports::secrets::SecretsError;
 
-use super::native::Blocking;
+pub(super) use super::native::Keyring;
 
-/// The login keychain of this user.
-pub(super) struct Keyring(Blocking);
-
-impl Keyring {
-    pub(super) fn new(instance: &str) -> Self {
-        Self(Blocking::new(instance, || Ok(Store::new()?), explain))
-    }
-
-    pub(super) async fn load(&self, name: &str) -> Result<Option<SecretBytes>, SecretsError> {
-        self.0.load(name).await
-    }
-
-    pub(super) async fn store(&self, name: &str, secret: SecretBytes) -> Result<(), SecretsError> {
-        self.0.store(name, secret).await
-    }
-
-    pub(super) async fn delete(&self, name: &str) -> Result<(), SecretsError> {
-        self.0.delete(name).await
-    }
+/// Opens the login keychain of this user.
+pub(super) fn open() -> Result<Arc<CredentialStore>, Error> {
+    Ok(Store::new()?)
 }
 
 /// Puts an error into our words. Numbers are those of Security.framework (`SecBase.h`), found in
 /// the text because the store crate keeps its error type to itself.
-fn explain(error: Error) -> SecretsError {
+pub(super) fn explain(error: Error) -> SecretsError {
     match error {
         Error::NoDefaultStore => SecretsError::Absent,
         Error::NoStorageAccess(_) => {

@@ -1,29 +1,23 @@
-//! Keyrings with calls that block (Keychain, Credential Manager), on a thread that may.
+//! [`Keyring`]: those with calls that block (Keychain, Credential Manager), on a thread that may.
 use std::sync::Arc;
 
-use keyring_core::api::CredentialStore;
 use keyring_core::{Entry, Error};
 use kiln_ports::secrets::{SecretBytes, SecretsError};
 use tokio::sync::Semaphore;
 
-/// Makes the store; called for every access, so that no failure is remembered.
-pub(super) type Open = fn() -> Result<Arc<CredentialStore>, Error>;
+use super::os::{explain, open};
 
 /// One keyring. At most one thread waits for it: a call that was given up keeps its turn until the
 /// keyring answers, and the following ones time out in the queue instead of piling up threads.
-pub(super) struct Blocking {
+pub(super) struct Keyring {
     instance: String,
-    open: Open,
-    explain: fn(Error) -> SecretsError,
     turn: Arc<Semaphore>,
 }
 
-impl Blocking {
-    pub(super) fn new(instance: &str, open: Open, explain: fn(Error) -> SecretsError) -> Self {
+impl Keyring {
+    pub(super) fn new(instance: &str) -> Self {
         Self {
             instance: instance.to_owned(),
-            open,
-            explain,
             turn: Arc::new(Semaphore::new(1)),
         }
     }
@@ -58,14 +52,15 @@ impl Blocking {
         let failed = |text: String| SecretsError::Failed(text);
         let turn = self.turn.clone().acquire_owned().await;
         let turn = turn.map_err(|e| failed(e.to_string()))?;
-        let (instance, name, open) = (self.instance.clone(), name.to_owned(), self.open);
+        let (instance, name) = (self.instance.clone(), name.to_owned());
         let result = tokio::task::spawn_blocking(move || {
             let _turn = turn;
+            // For every access, so that no failure is remembered.
             open()?.build(&instance, &name, None).and_then(work)
         });
         result
             .await
             .map_err(|e| failed(e.to_string()))?
-            .map_err(self.explain)
+            .map_err(explain)
     }
 }

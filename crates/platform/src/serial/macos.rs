@@ -3,7 +3,7 @@ use kiln_model::{PortState, Sentence, SerialPort, say};
 use kiln_ports::SerialPorts;
 use rustix::fs::Access;
 
-use super::{by_number, found};
+use super::library;
 
 /// The serial ports of this computer.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,19 +18,8 @@ impl OsSerialPorts {
 
 impl SerialPorts for OsSerialPorts {
     fn list(&self) -> Vec<SerialPort> {
-        let all = serialport::available_ports().unwrap_or_else(|error| {
-            tracing::warn!(%error, "serial ports cannot be listed");
-            Vec::new()
-        });
-        let mut ports: Vec<SerialPort> = all
-            .into_iter()
-            .map(found)
-            // The `tty` twin waits for a carrier that no board ever raises.
-            .filter(|port| !port.path.starts_with("/dev/tty."))
-            .map(with_access)
-            .collect();
-        ports.sort_by_key(|port| by_number(&port.path));
-        ports
+        // The `tty` twin waits for a carrier that no board ever raises.
+        library::ports(|port| (!port.path.starts_with("/dev/tty.")).then(|| with_access(port)))
     }
 
     fn look(&self, path: &str) -> Option<SerialPort> {

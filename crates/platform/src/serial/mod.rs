@@ -1,4 +1,6 @@
 //! [`OsSerialPorts`]: what is connected on a cable, and what keeps it from being flashed.
+#[cfg(not(target_os = "linux"))]
+mod library;
 #[cfg_attr(target_os = "linux", path = "linux.rs")]
 #[cfg_attr(target_os = "macos", path = "macos.rs")]
 #[cfg_attr(windows, path = "windows.rs")]
@@ -19,31 +21,4 @@ fn by_number(path: &str) -> (String, u64) {
     let name = path.trim_end_matches(|c: char| c.is_ascii_digit());
     let number = path.get(name.len()..).unwrap_or_default();
     (name.to_owned(), number.parse().unwrap_or(0))
-}
-
-/// What the library for other systems found.
-#[cfg(any(target_os = "macos", windows))]
-fn found(port: serialport::SerialPortInfo) -> kiln_model::SerialPort {
-    use kiln_model::{PortState, Sentence, SerialPort, UsbId};
-    let (product, usb) = match port.port_type {
-        serialport::SerialPortType::UsbPort(usb) => (
-            clipped(usb.product.as_deref().unwrap_or_default()),
-            Some(UsbId {
-                vendor: usb.vid,
-                product: usb.pid,
-                serial: clipped(usb.serial_number.as_deref().unwrap_or_default()),
-            }),
-        ),
-        serialport::SerialPortType::BluetoothPort => ("Bluetooth".to_owned(), None),
-        serialport::SerialPortType::PciPort | serialport::SerialPortType::Unknown => {
-            (String::new(), None)
-        }
-    };
-    SerialPort {
-        path: port.port_name,
-        product,
-        usb,
-        state: PortState::Usable,
-        problem: Sentence::default(),
-    }
 }

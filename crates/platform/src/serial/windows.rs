@@ -2,7 +2,7 @@
 use kiln_model::{Sentence, SerialPort, say};
 use kiln_ports::SerialPorts;
 
-use super::{by_number, found};
+use super::library;
 
 /// The serial ports of this computer.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,13 +17,7 @@ impl OsSerialPorts {
 
 impl SerialPorts for OsSerialPorts {
     fn list(&self) -> Vec<SerialPort> {
-        let all = serialport::available_ports().unwrap_or_else(|error| {
-            tracing::warn!(%error, "serial ports cannot be listed");
-            Vec::new()
-        });
-        let mut ports: Vec<SerialPort> = all.into_iter().map(found).map(plain).collect();
-        ports.sort_by_key(|port| by_number(&port.path));
-        ports
+        library::ports(|port| Some(plain(port)))
     }
 
     fn look(&self, path: &str) -> Option<SerialPort> {

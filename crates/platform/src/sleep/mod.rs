@@ -1,4 +1,6 @@
 //! [`SystemSleep`]: when this machine sleeps, and what holds it off.
+#[cfg(not(target_os = "linux"))]
+mod lapse;
 #[cfg_attr(target_os = "linux", path = "linux.rs")]
 #[cfg_attr(target_os = "macos", path = "macos.rs")]
 #[cfg_attr(windows, path = "windows.rs")]
