@@ -9,6 +9,7 @@ mod arguments;
 pub mod desktop;
 mod kept;
 mod lines;
+mod program;
 pub mod window;
 
 /// How long a person's second start, or a new window, waits for the desktop to answer.

@@ -11,7 +11,6 @@ mod second;
 mod tellings;
 
 use std::ffi::OsString;
-use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -22,40 +21,27 @@ use kiln_platform::{DoorOf, EngineLock, LocalControl, LockError, Paths, SystemCl
 use kiln_ports::{Clock as _, Notify as _};
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::arguments::{self, Arguments, Asked, Shown};
+use crate::arguments::{Arguments, Shown};
 use crate::kept::Kept;
+use crate::program;
 use deed::Deeds;
 use panel::Panel;
+
+/// Name of the program.
+const NAME: &str = "kiln-desktop";
 
 /// Runs the program.
 pub fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
     if let Some(code) = kiln_host::launched() {
         return code;
     }
-    let arguments = match arguments::read(words) {
-        Asked::Start(arguments) => arguments,
-        Asked::Print(text) => {
-            // Nobody may be reading.
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            return ExitCode::SUCCESS;
-        }
-        Asked::Wrong(text) => {
-            let _ = write!(std::io::stderr(), "kiln-desktop: {text}");
-            return ExitCode::from(2);
-        }
-    };
-    panel::with(|panel| match start(arguments, panel) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            tracing::error!("{problem}");
-            let _ = writeln!(std::io::stderr(), "kiln-desktop: {problem}");
-            ExitCode::FAILURE
-        }
+    program::run(NAME, words, |arguments| {
+        panel::with(|panel| program::ended(NAME, start(arguments, panel)))
     })
 }
 
 /// Prepares folders, log and runtime, and runs until the desktop ends.
-fn start(arguments: Arguments, panel: Panel) -> Result<(), String> {
+fn start(arguments: Arguments, panel: Panel) -> Result<ExitCode, String> {
     let paths = Paths::find(std::env::var_os("KILN_HOME")).map_err(|e| e.to_string())?;
     paths.prepare().map_err(|e| e.to_string())?;
     kiln_host::start_log(&paths.logs, "desktop", 0)
@@ -69,7 +55,7 @@ fn start(arguments: Arguments, panel: Panel) -> Result<(), String> {
     let ended = runtime.block_on(run(&paths, arguments, panel));
     // Blocking calls that still wait, for a keyring for example, are not waited for.
     runtime.shutdown_background();
-    ended
+    ended.map(|()| ExitCode::SUCCESS)
 }
 
 async fn run(paths: &Paths, arguments: Arguments, panel: Panel) -> Result<(), String> {

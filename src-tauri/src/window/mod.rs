@@ -20,8 +20,8 @@ use kiln_desk::{Focus, ToDesk, WindowSize};
 use kiln_platform::Paths;
 use tauri::{App, Manager as _, WebviewUrl, WebviewWindowBuilder, WindowEvent};
 
-use crate::NO_DISPLAY;
-use crate::arguments::{self, Arguments, Asked};
+use crate::arguments::Arguments;
+use crate::{NO_DISPLAY, program};
 use desk::{Desk, Met};
 use shared::Shared;
 
@@ -38,28 +38,14 @@ const SMALLEST: WindowSize = WindowSize {
     height: 400,
 };
 
+/// Name of the program.
+const NAME: &str = "kiln-window";
+
 /// Runs the program.
 pub fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
-    let arguments = match arguments::read(words) {
-        Asked::Start(arguments) => arguments,
-        Asked::Print(text) => {
-            // Nobody may be reading.
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            return ExitCode::SUCCESS;
-        }
-        Asked::Wrong(text) => {
-            let _ = write!(std::io::stderr(), "kiln-window: {text}");
-            return ExitCode::from(2);
-        }
-    };
-    match start(arguments) {
-        Ok(code) => code,
-        Err(problem) => {
-            tracing::error!("{problem}");
-            let _ = writeln!(std::io::stderr(), "kiln-window: {problem}");
-            ExitCode::FAILURE
-        }
-    }
+    program::run(NAME, words, |arguments| {
+        program::ended(NAME, start(arguments))
+    })
 }
 
 /// Returns what the program was compiled with: configuration, permissions, pages.
