@@ -1,0 +1,506 @@
+//! The two halves as one: settings, availability, sleep and shutdown across both.
+use std::net::IpAddr;
+use std::time::Duration;
+
+use kiln_model::{
+    BuildChoice, Endpoint, Hello, JobId, Label, LinkIntent, Message, PairingKey, Peer, Port,
+    PublicKey, Tier, Timestamp,
+};
+
+use super::*;
+
+const CLIENT: ClientId = ClientId(1);
+const PIN: Pin = Pin([1; 32]);
+
+fn endpoint() -> Endpoint {
+    "receiver.example".parse().unwrap()
+}
+
+fn offloader() -> Peer {
+    Peer {
+        dashboard_id: "dashboard-1".parse().unwrap(),
+        pin: PIN,
+        public_key: PublicKey([1; 32]),
+        label: Label::clipped("kitchen"),
+        label_auto: false,
+        paired_at: Timestamp(1),
+        peer_ip: None,
+        connect_back_port: None,
+        friendly_name: Default::default(),
+        ha_addon: false,
+    }
+}
+
+fn proved(tier: Tier) -> Event {
+    let detail = "as a test says".to_owned();
+    Event::ConfinementProved(Confinement { tier, detail })
+}
+
+/// A node that is up, as a receiver for one offloader.
+fn node() -> Domain {
+    let mut domain = Domain::new("0.1.0", 7);
+    let settings = Settings {
+        receiver: true,
+        ..Settings::default()
+    };
+    tell(&mut domain, proved(Tier::Confined));
+    tell(&mut domain, Event::SettingsLoaded(settings));
+    tell(&mut domain, Event::Work(work::Event::Loaded(Vec::new())));
+    let rows = peering::Event::Loaded(vec![offloader()], Vec::new());
+    tell(&mut domain, Event::Peering(rows));
+    tell(&mut domain, Event::Peering(identity()));
+    let bound = peering::Event::Listening { port: 6055 };
+    tell(&mut domain, Event::Peering(bound));
+    domain
+}
+
+fn identity() -> peering::Event {
+    peering::Event::IdentityLoaded {
+        pin: Pin([200; 32]),
+        public_key: PublicKey([200; 32]),
+        dashboard_id: "own".parse().unwrap(),
+    }
+}
+
+fn knock(link: u64) -> Event {
+    Event::Peering(peering::Event::Knocked {
+        link: LinkId(link),
+        intent: Some(LinkIntent::PeerLink),
+        public_key: PublicKey([1; 32]),
+        pin: PIN,
+        hello: Hello {
+            dashboard_id: Some("dashboard-1".parse().unwrap()),
+            ..Hello::default()
+        },
+        source: IpAddr::from([192, 0, 2, 1]),
+    })
+}
+
+fn tell(domain: &mut Domain, event: Event) -> Vec<Effect> {
+    domain.handle(event, Now::default());
+    std::iter::from_fn(|| domain.poll_effect()).collect()
+}
+
+fn ask(domain: &mut Domain, request: Request) -> Vec<Effect> {
+    let id = RequestId(9);
+    let event = Event::Requested {
+        client: CLIENT,
+        id,
+        request,
+    };
+    tell(domain, event)
+}
+
+fn replies(effects: &[Effect]) -> Vec<&Reply> {
+    let reply = |effect| match effect {
+        &Effect::Reply(RequestId(9), ref reply) => Some(reply),
+        _ => None,
+    };
+    effects.iter().filter_map(reply).collect()
+}
+
+fn set(changes: &[(&str, &str)]) -> Request {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    Request::SetSettings(changes.iter().map(owned).collect())
+}
+
+#[test]
+fn settings_are_durable_and_in_use_before_they_are_confirmed() {
+    let mut domain = node();
+    let effects = ask(&mut domain, set(&[("receiver", "off")]));
+    assert!(matches!(effects.first(), Some(Effect::SaveSettings(s)) if !s.receiver));
+    let stops = |e: &Effect| matches!(e, Effect::Peering(peering::Effect::StopListening));
+    assert!(effects.iter().any(stops));
+    assert!(matches!(effects.last(), Some(Effect::Reply(_, Reply::Settings(s))) if !s.receiver));
+    let view = domain.view(Now::default()).unwrap();
+    assert_eq!(view.availability.reason, AvailabilityReason::UserOff);
+    let again = ask(&mut domain, set(&[("receiver", "off")]));
+    assert_eq!(again.len(), 1, "nothing to save");
+}
+
+// Covers: M104
+#[test]
+fn one_bad_setting_leaves_all_unchanged() {
+    let mut domain = node();
+    let before = domain.settings().clone();
+    let effects = ask(
+        &mut domain,
+        set(&[("receiver", "off"), ("listen_port", "x")]),
+    );
+    let [Effect::Reply(_, Reply::Refused(error))] = &effects[..] else {
+        panic!("not just refused: {effects:?}");
+    };
+    assert_eq!(error.code, ErrorCode::InvalidArgs);
+    assert_eq!(domain.settings(), &before);
+}
+
+//
+#[test]
+fn a_new_session_is_told_the_queue_status_right_after_it_was_let_in() {
+    let effects = tell(&mut node(), knock(1));
+    let answered = effects
+        .iter()
+        .position(|e| matches!(e, Effect::Peering(peering::Effect::Answer { .. })));
+    let told = effects.iter().position(|e| {
+        matches!(
+            e,
+            Effect::Work(work::Effect::Send(LinkId(1), Message::QueueStatus(_)))
+        )
+    });
+    assert!(answered.is_some() && answered < told);
+}
+
+#[test]
+fn nothing_is_sent_on_a_session_after_it_ended() {
+    let mut domain = node();
+    tell(&mut domain, knock(1));
+    let gone = Request::RemovePeer(offloader().dashboard_id);
+    let effects = ask(&mut domain, gone);
+    let closed = effects
+        .iter()
+        .position(|e| matches!(e, Effect::Peering(peering::Effect::Close { .. })));
+    let sent = effects
+        .iter()
+        .rposition(|e| matches!(e, Effect::Work(work::Effect::Send(..))));
+    assert!(closed.is_some() && sent < closed);
+}
+
+fn at(seconds: u64) -> Now {
+    Now {
+        mono: Mono(Duration::from_secs(seconds)),
+        wall: Timestamp(1_790_000_000_000_000 + i64::try_from(seconds).unwrap() * 1_000_000),
+    }
+}
+
+fn tell_at(domain: &mut Domain, event: Event, seconds: u64) -> Vec<Effect> {
+    domain.handle(event, at(seconds));
+    std::iter::from_fn(|| domain.poll_effect()).collect()
+}
+
+/// Lets time pass from one moment to another.
+fn pass(domain: &mut Domain, until: u64) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    while let Some((due, _)) = domain
+        .poll_timeout()
+        .filter(|(due, _)| *due <= at(until).mono)
+    {
+        let seconds = due.0.as_secs() + u64::from(due.0.subsec_nanos() > 0);
+        domain.handle_timeout(at(seconds));
+        effects.extend(std::iter::from_fn(|| domain.poll_effect()));
+    }
+    effects
+}
+
+fn sensed(idle_seconds: u64) -> Event {
+    Event::Sensed(Box::new(kiln_model::Inputs {
+        idle: Some(Duration::from_secs(idle_seconds)),
+        ..Default::default()
+    }))
+}
+
+fn is_peering(effect: &Effect, fits: fn(&peering::Effect) -> bool) -> bool {
+    matches!(effect, Effect::Peering(effect) if fits(effect))
+}
+
+fn advertises_receiver(effect: &peering::Effect) -> bool {
+    matches!(effect, peering::Effect::Advertise(advert) if advert.receiver.is_some())
+}
+
+#[test]
+fn a_lasting_absence_ends_sessions_and_listening_and_a_return_begins_again() {
+    let mut domain = node();
+    tell(&mut domain, knock(1));
+    let effects = tell_at(&mut domain, sensed(1), 1_000);
+    let stops = |e: &Effect| is_peering(e, |e| matches!(e, peering::Effect::StopListening));
+    assert!(!effects.iter().any(stops), "a short absence is sat out");
+    let effects = pass(&mut domain, 1_119);
+    assert!(!effects.iter().any(stops));
+    let effects = pass(&mut domain, 1_121);
+    let farewell = effects.iter().position(|e| {
+        is_peering(e, |e| {
+            matches!(e, peering::Effect::Close { terminate: Some(reason), .. }
+                    if *reason == kiln_model::TerminateReason::ServerShuttingDown)
+        })
+    });
+    let stopped = effects.iter().position(stops);
+    assert!(farewell.is_some() && farewell < stopped, "{effects:?}");
+    let closed = Event::Peering(peering::Event::ListenerClosed);
+    let effects = tell_at(&mut domain, closed, 1_122);
+    let adverts = |e: &Effect| is_peering(e, advertises_receiver);
+    assert!(!effects.iter().any(adverts));
+    assert_eq!(domain.view(at(1_122)).unwrap().listening, None);
+    tell_at(&mut domain, sensed(180), 1_300);
+    let effects = pass(&mut domain, 1_330);
+    let listens = |e: &Effect| is_peering(e, |e| matches!(e, peering::Effect::Listen));
+    assert!(effects.iter().any(listens), "{effects:?}");
+    let bound = Event::Peering(peering::Event::Listening { port: 6055 });
+    assert!(tell_at(&mut domain, bound, 1_331).iter().any(adverts));
+}
+
+#[test]
+fn who_waits_for_somebody_to_pair_with_is_there_although_the_owner_is() {
+    let mut domain = node();
+    tell_at(&mut domain, sensed(1), 1_000);
+    pass(&mut domain, 1_200);
+    let closed = Event::Peering(peering::Event::ListenerClosed);
+    tell_at(&mut domain, closed, 1_200);
+    let open = Event::Requested {
+        client: CLIENT,
+        id: RequestId(9),
+        request: Request::OpenWindow,
+    };
+    let effects = tell_at(&mut domain, open, 1_201);
+    assert!(matches!(replies(&effects)[..], [Reply::Done]));
+    let listens = |e: &Effect| is_peering(e, |e| matches!(e, peering::Effect::Listen));
+    assert!(effects.iter().any(listens), "{effects:?}");
+}
+
+#[test]
+fn a_pause_is_kept_before_it_is_confirmed_and_ends_sessions_at_once() {
+    let mut domain = node();
+    tell(&mut domain, knock(1));
+    let effects = ask(&mut domain, Request::Pause(kiln_model::Snooze::TwoHours));
+    assert!(matches!(effects.first(), Some(Effect::SaveSettings(s)) if s.paused != Pause::Off));
+    let stops = |e: &Effect| is_peering(e, |e| matches!(e, peering::Effect::StopListening));
+    assert!(effects.iter().any(stops));
+    assert!(matches!(
+        effects.last(),
+        Some(Effect::Reply(_, Reply::Done))
+    ));
+    ask(&mut domain, Request::Resume);
+    assert!(domain.view(Now::default()).unwrap().availability.is_open());
+}
+
+#[test]
+fn a_sleep_waits_until_the_senders_were_told_and_the_node_is_back_after_it() {
+    let mut domain = node();
+    tell_at(&mut domain, sensed(1_000), 1_000);
+    tell_at(&mut domain, knock(1), 1_000);
+    let effects = tell_at(&mut domain, Event::Slept(Sleep::Asleep), 1_001);
+    let stops = |e: &Effect| is_peering(e, |e| matches!(e, peering::Effect::StopListening));
+    assert!(effects.iter().any(stops));
+    let ready = |e: &Effect| matches!(e, Effect::SleepMayCome);
+    assert!(
+        !effects.iter().any(ready),
+        "its farewell is still under way"
+    );
+    let gone = Event::Peering(peering::Event::Closed {
+        link: LinkId(1),
+        reason: kiln_model::CloseReason::PeerHungUp,
+    });
+    assert!(tell_at(&mut domain, gone, 1_001).iter().any(ready));
+    let closed = Event::Peering(peering::Event::ListenerClosed);
+    assert!(
+        !tell_at(&mut domain, closed, 1_002).iter().any(ready),
+        "once is enough"
+    );
+    let effects = tell_at(&mut domain, Event::Slept(Sleep::Awake), 30_000);
+    let reads = |e: &Effect| matches!(e, Effect::Watch(Pace::Slow));
+    assert!(effects.iter().any(reads), "{effects:?}");
+    let effects = tell_at(&mut domain, sensed(29_000), 30_000);
+    let listens = |e: &Effect| is_peering(e, |e| matches!(e, peering::Effect::Listen));
+    assert!(effects.iter().any(listens), "{effects:?}");
+}
+
+#[test]
+fn a_sleep_waits_for_a_bundle_that_arrives_and_not_for_ever() {
+    let leaves = |e: &Effect| is_peering(e, |e| matches!(e, peering::Effect::StopListening));
+    let wire = || kiln_model::WireJobId("a".to_owned());
+    let begin = || {
+        let mut domain = node();
+        tell_at(&mut domain, sensed(1_000), 1_000);
+        tell_at(&mut domain, knock(1), 1_000);
+        let arrives = work::Event::SubmissionStarted(LinkId(1), wire());
+        tell_at(&mut domain, Event::Work(arrives), 1_000);
+        let effects = tell_at(&mut domain, Event::Slept(Sleep::Asleep), 1_001);
+        assert!(!effects.iter().any(leaves), "it is still arriving");
+        domain
+    };
+    let mut domain = begin();
+    let dropped = work::Event::SubmissionDropped(LinkId(1), wire());
+    let effects = tell_at(&mut domain, Event::Work(dropped), 1_002);
+    assert!(effects.iter().any(leaves), "nothing arrives any more");
+    let mut domain = begin();
+    assert!(!pass(&mut domain, 1_004).iter().any(leaves));
+    assert!(pass(&mut domain, 1_005).iter().any(leaves));
+}
+
+#[test]
+fn a_headless_machine_of_which_nothing_can_be_read_stays_open() {
+    let mut domain = node();
+    let nothing = Event::Sensed(Box::default());
+    tell_at(&mut domain, nothing, 1_000);
+    pass(&mut domain, 100_000);
+    let view = domain.view(at(100_000)).unwrap();
+    assert!(view.availability.is_open());
+    assert_eq!(view.listening, Some(6055));
+}
+
+#[test]
+fn the_status_is_refused_until_the_identity_is_loaded() {
+    let mut domain = Domain::new("0.1.0", 7);
+    let effects = ask(&mut domain, Request::Status);
+    let [Reply::Refused(error)] = replies(&effects)[..] else {
+        panic!("not refused: {effects:?}");
+    };
+    assert_eq!(error.code, ErrorCode::Unavailable);
+    tell(&mut domain, Event::Peering(identity()));
+    let effects = ask(&mut domain, Request::Status);
+    assert!(matches!(&effects[..], [Effect::Reply(_, Reply::Status(_))]));
+}
+
+#[test]
+fn the_window_is_shown_with_the_seconds_that_are_left() {
+    let mut domain = node();
+    ask(&mut domain, Request::OpenWindow);
+    let mut now = Now::default();
+    let shown = |domain: &Domain, now| domain.view(now).unwrap().window;
+    assert_eq!(shown(&domain, now), WindowView::Open { seconds_left: 300 });
+    now.mono = Mono(Duration::from_millis(299_001));
+    assert_eq!(shown(&domain, now), WindowView::Open { seconds_left: 1 });
+    now.mono = Mono(Duration::from_secs(300));
+    assert_eq!(shown(&domain, now), WindowView::Closed);
+}
+
+// Covers: O-34
+#[test]
+fn stopping_tells_the_peers_and_ends_the_node_once() {
+    let mut domain = node();
+    tell(&mut domain, knock(1));
+    let effects = ask(&mut domain, Request::Shutdown);
+    assert_eq!(replies(&effects), [&Reply::Done]);
+    let told = |e: &Effect| {
+        matches!(
+            e,
+            Effect::Peering(peering::Effect::Close {
+                terminate: Some(_),
+                ..
+            })
+        )
+    };
+    assert!(effects.iter().any(told));
+    assert!(matches!(effects.last(), Some(Effect::ShutDown)));
+    let effects = tell(&mut domain, Event::ShuttingDown);
+    assert!(effects.is_empty());
+}
+
+#[test]
+fn without_the_required_box_nobody_is_received_and_the_owner_reads_why() {
+    let mut domain = node();
+    let view = |domain: &Domain| domain.view(Now::default()).unwrap();
+    assert!(view(&domain).availability.is_open());
+    assert!(view(&domain).notices.is_empty());
+    let effects = tell(&mut domain, proved(Tier::Open));
+    let stops = |e: &Effect| matches!(e, Effect::Peering(peering::Effect::StopListening));
+    assert!(effects.iter().any(stops), "{effects:?}");
+    let seen = view(&domain);
+    assert!(!seen.availability.is_open());
+    assert!(seen.notices[0].contains("kiln settings set sandbox best_effort"));
+    let allow = vec![("sandbox".to_owned(), "best_effort".to_owned())];
+    ask(&mut domain, Request::SetSettings(allow));
+    let seen = view(&domain);
+    assert!(seen.availability.is_open());
+    assert_eq!((seen.notices.len(), seen.sandbox.tier), (0, Tier::Open));
+}
+
+#[test]
+fn a_headless_receiver_builds_whatever_the_setting_says_but_in_a_box() {
+    let mut domain = Domain::new("0.1.0", 7);
+    tell(&mut domain, proved(Tier::Boxed));
+    tell(
+        &mut domain,
+        Event::SettingsLoaded(Settings {
+            receiver: false,
+            ..Settings::default()
+        }),
+    );
+    tell(&mut domain, Event::Peering(identity()));
+    let armed = peering::Event::BootstrapArmed {
+        key: PairingKey::from_random(1),
+        sources: Vec::new(),
+    };
+    tell(&mut domain, Event::Peering(armed));
+    let view = domain.view(Now::default()).unwrap();
+    assert!(view.availability.is_open());
+    assert!(!domain.settings().receiver, "the setting itself stays");
+    tell(&mut domain, proved(Tier::Open));
+    let view = domain.view(Now::default()).unwrap();
+    assert!(!view.availability.is_open());
+}
+
+#[test]
+fn the_earliest_deadline_of_both_halves_counts() {
+    let mut domain = node();
+    let work = domain.work.poll_timeout();
+    assert_eq!(domain.poll_timeout(), work);
+    ask(&mut domain, Request::OpenWindow);
+    let both = [domain.peering.poll_timeout(), domain.work.poll_timeout()];
+    let earliest = both.into_iter().flatten().min();
+    assert!(earliest.is_some());
+    assert_eq!(domain.poll_timeout(), earliest);
+}
+
+#[test]
+fn every_request_is_answered_once_or_waits_for_a_dial() {
+    let id = || offloader().dashboard_id;
+    let device = || "kitchen".to_owned();
+    let pair = Request::Pair {
+        endpoint: endpoint(),
+        pin: PIN,
+        pairing_key: None,
+        label: Label::default(),
+    };
+    let install = Request::Install {
+        device: device(),
+        build: BuildChoice::Auto,
+        port: Port::Ota,
+    };
+    let compile = Request::Compile {
+        device: device(),
+        build: BuildChoice::Auto,
+    };
+    let job = || JobId::from_random(1);
+    let at_once = [
+        Request::Status,
+        Request::Unpair(PIN),
+        Request::SetPairingEnabled(PIN, true),
+        Request::EditEndpoint(PIN, endpoint()),
+        Request::OpenWindow,
+        Request::CloseWindow,
+        Request::Approve(id(), None),
+        Request::Reject(id()),
+        Request::RemovePeer(id()),
+        Request::Devices,
+        install,
+        compile,
+        Request::Clean { device: device() },
+        Request::Jobs,
+        Request::Job(job()),
+        Request::Cancel(job()),
+        Request::BuildHere(job()),
+        Request::Environments,
+        Request::ResetEnvironment(Some(PIN)),
+        Request::Settings,
+        set(&[]),
+        Request::Shutdown,
+    ];
+    for request in at_once {
+        let mut domain = node();
+        let mut effects = ask(&mut domain, request.clone());
+        let scan = |e: &Effect| matches!(e, Effect::Work(work::Effect::ScanDevices));
+        if effects.iter().any(scan) {
+            let scanned = work::Event::DevicesScanned(Vec::new());
+            effects.extend(tell(&mut domain, Event::Work(scanned)));
+        }
+        assert_eq!(replies(&effects).len(), 1, "{request:?}");
+    }
+    for request in [Request::Preview(endpoint()), pair] {
+        let effects = ask(&mut node(), request.clone());
+        assert_eq!(replies(&effects).len(), 0, "{request:?}");
+        let dial = |e: &Effect| matches!(e, Effect::Peering(peering::Effect::Dial { .. }));
+        assert!(effects.iter().any(dial), "{request:?}");
+    }
+    let effects = ask(&mut node(), Request::RotateIdentity);
+    let stops = |e: &Effect| matches!(e, Effect::Peering(peering::Effect::StopListening));
+    assert!(replies(&effects).is_empty() && effects.iter().any(stops));
+}

@@ -1,0 +1,129 @@
+//! [`Run`]: one build on a receiver, as the offloader sees it (builds.md §4).
+//!
+//! A run belongs to the link over which its submission went and to a wire id that no other attempt
+//! ever had, so neither an old link nor an old attempt can speak for it. Cleans and resets on
+//! receivers are runs too; unlike the reference peer's they hold no compile lane while they wait.
+use kiln_model::{BlobId, LinkId, Mono, Pin, WireJobId};
+
+use crate::Deadline;
+use crate::work::event::BundleFacts;
+
+/// One attempt on one receiver.
+#[derive(Debug)]
+pub(in crate::work) struct Run {
+    pub(in crate::work) pin: Pin,
+    pub(super) phase: Phase,
+    /// When a cancel that is not answered ends the job here.
+    pub(super) cancel_by: Option<Mono>,
+    pub(super) retry: Retry,
+}
+
+/// Whether the download was tried again already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Retry {
+    Left,
+    Used,
+}
+
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// Its bundle is being made.
+    Bundling,
+    /// Waits for the link, or for its turn on it; `until` runs while the link is closed. A reset
+    /// has no bundle.
+    Ready {
+        bundle: Option<BundleFacts>,
+        until: Option<Mono>,
+    },
+    /// Chunks are being sent.
+    Uploading { link: LinkId, wire: WireJobId },
+    /// All is sent; the verdict is due.
+    AwaitingAck {
+        link: LinkId,
+        wire: WireJobId,
+        until: Mono,
+    },
+    /// Accepted: it waits or builds there.
+    Accepted { link: LinkId, wire: WireJobId },
+    /// Completed there; its artifacts are on the way.
+    Downloading { link: LinkId, wire: WireJobId },
+    /// Completed there; the download is tried again, over a newer link than `not`.
+    DownloadAgain {
+        wire: WireJobId,
+        not: Option<LinkId>,
+        until: Mono,
+    },
+    /// Its artifacts are here and wait until nobody uses the local build tree.
+    Delivered { blob: BlobId },
+    /// Its artifacts are being put into the local build tree.
+    Materialising { blob: BlobId },
+}
+
+impl Run {
+    pub(super) fn new(pin: Pin, phase: Phase) -> Self {
+        Self {
+            pin,
+            phase,
+            cancel_by: None,
+            retry: Retry::Left,
+        }
+    }
+
+    pub(in crate::work) fn is_materialising(&self) -> bool {
+        matches!(self.phase, Phase::Materialising { .. })
+    }
+
+    /// Returns when something has to happen even if nobody says anything.
+    pub(in crate::work) fn deadline(&self) -> Option<(Mono, Deadline)> {
+        let phase = match &self.phase {
+            Phase::Ready { until, .. } => until.map(|at| (at, "LinkGrace")),
+            Phase::AwaitingAck { until, .. } => Some((*until, "SubmitAck")),
+            Phase::DownloadAgain { until, .. } => Some((*until, "DownloadRetry")),
+            Phase::Bundling
+            | Phase::Uploading { .. }
+            | Phase::Accepted { .. }
+            | Phase::Downloading { .. }
+            | Phase::Delivered { .. }
+            | Phase::Materialising { .. } => None,
+        };
+        let cancel = self.cancel_by.map(|at| (at, "CancelAnswer"));
+        phase.into_iter().chain(cancel).min_by_key(|(at, _)| *at)
+    }
+
+    /// Returns the link and wire id this run is bound to, once it is.
+    pub(super) fn bound(&self) -> Option<(LinkId, &WireJobId)> {
+        match &self.phase {
+            Phase::Uploading { link, wire }
+            | Phase::AwaitingAck { link, wire, .. }
+            | Phase::Accepted { link, wire }
+            | Phase::Downloading { link, wire } => Some((*link, wire)),
+            Phase::Bundling
+            | Phase::Ready { .. }
+            | Phase::DownloadAgain { .. }
+            | Phase::Delivered { .. }
+            | Phase::Materialising { .. } => None,
+        }
+    }
+
+    /// Still needs its receiver, and can leave it: a bundle in the making is not interrupted, and
+    /// firmware that is here needs nobody.
+    pub(in crate::work) fn needs_receiver(&self) -> bool {
+        match &self.phase {
+            Phase::Ready { .. }
+            | Phase::Uploading { .. }
+            | Phase::AwaitingAck { .. }
+            | Phase::Accepted { .. }
+            | Phase::Downloading { .. }
+            | Phase::DownloadAgain { .. } => true,
+            Phase::Bundling | Phase::Delivered { .. } | Phase::Materialising { .. } => false,
+        }
+    }
+
+    /// An upload of this run occupies the link: only one may (peer-link.md §5.6).
+    pub(super) fn occupies(&self, link: LinkId) -> bool {
+        match &self.phase {
+            Phase::Uploading { link: l, .. } | Phase::AwaitingAck { link: l, .. } => *l == link,
+            _ => false,
+        }
+    }
+}
