@@ -20,6 +20,9 @@ pub enum Tier {
     /// Nothing does: it can do what the owner's account can do. Tier 0.
     #[default]
     Open,
+    /// It cannot change files, settings and programs of this computer, but can read them and get
+    /// onto its networks. Tier 1.
+    Hindered,
     /// It cannot reach files, programs and networks of this computer. Tier 2.
     Confined,
     /// It does not even see them: it has processes, files and a network of its own. Tier 3.
@@ -27,11 +30,11 @@ pub enum Tier {
 }
 
 impl Tier {
-    /// Returns the number that faces show: 0, 2 or 3. (Tier 1, an account of its own, is not
-    /// something that a desktop program can make.)
+    /// Returns the number that faces show: 0, 1, 2 or 3.
     pub fn number(self) -> u8 {
         match self {
             Tier::Open => 0,
+            Tier::Hindered => 1,
             Tier::Confined => 2,
             Tier::Boxed => 3,
         }
@@ -39,7 +42,7 @@ impl Tier {
 
     /// Reads the number; anything else is `None`.
     pub fn from_number(number: u8) -> Option<Self> {
-        let all = [Tier::Open, Tier::Confined, Tier::Boxed];
+        let all = [Tier::Open, Tier::Hindered, Tier::Confined, Tier::Boxed];
         all.into_iter().find(|tier| tier.number() == number)
     }
 }
@@ -69,10 +72,10 @@ mod tests {
 
     #[test]
     fn a_tier_is_its_number() {
-        for tier in [Tier::Open, Tier::Confined, Tier::Boxed] {
+        for tier in [Tier::Open, Tier::Hindered, Tier::Confined, Tier::Boxed] {
             assert_eq!(Tier::from_number(tier.number()), Some(tier));
         }
-        assert_eq!(Tier::from_number(1), None);
+        assert_eq!(Tier::from_number(4), None);
     }
 
     #[test]
@@ -82,6 +85,7 @@ mod tests {
             detail: String::new(),
         };
         assert!(!at(Tier::Open).allows_receiving(SandboxMode::Required));
+        assert!(!at(Tier::Hindered).allows_receiving(SandboxMode::Required));
         assert!(at(Tier::Confined).allows_receiving(SandboxMode::Required));
         assert!(at(Tier::Open).allows_receiving(SandboxMode::BestEffort));
     }

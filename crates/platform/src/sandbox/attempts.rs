@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use kiln_model::Tier;
 use serde::{Deserialize, Serialize};
 
+use super::os;
+
 /// What is tried, for the program inside.
 #[derive(Debug, Serialize, Deserialize)]
 struct Targets {
@@ -39,7 +41,6 @@ pub(super) use outside::try_everything;
 mod outside {
     use std::io;
     use std::net::TcpListener;
-    use std::os::unix::net::UnixListener;
     use std::process::Stdio;
     use std::time::Duration;
 
@@ -47,8 +48,7 @@ mod outside {
     use kiln_ports::sandbox::{BoxRules, Network, ProcessLimits};
 
     use super::*;
-    use crate::sandbox::launcher::TRY_VERB;
-    use crate::sandbox::os;
+    use crate::sandbox::orders::TRY_VERB;
 
     /// Time for all attempts; they take some milliseconds, on a busy computer seconds.
     const PATIENCE: Duration = Duration::from_secs(30);
@@ -82,13 +82,7 @@ mod outside {
         let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
         let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
         udp.set_nonblocking(true).map_err(failed)?;
-        // Not in the folder: the path of a socket may have 108 characters only.
-        let sockets = tempfile::Builder::new()
-            .prefix("kiln-")
-            .tempdir()
-            .map_err(failed)?;
-        let socket = sockets.path().join("s");
-        let local = UnixListener::bind(&socket).map_err(failed)?;
+        let (local, socket) = os::LocalSocket::listen().map_err(failed)?;
         let pid = std::process::id();
         let targets = Targets {
             tier: tier.number(),
@@ -103,7 +97,8 @@ mod outside {
         };
         // Without a box all of it works, or it would prove nothing.
         let open = super::inside(&targets);
-        if let Some((what, _)) = open.iter().find(|(_, got_out)| !got_out) {
+        if let Some(attempt) = open.iter().find(|attempt| !attempt.got_out) {
+            let what = attempt.what;
             return Err(format!("this computer does not let anybody {what}"));
         }
         std::fs::remove_file(outside.join("made")).map_err(failed)?;
@@ -121,7 +116,7 @@ mod outside {
         if let Some(what) = lines.find_map(|line| line.strip_prefix(GOT_OUT)) {
             return Err(format!("a program in the box could {}", what.trim()));
         }
-        if udp.recv(&mut [0; 8]).is_ok() {
+        if tier >= Tier::Confined && udp.recv(&mut [0; 8]).is_ok() {
             return Err("a datagram came out of the box".to_owned());
         }
         if outside.join("made").exists() {
@@ -141,7 +136,7 @@ mod outside {
         let command = Command {
             program: launcher.to_owned(),
             arguments: vec![TRY_VERB.to_owned(), orders],
-            environment: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
+            environment: os::surroundings(),
             directory: inside.to_owned(),
             priority: Priority::Normal,
         };
@@ -186,10 +181,14 @@ pub(super) fn run(targets: &str) {
     let Ok(targets) = serde_json::from_str::<Targets>(targets) else {
         return;
     };
-    let breaks = super::os::breaks_out(targets.pid, targets.tier);
+    let denied = inside(&targets)
+        .into_iter()
+        .filter(|attempt| targets.tier >= attempt.denied_from.number())
+        .map(|attempt| (attempt.what, attempt.got_out));
+    let breaks = os::breaks_out(targets.pid, targets.tier);
     let own = fs::write(targets.own.join("mine"), "x").is_err();
     let own = [("not even write its own folder", own)];
-    for (what, got_out) in inside(&targets).into_iter().chain(breaks).chain(own) {
+    for (what, got_out) in denied.chain(breaks).chain(own) {
         let word = if got_out { GOT_OUT } else { HELD };
         // Nobody listens any more: then nothing was proved.
         let _ = writeln!(out, "{word} {what}");
@@ -197,8 +196,16 @@ pub(super) fn run(targets: &str) {
     let _ = writeln!(out, "{DONE}");
 }
 
-/// Tries what every program may do outside a box; true for what worked.
-fn inside(targets: &Targets) -> Vec<(&'static str, bool)> {
+/// Something that was tried.
+struct Attempt {
+    what: &'static str,
+    /// Boxes of this tier and better deny it.
+    denied_from: Tier,
+    got_out: bool,
+}
+
+/// Tries what every program may do outside a box.
+fn inside(targets: &Targets) -> Vec<Attempt> {
     let loopback = |port| (Ipv4Addr::LOCALHOST, port);
     let datagram = || {
         let socket = UdpSocket::bind(loopback(0))?;
@@ -206,27 +213,41 @@ fn inside(targets: &Targets) -> Vec<(&'static str, bool)> {
     };
     // Whether it arrived is seen by who was to receive it.
     let _ = datagram();
+    let attempt = |denied_from, what, got_out| Attempt {
+        what,
+        denied_from,
+        got_out,
+    };
     vec![
-        ("read a file of the owner", fs::read(&targets.file).is_ok()),
-        (
+        attempt(
+            Tier::Confined,
+            "read a file of the owner",
+            fs::read(&targets.file).is_ok(),
+        ),
+        attempt(
+            Tier::Confined,
             "list a folder of the owner",
             fs::read_dir(&targets.folder).is_ok(),
         ),
-        (
+        attempt(
+            Tier::Hindered,
             "write into a folder of the owner",
             fs::write(targets.folder.join("made"), "x").is_ok(),
         ),
-        (
+        attempt(
+            Tier::Confined,
             "connect to a program of this computer",
             TcpStream::connect(loopback(targets.tcp)).is_ok(),
         ),
-        (
+        attempt(
+            Tier::Hindered,
             "connect to a local socket",
-            std::os::unix::net::UnixStream::connect(&targets.socket).is_ok(),
+            os::LocalSocket::reaches(&targets.socket),
         ),
-        (
+        attempt(
+            Tier::Confined,
             "see the other programs",
-            super::os::started(targets.pid) == Some(targets.started),
+            os::started(targets.pid) == Some(targets.started),
         ),
     ]
 }

@@ -9,7 +9,10 @@ use kiln_ports::sandbox::{BoxRules, Boxed, Gate, Network, SandboxError};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, setrlimit, test_kill_process};
 
 use super::gate::{Proxy, is_outside};
-use super::launcher::{ORDERS, Orders, PROXY_VARIABLES, VERB, WayOut, run_program};
+pub(super) use super::launcher::surroundings;
+use super::launcher::{PROXY_VARIABLES, run_program};
+pub(super) use super::local_socket::LocalSocket;
+use super::orders::{ORDERS, Orders, VERB, WayOut};
 
 /// Tiers that can be made here. Seatbelt is one wall without namespaces behind it: tier 2.
 pub(super) const TIERS: [Tier; 1] = [Tier::Confined];

@@ -4,15 +4,17 @@
 //! gives up everything that the build must not have, reads back that it is gone, and only then
 //! runs the build in its own place. So nothing happens between fork and exec, where Rust code must
 //! not run, and a box that cannot be made is an error before the build's first instruction.
-#[cfg(unix)]
 mod attempts;
 #[cfg(unix)]
 mod gate;
 #[cfg(unix)]
 mod launcher;
+#[cfg(unix)]
+mod local_socket;
+mod orders;
 #[cfg_attr(target_os = "linux", path = "linux/mod.rs")]
 #[cfg_attr(target_os = "macos", path = "macos.rs")]
-#[cfg_attr(windows, path = "windows.rs")]
+#[cfg_attr(windows, path = "windows/mod.rs")]
 mod os;
 
 use std::path::PathBuf;
@@ -22,17 +24,11 @@ use kiln_model::{Confinement, Tier};
 use kiln_ports::process::Command;
 use kiln_ports::sandbox::{BoxRules, Boxed, Sandbox, SandboxError};
 
-#[cfg(unix)]
 use attempts::try_everything;
-#[cfg(unix)]
-pub use launcher::launch_if_asked;
+pub use orders::launch_if_asked;
 use os::enclose;
-#[cfg(windows)]
-pub use os::launch_if_asked;
 #[cfg(unix)]
 pub(crate) use os::memory_bytes;
-#[cfg(windows)]
-use os::try_everything;
 
 /// Boxes of this system.
 #[derive(Debug)]

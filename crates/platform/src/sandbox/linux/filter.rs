@@ -227,7 +227,7 @@ fn rules(tier: Tier) -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
             let raw = [(1, Dword, MaskedEq(TYPE), flag(libc::SOCK_RAW))];
             rules.insert(libc::SYS_socket, all([rule(&others), rule(&raw)])?);
         }
-        Tier::Open | Tier::Confined => {
+        Tier::Open | Tier::Hindered | Tier::Confined => {
             rules.extend(NEVER_CONFINED.iter().map(|call| (*call, Vec::new())));
             // Landlock sees plain TCP only: no datagrams, no local sockets (whose servers do as
             // they are told), no other protocol, and no data before a connection is asked for.

@@ -18,7 +18,10 @@ use rustix::thread::{
 };
 
 use super::gate::{Proxy, is_outside};
-use super::launcher::{ORDERS, Orders, PROXY_VARIABLES, VERB, WayOut, run_program};
+pub(super) use super::launcher::surroundings;
+use super::launcher::{PROXY_VARIABLES, run_program};
+pub(super) use super::local_socket::LocalSocket;
+use super::orders::{ORDERS, Orders, VERB, WayOut};
 
 /// Tiers that can be made here, best first.
 pub(super) const TIERS: [Tier; 2] = [Tier::Boxed, Tier::Confined];
@@ -86,7 +89,7 @@ pub(super) fn holds(tier: Tier) -> String {
         Tier::Confined => "Landlock and seccomp keep builds for others from files, programs and \
                            networks of this computer."
             .to_owned(),
-        Tier::Open => String::new(),
+        Tier::Open | Tier::Hindered => String::new(),
     }
 }
 
@@ -109,7 +112,7 @@ pub(super) async fn enclose(
             socket = Some(path);
             WayOut::Socket(GATE.into())
         }
-        (Network::Gate { hosts, max_bytes }, Tier::Open | Tier::Confined) => {
+        (Network::Gate { hosts, max_bytes }, Tier::Open | Tier::Hindered | Tier::Confined) => {
             let password = password().map_err(failed)?;
             let on_port =
                 Proxy::on_port(hosts.clone(), *max_bytes, password.clone(), is_outside).await;
@@ -147,7 +150,7 @@ pub(super) async fn enclose(
             command.arguments = outer.into_iter().chain(inner).collect();
             command.program = bubblewrap;
         }
-        Tier::Open | Tier::Confined => {
+        Tier::Open | Tier::Hindered | Tier::Confined => {
             command.arguments = inner.collect();
             command.program = launcher.to_owned();
         }
@@ -297,7 +300,7 @@ fn limit(orders: &Orders, tier: Tier) -> Result<(), String> {
             // The count is that of the user namespace, which is the box's own.
             Tier::Boxed => 0,
             // The count is that of the whole user.
-            Tier::Open | Tier::Confined => threads_of_this_user(),
+            Tier::Open | Tier::Hindered | Tier::Confined => threads_of_this_user(),
         };
     let limits = [
         (Resource::Core, Some(0)),

@@ -6,7 +6,7 @@ use landlock::{
     make_bitflags, path_beneath_rules,
 };
 
-use super::super::launcher::{Orders, WayOut};
+use super::super::orders::{Orders, WayOut};
 
 /// Rights over files as of Linux 6.10; nothing newer is needed.
 const FILES: ABI = ABI::V5;
@@ -39,7 +39,7 @@ pub(super) fn restrict(orders: &Orders, tier: Tier) -> Result<(), String> {
     let status = apply(orders, tier).map_err(failed)?;
     let holds = match tier {
         // Landlock is the only wall: all of it has to stand.
-        Tier::Open | Tier::Confined => status == RulesetStatus::FullyEnforced,
+        Tier::Open | Tier::Hindered | Tier::Confined => status == RulesetStatus::FullyEnforced,
         // The second wall, as far as the kernel has it.
         Tier::Boxed => status != RulesetStatus::NotEnforced,
     };
@@ -56,7 +56,7 @@ fn apply(orders: &Orders, tier: Tier) -> Result<RulesetStatus, RulesetError> {
     let specials = make_bitflags!(AccessFs::{MakeChar | MakeBlock | IoctlDev});
     let write: BitFlags<AccessFs> = AccessFs::from_all(FILES) & !specials;
     let level = match tier {
-        Tier::Open | Tier::Confined => CompatLevel::HardRequirement,
+        Tier::Open | Tier::Hindered | Tier::Confined => CompatLevel::HardRequirement,
         Tier::Boxed => CompatLevel::BestEffort,
     };
     let mut rules = Ruleset::default()
@@ -78,7 +78,7 @@ fn apply(orders: &Orders, tier: Tier) -> Result<RulesetStatus, RulesetError> {
         Tier::Boxed => rules
             .add_rules(path_beneath_rules(["/proc"], read & !AccessFs::Execute))?
             .add_rules(path_beneath_rules(["/tmp", "/dev/shm"], write))?,
-        Tier::Open | Tier::Confined => {
+        Tier::Open | Tier::Hindered | Tier::Confined => {
             rules.add_rules(path_beneath_rules(MACHINE, AccessFs::ReadFile))?
         }
     };
