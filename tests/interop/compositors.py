@@ -18,14 +18,19 @@ from world import expect, until
 class Compositor:
     """A compositor and the Kiln that it tells of its owner."""
 
+    # What it has to be started by.
+    STARTER = ()
+
     def __init__(self, world, kiln, program, *arguments, **env):
         # A socket has a short name at most (sun_path of unix(7)); a scenario's folder a long one.
         self.folder = tempfile.TemporaryDirectory(prefix="kiln-screen-")
         self.path, self.process = Path(self.folder.name), None
         # A copy has none of the rights that its file is given; nobody who runs tests can grant them.
-        self.command = [shutil.copy(shutil.which(program), self.path), *arguments]
+        copy = shutil.copy(shutil.which(program), self.path)
+        self.command = [*self.STARTER, copy, *arguments]
         self.env = {**env, "HOME": self.folder.name, "PATH": "/usr/bin:/bin",
                     "XDG_RUNTIME_DIR": self.folder.name}
+        self.world = world
         for name in ("DISPLAY", "DBUS_SESSION_BUS_ADDRESS", "XDG_SESSION_TYPE"):
             kiln.env.pop(name, None)
         kiln.env["XDG_RUNTIME_DIR"] = self.folder.name
@@ -46,12 +51,40 @@ class Compositor:
                 return probe.connect_ex(str(self.socket)) == 0
         await until(f"{self.command[0]} to listen", listens)
 
+    def show(self, *command):
+        """Starts a program there."""
+        env = {**self.env, "WAYLAND_DISPLAY": self.NAME}
+        return Program(self.world, env, *command)
+
     async def stop(self):
         """Ends as in a crash: nobody is told."""
         if self.process:
             self.process.send_signal(signal.SIGKILL)
             await asyncio.to_thread(self.process.wait)
             self.process = None
+
+
+class Program:
+    """A program that somebody looks at."""
+
+    def __init__(self, world, env, *command):
+        self.process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        world.others.append(self)
+
+    async def stop(self):
+        self.process.kill()
+        await asyncio.to_thread(self.process.wait)
+
+
+class Sway(Compositor):
+    """The one of wlroots, drawing for nobody. It does not run as root."""
+
+    NAME, STARTER = "wayland-1", ("unshare", "--user", "--map-user=1000")
+
+    def __init__(self, world, kiln):
+        super().__init__(world, kiln, "sway", "--config", "/dev/null", WLR_BACKENDS="headless",
+                         WLR_LIBINPUT_NO_DEVICES="1", WLR_RENDERER="pixman")
 
 
 class KWin(Compositor):

@@ -12,7 +12,7 @@ import tempfile
 import time
 from types import SimpleNamespace
 
-from compositors import KWin
+from compositors import KWin, Program, Sway
 from devices import chip
 from guest import Owner, runs_here
 from receiving import admit, compilers, free_port
@@ -244,6 +244,40 @@ async def test_an_owner_at_a_wayland_compositor_is_told_by_it_also_after_it_star
     await shows(kiln, "activity", "1 min without input", "ok", 60 + 2 * READ)
     compositor.touch()
     await shows(kiln, "activity", "input within the last minute", "blocks")
+
+
+async def fills_the_screen(kiln, show, program, option):
+    """Show this program in a window, then in full screen."""
+    show(program)
+    await shows(kiln, "full_screen", "none in full screen", "ok")
+    show(program, option)
+    await shows(kiln, "full_screen", "a program in full screen", "blocks")
+    await closes(kiln, "exclusive_app")
+    await kiln.ask("settings", "set", "beside_full_screen", "on")
+    await shows(kiln, "full_screen", "a program in full screen", "ok")
+    await closes(kiln, "ready")
+
+
+async def test_a_program_in_full_screen_is_told_by_a_wayland_compositor(world):
+    kiln = world.kiln()
+    sway = Sway(world, kiln)
+    await sway.start()
+    await kiln.receive()
+    await fills_the_screen(kiln, sway.show, "foot", "--fullscreen")
+
+
+async def test_a_program_in_full_screen_is_told_by_a_window_manager_and_by_nobody_else(world):
+    kiln = world.kiln()
+    owner = Owner(world, kiln)
+    await kiln.receive()
+    # Only the screen is looked at, not the mouse.
+    await kiln.ask("settings", "set", "idle_minutes=0")
+    await shows(kiln, "full_screen", "", "unknown")
+
+    def show(*command):
+        return Program(world, {"DISPLAY": owner.display, "PATH": "/usr/bin:/bin"}, *command)
+    show("matchbox-window-manager")
+    await fills_the_screen(kiln, show, "xterm", "-fullscreen")
 
 
 async def test_a_program_that_needs_the_processor_is_noticed(world):

@@ -60,6 +60,7 @@ fn calm() -> Inputs {
         free_disk: Some(100_000),
         network: Some(Network::Free),
         apps: Some(Vec::new()),
+        foreground: Some(kiln_model::Foreground::Windowed),
         utc_offset: Some(0),
     }
 }

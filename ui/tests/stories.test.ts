@@ -495,7 +495,7 @@ test('availability shows every input with value, limit and result', async () => 
   expect(text('.now')).toContain('This computer runs on battery. Goes on when it is plugged in.');
   const rows = [...document.querySelectorAll('tbody tr')].map((row) => [...row.children].map((cell) => cell.textContent?.trim()));
   expect(rows).toContainEqual(['Power', 'battery', 'mains', 'Blocks']);
-  expect(rows).toHaveLength(12);
+  expect(rows).toHaveLength(13);
 });
 
 test('the activity says what was built for others and by others, and nothing when nothing was', async () => {

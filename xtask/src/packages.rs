@@ -81,8 +81,14 @@ pub const SCREEN: &[Need] = &[
     Need::new("/usr/lib/python3/dist-packages/gi", "python3-gi"),
 ];
 
-/// Wayland compositors that run without a screen.
-pub const COMPOSITORS: &[Need] = &[Need::new("kwin_wayland", "kwin-wayland")];
+/// Window managers and compositors that run without a screen, and programs to show there.
+pub const WINDOWS: &[Need] = &[
+    Need::new("foot", "foot"),
+    Need::new("kwin_wayland", "kwin-wayland"),
+    Need::new("matchbox-window-manager", "matchbox-window-manager"),
+    Need::new("sway", "sway"),
+    Need::new("xterm", "xterm"),
+];
 
 /// What the window is compiled with. The tray needs nothing of it.
 pub const WEBVIEW: &[Need] = &[

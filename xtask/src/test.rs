@@ -53,9 +53,9 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "inputs",
-        what: "what scripted services of a system and a desktop, real compositors and real load say is heard",
+        what: "what services of a system and a desktop, real screens and real load say is heard",
         run: || {
-            packages::ensure(&[packages::SCREEN, packages::COMPOSITORS])?;
+            packages::ensure(&[packages::SCREEN, packages::WINDOWS])?;
             interop("inputs")
         },
     },

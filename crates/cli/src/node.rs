@@ -137,7 +137,7 @@ fn resumes(reason: Reason) -> &'static str {
         Reason::CpuBusy => "when they are done",
         Reason::LowRam => "when some is free again",
         Reason::LowDisk => "when there is room again",
-        Reason::ExclusiveApp => "when it has ended",
+        Reason::ExclusiveApp => "when that is over",
         Reason::Metered => "on another network",
         Reason::Sleeping => "when it wakes up",
         Reason::Hours => "within your hours",

@@ -738,6 +738,7 @@ async fn settings_are_changed_by_name_and_value_or_by_pairs() {
         expect![[r#"
             exit 0
             --- out
+            beside_full_screen = true
             build_folders = ""
             build_hosts = ""
             cleanup_ttl_seconds = 86400

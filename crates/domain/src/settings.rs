@@ -111,6 +111,7 @@ fn set(settings: &mut Settings, key: SettingKey, value: &str) -> Result<(), Sent
         }
         SettingKey::OnBattery => settings.on_battery = switch(value)?,
         SettingKey::OnMetered => settings.on_metered = switch(value)?,
+        SettingKey::BesideFullScreen => settings.beside_full_screen = switch(value)?,
         SettingKey::Hours => {
             let readable = value.chars().count() <= MAX_HOURS && Hours::parse(value).is_some();
             if !value.is_empty() && !readable {
@@ -231,7 +232,7 @@ fn example(key: SettingKey) -> &'static str {
         SettingKey::IdleMinutes => "3",
         SettingKey::WhileInUse => "limit",
         SettingKey::RemoteSessions => "count",
-        SettingKey::OnBattery | SettingKey::OnMetered => "off",
+        SettingKey::OnBattery | SettingKey::OnMetered | SettingKey::BesideFullScreen => "off",
         SettingKey::Hours => "\"mon-fri 18:00-08:00; sat,sun all\"",
         SettingKey::ExclusiveApps => "steam,obs",
         SettingKey::CpuLimit => "50",
@@ -315,6 +316,7 @@ mod tests {
             ("on_metered", ""),
             ("hours", "late"),
             ("exclusive_apps", "a\u{7}b"),
+            ("beside_full_screen", "maybe"),
             ("cpu_limit", "101"),
             ("ram_floor_mb", "-1"),
             ("disk_floor_mb", "much"),

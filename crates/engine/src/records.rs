@@ -284,6 +284,7 @@ fn setting_value(s: &Settings, key: SettingKey) -> Value {
         SettingKey::OnMetered => json!(s.on_metered),
         SettingKey::Hours => json!(s.hours),
         SettingKey::ExclusiveApps => json!(s.exclusive_apps),
+        SettingKey::BesideFullScreen => json!(s.beside_full_screen),
         SettingKey::CpuLimit => json!(s.cpu_limit),
         SettingKey::RamFloor => json!(s.ram_floor_mb),
         SettingKey::DiskFloor => json!(s.disk_floor_mb),
@@ -336,6 +337,7 @@ fn set_value(s: &mut Settings, key: SettingKey, value: &Value) -> Option<()> {
         SettingKey::OnMetered => s.on_metered = value.as_bool()?,
         SettingKey::Hours => s.hours = owned()?,
         SettingKey::ExclusiveApps => s.exclusive_apps = owned()?,
+        SettingKey::BesideFullScreen => s.beside_full_screen = value.as_bool()?,
         SettingKey::CpuLimit => s.cpu_limit = number(value)?,
         SettingKey::RamFloor => s.ram_floor_mb = number(value)?,
         SettingKey::DiskFloor => s.disk_floor_mb = number(value)?,
@@ -718,7 +720,7 @@ mod tests {
 
         #[test]
         fn settings_come_back_as_they_were_stored(
-            flags in any::<[bool; 5]>(),
+            flags in any::<[bool; 6]>(),
             policy in proptest::sample::select(VersionPolicy::ALL),
             sandbox in proptest::sample::select(SandboxMode::ALL),
             (while_in_use, remote_sessions) in (
@@ -768,6 +770,7 @@ mod tests {
                 on_metered: flags[4],
                 hours,
                 exclusive_apps,
+                beside_full_screen: flags[5],
                 cpu_limit,
                 ram_floor_mb,
                 disk_floor_mb,

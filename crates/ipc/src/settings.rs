@@ -28,6 +28,8 @@ struct SettingsJson {
     on_metered: bool,
     hours: String,
     exclusive_apps: String,
+    #[serde(default = "yes")]
+    beside_full_screen: bool,
     cpu_limit: u8,
     ram_floor_mb: u32,
     disk_floor_mb: u32,
@@ -73,6 +75,11 @@ fn three_quarters() -> u8 {
 /// A node that does not say is older than this setting, and does not look there.
 fn ignore() -> RemoteSessions {
     RemoteSessions::Ignore
+}
+
+/// A node that does not say is older than this setting, and does not look at screens.
+fn yes() -> bool {
+    true
 }
 
 mirrored!(Settings => SettingsJson);

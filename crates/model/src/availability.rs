@@ -24,7 +24,7 @@ words! {
         LowDisk = "low_disk",
         /// Outside the hours that the owner set.
         Hours = "hours",
-        /// A program runs that the owner wants to have the computer for itself.
+        /// A program has the computer for itself: one that the owner named, or one in full screen.
         ExclusiveApp = "exclusive_app",
         /// The network is metered.
         Metered = "metered",
@@ -60,6 +60,8 @@ words! {
         Remote = "remote",
         /// Programs that want the computer for themselves.
         Apps = "apps",
+        /// Whether the program in front is in full screen.
+        FullScreen = "full_screen",
         /// Whether the network is metered.
         Network = "network",
         /// Free disk space.

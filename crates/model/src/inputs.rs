@@ -24,6 +24,8 @@ pub struct Inputs {
     pub network: Option<Network>,
     /// Programs that run, of those that were asked about.
     pub apps: Option<Vec<String>>,
+    /// How the program in front is shown.
+    pub foreground: Option<Foreground>,
     /// Local time minus UTC, in seconds.
     pub utc_offset: Option<i32>,
 }
@@ -71,6 +73,15 @@ pub enum Heat {
     Normal,
     /// The system slows down because of it.
     Hot,
+}
+
+/// How the program in front is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Foreground {
+    /// In a window, or there is none.
+    Windowed,
+    /// It covers a whole screen.
+    FullScreen,
 }
 
 /// What the network costs.

@@ -417,6 +417,8 @@ sentences! {
     remote_desktop_only(count) = "{count} min without input; SSH does not count";
     does_not_count() = "does not count";
     none_runs() = "none runs";
+    in_full_screen() = "a program in full screen";
+    none_in_full_screen() = "none in full screen";
     not_metered() = "not metered";
     metered() = "metered";
     kiln_needs(size) = "Kiln needs {size}";

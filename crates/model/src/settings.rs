@@ -77,6 +77,8 @@ words! {
         Hours = "hours",
         /// Programs that get the computer for themselves, by name.
         ExclusiveApps = "exclusive_apps",
+        /// Compile for others beside a program in full screen.
+        BesideFullScreen = "beside_full_screen",
         /// Load of other programs above which nothing is compiled for others.
         CpuLimit = "cpu_limit",
         /// Memory that stays free.
@@ -154,6 +156,9 @@ pub struct Settings {
     pub hours: String,
     /// Names of programs, separated by commas, beside which nothing is compiled for others.
     pub exclusive_apps: String,
+    /// Compile for others beside a program in full screen, too. Off: who watches a film or holds a talk
+    /// gives no input for a long time, and a game wants the whole computer.
+    pub beside_full_screen: bool,
     /// Load of other programs, in percent of all cores, above which nothing is compiled for others;
     /// 0: load is not looked at. It counts only where the owner's input can be seen: a machine without
     /// a screen has nobody who waits for it. 50, as in BOINC.
@@ -215,6 +220,7 @@ impl Default for Settings {
             on_metered: false,
             hours: String::new(),
             exclusive_apps: String::new(),
+            beside_full_screen: false,
             cpu_limit: 50,
             ram_floor_mb: 512,
             disk_floor_mb: 2_048,

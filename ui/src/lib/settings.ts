@@ -32,6 +32,7 @@ const KNOWN: Record<string, { group: Group; edit: Edit }> = {
   on_metered: { group: 'availability', edit: { by: 'switch' } },
   hours: { group: 'availability', edit: { by: 'text', ltr: true } },
   exclusive_apps: { group: 'availability', edit: { by: 'text', ltr: true } },
+  beside_full_screen: { group: 'availability', edit: { by: 'switch' } },
   cpu_limit: { group: 'availability', edit: { by: 'number', unit: 'percent' } },
   ram_floor_mb: { group: 'availability', edit: { by: 'number', unit: 'mb' } },
   disk_floor_mb: { group: 'availability', edit: { by: 'number', unit: 'mb' } },

@@ -12,9 +12,9 @@ mod sayings;
 use std::time::Duration;
 
 use kiln_model::{
-    Absence, Availability, AvailabilityReason, Heat, Inputs, Mono, Network, Now, Pause, Power,
-    RemoteKind, RemoteSession, RemoteSessions, Saver, Settings, Snooze, Timestamp, Wakefulness,
-    WhileInUse,
+    Absence, Availability, AvailabilityReason, Foreground, Heat, Inputs, Mono, Network, Now, Pause,
+    Power, RemoteKind, RemoteSession, RemoteSessions, Saver, Settings, Snooze, Timestamp,
+    Wakefulness, WhileInUse,
 };
 
 pub(crate) use hours::Hours;
@@ -544,7 +544,8 @@ impl Evaluator {
         if self.occupancy() == Occupancy::InUse && settings.while_in_use == WhileInUse::Stop {
             block(Reason::UserActive, None);
         }
-        if inputs.apps.as_ref().is_some_and(|apps| !apps.is_empty()) {
+        let wanted = inputs.apps.as_ref().is_some_and(|apps| !apps.is_empty());
+        if wanted || self.is_covered() {
             block(Reason::ExclusiveApp, None);
         }
         if let (Some(Network::Metered), false) = (inputs.network, settings.on_metered) {
@@ -597,6 +598,11 @@ impl Evaluator {
             RemoteSessions::Desktop => kind == RemoteKind::Desktop,
             RemoteSessions::Ignore => false,
         }
+    }
+
+    /// Returns whether a program in full screen has the computer for itself.
+    fn is_covered(&self) -> bool {
+        self.inputs.foreground == Some(Foreground::FullScreen) && !self.settings.beside_full_screen
     }
 
     /// Returns how long the owner has to be quiet to count as away.

@@ -2,8 +2,8 @@
 use std::time::Duration;
 
 use kiln_model::{
-    AvailabilityReason as Reason, Heat, Input, InputVerdict, Network, Pause, Power, RemoteKind,
-    RemoteSession, RemoteSessions, Saver, Sentence, Verdict, WhileInUse, say,
+    AvailabilityReason as Reason, Foreground, Heat, Input, InputVerdict, Network, Pause, Power,
+    RemoteKind, RemoteSession, RemoteSessions, Saver, Sentence, Verdict, WhileInUse, say,
 };
 
 use super::{Evaluator, Pressure, Rest, exclusive_apps};
@@ -94,6 +94,18 @@ impl Evaluator {
                 }),
                 settings.exclusive_apps.as_str().into(),
                 running.is_some_and(|names| !names.is_empty()),
+            ),
+            known(
+                Input::FullScreen,
+                inputs.foreground.map(|foreground| match foreground {
+                    Foreground::Windowed => say::none_in_full_screen(),
+                    Foreground::FullScreen => say::in_full_screen(),
+                }),
+                match settings.beside_full_screen {
+                    true => nothing(),
+                    false => say::none_in_full_screen(),
+                },
+                self.is_covered(),
             ),
             known(
                 Input::Network,

@@ -80,6 +80,7 @@ fn quiet() -> Inputs {
         free_disk: Some(100_000),
         network: Some(Network::Free),
         apps: Some(Vec::new()),
+        foreground: Some(Foreground::Windowed),
         utc_offset: Some(0),
     }
 }
@@ -121,6 +122,13 @@ fn obstacles() -> Vec<(Reason, Inputs)> {
             Reason::ExclusiveApp,
             Inputs {
                 apps: Some(vec!["steam".to_owned()]),
+                ..quiet()
+            },
+        ),
+        (
+            Reason::ExclusiveApp,
+            Inputs {
+                foreground: Some(Foreground::FullScreen),
                 ..quiet()
             },
         ),
@@ -201,6 +209,11 @@ fn merged(a: &Inputs, b: &Inputs) -> Inputs {
         } else {
             a.network
         },
+        foreground: if b.foreground != quiet.foreground {
+            b.foreground
+        } else {
+            a.foreground
+        },
         free_disk: a.free_disk.min(b.free_disk),
         free_memory: a.free_memory.min(b.free_memory),
         apps: if b.apps != quiet.apps {
@@ -223,7 +236,7 @@ fn what_cannot_be_read_is_said_to_be_unknown_and_never_blocks() {
         .inputs
         .iter()
         .filter(|row| row.verdict == kiln_model::Verdict::Unknown);
-    assert_eq!(unknown.count(), 10);
+    assert_eq!(unknown.count(), 11);
 }
 
 #[test]
@@ -408,14 +421,57 @@ fn more_of_the_disk_stays_free_while_the_owner_is_there() {
 }
 
 #[test]
+fn a_program_in_full_screen_counts_unless_the_owner_lets_builds_run_beside_it() {
+    use kiln_model::Verdict::{Blocks, Ok, Unknown};
+    let (full, windowed) = (Some(Foreground::FullScreen), Some(Foreground::Windowed));
+    for (beside, foreground, value, limit, verdict) in [
+        (
+            false,
+            full,
+            "a program in full screen",
+            "none in full screen",
+            Blocks,
+        ),
+        (
+            false,
+            windowed,
+            "none in full screen",
+            "none in full screen",
+            Ok,
+        ),
+        (false, None, "", "none in full screen", Unknown),
+        (true, full, "a program in full screen", "", Ok),
+        (true, None, "", "", Unknown),
+    ] {
+        let mut clock = Clock::new(|s| s.beside_full_screen = beside);
+        let reason = clock.senses(Inputs {
+            foreground,
+            ..quiet()
+        });
+        assert_eq!(reason == Reason::ExclusiveApp, verdict == Blocks);
+        let inputs = clock.evaluator.availability().inputs;
+        let row = inputs.iter().find(|row| row.input == Input::FullScreen);
+        let said = row.map(|row| (row.value.to_string(), row.limit.to_string(), row.verdict));
+        assert_eq!(said, Some((value.to_owned(), limit.to_owned(), verdict)));
+    }
+}
+
+#[test]
 fn settings_switch_inputs_off() {
     type Switch = fn(&mut Settings);
-    let cases: [(Switch, Inputs); 5] = [
+    let cases: [(Switch, Inputs); 6] = [
         (|s| s.idle_minutes = 0, active()),
         (
             |s| s.on_battery = true,
             Inputs {
                 power: Some(Power::Battery(None)),
+                ..quiet()
+            },
+        ),
+        (
+            |s| s.beside_full_screen = true,
+            Inputs {
+                foreground: Some(Foreground::FullScreen),
                 ..quiet()
             },
         ),

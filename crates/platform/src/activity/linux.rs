@@ -5,6 +5,7 @@ use kiln_model::Inputs;
 use kiln_ports::activity::{Depth, Reading};
 
 use super::bus::System;
+use super::display::Display;
 use super::idle::Idle;
 use super::load::Load;
 use super::remote::Elsewhere;
@@ -17,6 +18,7 @@ const POWER_SUPPLY: &str = "/sys/class/power_supply";
 #[derive(Debug)]
 pub(super) struct Machine {
     power_supply: PathBuf,
+    display: Display,
     idle: Idle,
     elsewhere: Elsewhere,
     load: Load,
@@ -27,7 +29,8 @@ impl Machine {
     pub(super) fn new(own: OwnPrograms, power_supply: Option<PathBuf>) -> Self {
         Self {
             power_supply: power_supply.unwrap_or_else(|| POWER_SUPPLY.into()),
-            idle: Idle::new(),
+            display: Display::of_session(),
+            idle: Idle::default(),
             elsewhere: Elsewhere::default(),
             load: Load::new(own),
             system: System::default(),
@@ -36,9 +39,10 @@ impl Machine {
 
     pub(super) async fn read(&self, reading: &Reading) -> Inputs {
         let visitors = self.elsewhere.read(&self.system).await;
-        let idle = self.idle.read(&self.system).await;
-        // A node that was started at a remote desktop sees the input there, and not here.
-        let idle = idle.filter(|_| !self.idle.display().is_some_and(|it| visitors.hold(it)));
+        // A node that was started at a remote desktop sees what is there, and not here.
+        let here = !self.display.x11().is_some_and(|it| visitors.hold(it));
+        let idle = self.idle.read(&self.display, &self.system).await;
+        let idle = idle.filter(|_| here);
         let remote = visitors.sessions;
         if reading.depth == Depth::Owner {
             return Inputs {
@@ -48,6 +52,7 @@ impl Machine {
                 ..Inputs::default()
             };
         }
+        let foreground = self.display.foreground().await.filter(|_| here);
         let profile = self.system.power_profile().await;
         Inputs {
             idle,
@@ -60,6 +65,7 @@ impl Machine {
             free_disk: least(&reading.folders, load::free_disk),
             network: self.system.network().await,
             apps: load::running(&reading.apps),
+            foreground,
             utc_offset: Some(utc_offset()),
         }
     }

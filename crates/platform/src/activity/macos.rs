@@ -4,8 +4,16 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use kiln_model::{Inputs, Power, RemoteKind, RemoteSession, Saver};
+use kiln_model::{Foreground, Inputs, Power, RemoteKind, RemoteSession, Saver};
 use kiln_ports::activity::{Depth, Reading};
+use objc2_core_foundation::{
+    CFArray, CFDictionary, CFNumber, CFRetained, CFString, CFType, CGRect,
+};
+use objc2_core_graphics::{
+    CGDisplayBounds, CGError, CGGetActiveDisplayList, CGRectMakeWithDictionaryRepresentation,
+    CGWindowListCopyWindowInfo, CGWindowListOption, kCGNullWindowID, kCGWindowBounds,
+    kCGWindowLayer,
+};
 
 use super::{least, utc_offset};
 use crate::process::OwnPrograms;
@@ -55,6 +63,7 @@ impl Machine {
             free_disk: least(&reading.folders, free_disk),
             network: None,
             apps: Some(running(&reading.apps)),
+            foreground: foreground(),
             utc_offset: Some(utc_offset()),
         }
     }
@@ -106,6 +115,62 @@ fn text(place: &[libc::c_char]) -> String {
     let bytes: Vec<u8> = place.iter().map(|c| c.cast_unsigned()).collect();
     let text = bytes.split(|b| *b == 0).next().unwrap_or_default();
     String::from_utf8_lossy(text).into_owned()
+}
+
+/// Largest number of screens that are looked at.
+const SCREENS: usize = 16;
+
+/// Returns how the program in front is shown: its window is the first of those on the usual layer, and
+/// in full screen when it covers a screen from edge to edge. A maximised one leaves out the menu bar.
+fn foreground() -> Option<Foreground> {
+    let window = front_window()?;
+    let covered = screens()?.contains(&window);
+    Some(match covered {
+        true => Foreground::FullScreen,
+        false => Foreground::Windowed,
+    })
+}
+
+/// Returns where the frontmost window is; an empty place if there is none. Places need no permission,
+/// titles would.
+#[expect(unsafe_code, reason = "windows are read through the system's API")]
+fn front_window() -> Option<CGRect> {
+    let shown = CGWindowListOption::OptionOnScreenOnly | CGWindowListOption::ExcludeDesktopElements;
+    let windows = CGWindowListCopyWindowInfo(shown, kCGNullWindowID)?;
+    // SAFETY: the system documents a list of dictionaries whose keys are strings.
+    let windows: CFRetained<CFArray<CFDictionary<CFString, CFType>>> =
+        unsafe { CFRetained::cast_unchecked(windows) };
+    // SAFETY: both are constants of the system.
+    let (layer, bounds) = unsafe { (kCGWindowLayer, kCGWindowBounds) };
+    let on_usual_layer = |window: &CFDictionary<CFString, CFType>| {
+        let layer = window.get(layer)?.downcast::<CFNumber>().ok()?;
+        (layer.as_i32()? == 0).then_some(())
+    };
+    let Some(front) = windows
+        .iter()
+        .find(|window| on_usual_layer(window).is_some())
+    else {
+        return Some(CGRect::ZERO);
+    };
+    let bounds = front.get(bounds)?.downcast::<CFDictionary>().ok()?;
+    let mut place = CGRect::ZERO;
+    // SAFETY: the dictionary is one of those the function is made for, and the place outlives the call.
+    let read = unsafe { CGRectMakeWithDictionaryRepresentation(Some(&bounds), &mut place) };
+    read.then_some(place)
+}
+
+/// Returns where the screens are.
+#[expect(unsafe_code, reason = "screens are read through the system's API")]
+fn screens() -> Option<Vec<CGRect>> {
+    let (mut ids, mut count) = ([0; SCREENS], 0);
+    let room = u32::try_from(ids.len()).ok()?;
+    // SAFETY: there is room for as many as are asked for, and both outlive the call.
+    let done = unsafe { CGGetActiveDisplayList(room, ids.as_mut_ptr(), &mut count) };
+    let count = usize::try_from(count).ok()?;
+    (done == CGError::Success).then(|| {
+        let found = ids.iter().take(count);
+        found.map(|id| CGDisplayBounds(*id)).collect()
+    })
 }
 
 fn said(program: &str, arguments: &[&str]) -> String {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use kiln_model::{RemoteKind, RemoteSession};
 
 use super::bus::{Distant, System};
-use super::idle::Screen;
+use super::x11::Screen;
 
 /// Most processes of one session that are looked at for its terminals. Those of SSH are three steps
 /// away at most; who runs more without a terminal is no person.

@@ -32,13 +32,33 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// Longest time for which a compositor may owe an answer.
 const SILENCE: Duration = Duration::from_secs(20);
 
+/// A line to a compositor. Dropping it ends whatever waits at the other clones of the connection.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) connection: Connection,
+    socket: UnixStream,
+}
+
+impl Line {
+    pub(super) async fn open(path: &Path) -> Option<Self> {
+        let stream = tokio::net::UnixStream::connect(path).await.ok()?;
+        let socket = stream.into_std().ok()?;
+        let connection = Connection::from_socket(socket.try_clone().ok()?).ok()?;
+        Some(Self { connection, socket })
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+    }
+}
+
 /// A compositor that tells of the owner's input.
 #[derive(Debug)]
 pub(super) struct Compositor {
-    connection: Connection,
+    line: Line,
     since: Instant,
-    /// The same socket: whoever closes it ends the listening.
-    socket: UnixStream,
     said: Receiver<Said>,
     /// What was asked last to see whether it still lives, and when.
     asked: Mutex<Option<(Instant, Arc<Answer>)>>,
@@ -83,14 +103,12 @@ impl Compositor {
     }
 
     async fn at(path: &Path) -> Option<Self> {
-        let stream = tokio::net::UnixStream::connect(path).await.ok()?;
-        let socket = stream.into_std().ok()?;
-        let connection = Connection::from_socket(socket.try_clone().ok()?).ok()?;
+        let line = Line::open(path).await?;
+        let connection = line.connection.clone();
         let (tell, said) = watch::channel(Said::Nothing);
         let compositor = Self {
-            connection: connection.clone(),
+            line,
             since: Instant::now(),
-            socket,
             said,
             asked: Mutex::default(),
         };
@@ -125,24 +143,21 @@ impl Compositor {
         let answer = Arc::new(Answer::default());
         let question = wl_display::Request::Sync {};
         let data: Arc<dyn ObjectData> = Arc::clone(&answer) as _;
-        let display = self.connection.display();
-        let sent = self.connection.send_request(&display, question, Some(data));
+        let display = self.line.connection.display();
+        let sent = self
+            .line
+            .connection
+            .send_request(&display, question, Some(data));
         // What does not fit into the socket now is not answered either.
-        let _ = self.connection.flush();
+        let _ = self.line.connection.flush();
         *asked = Some((now, answer));
         sent.is_ok()
     }
 }
 
-impl Drop for Compositor {
-    fn drop(&mut self) {
-        let _ = self.socket.shutdown(std::net::Shutdown::Both);
-    }
-}
-
 /// Returns where compositors listen: that of the owner's session, or if a service manager started Kiln
 /// and told it nothing, all in the user's folder.
-fn sockets() -> Vec<PathBuf> {
+pub(super) fn sockets() -> Vec<PathBuf> {
     let is_set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let folder = is_set("XDG_RUNTIME_DIR").map(PathBuf::from);
     if let Some(name) = is_set("WAYLAND_DISPLAY") {

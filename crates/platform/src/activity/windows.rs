@@ -4,7 +4,7 @@ use std::os::windows::ffi::OsStrExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use kiln_model::{Inputs, Power, RemoteKind, RemoteSession, Saver};
+use kiln_model::{Foreground, Inputs, Power, RemoteKind, RemoteSession, Saver};
 use kiln_ports::activity::{Depth, Reading};
 use windows::Win32::Foundation::{CloseHandle, FILETIME};
 use windows::Win32::Storage::FileSystem::GetDiskFreeSpaceExW;
@@ -21,6 +21,9 @@ use windows::Win32::System::SystemInformation::{
 };
 use windows::Win32::System::Threading::{GetCurrentProcessId, GetSystemTimes};
 use windows::Win32::UI::Input::KeyboardAndMouse::{GetLastInputInfo, LASTINPUTINFO};
+use windows::Win32::UI::Shell::{
+    QUNS_BUSY, QUNS_PRESENTATION_MODE, QUNS_RUNNING_D3D_FULL_SCREEN, SHQueryUserNotificationState,
+};
 use windows::core::{PCWSTR, PWSTR};
 
 use super::{least, utc_offset};
@@ -65,6 +68,7 @@ impl Machine {
             free_disk: least(&reading.folders, free_disk),
             network: None,
             apps: running(&reading.apps),
+            foreground: foreground(),
             utc_offset: Some(utc_offset()),
         }
     }
@@ -184,6 +188,18 @@ fn ask<T: Copy>(session: u32, what: WTS_INFO_CLASS) -> Option<T> {
         WTSFreeMemory(answer.as_ptr().cast());
         read
     }
+}
+
+/// Returns how the program in front is shown, as the system judges before it shows notifications. While
+/// the screen is locked there is none.
+#[expect(unsafe_code, reason = "the screen is read through the system's API")]
+fn foreground() -> Option<Foreground> {
+    // SAFETY: the function takes nothing and returns a number.
+    let state = unsafe { SHQueryUserNotificationState() }.ok()?;
+    Some(match state {
+        QUNS_BUSY | QUNS_RUNNING_D3D_FULL_SCREEN | QUNS_PRESENTATION_MODE => Foreground::FullScreen,
+        _ => Foreground::Windowed,
+    })
 }
 
 #[expect(unsafe_code, reason = "power is read through the system's API")]
