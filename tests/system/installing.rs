@@ -85,6 +85,24 @@ async fn a_build_that_says_nothing_for_five_minutes_is_handed_back_and_built_at_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_build_that_fails_for_want_of_memory_or_room_there_is_built_at_home() {
+    for line in [
+        "g++: fatal error: Killed signal terminated program cc1plus\n",
+        "error writing to main.o: No space left on device\n",
+    ] {
+        let world = World::new();
+        let (one, two) = (world.host(1, "one").await, world.host(2, "two").await);
+        one.pair_with(&two).await;
+        two.esphome.fail("compile", line);
+        let jobs = one.install("kitchen").await;
+        assert_eq!(one.finish_jobs(LONG).await, [JobStatus::Completed; 2]);
+        let log = one.log(&jobs[0]);
+        assert!(log.contains("this computer ran out of"), "{log}");
+        assert_eq!(one.esphome.flashed(), [flash("one")]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_build_whose_esphome_cannot_be_reached_from_its_box_is_built_at_home() {
     let world = World::new();
     let (one, two) = (world.host(1, "one").await, world.host(2, "two").await);

@@ -209,6 +209,7 @@ mod tests {
     use kiln_testkit::{Script, ScriptedProcesses, SimClock};
 
     use super::*;
+    use crate::programs::Customer;
 
     /// A home with interpreters; those elsewhere on the machine of the test do not answer.
     struct Home {
@@ -241,6 +242,7 @@ mod tests {
             let pairs = [("HOME", home.clone()), ("PATH", format!("{home}/bin"))];
             let pairs = pairs.map(|(key, value)| (key.to_owned(), value)).to_vec();
             let programs = Programs {
+                customer: Customer::Owner,
                 processes: Arc::new(ScriptedProcesses::new(answer)),
                 clock: Arc::new(SimClock::new()),
                 surroundings: Surroundings::new(pairs),

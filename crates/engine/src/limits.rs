@@ -97,6 +97,14 @@ pub(crate) struct Spent {
 }
 
 impl Limits {
+    /// Returns the limits of a clean. It deletes one folder.
+    pub(crate) fn of_clean() -> Self {
+        Self {
+            wall: Duration::from_secs(2 * 60),
+            ..Self::default()
+        }
+    }
+
     /// Returns what the system enforces by itself.
     pub(crate) fn of_process(&self) -> ProcessLimits {
         ProcessLimits {

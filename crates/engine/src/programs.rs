@@ -1,12 +1,15 @@
 //! [`Programs`]: finding small programs and running them to their end.
-use kiln_model::{Sentence, say};
+use kiln_model::{Sentence, Settings, say};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use kiln_domain::work::Drive;
 use kiln_esphome::{LineSplitter, Purpose, Surroundings, ansi};
-use kiln_ports::process::{Command, Exit, Priority, SpawnError};
+use kiln_ports::process::{Command, Exit, Pace, Priority, SpawnError};
 use kiln_ports::{Clock, Processes};
+
+use crate::tool::{self, Stop};
 
 /// Output kept of a program, in bytes (builds.md §7.4).
 const TAIL_BYTES: usize = 2000;
@@ -14,9 +17,44 @@ const TAIL_BYTES: usize = 2000;
 /// Time between the polite and the final end (builds.md §11.6).
 const GRACE: Duration = Duration::from_secs(3);
 
+/// For whom programs run.
+#[derive(Clone)]
+pub(crate) enum Customer {
+    /// The owner: they go as fast as they can.
+    Owner,
+    /// Somebody whose build waits for them: they give way as it does.
+    Guest {
+        /// Where is heard how hard they may go.
+        orders: Stop,
+        /// What the owner allows them.
+        settings: Box<Settings>,
+    },
+}
+
+impl Customer {
+    fn priority(&self) -> Priority {
+        match self {
+            Customer::Owner => Priority::Normal,
+            Customer::Guest { .. } => Priority::Background,
+        }
+    }
+
+    /// Waits until they may go in another way than `drive`.
+    async fn driven(&mut self, drive: Drive) -> (Drive, Pace) {
+        match self {
+            Customer::Owner => std::future::pending().await,
+            Customer::Guest { orders, settings } => {
+                let told = tool::driven(orders, drive).await;
+                (told, tool::pace(settings, told))
+            }
+        }
+    }
+}
+
 /// Runs programs in the environment for installing things.
 #[derive(Clone)]
 pub(crate) struct Programs {
+    pub(crate) customer: Customer,
     pub(crate) processes: Arc<dyn Processes>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) surroundings: Surroundings,
@@ -52,7 +90,15 @@ impl RunError {
 kiln_model::spoken_errors!(RunError);
 
 impl Programs {
-    /// Runs a program for at most `limit`; returns the end of its output if it succeeds. Every
+    /// Returns the same for somebody else.
+    pub(crate) fn run_for(&self, customer: Customer) -> Self {
+        Self {
+            customer,
+            ..self.clone()
+        }
+    }
+
+    /// Runs a program for at most `limit`, not counting the time in which it has to stand still; returns the end of its output if it succeeds. Every
     /// chunk of output goes to `say` as it comes. Dropping the future kills the program.
     pub(crate) async fn run<Saying: Future<Output = ()>>(
         &self,
@@ -61,13 +107,13 @@ impl Programs {
         limit: Duration,
         say: impl Fn(String) -> Saying,
     ) -> Result<String, RunError> {
-        let deadline = self.clock.now().mono + limit;
+        let mut deadline = self.clock.now().mono + limit;
         let command = Command {
             program: program.to_owned(),
             arguments: arguments.iter().map(|&a| a.to_owned()).collect(),
             environment: self.surroundings.environment(Purpose::Provision),
             directory: self.folder.clone(),
-            priority: Priority::Normal,
+            priority: self.customer.priority(),
         };
         tokio::fs::create_dir_all(&self.folder)
             .await
@@ -77,9 +123,22 @@ impl Programs {
         let mut output = Tail::default();
         let mut splitter = LineSplitter::default();
         let mut late = self.clock.sleep_until(deadline);
+        let mut customer = self.customer.clone();
+        let mut drive = Drive::Full;
+        let mut stands_since = None;
         loop {
             tokio::select! {
                 biased;
+                (told, pace) = customer.driven(drive) => {
+                    drive = told;
+                    child.set_pace(pace).await;
+                    let now = self.clock.now().mono;
+                    if let Some(since) = stands_since.take() {
+                        deadline = deadline + now.since(since);
+                        late = self.clock.sleep_until(deadline);
+                    }
+                    stands_since = (drive == Drive::Stopped).then_some(now);
+                }
                 block = child.read() => {
                     let chunks = match &block {
                         Some(block) => splitter.feed(block),
@@ -93,7 +152,7 @@ impl Programs {
                         break;
                     }
                 }
-                () = &mut late => {
+                () = &mut late, if stands_since.is_none() => {
                     child.kill(GRACE).await;
                     return Err(RunError::TookTooLong(limit.as_secs()));
                 }

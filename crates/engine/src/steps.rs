@@ -24,6 +24,7 @@ use crate::context::Context;
 use crate::devices;
 use crate::limits::Limits;
 use crate::particulars::Packed;
+use crate::programs::Customer;
 use crate::tool::{self, Bounds, Guest, Stop, stopped};
 
 /// Longest time for `esphome bundle` (builds.md §6.1).
@@ -190,7 +191,10 @@ async fn build_command(
         home: boxed.then_some(&home),
     };
     let mut command = context.command(version, &invocation, purpose).await?;
-    let limits = Limits::default();
+    let limits = match build.kind {
+        JobKind::Clean => Limits::of_clean(),
+        JobKind::Compile | JobKind::ResetBuildEnv | JobKind::Upload => Limits::default(),
+    };
     let mut gate = None;
     if boxed {
         let making = places.clone();
@@ -276,14 +280,28 @@ pub(crate) async fn prepare(
     )
     .await;
     let result = match unpacked {
-        Ok(Ok(_)) => Ok(BuildTree::Received { pin, configuration }),
-        Ok(Err(ExtractError::Cancelled)) => Err(StepFailure::Cancelled),
-        Ok(Err(refused)) => Err(StepFailure::Failed(refused.to_string().into())),
-        Err(message) => Err(StepFailure::Failed(message.into())),
+        Ok(unpacked) => unpacked.map(|_| ()).map_err(not_unpacked),
+        // A task that broke off says nothing about the bundle.
+        Err(message) => Err(not_unpacked_here(message)),
     };
+    let result = result.map(|()| BuildTree::Received { pin, configuration });
     context
         .tell(Event::Work(WorkEvent::Prepared(job, result)))
         .await;
+}
+
+/// Says who is to blame for a bundle that is not unpacked: a fault of this machine must not look like
+/// one of the configuration, which its sender's user would see as failed.
+fn not_unpacked(error: ExtractError) -> StepFailure {
+    match error {
+        ExtractError::Cancelled => StepFailure::Cancelled,
+        ExtractError::Refused(refused) => StepFailure::Failed(refused.to_string().into()),
+        ExtractError::Io(error) => not_unpacked_here(error.to_string()),
+    }
+}
+
+fn not_unpacked_here(why: String) -> StepFailure {
+    StepFailure::Provision(say::not_unpacked_here(why))
 }
 
 /// Validates received artifacts completely, then puts them into the owner's build tree.
@@ -424,7 +442,8 @@ async fn pack(
     }
 }
 
-/// Makes sure that an ESPHome version is installed.
+/// Makes sure that an ESPHome version is installed for a build of somebody else: it goes as hard as that
+/// may go.
 pub(crate) async fn provision(
     context: Arc<Context>,
     job: JobId,
@@ -433,6 +452,7 @@ pub(crate) async fn provision(
 ) {
     let told = Arc::clone(&context);
     let id = job.clone();
+    let orders = stop.clone();
     let ensuring = async {
         // What the owner has installed may be the wanted version.
         context.environments.looked().await;
@@ -440,7 +460,12 @@ pub(crate) async fn provision(
             let (context, job) = (Arc::clone(&told), id.clone());
             async move { context.outputs.text(&job, &line).await }
         };
-        context.environments.ensure(&version, say).await
+        let customer = Customer::Guest {
+            orders,
+            settings: Box::new(context.settings()),
+        };
+        let environments = &context.environments;
+        environments.ensure_for(customer, &version, say).await
     };
     let ensured = tokio::select! {
         biased;
@@ -500,4 +525,31 @@ pub(crate) async fn on_disk_thread<T: Send + 'static>(
 
 fn path_text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_that_this_machine_cannot_unpack_is_no_fault_of_its_sender() {
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        let words = full.to_string();
+        let here = StepFailure::Provision(say::not_unpacked_here(words));
+        assert_eq!(not_unpacked(full.into()), here);
+        let refused = kiln_archive::BundleRefused::NoManifest;
+        let broken = StepFailure::Failed(refused.to_string().into());
+        assert_eq!(not_unpacked(refused.into()), broken);
+        assert_eq!(
+            not_unpacked(ExtractError::Cancelled),
+            StepFailure::Cancelled
+        );
+    }
+
+    #[tokio::test]
+    async fn a_task_that_breaks_off_is_no_fault_of_the_bundle() {
+        let broken = on_disk_thread(|_| panic!("a bug"), None).await;
+        let blamed = broken.map_err(not_unpacked_here);
+        assert!(matches!(blamed, Err::<(), _>(StepFailure::Provision(_))));
+    }
 }

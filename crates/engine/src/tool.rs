@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use kiln_domain::Event;
 use kiln_domain::work::{Drive, Event as WorkEvent, ProcessOutcome};
-use kiln_esphome::{FailureScan, FlashScan, LineSplitter, Progress};
-use kiln_model::{JobId, Mono, Reach, Settings, say};
+use kiln_esphome::{FailureScan, FlashScan, LineSplitter, Progress, Shortage, ShortageScan};
+use kiln_model::{JobId, Mono, Reach, Sentence, Settings, say};
 use kiln_ports::Clock;
 use kiln_ports::process::{Child, Command, Exit, Pace};
 use kiln_ports::sandbox::{Answer, Contact, Gate};
@@ -38,6 +38,10 @@ const AWAKE: Duration = Duration::from_secs(5);
 /// thread goes into it.
 const REST: u32 = 10;
 
+/// What a box makes of the end of a program that was killed, as the system does when it runs out of
+/// memory: 128 and the number of the signal (bwrap(1)).
+const KILLED: i32 = 128 + 9;
+
 /// Different hosts of one job that are noted; a build asks for ten.
 const HOSTS_NOTED: usize = 100;
 
@@ -61,7 +65,7 @@ pub(crate) async fn stopped(stop: &mut Stop) {
 }
 
 /// Waits until the job may go in another way than `drive`; for ever if that never happens.
-async fn driven(stop: &mut Stop, drive: Drive) -> Drive {
+pub(crate) async fn driven(stop: &mut Stop, drive: Drive) -> Drive {
     let changed = stop.wait_for(|orders| orders.drive != drive).await;
     let told = changed.map(|orders| orders.drive);
     match told {
@@ -71,7 +75,7 @@ async fn driven(stop: &mut Stop, drive: Drive) -> Drive {
 }
 
 /// Returns how fast the tree of a guest goes under an order.
-fn pace(settings: &Settings, drive: Drive) -> Pace {
+pub(crate) fn pace(settings: &Settings, drive: Drive) -> Pace {
     match drive {
         Drive::Full => Pace::Full {
             cores: Some(settings.idle_cores).filter(|cores| *cores > 0),
@@ -279,7 +283,11 @@ pub(crate) async fn run(
                 // fault of the configuration.
                 ProcessOutcome::GivenUp(say::not_in_box())
             }
-            (exit, _, Some(listener)) => listener.verdict(exit),
+            (exit, Bounds::Guest(_), Some(listener)) => match listener.excuse(exit) {
+                Some(excuse) => ProcessOutcome::GivenUp(excuse),
+                None => listener.verdict(exit),
+            },
+            (exit, Bounds::None | Bounds::Time(_), Some(listener)) => listener.verdict(exit),
             (_, _, None) => ProcessOutcome::GivenUp(say::output_not_taken()),
         },
         End::Stopped => ProcessOutcome::Killed,
@@ -421,18 +429,20 @@ struct Listener<'a> {
     splitter: LineSplitter,
     progress: Progress,
     failures: FailureScan,
+    shortage: ShortageScan,
     flash: Option<FlashScan>,
 }
 
 impl<'a> Listener<'a> {
     fn new(context: &'a Context, job: &'a JobId, flash: Option<FlashScan>) -> Self {
-        let (splitter, progress, failures) = Default::default();
+        let (splitter, progress, failures, shortage) = Default::default();
         Self {
             context,
             job,
             splitter,
             progress,
             failures,
+            shortage,
             flash,
         }
     }
@@ -455,6 +465,7 @@ impl<'a> Listener<'a> {
         let mut percent = None;
         for chunk in &chunks {
             self.failures.read(chunk);
+            self.shortage.read(chunk);
             if let Some(flash) = &mut self.flash {
                 flash.read(chunk);
             }
@@ -464,6 +475,17 @@ impl<'a> Listener<'a> {
         if let Some(percent) = percent {
             let event = WorkEvent::Progressed(self.job.clone(), percent);
             self.context.tell(Event::Work(event)).await;
+        }
+    }
+
+    /// Says why a program that failed here may well succeed on another computer.
+    fn excuse(&self, exit: Exit) -> Option<Sentence> {
+        match (exit, self.shortage.found()) {
+            (Exit::Code(0), _) => None,
+            (_, Some(Shortage::Memory)) => Some(say::ran_out_of_memory()),
+            (_, Some(Shortage::Disk)) => Some(say::ran_out_of_disk()),
+            (Exit::Signal | Exit::Code(KILLED), None) => Some(say::ended_by_system()),
+            (Exit::Code(_), None) => None,
         }
     }
 

@@ -14,6 +14,7 @@ pub mod outline;
 pub mod port;
 pub mod progress;
 pub mod remap;
+mod shortage_scan;
 pub mod sidecar;
 pub mod surroundings;
 pub mod version_output;
@@ -26,6 +27,7 @@ pub use line_splitter::LineSplitter;
 pub use outline::Outline;
 pub use port::parse_port;
 pub use progress::{Phase, Progress, Told};
+pub use shortage_scan::{Shortage, ShortageScan};
 pub use sidecar::Sidecar;
 pub use surroundings::{Purpose, Surroundings};
 

@@ -70,6 +70,7 @@ sentences! {
     waits_for_upload_slot() = "waits for a free upload slot";
     device_offline(name) = "{name} is offline: it is flashed when it comes back";
     waits_for_lane() = "waits for the compile lane";
+    waits_until_lent(why) = "waits a moment: {why}";
     being_unpacked() = "its bundle is being unpacked";
     asked_by_offloader(pin) = "offloader {pin} asked for it";
     asked_by_you() = "you asked for it";
@@ -139,6 +140,10 @@ sentences! {
     box_not_made(why) = "this build could not be boxed: {why}";
     program_did_not_start(program, why) = "{program} did not start: {why}";
     extract_failed() = "receiver could not process the bundle: extract_failed";
+    ran_out_of_memory() = "this computer ran out of memory";
+    ran_out_of_disk() = "this computer ran out of disk space";
+    ended_by_system() = "the system ended it, as it does when memory runs out";
+    not_unpacked_here(why) = "it could not unpack the bundle: {why}";
 
     // Why a build for somebody else is handed back; the sender reads it in English.
     declined(why) = "this receiver does not build it: {why}";

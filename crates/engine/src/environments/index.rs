@@ -101,10 +101,9 @@ impl Environments {
             Tool::Pip { .. } => {
                 // Distributions leave pip out of the interpreter itself.
                 let (program, arguments) = tool.make(&place);
-                self.run(say::step_asking(), program, &arguments, MAKE, &|_| {
-                    std::future::ready(())
-                })
-                .await?;
+                let step = say::step_asking();
+                let unheard = |_| std::future::ready(());
+                super::run(&self.programs, step, program, &arguments, MAKE, &unheard).await?;
                 let python = python_in(folder);
                 let arguments = ["-m", "pip", "index", "versions", "esphome"];
                 self.programs

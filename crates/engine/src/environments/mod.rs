@@ -28,7 +28,7 @@ pub use self::index::NewestError;
 use self::record::{RECORD, Record, python_in, read_record, size_of, write_record};
 use self::tool::{Tool, tools};
 use crate::interpreter::{self, Interpreter, NoInterpreter};
-use crate::programs::{Programs, RunError};
+use crate::programs::{Customer, Programs, RunError};
 
 /// Time for making an empty environment, for filling it, and for its answer (builds.md §17).
 const MAKE: Duration = Duration::from_secs(120);
@@ -159,6 +159,7 @@ impl Environments {
     ) -> Self {
         Self {
             programs: Programs {
+                customer: Customer::Owner,
                 processes,
                 clock,
                 surroundings,
@@ -309,6 +310,17 @@ impl Environments {
         version: &EsphomeVersion,
         say: impl Fn(String) -> Saying,
     ) -> Result<(), ProvisionError> {
+        self.ensure_for(Customer::Owner, version, say).await
+    }
+
+    /// The same for whoever wants it.
+    pub(crate) async fn ensure_for<Saying: Future<Output = ()>>(
+        &self,
+        customer: Customer,
+        version: &EsphomeVersion,
+        say: impl Fn(String) -> Saying,
+    ) -> Result<(), ProvisionError> {
+        let programs = self.programs.run_for(customer);
         let turn = self.turn(version);
         let _turn = turn.lock().await;
         // Another Kiln that shares the folder may have made it meanwhile.
@@ -324,7 +336,7 @@ impl Environments {
             version,
             outcome: None,
         };
-        let outcome = self.install(version, &say).await;
+        let outcome = self.install(&programs, version, &say).await;
         if outcome.is_err() {
             self.delete(version).await;
         }
@@ -357,6 +369,7 @@ impl Environments {
     /// Makes an environment from nothing and returns its size in bytes.
     async fn install<Saying: Future<Output = ()>>(
         &self,
+        programs: &Programs,
         version: &EsphomeVersion,
         say: &impl Fn(String) -> Saying,
     ) -> Result<u64, ProvisionError> {
@@ -376,7 +389,7 @@ impl Environments {
                 tool.name()
             ))
             .await;
-            match self.install_with(&tool, version, say).await {
+            match self.install_with(programs, &tool, version, say).await {
                 Ok(size) => return Ok(size),
                 Err(error) => reason = error,
             }
@@ -386,6 +399,7 @@ impl Environments {
 
     async fn install_with<Saying: Future<Output = ()>>(
         &self,
+        programs: &Programs,
         tool: &Tool,
         version: &EsphomeVersion,
         say: &impl Fn(String) -> Saying,
@@ -394,16 +408,15 @@ impl Environments {
         let place = folder.display().to_string();
         self.note_installing(version, say::installing_making());
         let (program, arguments) = tool.make(&place);
-        self.run(say::step_making(), program, &arguments, MAKE, say)
-            .await?;
+        run(programs, say::step_making(), program, &arguments, MAKE, say).await?;
         self.note_installing(version, say::installing_filling());
         let python = python_in(&folder);
         let requirement = format!("esphome=={version}");
         let python_text = python.display().to_string();
         let (program, arguments) = tool.fill(&python_text, &requirement);
         let program = program.unwrap_or(&python);
-        self.run(say::step_installing(), program, &arguments, FILL, say)
-            .await?;
+        let step = say::step_installing();
+        run(programs, step, program, &arguments, FILL, say).await?;
         self.note_installing(version, say::installing_checking());
         self.ask(&Launcher::module(&python), version).await?;
         let size_bytes = size_of(&folder).await;
@@ -415,19 +428,6 @@ impl Environments {
             .await
             .map_err(|error| format!("{place}: {error}"))?;
         Ok(size_bytes)
-    }
-
-    async fn run<Saying: Future<Output = ()>>(
-        &self,
-        step: Sentence,
-        program: &Path,
-        arguments: &[&str],
-        limit: Duration,
-        say: &impl Fn(String) -> Saying,
-    ) -> Result<(), Sentence> {
-        let ran = self.programs.run(program, arguments, limit, say).await;
-        ran.map(|_| ())
-            .map_err(|error| say::install_step_failed(step, error.sentence()))
     }
 
     /// Asks an ESPHome for its version, which has to be this one.
@@ -725,4 +725,18 @@ impl Drop for Unfinished<'_> {
             }
         });
     }
+}
+
+/// Runs one step of an installation.
+async fn run<Saying: Future<Output = ()>>(
+    programs: &Programs,
+    step: Sentence,
+    program: &Path,
+    arguments: &[&str],
+    limit: Duration,
+    say: &impl Fn(String) -> Saying,
+) -> Result<(), Sentence> {
+    let ran = programs.run(program, arguments, limit, say).await;
+    ran.map(|_| ())
+        .map_err(|error| say::install_step_failed(step, error.sentence()))
 }

@@ -2,11 +2,13 @@
 use std::collections::BTreeSet;
 use std::fs as disk;
 
-use kiln_ports::process::Command;
+use kiln_domain::work::Drive;
+use kiln_ports::process::{Command, Pace, Priority};
 use kiln_testkit::{Script, ScriptedProcesses, SimClock};
 
 use super::index::QUESTION;
 use super::*;
+use crate::tool::Orders;
 
 /// A machine with some programs, on which environments can be made.
 struct Machine {
@@ -461,6 +463,52 @@ async fn a_step_that_takes_too_long_is_killed_and_said() {
         "{error}"
     );
     assert_eq!(machine.processes.killed(), 1);
+}
+
+#[tokio::test]
+async fn an_installation_for_somebody_else_gives_way_and_is_not_late_for_it() {
+    let (world, machine) = Machine::with_python();
+    world.breaks("venv hangs");
+    let drive = Drive::Full;
+    let (ask, orders) = watch::channel(Orders { stop: false, drive });
+    let customer = Customer::Guest {
+        orders,
+        settings: Box::new(Settings {
+            in_use_cores: 2,
+            idle_cores: 0,
+            ..Settings::default()
+        }),
+    };
+    let version = version("2026.10.0");
+    let ensuring = machine
+        .environments
+        .ensure_for(customer, &version, |_| async {});
+    let (done, ()) = tokio::join!(ensuring, async {
+        until(|| machine.count("venv") == 1 && machine.clock.sleepers() == 1).await;
+        let paces = || machine.processes.paces().len();
+        for (n, drive) in [Drive::Gentle, Drive::Stopped].into_iter().enumerate() {
+            ask.send_modify(|orders| orders.drive = drive);
+            until(|| paces() == n + 1).await;
+        }
+        machine.clock.advance(MAKE * 2);
+        ask.send_modify(|orders| orders.drive = Drive::Full);
+        until(|| paces() == 3).await;
+        assert_eq!(machine.processes.killed(), 0, "it stood still");
+        machine.clock.advance(MAKE);
+    });
+    assert!(done.unwrap_err().to_string().contains("120 s"));
+    let paces = [
+        Pace::Gentle { cores: 2 },
+        Pace::Stopped,
+        Pace::Full { cores: None },
+    ];
+    assert_eq!(machine.processes.paces(), paces);
+    let priority = |word: &str| {
+        let started = machine.processes.started();
+        let of = |c: &&Command| c.arguments.iter().any(|argument| argument == word);
+        started.iter().find(of).map(|command| command.priority)
+    };
+    assert_eq!(priority("venv"), Some(Priority::Background));
 }
 
 #[tokio::test]
