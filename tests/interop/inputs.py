@@ -338,17 +338,21 @@ async def test_a_sleep_waits_for_the_senders_and_after_it_they_are_served_again(
     await admit(dash, kiln)
     await kiln.ask("window", "close")
     await asyncio.sleep(20.5)
-    await dash.put("tired.yaml", chip("tired", seconds=40))
+    await dash.put("tired.yaml", chip("tired", seconds=60))
     job = await dash.submit("tired.yaml")
     await runs_here(dash, kiln, job)
     # Only while a build of others goes on the idle system is kept awake.
     await services.hears(taken=["idle", "block"])
+    await services.say("login", "LidClosed", True)
+    await services.hears(released=["idle", "block"])
+    await services.say("login", "LidClosed", False)
+    await services.hears(taken=["idle", "block"], times=2)
     expect({"released": ["sleep", "delay"]} not in services.events, "a sleep would wait")
     begun = time.monotonic()
     await services.order(sleep=True)
     await services.hears(released=["sleep", "delay"])
     print(f"       the sleep may come {time.monotonic() - begun:.2f} s after it was told", flush=True)
-    await services.hears(released=["idle", "block"])
+    await services.hears(released=["idle", "block"], times=2)
     expect((await kiln.status())["availability"]["reason"] == "sleeping", "it says so")
 
     async def quiet():

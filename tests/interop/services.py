@@ -48,7 +48,8 @@ class Login(Service):
     def __init__(self, bus):
         super().__init__(bus, LOGIN, "/org/freedesktop/login1")
         self.session = Service(bus, LOGIN, self.SESSION, IdleHint=dbus.Boolean(False),
-                               IdleSinceHint=dbus.UInt64(0))
+                               IdleSinceHint=dbus.UInt64(0), LidClosed=dbus.Boolean(False),
+                               Docked=dbus.Boolean(False))
         self.said, self.elsewhere = self.session.said, {}
 
     def adds(self, name, said):

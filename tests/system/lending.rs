@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use kiln_model::{
-    AvailabilityReason as Reason, BuildChoice, Heat, Inputs, Job, JobStatus, Network, Placement,
-    Power, Reply, Request, Saver, Snooze,
+    AvailabilityReason as Reason, BuildChoice, Heat, Inputs, Job, JobStatus, Lid, Network,
+    Placement, Power, Reply, Request, Saver, Snooze,
 };
 use kiln_ports::process::{Pace, Usage};
 use kiln_ports::sleep::Turn;
@@ -53,6 +53,7 @@ fn calm() -> Inputs {
         idle: Some(Duration::from_secs(3_600)),
         remote: Some(Vec::new()),
         power: Some(Power::Mains),
+        lid: Some(Lid::Open),
         saver: Some(Saver::Off),
         heat: Some(Heat::Normal),
         other_load: Some(5),
@@ -174,6 +175,41 @@ impl Story {
         }
     }
 
+    /// Asks for a clean, and returns the part of it that the receiver does, if it has any.
+    async fn clean(&self) -> Option<Job> {
+        let request = Request::Clean {
+            device: "kitchen".to_owned(),
+        };
+        let Reply::Jobs(jobs) = self.one.ask(request).await else {
+            panic!("no jobs");
+        };
+        let there = |job: &Job| matches!(job.placement, Placement::Remote { .. });
+        jobs.into_iter().find(there)
+    }
+
+    /// Brings a clean to a stage, lets the owner come back, and returns what its sender sees at last.
+    async fn play_clean(&self, stage: Stage) -> Option<Job> {
+        let gate = self.two.esphome.hold("clean");
+        self.after_a_reading().await;
+        self.prepare().await;
+        self.world.net.latency(match stage {
+            Stage::Unpacking => READING,
+            _ => Duration::from_millis(1),
+        });
+        let clean = self.clean().await;
+        if stage == Stage::Building {
+            let started = async || self.two.started("clean") == 1;
+            self.world.run_until(READING / 2, started).await;
+        }
+        self.strike().await;
+        self.world.run_for(READING * 6).await;
+        gate.send_replace(true);
+        self.one.finish_jobs(LONG).await;
+        let jobs = self.one.jobs().await;
+        let id = clean?.id;
+        jobs.into_iter().find(|job| job.id == id)
+    }
+
     async fn built_on_the_receiver(&self) -> watch::Sender<bool> {
         let gate = self.two.esphome.hold("compile");
         self.compile().await;
@@ -289,6 +325,41 @@ async fn whatever_the_owner_needs_and_whenever_no_job_of_a_sender_fails() {
     }
     println!("declined jobs that ended failed: {}", failed.len());
     assert!(failed.is_empty(), "{failed:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_the_owner_needs_and_whenever_no_clean_of_a_sender_fails() {
+    // The session of a clean that is under way when the system goes to sleep ends: what its sender says
+    // of it then is the sender's.
+    let all = Reason::ALL.iter().copied();
+    let reasons = all.filter(|reason| !matches!(reason, Reason::Ready | Reason::Sleeping));
+    let mut failed = Vec::new();
+    for reason in reasons {
+        for stage in [Stage::Unpacking, Stage::Building] {
+            let story = Story::begin(reason).await;
+            let job = story.play_clean(stage).await;
+            let status = job.map(|job| (job.status, job.error));
+            if !matches!(status, Some((JobStatus::Completed, _))) {
+                failed.push(format!("{reason:?} while {stage:?}: {status:?}"));
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_build_that_goes_on_after_receiving_was_switched_off_is_in_nobodys_way() {
+    let story = Story::begin(Reason::Battery).await;
+    let _held = story.built_on_the_receiver().await;
+    story.two.tell(setting("receiver", "off"));
+    story.world.settle().await;
+    story.prepare().await;
+    let ends = story.one.finish_jobs(LONG).await;
+    assert_eq!(ends, [JobStatus::Completed]);
+    let job = story.one.jobs().await.remove(0);
+    assert_eq!(job.placement, Placement::Local);
+    let log = story.one.log(&job);
+    assert!(log.contains("this computer runs on battery"), "{log}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -397,8 +397,9 @@ impl Domain {
             self.gather(now);
         }
         let pace = match why {
-            Some(AvailabilityReason::UserOff) => Pace::Never,
+            // Also what goes on after receiving was switched off has to give way.
             _ if self.work.builds_for_others() => Pace::Fast,
+            Some(AvailabilityReason::UserOff) => Pace::Never,
             _ => Pace::Slow,
         };
         if pace != self.pace {

@@ -151,6 +151,14 @@ impl Node {
                     .start_free(async move { remove_file(&path).await });
                 kept?;
             }
+            work::Effect::SaveGiven(given) => {
+                let row = records::given_row(&given).map_err(|e| e.to_string())?;
+                self.keep(vec![Change::Put(row)]).await?;
+            }
+            work::Effect::ForgetGiven(job) => {
+                self.keep(vec![delete(records::GIVEN, job.as_str())])
+                    .await?;
+            }
             work::Effect::Send(link, message) => context.links.send(link, message),
             work::Effect::Note(job, text) => context.outputs.note(&job, &text),
             work::Effect::JobChanged(job) => self.control.job_changed(&job),

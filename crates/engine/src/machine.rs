@@ -13,8 +13,8 @@ use crate::node::Node;
 /// Time between two looks at everything: nothing is woken more often for it than that.
 const SLOW: Duration = Duration::from_secs(10);
 
-/// Time between two looks at the owner and the room on the disk while a build of others runs: it
-/// gives way within a second, and fills no disk.
+/// Time between two looks at the owner and the room in memory and on the disk while a build of others
+/// runs: it gives way within a second, and fills neither.
 const FAST: Duration = Duration::from_millis(400);
 
 impl Node {
@@ -61,6 +61,7 @@ async fn watch(context: Arc<Context>, every: Duration) {
             let inputs = Inputs {
                 idle: owner.idle,
                 remote: owner.remote,
+                free_memory: owner.free_memory.or(all.free_memory),
                 free_disk: owner.free_disk,
                 ..all.clone()
             };

@@ -332,6 +332,8 @@ impl Node {
         self.happened(Event::Work(work::Event::EnvironmentsChanged(environments)))
             .await;
         self.tell_facts();
+        self.happened(Event::Work(work::Event::GivenLoaded(stored.given)))
+            .await;
         self.happened(Event::Work(work::Event::Loaded(stored.jobs)))
             .await;
         if let Some((key, sources)) = options.bootstrap {

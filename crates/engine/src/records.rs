@@ -6,8 +6,9 @@
 //! belongs to the identity.
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::time::Duration;
 
-use kiln_domain::work::StoredJob;
+use kiln_domain::work::{Given, StoredJob};
 use kiln_ipc::Words;
 use kiln_model::{
     BlobId, Bootloader, Capabilities, DashboardId, Endpoint, FailureReason, FriendlyName, Job,
@@ -26,6 +27,8 @@ pub const PEER: &str = "peer";
 pub const PAIRING: &str = "pairing";
 /// Kind of a job's row.
 pub const JOB: &str = "job";
+/// Kind of a row of what was given to an offloader.
+pub const GIVEN: &str = "given";
 /// Kind of a setting's row.
 pub const SETTING: &str = "setting";
 
@@ -230,6 +233,30 @@ pub fn job(row: &Row) -> Result<StoredJob, BadRecord> {
     parse(row, read)
 }
 
+/// Makes the row of what was given with a job; its key is our job id.
+pub fn given_row(given: &Given) -> Result<Row, BadRecord> {
+    let body = GivenBody {
+        v: SHAPE,
+        pin_sha256: given.pin.to_string(),
+        ended_us: given.ended.0,
+        took_us: u64::try_from(given.took.as_micros()).unwrap_or(u64::MAX),
+    };
+    row(GIVEN, given.job.as_str(), &body)
+}
+
+/// Reads the row of what was given with a job.
+pub fn given(row: &Row) -> Result<Given, BadRecord> {
+    let read = |b: GivenBody| {
+        Ok(Given {
+            job: JobId::from_str(&row.key).map_err(text)?,
+            pin: Pin::from_str(&b.pin_sha256).map_err(text)?,
+            ended: Timestamp(b.ended_us),
+            took: Duration::from_micros(b.took_us),
+        })
+    };
+    parse(row, read)
+}
+
 /// Makes one row per setting, so that a setting that cannot be read costs only itself.
 pub fn settings_rows(settings: &Settings) -> Result<Vec<Row>, BadRecord> {
     SettingKey::ALL
@@ -406,6 +433,14 @@ struct PairingBody {
     friendly_name: String,
     #[serde(default)]
     ha_addon: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct GivenBody {
+    v: u32,
+    pin_sha256: String,
+    ended_us: i64,
+    took_us: u64,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use kiln_domain::work::StoredJob;
+use kiln_domain::work::{Given, StoredJob};
 use kiln_model::{BlobId, JobOrigin, Pairing, Peer, Sentence, Settings};
 use kiln_ports::store::{Row, StoreError};
 use kiln_ports::{Secrets, Store};
@@ -17,6 +17,7 @@ pub(crate) struct Stored {
     pub(crate) settings: Settings,
     pub(crate) peers: Vec<Peer>,
     pub(crate) pairings: Vec<Pairing>,
+    pub(crate) given: Vec<Given>,
     pub(crate) jobs: Vec<StoredJob>,
     /// Rows that were skipped, one sentence each.
     pub(crate) problems: Vec<Sentence>,
@@ -36,6 +37,7 @@ pub(crate) async fn load(
             records::SETTING,
             records::PEER,
             records::PAIRING,
+            records::GIVEN,
             records::JOB,
         ] {
             rows.push(disk.rows(kind)?);
@@ -50,6 +52,7 @@ pub(crate) async fn load(
     problems.extend(bad.into_iter().map(|bad| bad.to_string().into()));
     let peers = readable(next(), records::peer, &mut problems);
     let pairings = readable(next(), records::pairing, &mut problems);
+    let given = readable(next(), records::given, &mut problems);
     let mut jobs = readable(next(), records::job, &mut problems);
     let (peers, pairings) = anchors::trusted(secrets, peers, pairings, &mut problems).await?;
     for job in jobs.iter_mut().filter(|job| !job.job.status.is_final()) {
@@ -65,6 +68,7 @@ pub(crate) async fn load(
         settings,
         peers,
         pairings,
+        given,
         jobs,
         problems,
         stray,

@@ -10,6 +10,8 @@ pub struct Inputs {
     pub remote: Option<Vec<RemoteSession>>,
     /// Where the power comes from.
     pub power: Option<Power>,
+    /// Whether the lid of a laptop is open.
+    pub lid: Option<Lid>,
     /// Whether the system saves power.
     pub saver: Option<Saver>,
     /// Whether the system says that it is too hot.
@@ -55,6 +57,15 @@ pub enum Power {
     Mains,
     /// The battery; with its charge in percent, if that is known.
     Battery(Option<u8>),
+}
+
+/// Whether the lid of a laptop is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lid {
+    /// It is, or it is closed over a machine in its dock.
+    Open,
+    /// It is closed.
+    Closed,
 }
 
 /// Whether the system saves power.

@@ -57,7 +57,7 @@ pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use environment::{EnvironmentInfo, EnvironmentState};
 pub use esphome_version::{EsphomeVersion, InvalidEsphomeVersion, OrderKey};
 pub use hello::Hello;
-pub use inputs::{Foreground, Heat, Inputs, Network, Power, RemoteKind, RemoteSession, Saver};
+pub use inputs::{Foreground, Heat, Inputs, Lid, Network, Power, RemoteKind, RemoteSession, Saver};
 pub use job::{
     Bootloader, FailureReason, InvalidJobId, Job, JobId, JobKind, JobOrigin, JobStatus, Placement,
     Port, WireJobId,

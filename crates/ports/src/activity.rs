@@ -6,8 +6,9 @@ use kiln_model::Inputs;
 /// How much to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// Only what is needed to give way to the owner at once and to fill no disk: [`Inputs::idle`],
-    /// [`Inputs::remote`] and [`Inputs::free_disk`]. The rest is `None`.
+    /// Only what is needed to give way to the owner at once and to fill neither disk nor memory:
+    /// [`Inputs::idle`], [`Inputs::remote`], [`Inputs::free_disk`] and, where that is cheap,
+    /// [`Inputs::free_memory`]. The rest is `None`.
     Owner,
     /// Everything.
     All,

@@ -37,6 +37,7 @@ impl Activity for ScriptedActivity {
             Depth::Owner => Inputs {
                 idle: all.idle,
                 remote: all.remote.clone(),
+                free_memory: all.free_memory,
                 free_disk: all.free_disk,
                 ..Inputs::default()
             },

@@ -18,6 +18,10 @@ enum Word {
     Pause(Snooze),
     Resume,
     Sleep,
+    Switch,
+    Set(Change),
+    /// The disk takes no more of Kiln's own, or does again.
+    Room(bool),
 }
 
 fn inputs() -> impl Strategy<Value = Inputs> {
@@ -32,14 +36,83 @@ fn inputs() -> impl Strategy<Value = Inputs> {
     ]);
     let load = proptest::option::of(0u8..=100);
     let memory = proptest::option::of(400u64..4_000);
-    (idle, power, load, memory).prop_map(|(idle, power, other_load, free_memory)| Inputs {
-        idle,
-        power,
-        other_load,
-        free_memory,
-        utc_offset: Some(3_600),
-        ..Inputs::default()
+    let disk = proptest::option::of(1_500u64..20_000);
+    let visitor = RemoteSession {
+        kind: RemoteKind::Shell,
+        idle: Some(Duration::ZERO),
+    };
+    let system = (
+        rarely(Saver::Off, Saver::On),
+        rarely(Heat::Normal, Heat::Hot),
+        rarely(Network::Free, Network::Metered),
+        rarely(Vec::new(), vec!["game".to_owned()]),
+        rarely(Vec::new(), vec![visitor]),
+        rarely(Foreground::Windowed, Foreground::FullScreen),
+    );
+    let room = (load, memory, disk);
+    (idle, power, room, system).prop_map(|(idle, power, room, system)| {
+        let (other_load, free_memory, free_disk) = room;
+        let (saver, heat, network, apps, remote, foreground) = system;
+        Inputs {
+            idle,
+            remote,
+            power,
+            lid: None,
+            saver,
+            heat,
+            other_load,
+            free_memory,
+            free_disk,
+            network,
+            apps,
+            foreground,
+            utc_offset: Some(3_600),
+        }
     })
+}
+
+/// Mostly the first, now and then the second, or not known.
+fn rarely<T: Clone + std::fmt::Debug + 'static>(
+    mostly: T,
+    sometimes: T,
+) -> impl Strategy<Value = Option<T>> {
+    prop_oneof![6 => Just(Some(mostly)), 1 => Just(Some(sometimes)), 2 => Just(None)]
+}
+
+/// A setting that decides what stands in the way, and another value of it.
+fn settings() -> impl Strategy<Value = Change> {
+    let hours = ["", "mon-sun 08:00-20:00", "mon-fri 22:00-06:00"];
+    prop_oneof![
+        (0u16..10).prop_map(Change::IdleMinutes),
+        any::<bool>().prop_map(Change::OnBattery),
+        any::<bool>().prop_map(Change::OnMetered),
+        proptest::sample::select(hours.to_vec()).prop_map(Change::Hours),
+        (0u8..=100).prop_map(Change::CpuLimit),
+        (0u32..3_000).prop_map(Change::Floors),
+    ]
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    IdleMinutes(u16),
+    OnBattery(bool),
+    OnMetered(bool),
+    Hours(&'static str),
+    CpuLimit(u8),
+    Floors(u32),
+}
+
+impl Change {
+    fn make(self, settings: &mut Settings) {
+        match self {
+            Self::IdleMinutes(minutes) => settings.idle_minutes = minutes,
+            Self::OnBattery(yes) => settings.on_battery = yes,
+            Self::OnMetered(yes) => settings.on_metered = yes,
+            Self::Hours(hours) => settings.hours = hours.to_owned(),
+            Self::CpuLimit(percent) => settings.cpu_limit = percent,
+            Self::Floors(mib) => (settings.ram_floor_mb, settings.disk_floor_mb) = (mib, mib * 2),
+        }
+    }
 }
 
 fn stretch() -> impl Strategy<Value = Stretch> {
@@ -48,6 +121,9 @@ fn stretch() -> impl Strategy<Value = Stretch> {
         1 => proptest::sample::select(Snooze::ALL).prop_map(Word::Pause),
         2 => Just(Word::Resume),
         1 => Just(Word::Sleep),
+        2 => Just(Word::Switch),
+        4 => settings().prop_map(Word::Set),
+        2 => any::<bool>().prop_map(Word::Room),
     ];
     let seconds = prop_oneof![1u64..5, 1u64..90, 1u64..2_000];
     (seconds, inputs(), word).prop_map(|(seconds, inputs, word)| Stretch {
@@ -100,16 +176,20 @@ impl Watcher {
         let lending = self.evaluator.lending();
         prop_assert_eq!(lending.stance == Stance::Open, said.is_open());
         prop_assert_eq!(lending.absence.is_none(), said.is_open());
-        let blocked = !self.evaluator.blocking.is_empty();
+        let mut blocking = self.evaluator.blocking.iter();
+        let blocked = blocking.any(|reason| *reason != Reason::UserOff);
         prop_assert!(
             !blocked || lending.in_the_way != InTheWay::No,
             "a build is in the way"
         );
-        let closed = lending.stance != Stance::Open;
+        let closed = lending.stance != Stance::Open && said.reason != Reason::UserOff;
         prop_assert!(
             !closed || lending.in_the_way != InTheWay::No,
             "it goes on while closed"
         );
+        let mut blocking = self.evaluator.blocking.iter();
+        let scarce = blocking.any(|r| matches!(r, Reason::LowRam | Reason::LowDisk));
+        prop_assert!(!scarce || lending.short.is_some(), "a shortage is hidden");
         Ok(())
     }
 
@@ -135,6 +215,21 @@ impl Watcher {
         let now = self.now();
         let pause = match word {
             Word::Nothing => return,
+            Word::Switch => {
+                self.settings.receiver = !self.settings.receiver;
+                self.settings.paused
+            }
+            Word::Set(change) => {
+                change.make(&mut self.settings);
+                self.settings.paused
+            }
+            Word::Room(left) => {
+                let room = match left {
+                    true => Room::Left,
+                    false => Room::UsedUp { used: 1 << 40 },
+                };
+                return self.evaluator.handle_room(room, now);
+            }
             Word::Sleep => {
                 self.evaluator.handle_sleep(Sleep::Asleep, now);
                 self.evaluator.handle_sleep(Sleep::Awake, now);
@@ -175,16 +270,20 @@ proptest! {
             watcher.look()?;
             watcher.pass(seconds)?;
         }
+        watcher.settings = Settings::default();
         watcher.hear(Word::Resume);
+        watcher.hear(Word::Room(true));
         let quiet = Inputs {
             idle: Some(Duration::from_secs(100_000)),
             power: Some(Power::Mains),
             other_load: Some(0),
             free_memory: Some(100_000),
+            free_disk: Some(100_000),
             ..Inputs::default()
         };
         let now = watcher.now();
         watcher.evaluator.handle_inputs(quiet, now);
+        watcher.look()?;
         let longest = LOAD_FALLS + CALM.max(DWELL);
         watcher.pass(longest.as_secs() + 1)?;
         prop_assert!(watcher.open, "{:?}", watcher.evaluator.availability().reason);

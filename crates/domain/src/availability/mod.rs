@@ -12,8 +12,8 @@ mod sayings;
 use std::time::Duration;
 
 use kiln_model::{
-    Absence, Availability, AvailabilityReason, Foreground, Heat, Inputs, Mono, Network, Now, Pause,
-    Power, RemoteKind, RemoteSession, RemoteSessions, Saver, Settings, Snooze, Timestamp,
+    Absence, Availability, AvailabilityReason, Foreground, Heat, Inputs, Lid, Mono, Network, Now,
+    Pause, Power, RemoteKind, RemoteSession, RemoteSessions, Saver, Settings, Snooze, Timestamp,
     Wakefulness, WhileInUse,
 };
 
@@ -72,6 +72,8 @@ pub enum Stance {
     Open,
     /// Not now, but soon: keep what arrives.
     Brief,
+    /// Not soon: hand everything back, but stay. Whoever leaves costs each sender one of its re-routes.
+    Lasting,
     /// Not for a while: hand everything back and be gone.
     Long,
 }
@@ -108,6 +110,8 @@ pub struct Lending {
     pub in_the_way: InTheWay,
     /// What a running build may use that is not in the way.
     pub occupancy: Occupancy,
+    /// What this computer is short of, or was a moment ago: a build may fail of that.
+    pub short: Option<Reason>,
 }
 
 impl Lending {
@@ -117,6 +121,7 @@ impl Lending {
         absence: None,
         in_the_way: InTheWay::No,
         occupancy: Occupancy::Idle,
+        short: None,
     };
 }
 
@@ -133,10 +138,12 @@ pub(crate) struct Evaluator {
     standing: Standing,
     /// Everything that stands in the way now, in the order of judging.
     blocking: Vec<Reason>,
-    /// Since when nothing stands in the way.
+    /// Since when nothing stands in the way of a build that runs.
     calm_since: Option<Mono>,
     /// What stands in the way, or did until a moment ago.
     obstacle: Option<Obstacle>,
+    /// What is short, and until when that counts although it may be over.
+    short: Option<(Reason, Mono)>,
     lending: Lending,
     wake: Option<Mono>,
 }
@@ -225,6 +232,7 @@ impl Evaluator {
             blocking: Vec::new(),
             calm_since: None,
             obstacle: None,
+            short: None,
             lending: Lending::FREE,
             wake: None,
         }
@@ -281,11 +289,13 @@ impl Evaluator {
         self.lending
     }
 
-    /// Returns whether the machine may be kept awake for others: never on battery.
+    /// Returns whether the machine may be kept awake for others: only on mains, and with its lid open.
     pub(crate) fn wakefulness(&self) -> Wakefulness {
-        match self.inputs.power {
-            Some(Power::Battery(_)) => Wakefulness::AsSet,
-            Some(Power::Mains) | None => Wakefulness::StayAwake,
+        match (self.inputs.power, self.inputs.lid) {
+            (Some(Power::Mains), Some(Lid::Open) | None) => Wakefulness::StayAwake,
+            (Some(Power::Mains), Some(Lid::Closed)) | (Some(Power::Battery(_)) | None, _) => {
+                Wakefulness::AsSet
+            }
         }
     }
 
@@ -357,16 +367,20 @@ impl Evaluator {
         if let (true, Some(left)) = self.hours_now(now) {
             self.wake_at(now.mono + left);
         }
-        match first {
+        // What runs when receiving is switched off goes on.
+        let in_a_builds_way = |block: &&Block| block.reason != Reason::UserOff;
+        let ahead = blocks.iter().find(in_a_builds_way).copied();
+        match ahead {
             None => {
                 self.calm_since.get_or_insert(now.mono);
             }
             Some(_) => self.calm_since = None,
         }
+        self.short = self.shortage(&blocks, now.mono);
         let was = self.standing.reason;
         self.decide(first, &blocks, occasion, now);
         let opened = was != Reason::Ready && self.standing.reason == Reason::Ready;
-        let in_the_way = self.in_the_way(first, opened, now.mono);
+        let in_the_way = self.in_the_way(ahead, opened, now.mono);
         self.take_stance(in_the_way, now);
     }
 
@@ -436,7 +450,9 @@ impl Evaluator {
             let calm = self.calm_since.map(|since| since + CALM);
             match calm.filter(|due| now < *due) {
                 Some(due) if !opened && self.obstacle.is_some() => self.wake_at(due),
-                _ if self.standing.reason == Reason::Ready => self.obstacle = None,
+                _ if matches!(self.standing.reason, Reason::Ready | Reason::UserOff) => {
+                    self.obstacle = None;
+                }
                 _ => {}
             }
             return self
@@ -461,6 +477,18 @@ impl Evaluator {
         }
     }
 
+    /// Says what is short. It counts for as long as calm takes: a compiler that got no memory gives back
+    /// what it had.
+    fn shortage(&mut self, blocks: &[Block], now: Mono) -> Option<(Reason, Mono)> {
+        let scarce = |block: &&Block| matches!(block.reason, Reason::LowRam | Reason::LowDisk);
+        if let Some(block) = blocks.iter().find(scarce) {
+            return Some((block.reason, now + CALM));
+        }
+        let (reason, until) = self.short.filter(|(_, until)| now < *until)?;
+        self.wake_at(until);
+        Some((reason, until))
+    }
+
     /// Returns when the owner's last input was; a reading of no time at all stays true.
     fn last_input(&self, now: Mono) -> Option<Mono> {
         let idle = self.quiet_for()?;
@@ -473,12 +501,14 @@ impl Evaluator {
     fn take_stance(&mut self, in_the_way: InTheWay, now: Now) {
         let Standing { reason, until, .. } = self.standing;
         let occupancy = self.occupancy();
+        let short = self.short.map(|(reason, _)| reason);
         if reason == Reason::Ready {
             self.lending = Lending {
                 stance: Stance::Open,
                 absence: None,
                 in_the_way,
                 occupancy,
+                short,
             };
             return;
         }
@@ -491,14 +521,27 @@ impl Evaluator {
             Stance::Long
         } else {
             self.wake_at(due);
-            Stance::Brief
+            match self.opens_at_the_earliest(now.mono) {
+                earliest if due < earliest => Stance::Lasting,
+                _ => Stance::Brief,
+            }
         };
         self.lending = Lending {
             stance,
             absence: Some(Absence { reason, until }),
             in_the_way,
             occupancy,
+            short,
         };
+    }
+
+    /// Returns when it opens if the owner does nothing from now on.
+    fn opens_at_the_earliest(&self, now: Mono) -> Mono {
+        let leaves = match self.blocking.contains(&Reason::UserActive) {
+            true => self.last_input(now).map(|last| last + self.patience()),
+            false => None,
+        };
+        leaves.unwrap_or(now).max(now) + CALM
     }
 
     /// Returns the hours' answer: lent, and for how long that stays so.

@@ -73,6 +73,7 @@ fn quiet() -> Inputs {
         idle: Some(Duration::from_secs(3_600)),
         remote: Some(Vec::new()),
         power: Some(Power::Mains),
+        lid: Some(Lid::Open),
         saver: Some(Saver::Off),
         heat: Some(Heat::Normal),
         other_load: Some(5),
@@ -606,7 +607,10 @@ fn a_short_absence_is_brief_and_a_lasting_one_long() {
     clock.senses(quiet());
     let stance = |clock: &Clock| clock.evaluator.lending().stance;
     assert_eq!(stance(&clock), Stance::Open);
-    clock.senses(active());
+    clock.senses(Inputs {
+        network: Some(Network::Metered),
+        ..quiet()
+    });
     assert_eq!(stance(&clock), Stance::Brief);
     clock.pass(GRACE.as_secs() - 1);
     assert_eq!(stance(&clock), Stance::Brief);
@@ -615,6 +619,83 @@ fn a_short_absence_is_brief_and_a_lasting_one_long() {
     clock.senses(quiet());
     clock.pass(CALM.as_secs());
     assert_eq!(stance(&clock), Stance::Open);
+}
+
+#[test]
+fn an_absence_that_cannot_end_within_the_grace_is_no_brief_one_and_nobody_leaves_for_it() {
+    for (minutes, stance) in [(3, Stance::Lasting), (1, Stance::Brief)] {
+        let mut clock = Clock::new(|s| s.idle_minutes = minutes);
+        clock.senses(quiet());
+        clock.senses(active());
+        assert_eq!(clock.evaluator.lending().stance, stance, "{minutes} min");
+        clock.pass(GRACE.as_secs());
+        assert_eq!(clock.evaluator.lending().stance, Stance::Long);
+    }
+}
+
+#[test]
+fn that_receiving_is_off_is_in_no_running_builds_way_and_hides_nothing_that_is() {
+    let mut clock = Clock::new(|_| {});
+    clock.senses(quiet());
+    clock.set(|s| s.receiver = false);
+    assert_eq!(
+        (clock.reason(), in_the_way(&clock)),
+        (Reason::UserOff, InTheWay::No)
+    );
+    clock.senses(active());
+    assert_eq!(in_the_way(&clock), InTheWay::Briefly(Reason::UserActive));
+    clock.pass(PATIENCE.as_secs());
+    clock.senses(active());
+    assert_eq!(in_the_way(&clock), InTheWay::Still(Reason::UserActive));
+    clock.senses(quiet());
+    clock.pass(CALM.as_secs());
+    assert_eq!(
+        (clock.reason(), in_the_way(&clock)),
+        (Reason::UserOff, InTheWay::No)
+    );
+}
+
+#[test]
+fn a_shortage_is_named_whatever_else_stands_in_the_way_and_for_a_moment_after_it() {
+    let mut clock = Clock::new(|_| {});
+    let short = |clock: &Clock| clock.evaluator.lending().short;
+    clock.senses(Inputs {
+        free_memory: Some(1),
+        ..active()
+    });
+    assert_eq!(in_the_way(&clock), InTheWay::Briefly(Reason::UserActive));
+    assert_eq!(short(&clock), Some(Reason::LowRam));
+    clock.senses(active());
+    clock.pass(CALM.as_secs() - 1);
+    assert_eq!(short(&clock), Some(Reason::LowRam));
+    clock.pass(1);
+    assert_eq!(short(&clock), None);
+}
+
+#[test]
+fn the_system_is_kept_awake_on_mains_with_an_open_lid_only() {
+    let (mains, battery) = (Some(Power::Mains), Some(Power::Battery(Some(80))));
+    let (open, closed) = (Some(Lid::Open), Some(Lid::Closed));
+    for (power, lid, held) in [
+        (mains, open, Wakefulness::StayAwake),
+        // No lid at all, or nobody who tells.
+        (mains, None, Wakefulness::StayAwake),
+        (mains, closed, Wakefulness::AsSet),
+        (battery, open, Wakefulness::AsSet),
+        (battery, None, Wakefulness::AsSet),
+        (battery, closed, Wakefulness::AsSet),
+        (None, open, Wakefulness::AsSet),
+    ] {
+        let mut clock = Clock::new(|s| s.on_battery = true);
+        clock.senses(Inputs {
+            power,
+            lid,
+            ..quiet()
+        });
+        assert_eq!(clock.reason(), Reason::Ready);
+        let found = clock.evaluator.wakefulness();
+        assert_eq!(found, held, "{power:?} {lid:?}");
+    }
 }
 
 #[test]

@@ -325,6 +325,101 @@ fn a_sleep_waits_for_a_bundle_that_arrives_and_not_for_ever() {
     assert!(pass(&mut domain, 1_005).iter().any(leaves));
 }
 
+/// A node that has just begun a build for its offloader, beside a quiet machine on mains.
+fn building() -> Domain {
+    let mut domain = node();
+    tell_at(&mut domain, Event::Sensed(Box::new(on_mains())), 1_000);
+    tell_at(&mut domain, knock(1), 1_000);
+    let header = kiln_model::SubmitHeader {
+        job_id: kiln_model::WireJobId("a".to_owned()),
+        configuration_filename: "kitchen.yaml".to_owned(),
+        target: "compile".to_owned(),
+        total_bundle_bytes: 5,
+        num_chunks: 1,
+        bundle_sha256: String::new(),
+        device_name: String::new(),
+        device_friendly_name: String::new(),
+        target_esphome_version: None,
+        skip_bootloader: false,
+    };
+    let arrived = work::Event::SubmissionArrived {
+        link: LinkId(1),
+        pin: PIN,
+        header: Box::new(header),
+        configuration: "kitchen.yaml".parse().unwrap(),
+        bundle: kiln_model::BlobId::new("bundle", 1),
+        verified: kiln_model::witness::DigestVerified::assertion(),
+    };
+    let effects = tell_at(&mut domain, Event::Work(arrived), 1_000);
+    let job = effects.iter().find_map(|effect| match effect {
+        Effect::Work(work::Effect::Prepare { job, .. }) => Some(job.clone()),
+        _ => None,
+    });
+    let tree = work::BuildTree::OwnAll;
+    let prepared = work::Event::Prepared(job.unwrap(), Ok(tree));
+    let effects = tell_at(&mut domain, Event::Work(prepared), 1_000);
+    let builds = |e: &Effect| matches!(e, Effect::Work(work::Effect::Build { .. }));
+    assert!(effects.iter().any(builds), "{effects:?}");
+    domain
+}
+
+fn on_mains() -> kiln_model::Inputs {
+    kiln_model::Inputs {
+        idle: Some(Duration::from_secs(1_000)),
+        power: Some(kiln_model::Power::Mains),
+        lid: Some(kiln_model::Lid::Open),
+        ..Default::default()
+    }
+}
+
+#[test]
+fn the_owner_is_watched_while_a_build_goes_on_after_receiving_was_switched_off() {
+    let mut domain = building();
+    let effects = ask(&mut domain, set(&[("receiver", "off")]));
+    let watches = |e: &Effect| matches!(e, Effect::Watch(_));
+    assert!(
+        !effects.iter().any(watches),
+        "as fast as before: {effects:?}"
+    );
+    let effects = tell_at(&mut domain, sensed(0), 1_001);
+    let gentle =
+        |e: &Effect| matches!(e, Effect::Work(work::Effect::Drive(_, work::Drive::Gentle)));
+    assert!(effects.iter().any(gentle), "{effects:?}");
+    let job = domain.work().jobs().remove(0).id;
+    let killed = work::Event::ProcessEnded(job, work::ProcessOutcome::Killed);
+    let effects = tell_at(&mut domain, Event::Work(killed), 1_002);
+    let rests = |e: &Effect| matches!(e, Effect::Watch(Pace::Never));
+    assert!(effects.iter().any(rests), "{effects:?}");
+}
+
+#[test]
+fn the_sleep_of_a_system_is_held_off_only_on_mains_and_with_an_open_lid() {
+    let held = |effects: &[Effect]| {
+        let hold = |effect: &Effect| match effect {
+            Effect::Hold(wakefulness) => Some(*wakefulness),
+            _ => None,
+        };
+        effects.iter().rev().find_map(hold)
+    };
+    let mut domain = building();
+    assert_eq!(domain.wakefulness, Wakefulness::StayAwake);
+    let battery = kiln_model::Inputs {
+        power: Some(kiln_model::Power::Battery(Some(80))),
+        ..on_mains()
+    };
+    let closed = kiln_model::Inputs {
+        lid: Some(kiln_model::Lid::Closed),
+        ..on_mains()
+    };
+    ask(&mut domain, set(&[("on_battery", "on")]));
+    for inputs in [battery, closed] {
+        let effects = tell_at(&mut domain, Event::Sensed(Box::new(inputs)), 1_001);
+        assert_eq!(held(&effects), Some(Wakefulness::AsSet));
+        let effects = tell_at(&mut domain, Event::Sensed(Box::new(on_mains())), 1_002);
+        assert_eq!(held(&effects), Some(Wakefulness::StayAwake));
+    }
+}
+
 #[test]
 fn a_headless_machine_of_which_nothing_can_be_read_stays_open() {
     let mut domain = node();

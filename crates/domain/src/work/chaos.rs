@@ -13,8 +13,8 @@ use proptest::prelude::*;
 
 use super::fixtures::{device, failed, pairing, pin, seen, version, wire, yaml};
 use super::{
-    BuildTree, BundleFacts, DownloadFailure, Drive, Effect, Event, ProcessOutcome, StepFailure,
-    StoredJob, Work,
+    BuildTree, BundleFacts, DownloadFailure, Drive, Effect, Event, Given, ProcessOutcome,
+    StepFailure, StoredJob, Work,
 };
 use crate::peering::{Role, Session};
 use crate::{ClientId, InTheWay, Lending, Occupancy, RequestId, Stance};
@@ -129,6 +129,10 @@ struct World {
     /// How the processes of builds were last driven, and which were to end.
     driven: BTreeMap<JobId, Drive>,
     stopping: BTreeSet<JobId>,
+    /// What was given to offloaders, as it is kept.
+    given: BTreeMap<JobId, Given>,
+    /// The queue status that each offloader heard last.
+    said: BTreeMap<LinkId, QueueStatus>,
     /// Jobs accepted from offloaders, and ends told to them.
     accepted: BTreeMap<(u8, WireJobId), usize>,
     told: BTreeMap<(u8, WireJobId), usize>,
@@ -160,6 +164,8 @@ impl World {
             lending: Lending::FREE,
             driven: BTreeMap::new(),
             stopping: BTreeSet::new(),
+            given: BTreeMap::new(),
+            said: BTreeMap::new(),
             told: BTreeMap::new(),
             accepted: BTreeMap::new(),
         };
@@ -175,6 +181,7 @@ impl World {
         self.ops.clear();
         self.far.clear();
         self.links.clear();
+        self.said.clear();
         self.lending = Lending::FREE;
         self.driven.clear();
         self.stopping.clear();
@@ -193,6 +200,8 @@ impl World {
         self.feed(Event::EnvironmentsChanged(vec![environment]));
         self.feed(Event::DevicesScanned(DEVICES.map(device).to_vec()));
         self.work.pairings_changed(&self.pairings, self.now);
+        let given = self.given.values().cloned().collect();
+        self.feed(Event::GivenLoaded(given));
         let order = self.order.iter();
         let stored = order.filter_map(|id| self.store.get(id).cloned());
         let stored = stored.collect();
@@ -225,6 +234,12 @@ impl World {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::SaveJob(stored) => self.keep(*stored),
+            Effect::SaveGiven(given) => {
+                self.given.insert(given.job.clone(), *given);
+            }
+            Effect::ForgetGiven(id) => {
+                assert!(self.given.remove(&id).is_some(), "forgotten twice");
+            }
             Effect::ForgetJob(id) => {
                 assert!(self.ends.contains_key(&id), "an active job is forgotten");
                 self.store.remove(&id);
@@ -311,14 +326,15 @@ impl World {
         self.ops.iter().filter(lane).count()
     }
 
-    /// A build of somebody else that the machine runs or prepares to.
+    /// A build or clean of somebody else that the machine runs or prepares to.
     fn build_for_others(&self) -> Option<&JobId> {
         self.ops.iter().find_map(|op| match op {
             Op::Build(id) | Op::Provision(id) => {
                 let job = &self.store.get(id)?.job;
                 let foreign = matches!(job.origin, JobOrigin::Offloader { .. });
                 let alive = !job.status.is_final();
-                (foreign && alive && job.kind == JobKind::Compile).then_some(id)
+                let runs_programs = matches!(job.kind, JobKind::Compile | JobKind::Clean);
+                (foreign && alive && runs_programs).then_some(id)
             }
             _ => None,
         })
@@ -331,24 +347,33 @@ impl World {
         };
         let driven = self.driven.get(id).copied().unwrap_or(Drive::Full);
         let leaves = self.stopping.contains(id);
+        let stored = &self.store[id];
+        let is_build = stored.job.kind == JobKind::Compile;
+        let Lending {
+            stance, in_the_way, ..
+        } = self.lending;
+        let receives = self.settings.receiver;
+        let lends = receives && stance == Stance::Open && in_the_way == InTheWay::No;
+        let lasts = !receives || matches!(stance, Stance::Lasting | Stance::Long);
         if before != Some(id) {
-            let free = Lending {
-                occupancy: self.lending.occupancy,
-                ..Lending::FREE
-            };
-            assert_eq!(self.lending, free, "a build was begun");
-            assert!(self.settings.receiver);
+            assert!(lends || !is_build && lasts, "it was begun");
         }
-        match self.lending.in_the_way {
-            _ if leaves || !self.settings.receiver => {
-                assert!(leaves || driven == Drive::Full, "held for nobody");
-            }
+        assert!(
+            is_build || !leaves || stored.cancel_requested,
+            "a clean is handed back"
+        );
+        match in_the_way {
+            _ if leaves => {}
             InTheWay::No => match self.lending.occupancy {
-                Occupancy::Idle => assert_eq!(driven, Drive::Full),
+                Occupancy::Idle => assert_eq!(driven, Drive::Full, "held for nobody"),
                 Occupancy::InUse => assert_eq!(driven, Drive::Gentle),
             },
             InTheWay::Briefly(_) => assert_ne!(driven, Drive::Full),
-            InTheWay::Still(_) => assert_eq!(driven, Drive::Stopped),
+            InTheWay::Still(_) if !is_build => assert_ne!(driven, Drive::Full),
+            InTheWay::Still(_) => {
+                assert_eq!(driven, Drive::Stopped);
+                assert!(receives, "held by a receiver that is switched off");
+            }
         }
     }
 
@@ -378,6 +403,10 @@ impl World {
         }
         if stored.cancel_requested && status.is_final() {
             assert_eq!(status, JobStatus::Cancelled, "a cancel lost");
+        }
+        if stored.job.kind == JobKind::Clean && !matches!(stored.job.origin, JobOrigin::Owner) {
+            let reason = stored.job.failure_reason;
+            assert_eq!(reason, None, "a clean that is handed back shows as failed");
         }
         match status {
             JobStatus::Completed => {
@@ -409,6 +438,10 @@ impl World {
                 return self.far.push((link, job_id, Verdict::Open));
             }
             Message::Terminate(_) => return self.ending.push(link),
+            Message::QueueStatus(status) => {
+                self.said.insert(link, status);
+                return;
+            }
             _ => return,
         };
         assert_ne!(*role, Role::Offloader, "told to a receiver");
@@ -438,7 +471,18 @@ impl World {
             absence,
         } = self.work.queue_status();
         assert_eq!(says, running, "the queue status lies");
-        assert_eq!(idle, !running && queue_depth == 0 && absence.is_none());
+        let free = absence.is_none() && self.lending.in_the_way == InTheWay::No;
+        assert_eq!(idle, !running && queue_depth == 0 && free);
+        for (link, (who, _)) in &self.links {
+            if OFFLOADERS.contains(who) {
+                let said = self.said.get(link);
+                assert_eq!(
+                    said,
+                    Some(&self.work.queue_status()),
+                    "somebody was not told"
+                );
+            }
+        }
         let mut servers = BTreeSet::new();
         for job in &jobs {
             let stored = self.store.get(&job.id);
@@ -448,6 +492,11 @@ impl World {
                 (job.kind, job.status, &job.placement)
             {
                 assert!(servers.insert(*pin), "two compiles of ours on one receiver");
+            }
+            let waits = job.status == JobStatus::Queued && !running;
+            let is_foreign = !matches!(job.origin, JobOrigin::Owner);
+            if waits && is_foreign && job.kind == JobKind::Compile && !free {
+                assert_ne!(job.reason, kiln_model::say::waits_for_lane());
             }
             if job.kind == JobKind::Upload && job.status == JobStatus::Running {
                 assert!(self.flashed.contains(&job.id));
@@ -666,7 +715,17 @@ impl World {
             Op::Provision(id) => Event::Provisioned(id, Err(step())),
             Op::Build(id) | Op::Flash(id) => Event::ProcessEnded(id, process),
         };
+        let short = self.lending.short.is_some();
         self.feed(event);
+        if let (Op::Build(id), How::Badly, true) = (op, how, short)
+            && let Some(StoredJob { job, .. }) = self.store.get(id)
+            && !matches!(job.origin, JobOrigin::Owner)
+            && job.kind == JobKind::Compile
+            && job.status == JobStatus::Failed
+        {
+            let handed_back = Some(FailureReason::Provision);
+            assert_eq!(job.failure_reason, handed_back, "its sender is blamed");
+        }
     }
 
     fn answer(&mut self, at: usize, answer: Far) {
@@ -855,36 +914,43 @@ fn choices() -> impl Strategy<Value = Choice> {
 }
 
 fn lendings() -> impl Strategy<Value = Lending> {
-    let reasons = [
-        Reason::UserActive,
-        Reason::Battery,
-        Reason::LowRam,
-        Reason::Sleeping,
-    ];
-    let reason = || proptest::sample::select(reasons.to_vec());
+    let all = Reason::ALL.iter().copied();
+    let obstacles = all.filter(|r| !matches!(r, Reason::Ready | Reason::UserOff));
+    let obstacles: Vec<Reason> = obstacles.collect();
+    let reason = move || proptest::sample::select(obstacles.clone());
     let way = prop_oneof![
         reason().prop_map(InTheWay::Briefly),
         reason().prop_map(InTheWay::Still),
     ];
-    let stance = prop_oneof![Just(Stance::Open), Just(Stance::Brief), Just(Stance::Long)];
+    let absent = |reason| {
+        let until = None;
+        Some(Absence { reason, until })
+    };
+    let stances = [Stance::Open, Stance::Brief, Stance::Lasting, Stance::Long];
+    let stance = proptest::sample::select(stances.to_vec());
+    let scarce = proptest::sample::select(vec![None, None, Some(Reason::LowRam)]);
     let occupancy = || proptest::sample::select(vec![Occupancy::Idle, Occupancy::InUse]);
-    let closed =
-        (stance, reason(), way, occupancy()).prop_map(|(stance, reason, in_the_way, occupancy)| {
-            Lending {
-                stance,
-                absence: (stance != Stance::Open).then_some(Absence {
-                    reason,
-                    until: None,
-                }),
-                in_the_way,
-                occupancy,
-            }
-        });
+    let closed = (stance, reason(), way.clone(), scarce, occupancy()).prop_map(
+        move |(stance, reason, in_the_way, short, occupancy)| Lending {
+            stance,
+            absence: absent(reason).filter(|_| stance != Stance::Open),
+            in_the_way,
+            occupancy,
+            short,
+        },
+    );
+    // That receiving is off is in the way of nothing that runs.
+    let off = prop_oneof![Just(InTheWay::No), way].prop_map(move |in_the_way| Lending {
+        stance: Stance::Long,
+        absence: absent(Reason::UserOff),
+        in_the_way,
+        ..Lending::FREE
+    });
     let open = occupancy().prop_map(|occupancy| Lending {
         occupancy,
         ..Lending::FREE
     });
-    prop_oneof![1 => open, 2 => closed]
+    prop_oneof![2 => open, 4 => closed, 1 => off]
 }
 
 fn actions() -> impl Strategy<Value = Action> {

@@ -1,7 +1,9 @@
 //! What [`super::Work`] may ask for.
+use std::time::Duration;
+
 use kiln_model::{
     BlobId, Bootloader, ConfigurationName, EsphomeVersion, Job, JobId, JobKind, LinkId, Message,
-    Pin, Port, SubmitHeader, WireJobId,
+    Pin, Port, SubmitHeader, Timestamp, WireJobId,
 };
 
 use crate::RequestId;
@@ -14,6 +16,10 @@ pub enum Effect {
     SaveJob(Box<StoredJob>),
     /// Drop a job with its log and blobs.
     ForgetJob(JobId),
+    /// Keep what was given with a job; durable before the next effect.
+    SaveGiven(Box<Given>),
+    /// Drop what was given with a job.
+    ForgetGiven(JobId),
     /// Send a frame.
     Send(LinkId, Message),
     /// Append a notice line to a job's log.
@@ -117,6 +123,19 @@ pub enum BuildTree {
     },
     /// Everything received from one offloader (reset).
     ReceivedAll(Pin),
+}
+
+/// For how long this computer worked on a job of somebody else, as the store keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// The job; it need not exist any more.
+    pub job: JobId,
+    /// Whose.
+    pub pin: Pin,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// How long it took.
+    pub took: Duration,
 }
 
 /// A job as the store keeps it: the job and what a restart needs beside it.

@@ -5,13 +5,15 @@ use kiln_model::{
     LinkId, Message, Pin, Sentence, SerialPort, Settings, SubmitHeader, WireJobId,
 };
 
-use super::effect::{BuildTree, StoredJob};
+use super::effect::{BuildTree, Given, StoredJob};
 use crate::RequestId;
 use crate::storage::{Found, Stock};
 
 /// Something happened.
 #[derive(Debug)]
 pub enum Event {
+    /// What was given to offloaders in the last run, before the jobs.
+    GivenLoaded(Vec<Given>),
     /// Stored jobs, oldest first, before anything runs.
     Loaded(Vec<StoredJob>),
     /// Settings changed, or were loaded.

@@ -12,7 +12,9 @@ use kiln_model::{
     VersionPolicy, WireJobId,
 };
 
-use super::{BuildTree, BundleFacts, Effect, Event, ProcessOutcome, StepFailure, StoredJob, Work};
+use super::{
+    BuildTree, BundleFacts, Effect, Event, Given, ProcessOutcome, StepFailure, StoredJob, Work,
+};
 use crate::peering::{Role, Session};
 use crate::storage::Extent;
 use crate::{ClientId, RequestId};
@@ -22,6 +24,8 @@ pub(super) struct Shop {
     pub(super) now: Now,
     /// Everything that was ever saved, newest last; what a crash leaves behind.
     pub(super) store: Vec<StoredJob>,
+    /// What was given to offloaders, as it is kept.
+    pub(super) given: Vec<Given>,
     /// Notes of each job.
     pub(super) notes: Vec<(JobId, String)>,
     /// Serial ports that are plugged in; `COM3` at first.
@@ -148,6 +152,7 @@ impl Shop {
             work: Work::new(7),
             now: Now::default(),
             store: Vec::new(),
+            given: Vec::new(),
             notes: Vec::new(),
             ports: vec![serial_port("COM3", PortState::Usable)],
             replies: Vec::new(),
@@ -171,6 +176,7 @@ impl Shop {
         self.happens(Event::EnvironmentsChanged(vec![installed("2026.10.0")]));
         let devices = ["kitchen", "bath", "attic"].map(device);
         self.happens(Event::DevicesScanned(devices.to_vec()));
+        self.happens(Event::GivenLoaded(self.given.clone()));
         self.happens(Event::Loaded(stored));
     }
 
@@ -549,6 +555,15 @@ impl Shop {
             }
             Effect::Note(id, text) => {
                 self.notes.push((id, text));
+                return;
+            }
+            Effect::SaveGiven(given) => {
+                self.given.retain(|old| old.job != given.job);
+                self.given.push(*given);
+                return;
+            }
+            Effect::ForgetGiven(id) => {
+                self.given.retain(|old| old.job != id);
                 return;
             }
             Effect::ForgetJob(id) => {

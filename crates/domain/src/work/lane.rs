@@ -17,15 +17,12 @@ impl Work {
         if self.jobs.active().any(|(_, e)| e.step.holds_lane()) {
             return;
         }
-        let lends = self.lends();
         let mut waiting = Vec::new();
         for (id, entry) in self.jobs.active() {
             let offloader = entry.sender().map(|s| s.0);
             let may_start = match offloader {
                 None => !self.own_tree_in_use(id, &entry.stored.job.configuration),
-                // Only builds are work; a clean is done before anybody notices.
-                Some(_) if entry.is(JobKind::Compile) && !lends => false,
-                Some(_) if !self.settings.receiver => false,
+                Some(_) if !self.may_begin(entry) => false,
                 Some(pin) if self.is_being_cleared(pin, entry) => false,
                 Some(pin) => !self.intake.is_serving(pin, &entry.stored.job.configuration),
             };
@@ -233,9 +230,11 @@ impl Work {
         };
         let leaving = entry.hold == Hold::Leaving;
         let can_go_back = !entry.is_owners() && entry.is(JobKind::Compile);
-        match outcome {
-            ProcessOutcome::Succeeded => self.finish(id, Outcome::Completed, now),
-            ProcessOutcome::Failed { exit_code, message } => {
+        let excuse = self.excuse().filter(|_| can_go_back);
+        match (outcome, excuse) {
+            (ProcessOutcome::Succeeded, _) => self.finish(id, Outcome::Completed, now),
+            (ProcessOutcome::Failed { .. }, Some(excuse)) => self.finish(id, declined(excuse), now),
+            (ProcessOutcome::Failed { exit_code, message }, None) => {
                 let fallback = match exit_code {
                     Some(code) => say::ended_with_code(code),
                     None => say::ended_without_code(),
@@ -251,14 +250,14 @@ impl Work {
                     self.defer_flash(stored, now);
                 }
             }
-            ProcessOutcome::GivenUp(why) if can_go_back => {
+            (ProcessOutcome::GivenUp(why), _) if can_go_back => {
                 self.finish(id, declined(say::declined(why)), now);
             }
-            ProcessOutcome::GivenUp(why) => self.finish(id, Outcome::failed(why), now),
-            ProcessOutcome::Killed if leaving => {
+            (ProcessOutcome::GivenUp(why), _) => self.finish(id, Outcome::failed(why), now),
+            (ProcessOutcome::Killed, _) if leaving => {
                 self.finish(id, declined(self.sentence()), now);
             }
-            ProcessOutcome::Killed => {
+            (ProcessOutcome::Killed, _) => {
                 self.finish(id, Outcome::failed(say::process_killed()), now);
             }
         }

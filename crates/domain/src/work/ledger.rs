@@ -4,42 +4,27 @@
 //! let a build that waits hold the lane all day.
 use std::time::Duration;
 
-use kiln_model::{JobKind, Now, Pin, Timestamp, say};
+use kiln_model::{JobId, JobKind, Now, Pin, Timestamp, say};
 
+use super::effect::{Effect, Given};
 use super::jobs::{Entry, Step};
 use super::machine::Work;
 use super::received::declined;
+use super::yielding::is_of_guest;
 
 /// How far back it counts, in microseconds.
 const DAY: i64 = 24 * 3_600 * 1_000_000;
 
-/// Builds of the last day, in the order in which they ended.
+/// What was built in the last day, in the order in which it ended. Its rows outlive their jobs, of which
+/// history keeps only the newest of each device.
 #[derive(Debug, Default)]
 pub(super) struct Ledger(Vec<Given>);
 
-/// One build.
-#[derive(Debug)]
-struct Given {
-    pin: Pin,
-    ended: Timestamp,
-    took: Duration,
-}
-
 impl Ledger {
-    /// A job is over: notes how long it built for somebody else, if it did. The time in which it had
-    /// to stand still was not given.
-    pub(super) fn note(&mut self, entry: &Entry) {
-        let job = &entry.stored.job;
-        let times = job.started_at.zip(job.completed_at);
-        let (Some((pin, _)), Some((began, ended)), JobKind::Compile) =
-            (entry.sender(), times, job.kind)
-        else {
-            return;
-        };
-        let took = Duration::from_micros(ended.0.saturating_sub(began.0).max(0).unsigned_abs());
-        let took = took.saturating_sub(entry.stood);
-        self.0.retain(|given| is_recent(given.ended, ended));
-        self.0.push(Given { pin, ended, took });
+    /// Drops what ended more than a day ago; returns the jobs of that.
+    fn forget_old(&mut self, now: Timestamp) -> Vec<JobId> {
+        let old = self.0.extract_if(.., |given| !is_recent(given.ended, now));
+        old.map(|given| given.job).collect()
     }
 
     /// Returns for how long builds of this offloader ran.
@@ -49,12 +34,49 @@ impl Ledger {
     }
 }
 
+/// Says for how long a job that is over ran for somebody else, if it did. The time in which it had to
+/// stand still was not given.
+pub(super) fn given_for(entry: &Entry) -> Option<Given> {
+    let job = &entry.stored.job;
+    let (pin, _) = entry.sender().filter(|_| is_of_guest(entry))?;
+    let (began, ended) = job.started_at.zip(job.completed_at)?;
+    let took = Duration::from_micros(ended.0.saturating_sub(began.0).max(0).unsigned_abs());
+    Some(Given {
+        job: job.id.clone(),
+        pin,
+        ended,
+        took: took.saturating_sub(entry.stood),
+    })
+}
+
 /// What ended later than now was before the clock was set back; it counts as well.
 fn is_recent(ended: Timestamp, now: Timestamp) -> bool {
     now.0.saturating_sub(ended.0) < DAY
 }
 
 impl Work {
+    /// Takes over what was given in the last run. What ended in the future, by a clock that was set back
+    /// meanwhile, ended just now: else it would count for ever.
+    pub(super) fn load_given(&mut self, given: Vec<Given>, now: Now) {
+        self.ledger.0 = given;
+        for given in &mut self.ledger.0 {
+            given.ended = given.ended.min(now.wall);
+        }
+        for job in self.ledger.forget_old(now.wall) {
+            self.push(Effect::ForgetGiven(job));
+        }
+    }
+
+    /// Notes what was given with a job that is over. Kept before the end of the job is: what is built
+    /// again after a crash replaces its row.
+    pub(super) fn give(&mut self, given: Given) {
+        for job in self.ledger.forget_old(given.ended) {
+            self.push(Effect::ForgetGiven(job));
+        }
+        self.push(Effect::SaveGiven(Box::new(given.clone())));
+        self.ledger.0.push(given);
+    }
+
     /// Hands back what waits for an offloader that had its part of the day.
     pub(super) fn keep_to_budgets(&mut self, now: Now) {
         let minutes = self.settings.daily_minutes;
@@ -141,6 +163,58 @@ mod tests {
         let greedy = shop.offloader(2);
         let late = shop.submit_queued(greedy, "bath", "bath");
         assert!(is_handed_back(&shop, &late));
+    }
+
+    #[test]
+    fn what_history_dropped_still_counts_after_a_restart() {
+        let (mut shop, greedy, _) = frugal();
+        build_for(&mut shop, greedy, "kitchen", 540);
+        let job = shop.submit_queued(greedy, "kitchen", "kitchen");
+        shop.lends(Lending {
+            in_the_way: InTheWay::Still(Reason::UserActive),
+            ..Lending::FREE
+        });
+        shop.pass(300);
+        shop.lends(Lending::FREE);
+        shop.pass(59);
+        shop.succeeds(&job);
+        shop.crash();
+        let greedy = shop.offloader(2);
+        build_for(&mut shop, greedy, "bath", 1);
+        let late = shop.submit_queued(greedy, "attic", "attic");
+        assert!(is_handed_back(&shop, &late));
+        shop.pass(24 * 3_600);
+        build_for(&mut shop, greedy, "attic", 1);
+        assert_eq!(shop.given.len(), 1, "what is older is not kept");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_counts_nothing_for_ever() {
+        let (mut shop, greedy, _) = frugal();
+        build_for(&mut shop, greedy, "kitchen", 600);
+        shop.now.wall.0 -= 365 * super::DAY;
+        shop.crash();
+        let greedy = shop.offloader(2);
+        shop.pass(24 * 3_600);
+        build_for(&mut shop, greedy, "attic", 1);
+    }
+
+    #[test]
+    fn a_clean_counts_like_a_build_and_is_done_when_the_part_is_used_up() {
+        let (mut shop, greedy, _) = frugal();
+        let clean = |shop: &mut Shop, seconds| {
+            let clean = shop.submit_with(greedy, "c", "kitchen", |header| {
+                header.target = "clean".to_owned();
+            });
+            shop.prepared(&clean);
+            shop.pass(seconds);
+            shop.succeeds(&clean);
+            assert_eq!(shop.status(&clean), JobStatus::Completed);
+        };
+        clean(&mut shop, 600);
+        let late = shop.submit_queued(greedy, "bath", "bath");
+        assert!(is_handed_back(&shop, &late));
+        clean(&mut shop, 1);
     }
 
     #[test]

@@ -14,8 +14,8 @@ use super::event::{Event, ProcessOutcome};
 use super::housekeeping::Housekeeping;
 use super::ids::Ids;
 use super::install::Parked;
-use super::jobs::{Jobs, Step};
-use super::ledger::Ledger;
+use super::jobs::{Entry, Jobs, Step};
+use super::ledger::{Ledger, given_for};
 use super::links::Links;
 use super::queue::Turn;
 use super::received::Intake;
@@ -24,7 +24,7 @@ use super::schedule::{Conditions, Pool};
 use super::yielding::Hold;
 use crate::peering::{Role, Session};
 use crate::storage::Extent;
-use crate::{ClientId, Deadline, Lending, RequestId};
+use crate::{ClientId, Deadline, InTheWay, Lending, RequestId};
 
 /// Everything about jobs: the owner's installs and the builds received from offloaders.
 ///
@@ -136,6 +136,7 @@ impl Work {
             return;
         }
         match event {
+            Event::GivenLoaded(given) => self.load_given(given, now),
             Event::Loaded(jobs) => self.load(jobs, now),
             Event::SettingsChanged(settings) => self.change_settings(settings),
             Event::DevicesScanned(devices) => self.devices_scanned(devices, now),
@@ -277,7 +278,9 @@ impl Work {
     pub fn queue_status(&self) -> QueueStatus {
         let lane = self.lane_status();
         QueueStatus {
-            idle: lane.idle && self.lending.absence.is_none(),
+            idle: lane.idle
+                && self.lending.absence.is_none()
+                && self.lending.in_the_way == InTheWay::No,
             absence: self.lending.absence,
             ..lane
         }
@@ -286,12 +289,9 @@ impl Work {
     /// Returns the truth about our compile lane, as the owner's own builds need it.
     fn lane_status(&self) -> QueueStatus {
         let running = self.jobs.active().any(|(_, e)| e.step.holds_lane());
-        let waiting = self
-            .jobs
-            .active()
-            .filter(|(_, e)| matches!(e.step, Step::Lane));
-        let depth = waiting.filter(|(_, e)| e.is_owners() || self.settings.receiver);
-        QueueStatus::of(running, depth.count() as u64)
+        let waits = |e: &Entry| matches!(e.step, Step::Lane);
+        let depth = self.jobs.active().filter(|(_, e)| waits(e)).count();
+        QueueStatus::of(running, depth as u64)
     }
 
     /// Returns the last queue status that a receiver pushed.
@@ -464,11 +464,14 @@ impl Work {
         };
         // It stood still until now, if it did.
         entry.hold_as(Hold::Free, now.mono);
-        self.ledger.note(entry);
+        let given = given_for(entry);
         let scan = completed && entry.is_owners();
         let sender = entry.sender().map(|(pin, _)| pin);
         if let Step::Remote(run) = step {
             self.release_receiver(id, run);
+        }
+        if let Some(given) = given {
+            self.give(given);
         }
         self.announce(id);
         if let Some((pin, wire)) = settled {
@@ -555,6 +558,7 @@ impl Work {
         self.start_compile(now);
         // What begins while the owner is there begins within the limits for that.
         self.treat_builds(now);
+        self.explain_waiting();
         self.start_flashes(now);
         self.advance_runs(now);
     }

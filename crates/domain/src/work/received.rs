@@ -20,9 +20,11 @@ use super::links::Links;
 use super::machine::{Outcome, Stage, Work};
 use crate::peering::Role;
 
-/// Jobs of one offloader that may wait or run here. A reference peer has one compile and a few
-/// cleans here at a time.
-const MAX_JOBS_PER_OFFLOADER: usize = 16;
+/// Builds of one offloader that may wait or run here. A reference peer has one here at a time.
+const MAX_BUILDS_PER_OFFLOADER: usize = 16;
+/// The same for everything: a reference peer sends a clean for each device that is cleaned, and one that
+/// is handed back shows as failed.
+const MAX_JOBS_PER_OFFLOADER: usize = 128;
 /// How long a sender may take until it fetches a result; a reference peer asks at once.
 const FETCH: Duration = Duration::from_secs(30);
 
@@ -183,17 +185,24 @@ impl Work {
         };
         stored.job.reason = say::being_unpacked();
         stored.bundle = Some(bundle);
-        let full = self.active_of(pin) >= MAX_JOBS_PER_OFFLOADER;
+        let all = self.active_of(pin).count();
+        let builds = self
+            .active_of(pin)
+            .filter(|e| e.is(JobKind::Compile))
+            .count();
+        let is_build = kind == JobKind::Compile;
+        let is_full =
+            all >= MAX_JOBS_PER_OFFLOADER || is_build && builds >= MAX_BUILDS_PER_OFFLOADER;
         self.jobs.insert(Entry::new(stored, Step::Arrived));
         self.save(&id);
         let verdict = Ok(());
         self.send(link, Message::SubmitJobAck { job_id, verdict });
         self.changed(&id);
-        if full {
-            let why = say::receiver_full(MAX_JOBS_PER_OFFLOADER);
+        if is_full {
+            let why = say::receiver_full(all);
             return self.finish(&id, declined(why), now);
         }
-        if !self.settings.receiver {
+        if is_build && !self.settings.receiver {
             return self.finish(&id, declined(say::receiver_takes_nothing()), now);
         }
         self.supersede_received(&id, now);
@@ -237,9 +246,9 @@ impl Work {
         Some((pin, origin))
     }
 
-    fn active_of(&self, pin: Pin) -> usize {
-        let of = |e: &Entry| e.sender().is_some_and(|s| s.0 == pin);
-        self.jobs.active().filter(|(_, e)| of(e)).count()
+    fn active_of(&self, pin: Pin) -> impl Iterator<Item = &Entry> {
+        let active = self.jobs.active().map(|(_, e)| e);
+        active.filter(move |e| e.sender().is_some_and(|s| s.0 == pin))
     }
 
     /// A newer submission for a configuration replaces the active ones of the same offloader. Its
@@ -353,7 +362,8 @@ impl Work {
                     self.push(Effect::SubmissionSettled(pin, wire));
                 }
             }
-            Err(StepFailure::Failed(detail) | StepFailure::Provision(detail)) => {
+            Err(StepFailure::Provision(why)) => self.finish(id, declined(say::declined(why)), now),
+            Err(StepFailure::Failed(detail)) => {
                 self.note(id, format!("the bundle cannot be unpacked: {detail}"));
                 self.finish(id, Outcome::failed(say::extract_failed()), now);
             }
@@ -500,15 +510,6 @@ impl Work {
         let ids: Vec<JobId> = entries.map(|(id, _)| id.clone()).collect();
         for id in ids {
             self.tell_sender(&id);
-        }
-    }
-
-    /// Receiving is switched off: what did not start is handed back. What runs goes on, because its
-    /// result can still be fetched.
-    pub(super) fn decline_waiting(&mut self, now: Now) {
-        let waits = |e: &Entry| !e.is_owners() && matches!(e.step, Step::Arrived | Step::Lane);
-        for id in self.jobs.ids(waits) {
-            self.finish(&id, declined(say::receiver_switched_off()), now);
         }
     }
 }
@@ -982,9 +983,13 @@ mod tests {
     fn what_is_too_much_is_accepted_and_handed_back() {
         let mut shop = Shop::open();
         let link = shop.offloader(2);
-        for n in 0..MAX_JOBS_PER_OFFLOADER {
+        for n in 0..MAX_BUILDS_PER_OFFLOADER {
             shop.submit(link, &format!("a{n}"), &format!("lamp{n}"));
         }
+        shop.lines();
+        let clean = shop.submit_with(link, "clean", "hall", |h| h.target = "clean".to_owned());
+        assert_eq!(shop.acts(), ["link-2 ack clean"]);
+        shop.cancel(&clean);
         shop.lines();
         shop.submit(link, "more", "kitchen");
         assert_eq!(
@@ -1032,6 +1037,46 @@ mod tests {
                 "link-2 c failed [provision] this receiver does not take builds now"
             ]
         );
+    }
+
+    #[test]
+    fn a_receiver_that_is_switched_off_does_the_cleans_that_wait_or_arrive() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        let running = shop.submit_queued(link, "a", "kitchen");
+        let clean = |h: &mut SubmitHeader| h.target = "clean".to_owned();
+        let waiting = shop.submit_with(link, "b", "bath", clean);
+        shop.prepared(&waiting);
+        shop.change(|s| s.receiver = false);
+        let late = shop.submit_with(link, "c", "hall", clean);
+        shop.prepared(&late);
+        for job in [&running, &waiting, &late] {
+            shop.succeeds(job);
+            assert_eq!(shop.status(job), JobStatus::Completed);
+        }
+    }
+
+    #[test]
+    fn a_bundle_that_cannot_be_unpacked_is_refused_or_handed_back_by_whose_fault_it_is() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        for (name, fault, said) in [
+            (
+                "a",
+                StepFailure::Provision("the disk is full".into()),
+                "link-2 a failed [provision] this receiver does not build it: the disk is full",
+            ),
+            (
+                "b",
+                step_failed("it has no manifest"),
+                "link-2 b failed receiver could not process the bundle: extract_failed",
+            ),
+        ] {
+            let job = shop.submit(link, name, name);
+            shop.lines();
+            shop.happens(Event::Prepared(job, Err(fault)));
+            assert_eq!(frames(&mut shop), [said]);
+        }
     }
 
     #[test]

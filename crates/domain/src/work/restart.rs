@@ -24,7 +24,6 @@ impl Work {
             };
             if entry.stored.job.status.is_final() {
                 entry.step = Step::Over;
-                self.ledger.note(entry);
             }
         }
         for id in &all {
@@ -52,7 +51,10 @@ impl Work {
             self.place_own(id, now);
         } else if let Some(entry) = self.jobs.get_mut(id) {
             entry.step = match entry.stored.bundle {
-                Some(_) => Step::Arrived,
+                Some(_) => {
+                    entry.stored.job.reason = say::being_unpacked();
+                    Step::Arrived
+                }
                 None => Step::Lane,
             };
         }

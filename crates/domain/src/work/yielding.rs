@@ -1,8 +1,9 @@
 //! Giving way to the owner: what becomes of others' jobs while this computer is not lent.
 //!
 //! A short absence keeps what waits, a long one hands it back. What runs gets fewer cores, then is
-//! stopped in its tracks while its session lives on, and is handed back when that takes too long. The
-//! owner's own jobs are never touched.
+//! stopped in its tracks while its session lives on, and is handed back when that takes too long. A
+//! clean cannot be handed back: its sender would show it as failed. Where a build is, it is done in a
+//! gentle way; it takes two minutes at most. The owner's own jobs are never touched.
 use std::time::Duration;
 
 use kiln_model::{
@@ -12,11 +13,11 @@ use kiln_model::{
 
 use super::effect::{Drive, Effect};
 use super::jobs::{Entry, Step};
-use super::machine::{Stage, Work};
+use super::machine::Work;
 use super::received::declined;
 use crate::{InTheWay, Lending, Occupancy, Stance};
 
-/// How the running build of somebody else is treated.
+/// How the running build or clean of somebody else is treated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Hold {
     /// As ever.
@@ -46,10 +47,10 @@ impl Work {
         if lending == self.lending {
             return;
         }
-        let told = self.lending.absence != lending.absence;
+        let before = self.queue_status();
         self.lending = lending;
-        if told {
-            let status = self.queue_status();
+        let status = self.queue_status();
+        if status != before {
             let links: Vec<LinkId> = self.links.offloaders().collect();
             for link in links {
                 self.send(link, Message::QueueStatus(status));
@@ -65,16 +66,30 @@ impl Work {
             && self.lending.in_the_way == InTheWay::No
     }
 
-    /// Returns whether a build of somebody else runs.
-    pub fn builds_for_others(&self) -> bool {
-        self.jobs.active().any(|(_, e)| is_foreign_build(e))
+    /// Returns whether what waits is handed back, as far as that is possible.
+    fn hands_back(&self) -> bool {
+        !self.settings.receiver || matches!(self.lending.stance, Stance::Lasting | Stance::Long)
     }
 
-    /// Returns whether a build of somebody else runs and goes on.
+    /// Returns whether this job of somebody else may start. A clean that cannot be kept is done.
+    pub(super) fn may_begin(&self, entry: &Entry) -> bool {
+        match entry.stored.job.kind {
+            JobKind::Compile => self.lends(),
+            JobKind::Clean => self.lends() || self.hands_back(),
+            JobKind::ResetBuildEnv | JobKind::Upload => true,
+        }
+    }
+
+    /// Returns whether a build or a clean of somebody else runs.
+    pub fn builds_for_others(&self) -> bool {
+        self.jobs.active().any(|(_, e)| is_guest(e))
+    }
+
+    /// Returns whether a build or a clean of somebody else runs and goes on.
     pub fn goes_on_for_others(&self) -> bool {
         let goes_on = |e: &Entry| matches!(e.hold, Hold::Free | Hold::Gentle);
         let mut active = self.jobs.active().map(|(_, e)| e);
-        active.any(|e| is_foreign_build(e) && goes_on(e))
+        active.any(|e| is_guest(e) && goes_on(e))
     }
 
     /// Returns whether no offloader would lose anything if its session ended now: nothing of its jobs
@@ -91,38 +106,57 @@ impl Work {
 
     /// Treats others' jobs as the owner's needs demand.
     pub(super) fn give_way(&mut self, now: Now) {
-        if !self.settings.receiver && self.stage == Stage::Serving {
-            self.decline_waiting(now);
-        }
-        if self.settings.receiver && self.lending.stance == Stance::Long {
+        if self.hands_back() {
+            let why = match self.settings.receiver {
+                true => self.sentence(),
+                false => say::receiver_switched_off(),
+            };
             let waits = |e: &Entry| {
                 let is_waiting = matches!(e.step, Step::Arrived | Step::Lane);
                 !e.is_owners() && is_waiting && e.is(JobKind::Compile)
             };
             for id in self.jobs.ids(waits) {
-                self.finish(&id, declined(self.sentence()), now);
+                self.finish(&id, declined(why.clone()), now);
             }
         }
         self.treat_builds(now);
     }
 
-    /// Treats the running builds of others as the owner's needs demand.
+    /// Treats the running builds and cleans of others as the owner's needs demand.
     pub(super) fn treat_builds(&mut self, now: Now) {
-        for id in self.jobs.ids(is_foreign_build) {
+        for id in self.jobs.ids(is_guest) {
             self.treat(&id, now);
         }
     }
 
+    /// Says of what is kept why it does not begin.
+    pub(super) fn explain_waiting(&mut self) {
+        let waits = |e: &Entry| is_of_guest(e) && matches!(e.step, Step::Lane);
+        for id in self.jobs.ids(waits) {
+            let begins = self.jobs.get(&id).is_none_or(|e| self.may_begin(e));
+            let why = match self.reason().filter(|_| !begins) {
+                Some(reason) => say::waits_until_lent(because(reason)),
+                None => say::waits_for_lane(),
+            };
+            self.explain(&id, why);
+        }
+    }
+
     fn treat(&mut self, id: &JobId, now: Now) {
-        let Some(hold) = self.jobs.get(id).map(|e| e.hold) else {
+        let Some(entry) = self.jobs.get(id) else {
             return;
         };
-        if self.reason() == Some(Reason::Sleeping) {
+        let (hold, is_build) = (entry.hold, entry.is(JobKind::Compile));
+        if self.reason() == Some(Reason::Sleeping) && is_build {
             // There is no time to wait for its end: the sender has to hear of it before the sleep.
             self.push(Effect::Stop(id.clone()));
             return self.finish(id, declined(self.sentence()), now);
         }
-        let wanted = self.wanted(hold, now);
+        let wanted = match self.wanted(hold, now) {
+            Hold::Leaving if !is_build => Hold::Gentle,
+            Hold::Stopped(_) if !is_build && self.hands_back() => Hold::Gentle,
+            wanted => wanted,
+        };
         if wanted == hold {
             return;
         }
@@ -162,17 +196,12 @@ impl Work {
             ..
         } = self.lending;
         let cap = self.yield_cap();
-        // A build that fills the disk does not pass by: another ten seconds, and it is full.
-        let scarce = matches!(
-            in_the_way,
-            InTheWay::Still(Reason::LowRam | Reason::LowDisk) | InTheWay::Briefly(Reason::LowDisk)
-        );
+        // A build that fills disk or memory does not pass by: another ten seconds, and they are full.
+        let scarce =
+            matches!(in_the_way, InTheWay::Briefly(why) | InTheWay::Still(why) if is_scarce(why));
         let hopeless = scarce || absence.is_some_and(|absence| is_hopeless(absence, cap, now));
         match (hold, in_the_way) {
             (Hold::Leaving, _) => Hold::Leaving,
-            // What runs when the owner switches receiving off goes on, unless it gave way before.
-            (Hold::Free, _) if !self.settings.receiver => Hold::Free,
-            _ if !self.settings.receiver => Hold::Leaving,
             (_, InTheWay::No) => match occupancy {
                 Occupancy::Idle => Hold::Free,
                 Occupancy::InUse => Hold::Gentle,
@@ -192,24 +221,40 @@ impl Work {
             Hold::Stopped(at) => Some(at + self.yield_cap()),
             Hold::Free | Hold::Gentle | Hold::Leaving => None,
         };
-        let builds = self.jobs.active().filter(|(_, e)| is_foreign_build(e));
+        let builds = self.jobs.active().filter(|(_, e)| is_guest(e));
         builds.filter_map(|(_, e)| due(e)).min()
     }
 
+    /// Returns for how long a build stands still at most. Nothing waits for a receiver that is switched
+    /// off.
     fn yield_cap(&self) -> Duration {
-        Duration::from_secs(u64::from(self.settings.yield_minutes) * 60)
+        match self.settings.receiver {
+            true => Duration::from_secs(u64::from(self.settings.yield_minutes) * 60),
+            false => Duration::ZERO,
+        }
     }
 
-    /// Returns why this computer is not lent, is about not to be, or not all of it.
+    /// Returns why this computer is not lent, is about not to be, or not all of it. That receiving is off
+    /// stands in the way of no build that runs already, so it is named last.
     fn reason(&self) -> Option<Reason> {
         let absence = self.lending.absence.map(|absence| absence.reason);
-        absence.or(match self.lending.in_the_way {
+        let in_the_way = match self.lending.in_the_way {
             InTheWay::No => match self.lending.occupancy {
                 Occupancy::Idle => None,
                 Occupancy::InUse => Some(Reason::UserActive),
             },
             InTheWay::Briefly(reason) | InTheWay::Still(reason) => Some(reason),
-        })
+        };
+        let lasting = absence.filter(|reason| *reason != Reason::UserOff);
+        lasting.or(in_the_way).or(absence)
+    }
+
+    /// Returns why a build that failed just now may have failed through this computer: memory or disk
+    /// are short, or were a moment ago.
+    pub(super) fn excuse(&self) -> Option<Sentence> {
+        self.lending
+            .short
+            .map(|reason| say::declined(because(reason)))
     }
 
     /// Returns what the person who waits for a handed-back build reads.
@@ -221,14 +266,29 @@ impl Work {
 
 /// Stopping the build would not help, or it ends later than anybody would wait for.
 fn is_hopeless(absence: Absence, cap: Duration, now: Now) -> bool {
-    let holds_what_is_scarce = matches!(absence.reason, Reason::LowRam | Reason::LowDisk);
     let ends = absence.until.map(|end| end.0.saturating_sub(now.wall.0));
     let cap = i64::try_from(cap.as_micros()).unwrap_or(i64::MAX);
-    holds_what_is_scarce || ends.is_some_and(|left| left > cap)
+    is_scarce(absence.reason) || ends.is_some_and(|left| left > cap)
 }
 
-fn is_foreign_build(entry: &Entry) -> bool {
-    !entry.is_owners() && entry.step.holds_lane() && entry.is(JobKind::Compile)
+/// What a build takes is what the computer is short of.
+fn is_scarce(reason: Reason) -> bool {
+    matches!(reason, Reason::LowRam | Reason::LowDisk)
+}
+
+/// A program of somebody else runs.
+fn is_guest(entry: &Entry) -> bool {
+    is_of_guest(entry) && entry.step.holds_lane()
+}
+
+/// Runs a program of somebody else: a build, or a clean, which reads a configuration and so runs what
+/// that wants.
+pub(super) fn is_of_guest(entry: &Entry) -> bool {
+    let runs_programs = match entry.stored.job.kind {
+        JobKind::Compile | JobKind::Clean => true,
+        JobKind::ResetBuildEnv | JobKind::Upload => false,
+    };
+    !entry.is_owners() && runs_programs
 }
 
 /// What a sender reads of the reason.
@@ -265,20 +325,43 @@ mod tests {
             let lending = Lending {
                 stance,
                 absence: Some(Absence { reason, until }),
-                in_the_way: InTheWay::Briefly(reason),
+                in_the_way: match reason {
+                    Reason::UserOff => InTheWay::No,
+                    reason => InTheWay::Briefly(reason),
+                },
                 occupancy: Occupancy::Idle,
+                short: Some(reason).filter(|reason| is_scarce(*reason)),
             };
             self.lends(lending);
+        }
+
+        /// Receiving is switched off.
+        fn switched_off(&mut self) {
+            self.change(|settings| settings.receiver = false);
+            self.lent(Stance::Long, Reason::UserOff, None);
+        }
+
+        /// Somebody comes to a computer that is free, or whose receiving is off.
+        fn gets(&mut self, in_the_way: InTheWay) {
+            let lending = Lending {
+                in_the_way,
+                ..self.work.lending
+            };
+            self.lends(lending);
+        }
+
+        fn submit_clean(&mut self, link: LinkId, job: &str, configuration: &str) -> JobId {
+            let clean = self.submit_with(link, job, configuration, |header| {
+                header.target = "clean".to_owned();
+            });
+            self.prepared(&clean);
+            clean
         }
 
         /// What came does not pass.
         fn stays(&mut self) {
             let reason = self.work.reason().expect("something is in the way");
-            let lending = Lending {
-                in_the_way: InTheWay::Still(reason),
-                ..self.work.lending
-            };
-            self.lends(lending);
+            self.gets(InTheWay::Still(reason));
         }
 
         pub(in crate::work) fn lends(&mut self, lending: Lending) {
@@ -315,6 +398,9 @@ mod tests {
         assert_eq!(shop.lines(), ["link-2 queue absent=user_active depth=0"]);
         let job = shop.submit_queued(link, "a", "kitchen");
         assert_eq!(shop.status(&job), JobStatus::Queued);
+        let why = "waits a moment: its owner is using this computer";
+        assert_eq!(shop.job(&job).reason, why);
+        assert_eq!(shop.notes.last(), Some(&(job.clone(), why.to_owned())));
         assert!(!shop.work.is_done_with_others());
         shop.lines();
         shop.free();
@@ -328,7 +414,7 @@ mod tests {
         let link = shop.offloader(2);
         shop.busy();
         let early = shop.submit_queued(link, "a", "kitchen");
-        shop.lent(Stance::Long, Reason::UserActive, None);
+        shop.lent(Stance::Lasting, Reason::UserActive, None);
         let late = shop.submit_queued(link, "b", "bath");
         for job in [early, late] {
             let job = shop.job(&job);
@@ -345,12 +431,68 @@ mod tests {
         let mut shop = Shop::open();
         let link = shop.offloader(2);
         shop.lent(Stance::Long, Reason::Battery, None);
-        let clean = shop.submit_with(link, "c", "kitchen", |header| {
-            header.target = "clean".to_owned();
-        });
-        shop.prepared(&clean);
+        let clean = shop.submit_clean(link, "c", "kitchen");
+        assert_eq!(shop.lines_of("drive"), ["drive j1 Gentle"]);
+        shop.stays();
+        assert_eq!(shop.lines_of("drive"), [""; 0], "it is over in a moment");
         shop.succeeds(&clean);
         assert_eq!(shop.status(&clean), JobStatus::Completed);
+    }
+
+    #[test]
+    fn a_clean_gives_way_like_a_build_but_is_never_handed_back() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        let clean = shop.submit_clean(link, "c", "kitchen");
+        assert!(shop.work.builds_for_others(), "the owner is watched");
+        shop.busy();
+        shop.stays();
+        assert_eq!(
+            shop.lines_of("drive"),
+            ["drive j1 Gentle", "drive j1 Stopped"]
+        );
+        let second = shop.submit_clean(link, "d", "bath");
+        shop.lent(Stance::Lasting, Reason::UserActive, None);
+        shop.stays();
+        assert_eq!(
+            shop.lines_of("drive"),
+            ["drive j1 Gentle"],
+            "nobody waits for it any more"
+        );
+        for reason in [Reason::LowDisk, Reason::Sleeping, Reason::UserOff] {
+            shop.lent(Stance::Long, reason, None);
+        }
+        shop.pass(1_800);
+        assert_eq!(shop.lines_of("stop"), [""; 0]);
+        shop.succeeds(&clean);
+        shop.succeeds(&second);
+        let ends = [&clean, &second].map(|job| shop.status(job));
+        assert_eq!(ends, [JobStatus::Completed; 2]);
+    }
+
+    #[test]
+    fn a_clean_is_kept_while_the_absence_is_brief() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        shop.busy();
+        let clean = shop.submit_clean(link, "c", "kitchen");
+        assert_eq!(shop.status(&clean), JobStatus::Queued);
+        shop.free();
+        assert_eq!(shop.status(&clean), JobStatus::Running);
+        assert_eq!(shop.lines_of("drive"), [""; 0]);
+    }
+
+    #[test]
+    fn who_cannot_begin_anything_does_not_say_that_it_is_idle() {
+        let mut shop = Shop::open();
+        shop.offloader(2);
+        assert_eq!(shop.lines(), ["link-2 queue idle"]);
+        shop.gets(InTheWay::Briefly(Reason::UserActive));
+        assert_eq!(shop.lines(), ["link-2 queue running=false depth=0"]);
+        shop.gets(InTheWay::Still(Reason::UserActive));
+        assert_eq!(shop.lines(), [""; 0], "that is nothing new");
+        shop.free();
+        assert_eq!(shop.lines(), ["link-2 queue idle"]);
     }
 
     #[test]
@@ -510,11 +652,42 @@ mod tests {
                 shop.busy();
                 shop.stays();
             }
-            shop.settings.receiver = false;
-            shop.happens(Event::SettingsChanged(shop.settings.clone()));
-            shop.lent(Stance::Long, Reason::UserOff, None);
+            shop.change(|settings| settings.receiver = false);
+            let absence = Some(Absence {
+                reason: Reason::UserOff,
+                until: None,
+            });
+            shop.lends(Lending {
+                absence,
+                ..shop.work.lending
+            });
             assert_eq!(shop.lines_of("stop"), stops);
         }
+    }
+
+    #[test]
+    fn what_goes_on_after_receiving_is_switched_off_gives_way_and_is_never_held() {
+        let (mut shop, _, job) = building();
+        shop.switched_off();
+        assert_eq!(shop.acts(), [""; 0]);
+        shop.gets(InTheWay::Briefly(Reason::UserActive));
+        shop.gets(InTheWay::No);
+        shop.gets(InTheWay::Briefly(Reason::Battery));
+        shop.gets(InTheWay::Still(Reason::Battery));
+        let steps = [
+            "drive j1 Gentle",
+            "drive j1 Full",
+            "drive j1 Gentle",
+            "stop j1",
+        ];
+        assert_eq!(shop.acts(), steps);
+        shop.ends(&job, ProcessOutcome::Killed);
+        let text = "this receiver does not build it: this computer runs on battery";
+        assert_eq!(shop.job(&job).error.as_deref(), Some(text));
+        let (mut shop, _, _) = building();
+        shop.switched_off();
+        shop.gets(InTheWay::Briefly(Reason::LowDisk));
+        assert_eq!(shop.acts(), ["stop j1"], "it fills no disk either");
     }
 
     #[test]
@@ -524,15 +697,32 @@ mod tests {
             (failed("a typing error"), JobStatus::Failed),
         ] {
             let (mut shop, _, job) = building();
-            shop.lent(Stance::Brief, Reason::LowRam, None);
-            assert_eq!(
-                shop.lines_of("stop"),
-                ["stop j1"],
-                "stopping frees no memory"
-            );
+            shop.change(|settings| settings.yield_minutes = 0);
+            shop.busy();
+            shop.stays();
+            assert_eq!(shop.lines_of("stop"), ["stop j1"]);
             shop.ends(&job, outcome);
             assert_eq!(shop.status(&job), status);
             assert_eq!(shop.job(&job).failure_reason, None);
+        }
+    }
+
+    #[test]
+    fn a_build_that_fails_where_memory_or_disk_are_short_is_handed_back() {
+        for reason in [Reason::LowRam, Reason::LowDisk] {
+            let (mut shop, _, job) = building();
+            shop.lends(Lending {
+                in_the_way: InTheWay::Briefly(Reason::UserActive),
+                short: Some(reason),
+                ..Lending::FREE
+            });
+            shop.ends(&job, failed("the compiler ended with exit code 1"));
+            let job = shop.job(&job);
+            assert_eq!(
+                job.failure_reason,
+                Some(FailureReason::Provision),
+                "{reason:?}"
+            );
         }
     }
 
@@ -545,13 +735,12 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_fills_up_is_not_waited_for_although_it_counts_as_open() {
-        let (mut shop, _, _) = building();
-        shop.lends(Lending {
-            in_the_way: InTheWay::Briefly(Reason::LowDisk),
-            ..Lending::FREE
-        });
-        assert_eq!(shop.acts(), ["stop j1"]);
+    fn a_disk_or_memory_that_fills_up_is_not_waited_for_although_it_counts_as_open() {
+        for reason in [Reason::LowDisk, Reason::LowRam] {
+            let (mut shop, _, _) = building();
+            shop.gets(InTheWay::Briefly(reason));
+            assert_eq!(shop.acts(), ["stop j1"], "stopping frees nothing of it");
+        }
     }
 
     #[test]

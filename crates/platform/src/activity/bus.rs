@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use kiln_model::{Heat, Network, RemoteKind, Saver};
+use kiln_model::{Heat, Lid, Network, RemoteKind, Saver};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
 use zbus::Connection;
@@ -192,6 +192,7 @@ pub(super) struct System {
     old_profiles: Service,
     network: Service,
     login: Service,
+    lid: Service,
 }
 
 impl System {
@@ -249,6 +250,20 @@ impl System {
             2 | 4 => Some(Network::Free),
             _ => None,
         }
+    }
+
+    /// Asks the login manager for the lid. A machine without one says that it is open; one in its dock
+    /// goes on with a closed lid (HandleLidSwitchDocked of logind.conf(5)).
+    pub(super) async fn lid(&self) -> Option<Lid> {
+        let bus = self.bus().await?;
+        let says = async |name| {
+            let value = self.lid.property(&bus, &LOGIN, name).await?;
+            bool::try_from(value).ok()
+        };
+        Some(match says("LidClosed").await? {
+            true if !says("Docked").await? => Lid::Closed,
+            true | false => Lid::Open,
+        })
     }
 
     /// Returns how long every session of this user at this machine has been idle, as the login manager

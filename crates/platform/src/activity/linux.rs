@@ -48,6 +48,7 @@ impl Machine {
             return Inputs {
                 idle,
                 remote,
+                free_memory: load::free_memory(),
                 free_disk: least(&reading.folders, load::free_disk),
                 ..Inputs::default()
             };
@@ -58,6 +59,7 @@ impl Machine {
             idle,
             remote,
             power: power::read(&self.power_supply),
+            lid: self.system.lid().await,
             saver: profile.map(|profile| profile.saver),
             heat: profile.map(|profile| profile.heat),
             other_load: self.load.read(),

@@ -56,6 +56,8 @@ impl Machine {
             idle,
             remote,
             power: power(&said("/usr/bin/pmset", &["-g", "batt"])),
+            // A portable Mac with a closed lid sleeps whatever is held, unless it is in use with a display.
+            lid: None,
             saver: saver(&said("/usr/bin/pmset", &["-g"])),
             heat: None,
             other_load: None,

@@ -52,6 +52,7 @@ impl Machine {
             return Inputs {
                 idle,
                 remote,
+                free_memory: free_memory(),
                 free_disk: least(&reading.folders, free_disk),
                 ..Inputs::default()
             };
@@ -61,6 +62,8 @@ impl Machine {
             idle,
             remote,
             power,
+            // Told to windows only, and Kiln has none.
+            lid: None,
             saver,
             heat: None,
             other_load: self.load(),
