@@ -140,10 +140,11 @@ impl World {
             chown(&entry, user, user).expect("to be given away");
         }
         let mut command = runner(user, Path::new("/bin/sh"));
-        // The loop ends when it is killed; the comment is what is looked for.
-        command.args(["-c", &format!(": {MARK}; while :; do sleep 1000; done")]);
+        // It waits for what nobody writes, by itself: a child of its would outlive it. The comment is
+        // what is looked for.
+        command.args(["-c", &format!(": {MARK}; read nothing")]);
         command.env("CANARY", MARK);
-        let victim = command.stdin(Stdio::null()).spawn().expect("sh runs");
+        let victim = command.stdin(Stdio::piped()).spawn().expect("sh runs");
         let targets = json!({
             "files": FILES.map(at),
             "folders": FOLDERS.map(at),
