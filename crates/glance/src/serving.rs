@@ -122,7 +122,7 @@ mod tests {
             Paused: memory is short. Resumes when there is more.
             Paused: disk space is short. Resumes when there is more.
             Paused: outside your hours. Resumes when they begin.
-            Paused: another program needs the whole computer. Resumes when it is closed.
+            Paused: another program needs the whole computer. Resumes when that is over.
             Paused: on a metered network. Resumes on another network.
             Paused: by you. Resumes when you say so.
             Paused: this computer goes to sleep. Resumes when it wakes up.
@@ -136,7 +136,7 @@ mod tests {
             Pause: der Arbeitsspeicher ist knapp. Weiter, wenn wieder mehr frei ist.
             Pause: der Speicherplatz ist knapp. Weiter, wenn wieder mehr frei ist.
             Pause: außerhalb deiner Zeiten. Weiter, wenn sie beginnen.
-            Pause: ein anderes Programm braucht den ganzen Computer. Weiter, wenn es beendet ist.
+            Pause: ein anderes Programm braucht den ganzen Computer. Weiter, wenn das vorbei ist.
             Pause: getaktetes Netzwerk. Weiter in einem anderen Netzwerk.
             Pause: von dir. Weiter, wenn du es sagst.
             Pause: dieser Computer geht schlafen. Weiter, wenn er aufwacht.

@@ -33,11 +33,13 @@ impl Rest {
                 .spawn()
                 .ok(),
         };
-        let mut awake = self.awake.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut *awake, held);
-        drop(awake);
-        if let Some(mut child) = before {
-            let _ = child.kill().await;
+        if let Some(mut before) = self.replace(held) {
+            let _ = before.kill().await;
         }
+    }
+
+    fn replace(&self, held: Option<Child>) -> Option<Child> {
+        let mut awake = self.awake.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *awake, held)
     }
 }
