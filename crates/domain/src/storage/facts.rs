@@ -24,9 +24,9 @@ pub struct Facts {
     pub stuck: BTreeSet<Stock>,
     /// When jobs used a device, an offloader's toolchains, a version.
     pub device_used: BTreeMap<(Pin, String), Timestamp>,
-    /// See [`Facts::device_used`].
+    /// As `device_used`.
     pub sender_used: BTreeMap<Pin, Timestamp>,
-    /// See [`Facts::device_used`].
+    /// As `device_used`.
     pub version_used: BTreeMap<EsphomeVersion, Timestamp>,
 }
 

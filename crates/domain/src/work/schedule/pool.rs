@@ -89,12 +89,12 @@ impl Pool {
         Some(PeerReason { receiver, standing })
     }
 
-    /// Decides at submit: [`pick_build_path`] as if none of our work were in flight.
+    /// Decides at submit: [`super::pick_build_path`] as if none of our work were in flight.
     pub fn pick_build_path(&self) -> Decision<'_, Path> {
         build_path(&self.conditions, self.survey(&self.at_submit))
     }
 
-    /// Decides at dispatch: [`pick_dispatch_target`].
+    /// Decides at dispatch: [`super::pick_dispatch_target`].
     pub fn pick_dispatch_target(&self) -> Decision<'_, Target> {
         dispatch_target(&self.conditions, self.survey(&self.at_dispatch))
     }
