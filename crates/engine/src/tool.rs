@@ -543,8 +543,10 @@ impl Disk {
             // It is finished, so this does not wait; a reading that panicked is no reading.
             if let Some(Ok((held, took))) = futures_util::FutureExt::now_or_never(done) {
                 self.first.get_or_insert(held);
+                // What grows fast is read again soon: it is on its way to a limit.
+                let grows = held.entries > self.last.entries + self.last.entries / 10;
+                self.rest_until = now + if grows { took } else { took * REST };
                 self.last = held;
-                self.rest_until = now + took * REST;
             }
         }
         // What stands still writes nothing.
