@@ -12,7 +12,7 @@ from world import RIG_HOME, TESTS, expect, holds, until
 
 
 # Hostile builds, each with a clean one of somebody else after it.
-PAIRS = int(os.environ.get("HOSTILE_PAIRS") or 5)
+PAIRS = int(os.environ.get("HOSTILE_PAIRS") or 2)
 
 
 async def guarded(world, tier=3):

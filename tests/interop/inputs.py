@@ -203,6 +203,7 @@ async def test_somebody_who_comes_over_ssh_counts_as_the_owner_says(world):
         await shows(kiln, "remote", "nobody", "ok")
         await closes(kiln, "ready", 90)
         await kiln.ask("settings", "set", "remote_sessions", "desktop")
+test_somebody_who_comes_over_ssh_counts_as_the_owner_says.seconds = 600
 
 
 async def test_somebody_at_a_remote_desktop_counts_unless_the_owner_says_otherwise(world):
