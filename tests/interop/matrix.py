@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import time
 
+from battery import Battery
 from devices import chip
 from guest import Owner, serve
 from inputs import Services, shows
