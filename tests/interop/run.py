@@ -1,4 +1,4 @@
-"""Runs every interop scenario, or those whose names contain a given word.
+"""Runs every interop scenario, those of a module, or those whose names contain a given word.
 
     run.py [--list] [WORD...]
 
@@ -44,10 +44,14 @@ async def one(name, function, shared):
         await stage.end()
 
 
+def fits(name, word):
+    module, story = name.split(".", 1)
+    return module == word if word in MODULES else word in story
+
+
 def main():
     words = [w for w in sys.argv[1:] if not w.startswith("-")]
-    chosen = [s for s in scenarios() if not words or any(
-        s[0].startswith(w + ".") or w in s[0].split(".", 1)[1] for w in words)]
+    chosen = [s for s in scenarios() if not words or any(fits(s[0], word) for word in words)]
     if "--list" in sys.argv:
         for name, function, _ in chosen:
             print(f"{name:60} {inspect.getdoc(function) or ''}")
