@@ -95,6 +95,11 @@ const STEPS: &[Step] = &[
         run: || interop("discovery"),
     },
     Step {
+        name: "takeover",
+        what: "Kiln takes over from a real dashboard that is retired",
+        run: || interop("takeover"),
+    },
+    Step {
         name: "window",
         what: "the pages: types, unit tests and stories; every state pictured and checked for accessibility",
         run: || {
