@@ -4,12 +4,12 @@
 use kiln_glance::{Icon, Look};
 use kiln_platform::notify::Program;
 use kiln_platform::{DesktopNotify, StatusItem, SystemAppearance};
+use kiln_ports::Notify as _;
 use kiln_ports::appearance::Contrast;
 use kiln_ports::notify::{Click, Notification, NotificationButton, Sound, Urgency};
 use kiln_ports::tray::{
     Attention, Clickable, Tray, TrayEntry, TrayEvent, TrayHost, TrayImage, TrayItem,
 };
-use kiln_ports::{Appearance as _, Notify as _};
 use serde_json::Value;
 
 use crate::{order, say};

@@ -1,4 +1,4 @@
-//! [`Autostart`]: whether Kiln starts when the person logs in.
+//! [`StartAtLogin`]: whether Kiln starts when the person logs in.
 
 use kiln_model::{Sentence, say};
 
@@ -36,25 +36,3 @@ impl AutostartError {
 }
 
 kiln_model::spoken_errors!(AutostartError);
-
-/// The system's list of programs that start at login. Calls are short and block.
-pub trait Autostart: Send + Sync + 'static {
-    /// Returns what the system will do at the next login.
-    ///
-    /// # Errors
-    /// [`AutostartError::Unsupported`] or [`AutostartError::Failed`].
-    fn state(&self) -> Result<StartAtLogin, AutostartError>;
-
-    /// Starts this program at login from now on.
-    ///
-    /// # Errors
-    /// [`AutostartError::Blocked`] when the person has switched it off in the system's own list:
-    /// that is obeyed and not undone.
-    fn enable(&self) -> Result<(), AutostartError>;
-
-    /// Does not start it any more; fine if it did not.
-    ///
-    /// # Errors
-    /// [`AutostartError::Unsupported`] or [`AutostartError::Failed`].
-    fn disable(&self) -> Result<(), AutostartError>;
-}

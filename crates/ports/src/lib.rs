@@ -1,4 +1,5 @@
-//! Traits the engine needs from the world; one file per port, no implementations.
+//! Traits for what the node and its desktop need from the world, and the values they speak; one file
+//! per port.
 //!
 //! Ports speak model types. They are `async` only where they wait, and each says what it refuses,
 //! in which unit it counts and what cancelling (dropping the future) does.
@@ -21,8 +22,6 @@ pub mod store;
 pub mod tray;
 
 pub use activity::Activity;
-pub use appearance::Appearance;
-pub use autostart::Autostart;
 pub use clock::Clock;
 pub use control::Control;
 pub use dashboard::DashboardFiles;

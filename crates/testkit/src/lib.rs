@@ -1,13 +1,10 @@
-//! Doubles for every port and a simulated world.
+//! Doubles for the ports of the engine, and a simulated world.
 
 mod activity;
-mod appearance;
-mod autostart;
 mod clock;
 mod control;
 mod discovery;
 mod net;
-mod notify;
 mod processes;
 mod sandbox;
 mod secrets;
@@ -17,13 +14,10 @@ mod store;
 mod stranger;
 
 pub use activity::ScriptedActivity;
-pub use appearance::MemoryAppearance;
-pub use autostart::MemoryAutostart;
 pub use clock::SimClock;
 pub use control::{Bell, MemoryControl};
 pub use discovery::{SimDiscovery, SimMulticast};
 pub use net::{SimHost, SimNet, Wire};
-pub use notify::MemoryNotify;
 pub use processes::{Script, ScriptedProcesses};
 pub use sandbox::OpenBox;
 pub use secrets::MemorySecrets;

@@ -9,7 +9,6 @@ use kiln_desk::{
 use kiln_ipc::reply_json;
 use kiln_model::{Reply, Request, say};
 use kiln_platform::autostart::{LoginItem, LoginItems};
-use kiln_ports::Autostart as _;
 use kiln_ports::autostart::{AutostartError, StartAtLogin};
 use serde::Serialize;
 use serde_json::Value;

@@ -4,7 +4,6 @@
 #[cfg_attr(windows, path = "windows.rs")]
 mod os;
 
-use kiln_ports::Appearance;
 use kiln_ports::appearance::Contrast;
 use tokio::sync::Mutex;
 
@@ -15,9 +14,10 @@ pub struct SystemAppearance {
     told: Mutex<Option<(Contrast, os::Watch)>>,
 }
 
-#[async_trait::async_trait]
-impl Appearance for SystemAppearance {
-    async fn contrast(&self) -> Contrast {
+impl SystemAppearance {
+    /// Returns what is wanted now: at once when called first, then whenever it changes. Never
+    /// fails: without an answer nothing is known, and it waits. Cancelling it loses nothing.
+    pub async fn contrast(&self) -> Contrast {
         let mut told = self.told.lock().await;
         match &mut *told {
             None => {

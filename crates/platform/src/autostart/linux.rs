@@ -124,7 +124,6 @@ fn failed(error: &io::Error) -> AutostartError {
 mod tests {
     use super::*;
     use crate::autostart::LoginItems;
-    use kiln_ports::Autostart as _;
 
     fn list(folder: &Path, image: Option<&str>) -> LoginItems {
         let item = LoginItem {

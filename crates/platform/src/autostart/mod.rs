@@ -1,4 +1,4 @@
-//! [`LoginItems`]: the system's list of programs that start at login, behind the port.
+//! [`LoginItems`]: the system's list of programs that start at login.
 #[cfg_attr(target_os = "linux", path = "linux.rs")]
 #[cfg_attr(target_os = "macos", path = "macos.rs")]
 #[cfg_attr(windows, path = "windows.rs")]
@@ -6,7 +6,6 @@ mod os;
 
 use std::path::PathBuf;
 
-use kiln_ports::Autostart;
 use kiln_ports::autostart::{AutostartError, StartAtLogin};
 
 #[cfg(target_os = "macos")]
@@ -29,7 +28,8 @@ pub struct LoginItem {
 }
 
 /// The list that is this user's: XDG autostart, the Run key or the login items of macOS. Another
-/// program, or the person, may change it at any time, so nothing is remembered here.
+/// program, or the person, may change it at any time, so nothing is remembered here. Calls are short
+/// and block.
 pub struct LoginItems(os::List);
 
 impl LoginItems {
@@ -37,21 +37,32 @@ impl LoginItems {
     pub fn new(item: LoginItem) -> Self {
         Self(os::List::new(item))
     }
-}
 
-impl Autostart for LoginItems {
-    fn state(&self) -> Result<StartAtLogin, AutostartError> {
+    /// Returns what the system will do at the next login.
+    ///
+    /// # Errors
+    /// [`AutostartError::Unsupported`] or [`AutostartError::Failed`].
+    pub fn state(&self) -> Result<StartAtLogin, AutostartError> {
         self.0.state()
     }
 
-    fn enable(&self) -> Result<(), AutostartError> {
+    /// Starts this program at login from now on.
+    ///
+    /// # Errors
+    /// [`AutostartError::Blocked`] when the person has switched it off in the system's own list:
+    /// that is obeyed and not undone.
+    pub fn enable(&self) -> Result<(), AutostartError> {
         match self.0.state()? {
             StartAtLogin::Blocked => Err(AutostartError::Blocked),
             StartAtLogin::On | StartAtLogin::Off => self.0.enable(),
         }
     }
 
-    fn disable(&self) -> Result<(), AutostartError> {
+    /// Does not start it any more; fine if it did not.
+    ///
+    /// # Errors
+    /// [`AutostartError::Unsupported`] or [`AutostartError::Failed`].
+    pub fn disable(&self) -> Result<(), AutostartError> {
         self.0.disable()
     }
 }

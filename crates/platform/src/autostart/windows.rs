@@ -78,7 +78,6 @@ fn failed(error: &Error) -> AutostartError {
 mod tests {
     use super::*;
     use crate::autostart::LoginItems;
-    use kiln_ports::Autostart as _;
     use windows_registry::Type;
 
     #[test]

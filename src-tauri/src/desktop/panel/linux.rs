@@ -4,7 +4,6 @@ use std::process::ExitCode;
 use kiln_desk::Event;
 use kiln_glance::Look;
 use kiln_platform::{StatusItem, SystemAppearance};
-use kiln_ports::Appearance as _;
 use kiln_ports::tray::Tray;
 use tokio::sync::mpsc::UnboundedSender;
 

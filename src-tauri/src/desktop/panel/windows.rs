@@ -4,7 +4,6 @@ mod tauri_tray;
 use kiln_desk::Event;
 use kiln_glance::Look;
 use kiln_platform::SystemAppearance;
-use kiln_ports::Appearance as _;
 use kiln_ports::tray::TrayEvent;
 use tauri::tray::{MouseButton, MouseButtonState, TrayIconBuilder, TrayIconEvent};
 use tauri::{App, RunEvent, Wry};
