@@ -61,16 +61,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
             "kiln-ports",
         ],
     ),
-    (
-        "kiln-testkit",
-        &[
-            "kiln-domain",
-            "kiln-engine",
-            "kiln-model",
-            "kiln-peer-link",
-            "kiln-ports",
-        ],
-    ),
+    ("kiln-testkit", &["kiln-model", "kiln-ports"]),
 ];
 
 /// Crates that never wait, read a clock, open a file or a socket.
