@@ -354,7 +354,6 @@ impl Node {
         let Identity { key, dashboard_id } = identity;
         let loaded = peering::Event::IdentityLoaded {
             pin: key.pin(),
-            public_key: key.public(),
             dashboard_id: dashboard_id.clone(),
         };
         self.pin = key.pin();

@@ -57,7 +57,6 @@ fn node() -> Domain {
 fn identity() -> peering::Event {
     peering::Event::IdentityLoaded {
         pin: Pin([200; 32]),
-        public_key: PublicKey([200; 32]),
         dashboard_id: "own".parse().unwrap(),
     }
 }

@@ -13,8 +13,6 @@ pub enum Event {
     IdentityLoaded {
         /// Our pin.
         pin: Pin,
-        /// Our key.
-        public_key: PublicKey,
         /// Our stable id.
         dashboard_id: DashboardId,
     },

@@ -192,11 +192,7 @@ impl Peering {
     pub fn handle(&mut self, event: Event, now: Now) {
         self.expire(now);
         match event {
-            Event::IdentityLoaded {
-                pin,
-                public_key: _,
-                dashboard_id,
-            } => {
+            Event::IdentityLoaded { pin, dashboard_id } => {
                 self.identity = Some(Identity { pin, dashboard_id });
                 self.rotation_ended(Ok(()));
             }

@@ -207,7 +207,6 @@ impl World {
     fn identity(&self) -> Event {
         Event::IdentityLoaded {
             pin: pin(self.own),
-            public_key: key(self.own),
             dashboard_id: id(200),
         }
     }

@@ -173,7 +173,6 @@ impl Node {
 fn identity(k: u8) -> Event {
     Event::IdentityLoaded {
         pin: pin(k),
-        public_key: key(k),
         dashboard_id: id(OWN),
     }
 }

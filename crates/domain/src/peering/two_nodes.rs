@@ -88,7 +88,6 @@ impl World {
         let k = self.nodes[n].key;
         Event::IdentityLoaded {
             pin: pin(k),
-            public_key: key(k),
             dashboard_id: id(n as u8),
         }
     }

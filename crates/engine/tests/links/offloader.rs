@@ -41,7 +41,6 @@ impl Node {
         }));
         node.happens(Event::Peering(peering::Event::IdentityLoaded {
             pin: key.pin(),
-            public_key: key.public(),
             dashboard_id: "abc".parse().unwrap(),
         }));
         let receiver = StaticKey::from_bytes((*with).into()).unwrap();
