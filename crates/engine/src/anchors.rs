@@ -1,49 +1,40 @@
 //! Trust anchors: the keyring entries without which a stored row is not believed.
 //!
-//! One entry per pinned key and direction. It holds the public key itself, so that a program that
+//! One entry per pinned key and side. It holds the public key itself, so that a program that
 //! can only write files can neither add a peer nor point a row at another key.
-use kiln_model::{Label, Pairing, Peer, Pin, PublicKey, Sentence, say};
+use kiln_model::{Label, Pairing, Peer, Pin, PublicKey, Sentence, Side, say};
 use kiln_ports::Secrets;
 use kiln_ports::secrets::{SecretBytes, SecretsError};
 
-/// In which direction a key is trusted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Direction {
-    /// It may send us work.
-    Offloader,
-    /// We may send it work.
-    Receiver,
-}
-
 /// What the keyring said to a trust anchor.
-pub(crate) type Tried = (Direction, Pin, Result<(), SecretsError>);
+pub(crate) type Tried = (Side, Pin, Result<(), SecretsError>);
 
-fn name(direction: Direction, pin: Pin) -> String {
-    match direction {
-        Direction::Offloader => format!("offloader-{pin}"),
-        Direction::Receiver => format!("receiver-{pin}"),
+fn name(side: Side, pin: Pin) -> String {
+    match side {
+        Side::Offloader => format!("offloader-{pin}"),
+        Side::Receiver => format!("receiver-{pin}"),
     }
 }
 
 /// Makes a key trusted.
 pub(crate) async fn set(
     secrets: &dyn Secrets,
-    direction: Direction,
+    side: Side,
     pin: Pin,
     key: PublicKey,
 ) -> Result<(), SecretsError> {
     secrets
-        .store(&name(direction, pin), SecretBytes::new(key.0.to_vec()))
+        .store(&name(side, pin), SecretBytes::new(key.0.to_vec()))
         .await
 }
 
 /// Ends the trust in a key.
 pub(crate) async fn remove(
     secrets: &dyn Secrets,
-    direction: Direction,
+    side: Side,
     pin: Pin,
 ) -> Result<(), SecretsError> {
-    secrets.delete(&name(direction, pin)).await
+    secrets.delete(&name(side, pin)).await
 }
 
 /// Keeps the rows whose anchor is there and says the same; the others are named in `problems`.
@@ -55,7 +46,7 @@ pub(crate) async fn trusted(
 ) -> Result<(Vec<Peer>, Vec<Pairing>), SecretsError> {
     let mut kept = (Vec::new(), Vec::new());
     for peer in peers {
-        if is_set(secrets, Direction::Offloader, peer.pin, peer.public_key).await? {
+        if is_set(secrets, Side::Offloader, peer.pin, peer.public_key).await? {
             kept.0.push(peer);
         } else {
             problems.push(say::offloader_without_anchor(
@@ -65,14 +56,7 @@ pub(crate) async fn trusted(
         }
     }
     for pairing in pairings {
-        if is_set(
-            secrets,
-            Direction::Receiver,
-            pairing.pin,
-            pairing.public_key,
-        )
-        .await?
-        {
+        if is_set(secrets, Side::Receiver, pairing.pin, pairing.public_key).await? {
             kept.1.push(pairing);
         } else {
             problems.push(say::receiver_without_anchor(
@@ -86,11 +70,11 @@ pub(crate) async fn trusted(
 
 async fn is_set(
     secrets: &dyn Secrets,
-    direction: Direction,
+    side: Side,
     pin: Pin,
     key: PublicKey,
 ) -> Result<bool, SecretsError> {
-    let anchor = secrets.load(&name(direction, pin)).await?;
+    let anchor = secrets.load(&name(side, pin)).await?;
     Ok(anchor.is_some_and(|anchor| anchor.expose() == key.0))
 }
 

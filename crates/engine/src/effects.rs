@@ -3,11 +3,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use kiln_domain::{Effect, Event, peering, work};
-use kiln_model::{BlobId, Fact, Pin, PublicKey, Reply, say};
+use kiln_model::{BlobId, Fact, Pin, PublicKey, Reply, Side, say};
 use kiln_ports::discovery::Announcement;
 use kiln_ports::store::Change;
 
-use crate::anchors::{self, Direction};
+use crate::anchors;
 use crate::blocking::blocking;
 use crate::node::{Ended, Link, Node};
 use crate::runtime::RETRY;
@@ -87,9 +87,7 @@ impl Node {
             peering::Effect::Close { link, terminate } => links.close(link, terminate),
             peering::Effect::SavePeer(peer) => {
                 let row = records::peer_row(&peer).map_err(|e| e.to_string())?;
-                let trusted = self
-                    .trust(Direction::Offloader, peer.pin, peer.public_key)
-                    .await;
+                let trusted = self.trust(Side::Offloader, peer.pin, peer.public_key).await;
                 self.keep(vec![Change::Put(row)]).await?;
                 trusted?;
             }
@@ -97,13 +95,13 @@ impl Node {
                 // Without its record it is trusted no more, whatever the keyring does.
                 self.keep(vec![delete(records::PEER, id.as_str())]).await?;
                 if let Some(pin) = pin {
-                    self.distrust(Direction::Offloader, pin).await?;
+                    self.distrust(Side::Offloader, pin).await?;
                 }
             }
             peering::Effect::SavePairing(pairing) => {
                 let row = records::pairing_row(&pairing).map_err(|e| e.to_string())?;
                 let trusted = self
-                    .trust(Direction::Receiver, pairing.pin, pairing.public_key)
+                    .trust(Side::Receiver, pairing.pin, pairing.public_key)
                     .await;
                 self.keep(vec![Change::Put(row)]).await?;
                 trusted?;
@@ -111,7 +109,7 @@ impl Node {
             peering::Effect::ForgetPairing(pin) => {
                 self.keep(vec![delete(records::PAIRING, &pin.to_string())])
                     .await?;
-                self.distrust(Direction::Receiver, pin).await?;
+                self.distrust(Side::Receiver, pin).await?;
             }
             peering::Effect::RotateIdentity => self.rotate().await,
             peering::Effect::SessionUp(_) | peering::Effect::SessionDown { .. } => {
@@ -301,31 +299,31 @@ impl Node {
 
     pub(crate) async fn trust(
         &mut self,
-        direction: Direction,
+        side: Side,
         pin: Pin,
         key: PublicKey,
     ) -> Result<(), String> {
-        if self.anchored.contains(&(direction, pin)) {
+        if self.anchored.contains(&(side, pin)) {
             return Ok(());
         }
-        match anchors::set(self.secrets.as_ref(), direction, pin, key).await {
+        match anchors::set(self.secrets.as_ref(), side, pin, key).await {
             Ok(()) => {
-                self.unsaved.anchored(direction, pin);
-                self.anchored.insert((direction, pin));
+                self.unsaved.anchored(side, pin);
+                self.anchored.insert((side, pin));
                 Ok(())
             }
             Err(error) => {
                 let again = self.context.clock.now().mono + RETRY;
-                self.unsaved.keep_anchor(direction, pin, key, again);
+                self.unsaved.keep_anchor(side, pin, key, again);
                 Err(error.to_string())
             }
         }
     }
 
-    pub(crate) async fn distrust(&mut self, direction: Direction, pin: Pin) -> Result<(), String> {
-        self.unsaved.anchored(direction, pin);
-        self.anchored.remove(&(direction, pin));
-        anchors::remove(self.secrets.as_ref(), direction, pin)
+    pub(crate) async fn distrust(&mut self, side: Side, pin: Pin) -> Result<(), String> {
+        self.unsaved.anchored(side, pin);
+        self.anchored.remove(&(side, pin));
+        anchors::remove(self.secrets.as_ref(), side, pin)
             .await
             .map_err(|e| e.to_string())
     }

@@ -20,7 +20,7 @@ use kiln_ports::{
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::anchors::{Direction, Tried};
+use crate::anchors::Tried;
 use crate::audit::Audit;
 use crate::blocking::blocking;
 use crate::context::{Context, Steps};
@@ -183,7 +183,7 @@ pub struct Node {
     pub(crate) audit: Audit,
     pub(crate) recorder: Recorder,
     /// Keys whose trust anchor is in the keyring.
-    pub(crate) anchored: HashSet<(Direction, Pin)>,
+    pub(crate) anchored: HashSet<(Side, Pin)>,
     /// Trust anchors that are offered to the keyring again: nobody waits for one that hangs.
     pub(crate) anchoring: JoinSet<Vec<Tried>>,
     pub(crate) pin: Pin,
@@ -321,9 +321,9 @@ impl Node {
         self.happened(Event::ConfinementProved(confinement)).await;
         self.happened(Event::SettingsLoaded(settings)).await;
         self.anchored
-            .extend(stored.peers.iter().map(|p| (Direction::Offloader, p.pin)));
+            .extend(stored.peers.iter().map(|p| (Side::Offloader, p.pin)));
         self.anchored
-            .extend(stored.pairings.iter().map(|p| (Direction::Receiver, p.pin)));
+            .extend(stored.pairings.iter().map(|p| (Side::Receiver, p.pin)));
         let loaded = peering::Event::Loaded(stored.peers, stored.pairings);
         self.happened(Event::Peering(loaded)).await;
         self.context.environments.expect_look();

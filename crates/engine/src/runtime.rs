@@ -208,9 +208,9 @@ impl Node {
             let secrets = Arc::clone(&self.secrets);
             self.anchoring.spawn(async move {
                 let mut tried = Vec::new();
-                for (direction, pin, key) in anchors {
-                    let set = anchors::set(secrets.as_ref(), direction, pin, key).await;
-                    tried.push((direction, pin, set));
+                for (side, pin, key) in anchors {
+                    let set = anchors::set(secrets.as_ref(), side, pin, key).await;
+                    tried.push((side, pin, set));
                 }
                 tried
             });
@@ -226,15 +226,15 @@ impl Node {
 
     /// The keyring took trust anchors, or did not.
     async fn anchors_tried(&mut self, tried: Vec<Tried>) {
-        for (direction, pin, set) in tried {
+        for (side, pin, set) in tried {
             match set {
-                Ok(()) if self.unsaved.wants_anchor(direction, pin) => {
-                    self.unsaved.anchored(direction, pin);
-                    self.anchored.insert((direction, pin));
+                Ok(()) if self.unsaved.wants_anchor(side, pin) => {
+                    self.unsaved.anchored(side, pin);
+                    self.anchored.insert((side, pin));
                 }
                 // Meanwhile it was forgotten.
                 Ok(()) => {
-                    if let Err(error) = self.distrust(direction, pin).await {
+                    if let Err(error) = self.distrust(side, pin).await {
                         tracing::warn!(%pin, %error, "the keyring keeps a computer that was forgotten");
                     }
                 }

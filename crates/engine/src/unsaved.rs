@@ -1,15 +1,13 @@
 //! [`Unsaved`]: what store and keyring refused, kept until they take it.
-use kiln_model::{Mono, Pin, PublicKey};
+use kiln_model::{Mono, Pin, PublicKey, Side};
 use kiln_ports::store::Change;
-
-use crate::anchors::Direction;
 
 /// The newest refused change of each record, in the order of their first refusal, and the trust
 /// anchors that are not in the keyring yet.
 #[derive(Debug, Default)]
 pub(crate) struct Unsaved {
     changes: Vec<Change>,
-    anchors: Vec<(Direction, Pin, PublicKey)>,
+    anchors: Vec<(Side, Pin, PublicKey)>,
     retry_at: Option<Mono>,
 }
 
@@ -24,32 +22,25 @@ impl Unsaved {
     }
 
     /// Keeps a trust anchor.
-    pub(crate) fn keep_anchor(
-        &mut self,
-        direction: Direction,
-        pin: Pin,
-        key: PublicKey,
-        retry_at: Mono,
-    ) {
-        self.anchored(direction, pin);
-        self.anchors.push((direction, pin, key));
+    pub(crate) fn keep_anchor(&mut self, side: Side, pin: Pin, key: PublicKey, retry_at: Mono) {
+        self.anchored(side, pin);
+        self.anchors.push((side, pin, key));
         self.retry_at = Some(retry_at);
     }
 
     /// A trust anchor is in the keyring, or not wanted any more.
-    pub(crate) fn anchored(&mut self, direction: Direction, pin: Pin) {
-        self.anchors
-            .retain(|(d, p, _)| (*d, *p) != (direction, pin));
+    pub(crate) fn anchored(&mut self, side: Side, pin: Pin) {
+        self.anchors.retain(|(d, p, _)| (*d, *p) != (side, pin));
     }
 
     /// Returns whether this trust anchor waits.
-    pub(crate) fn wants_anchor(&self, direction: Direction, pin: Pin) -> bool {
-        let wanted = |(d, p, _): &(Direction, Pin, PublicKey)| (*d, *p) == (direction, pin);
+    pub(crate) fn wants_anchor(&self, side: Side, pin: Pin) -> bool {
+        let wanted = |(d, p, _): &(Side, Pin, PublicKey)| (*d, *p) == (side, pin);
         self.anchors.iter().any(wanted)
     }
 
     /// Returns the trust anchors that wait.
-    pub(crate) fn anchors(&self) -> Vec<(Direction, Pin, PublicKey)> {
+    pub(crate) fn anchors(&self) -> Vec<(Side, Pin, PublicKey)> {
         self.anchors.clone()
     }
 
@@ -127,14 +118,14 @@ mod tests {
         let (pin, key) = (Pin([1; 32]), PublicKey([2; 32]));
         let mut unsaved = Unsaved::default();
         for _ in 0..2 {
-            unsaved.keep_anchor(Direction::Offloader, pin, key, Mono::default());
+            unsaved.keep_anchor(Side::Offloader, pin, key, Mono::default());
         }
         unsaved.saved();
-        assert_eq!(unsaved.anchors(), [(Direction::Offloader, pin, key)]);
+        assert_eq!(unsaved.anchors(), [(Side::Offloader, pin, key)]);
         assert_eq!(unsaved.retry_at(), Some(Mono::default()));
-        unsaved.anchored(Direction::Receiver, pin);
+        unsaved.anchored(Side::Receiver, pin);
         assert_eq!(unsaved.anchors().len(), 1);
-        unsaved.anchored(Direction::Offloader, pin);
+        unsaved.anchored(Side::Offloader, pin);
         assert_eq!(unsaved.retry_at(), None);
     }
 

@@ -9,12 +9,12 @@ mod files;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use kiln_model::{DashboardId, Pin};
+use kiln_model::{DashboardId, Pin, Side};
 use kiln_ports::secrets::SecretsError;
 use kiln_ports::store::{Change, Row, StoreError};
 use kiln_ports::{Secrets, Store};
 
-use crate::anchors::{self, Direction};
+use crate::anchors;
 use crate::blocking::blocking;
 use crate::identity::{self, IdentityError};
 use crate::records::{self, BadRecord};
@@ -93,16 +93,10 @@ pub async fn take_over(
     }
     // Anchors without rows trust nobody, so they may come first.
     for peer in &legacy.peers {
-        anchors::set(secrets, Direction::Offloader, peer.pin, peer.public_key).await?;
+        anchors::set(secrets, Side::Offloader, peer.pin, peer.public_key).await?;
     }
     for pairing in &legacy.pairings {
-        anchors::set(
-            secrets,
-            Direction::Receiver,
-            pairing.pin,
-            pairing.public_key,
-        )
-        .await?;
+        anchors::set(secrets, Side::Receiver, pairing.pin, pairing.public_key).await?;
     }
     let changes = changes(&legacy, &before, &replaced)?;
     let undo = before.undo(&changes);
@@ -112,8 +106,8 @@ pub async fn take_over(
         return Err(error.into());
     }
     let mut notices = legacy.notices;
-    for (direction, old) in stale_anchors(&replaced, &legacy.peers, &legacy.pairings) {
-        if let Err(error) = anchors::remove(secrets, direction, old).await {
+    for (side, old) in stale_anchors(&replaced, &legacy.peers, &legacy.pairings) {
+        if let Err(error) = anchors::remove(secrets, side, old).await {
             notices.push(format!(
                 "An entry of a replaced peer stays in the keyring, where it does nothing: {error}."
             ));
@@ -209,17 +203,17 @@ fn stale_anchors(
     replaced: &[Row],
     peers: &[kiln_model::Peer],
     pairings: &[kiln_model::Pairing],
-) -> Vec<(Direction, Pin)> {
+) -> Vec<(Side, Pin)> {
     let offloaders: HashSet<Pin> = peers.iter().map(|p| p.pin).collect();
     let receivers: HashSet<Pin> = pairings.iter().map(|p| p.pin).collect();
     let old = |row: &Row| match row.kind.as_str() {
         records::PEER => {
             let pin = records::peer(row).ok()?.pin;
-            (!offloaders.contains(&pin)).then_some((Direction::Offloader, pin))
+            (!offloaders.contains(&pin)).then_some((Side::Offloader, pin))
         }
         _ => {
             let pin = records::pairing(row).ok()?.pin;
-            (!receivers.contains(&pin)).then_some((Direction::Receiver, pin))
+            (!receivers.contains(&pin)).then_some((Side::Receiver, pin))
         }
     };
     replaced.iter().filter_map(old).collect()
