@@ -242,7 +242,7 @@ impl Domain {
             | Request::ResetEnvironment(_)
             | Request::SerialPorts
             | Request::Storage
-            | Request::Reclaim => self.work.handle_request(client, id, request, now),
+            | Request::Reclaim => self.work.handle_request(id, request, now),
             // Answered by the half above.
             Request::RotateIdentity
             | Request::Preview(_)

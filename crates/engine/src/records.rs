@@ -177,7 +177,6 @@ pub fn job_row(stored: &StoredJob) -> Result<Row, BadRecord> {
         losses: stored.losses,
         outcome_told: stored.outcome_told,
         only_on: stored.only_on.map(|pin| pin.to_string()),
-        force_local: stored.force_local,
         released: stored.released,
         cancel_requested: stored.cancel_requested,
     };
@@ -225,7 +224,6 @@ pub fn job(row: &Row) -> Result<StoredJob, BadRecord> {
             losses: b.losses,
             outcome_told: b.outcome_told,
             only_on: b.only_on.map(|pin| pin.parse().map_err(text)).transpose()?,
-            force_local: b.force_local,
             released: b.released,
             cancel_requested: b.cancel_requested,
         })
@@ -493,8 +491,6 @@ struct JobBody {
     outcome_told: bool,
     #[serde(default)]
     only_on: Option<String>,
-    #[serde(default)]
-    force_local: bool,
     #[serde(default)]
     released: bool,
     #[serde(default)]
@@ -964,7 +960,7 @@ mod tests {
                 reason: say::here_because(d.4),
                 deferred: d.5,
             });
-        let extra = any::<(Option<u64>, Option<String>, u8, [bool; 4])>();
+        let extra = any::<(Option<u64>, Option<String>, u8, [bool; 3])>();
         (job, extra, proptest::option::of(pin())).prop_map(|(job, extra, only_on)| StoredJob {
             job,
             bundle: extra.0.map(|n| BlobId::new("bundle", n)),
@@ -972,9 +968,8 @@ mod tests {
             losses: extra.2,
             outcome_told: extra.3[0],
             only_on,
-            force_local: extra.3[1],
-            released: extra.3[2],
-            cancel_requested: extra.3[3],
+            released: extra.3[1],
+            cancel_requested: extra.3[2],
         })
     }
 }

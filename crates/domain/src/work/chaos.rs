@@ -17,7 +17,7 @@ use super::{
     StepFailure, StoredJob, Work,
 };
 use crate::peering::{Role, Session};
-use crate::{ClientId, InTheWay, Lending, Occupancy, RequestId, Stance};
+use crate::{InTheWay, Lending, Occupancy, RequestId, Stance};
 
 const DEVICES: [&str; 3] = ["kitchen", "bath", "attic"];
 const RECEIVERS: [u8; 2] = [1, 2];
@@ -217,7 +217,7 @@ impl World {
         self.next += 1;
         let id = RequestId(self.next);
         self.requests.insert(id, 0);
-        self.work.handle_request(ClientId(1), id, request, self.now);
+        self.work.handle_request(id, request, self.now);
         self.drain();
     }
 

@@ -154,8 +154,6 @@ pub struct StoredJob {
     pub outcome_told: bool,
     /// The owner chose this receiver and no other.
     pub only_on: Option<Pin>,
-    /// The owner chose this machine.
-    pub force_local: bool,
     /// The prerequisite completed once; it need not exist any more.
     pub released: bool,
     /// Somebody asked to cancel; beats every later outcome, also after a restart.

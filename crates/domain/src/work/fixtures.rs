@@ -15,9 +15,9 @@ use kiln_model::{
 use super::{
     BuildTree, BundleFacts, Effect, Event, Given, ProcessOutcome, StepFailure, StoredJob, Work,
 };
+use crate::RequestId;
 use crate::peering::{Role, Session};
 use crate::storage::Extent;
-use crate::{ClientId, RequestId};
 
 pub(super) struct Shop {
     pub(super) work: Work,
@@ -223,8 +223,8 @@ impl Shop {
 
     pub(super) fn ask(&mut self, request: &Request) -> u64 {
         self.requests += 1;
-        let (client, id) = (ClientId(1), RequestId(self.requests));
-        self.work.handle_request(client, id, request, self.now);
+        let id = RequestId(self.requests);
+        self.work.handle_request(id, request, self.now);
         self.drain();
         self.requests
     }

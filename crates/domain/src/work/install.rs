@@ -27,7 +27,6 @@ pub(super) struct Parked {
 struct Plan {
     placement: Placement,
     reason: Sentence,
-    force_local: bool,
     only_on: Option<Pin>,
 }
 
@@ -252,7 +251,6 @@ impl Work {
             BuildChoice::Local => Ok(Plan {
                 placement: Placement::Local,
                 reason: say::here_as_chosen(),
-                force_local: true,
                 only_on: None,
             }),
             BuildChoice::On(pin) => self.plan_on(*pin),
@@ -264,7 +262,6 @@ impl Work {
         let remote = |reason| Plan {
             placement: Placement::RemotePending,
             reason,
-            force_local: false,
             only_on: None,
         };
         if self.grace.is_some() && self.settings.remote_builds && self.has_usable_pairing() {
@@ -278,7 +275,6 @@ impl Work {
             Path::Local => Ok(Plan {
                 placement: Placement::Local,
                 reason: say::here_because(decision.sentence()),
-                force_local: false,
                 only_on: None,
             }),
             Path::Remote(_) => Ok(remote(decision.sentence())),
@@ -327,7 +323,6 @@ impl Work {
             | Standing::QueueUnknown => Ok(Plan {
                 placement: Placement::RemotePending,
                 reason: say::as_chosen(found.sentence()),
-                force_local: false,
                 only_on: Some(pin),
             }),
         }
@@ -350,7 +345,6 @@ impl Work {
         };
         compile.job.placement = plan.placement;
         compile.job.reason.clone_from(&plan.reason);
-        compile.force_local = plan.force_local;
         compile.only_on = plan.only_on;
         let step = first_step(&compile);
         let compile_id = compile.job.id.clone();
@@ -555,7 +549,6 @@ impl Work {
         let plan = Plan {
             placement: Placement::Local,
             reason: say::here_as_chosen(),
-            force_local: true,
             only_on: None,
         };
         let jobs = self.start_chain(&chain, plan, now);

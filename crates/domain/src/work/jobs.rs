@@ -294,7 +294,6 @@ pub(super) fn new_job(
         losses: 0,
         outcome_told: false,
         only_on: None,
-        force_local: false,
         released: false,
         cancel_requested: false,
     }

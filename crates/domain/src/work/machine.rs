@@ -24,7 +24,7 @@ use super::schedule::{Conditions, Pool};
 use super::yielding::Hold;
 use crate::peering::{Role, Session};
 use crate::storage::Extent;
-use crate::{ClientId, Deadline, InTheWay, Lending, RequestId};
+use crate::{Deadline, InTheWay, Lending, RequestId};
 
 /// Everything about jobs: the owner's installs and the builds received from offloaders.
 ///
@@ -195,8 +195,7 @@ impl Work {
     /// `InstallEnvironment`, `ResetEnvironment`, `SerialPorts`, `Storage` and `Reclaim`. Each is
     /// answered with exactly one [`crate::Effect::Reply`], possibly later. Any other request belongs
     /// to somebody else and is ignored here.
-    pub fn handle_request(&mut self, client: ClientId, id: RequestId, request: &Request, now: Now) {
-        let _ = client;
+    pub fn handle_request(&mut self, id: RequestId, request: &Request, now: Now) {
         self.request(id, request, now);
         self.advance(now);
     }

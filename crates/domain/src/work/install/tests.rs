@@ -40,7 +40,7 @@ fn a_chain_is_kept_whole_before_it_is_promised() {
         build,
         port,
     };
-    work.handle_request(crate::ClientId(1), RequestId(9), &request, shop.now);
+    work.handle_request(RequestId(9), &request, shop.now);
     let mut saved = 0;
     while let Some(effect) = work.poll_effect() {
         match effect {
