@@ -1,97 +1,65 @@
 //! Escape sequences in tool output, real ones and those that `--dashboard` writes as the text
 //! `\033[…m` (builds.md §14.10).
 
+/// How `--dashboard` spells the escape byte.
+const SPELT: &str = r"\033";
+
 /// Removes every escape sequence, in both spellings. Control characters stay.
 pub fn plain(text: &str) -> String {
-    render(text, false)
-}
-
-/// Makes a line fit for a terminal, whoever wrote it: colours stay as real escapes, every other
-/// sequence and every control character but tab, `\r` and `\n` is removed (trust.md P3).
-pub fn coloured(text: &str) -> String {
-    render(text, true)
-}
-
-fn render(text: &str, for_terminal: bool) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(start) = rest.find(|c: char| c.is_control() || c == '\\') {
+    while let Some(start) = rest.find(['\x1b', '\\']) {
         out.push_str(&rest[..start]);
         rest = &rest[start..];
-        if let Some(body) = rest
-            .strip_prefix('\x1b')
-            .or_else(|| rest.strip_prefix(r"\033"))
-        {
-            let real = rest.starts_with('\x1b');
-            match escape_length(body, real) {
-                Some((length, colour)) => {
-                    if colour && for_terminal {
-                        out.push('\x1b');
-                        out.push_str(&body[..length]);
-                    }
-                    rest = &body[length..];
-                }
-                // A lone escape byte is never text; the spelt-out one may be.
-                None if real => rest = body,
-                None => {
-                    out.push('\\');
-                    rest = &rest[1..];
-                }
-            }
-            continue;
+        let length = match rest.strip_prefix('\x1b') {
+            // A lone escape byte is never text; the spelt-out one may be.
+            Some(body) => Some(1 + escape_length(body).unwrap_or(0)),
+            None => rest
+                .strip_prefix(SPELT)
+                .and_then(control_length)
+                .map(|length| SPELT.len() + length),
+        };
+        if length.is_none() {
+            out.push('\\');
         }
-        let mut chars = rest.chars();
-        if let Some(c) = chars.next() {
-            let harmless = !c.is_control() || matches!(c, '\t' | '\r' | '\n');
-            if harmless || !for_terminal {
-                out.push(c);
-            }
-        }
-        rest = chars.as_str();
+        rest = &rest[length.unwrap_or(1)..];
     }
     out.push_str(rest);
     out
 }
 
-/// Length of what follows the escape, and whether it sets colours. An unfinished sequence is
-/// `None`.
-fn escape_length(body: &str, real: bool) -> Option<(usize, bool)> {
-    let bytes = body.as_bytes();
-    match bytes.first()? {
-        b'[' => {
-            let parameters = bytes[1..]
-                .iter()
-                .take_while(|b| (0x20..0x40).contains(*b))
-                .count();
-            let last = *bytes.get(1 + parameters)?;
-            let colour = last == b'm' && body[1..1 + parameters].bytes().all(is_colour_byte);
-            (0x40..0x7f)
-                .contains(&last)
-                .then_some((parameters + 2, colour))
-        }
+/// Length of what follows an escape byte. An unfinished sequence is `None`.
+fn escape_length(body: &str) -> Option<usize> {
+    match body.bytes().next()? {
+        b'[' => control_length(body),
         // Operating system commands end with BEL or ESC \.
-        b']' if real => {
+        b']' => {
             let end = body.find(['\x07', '\x1b'])?;
             let tail = if body[end..].starts_with("\x1b\\") {
                 2
             } else {
                 1
             };
-            Some((end + tail, false))
+            Some(end + tail)
         }
-        b if real && b.is_ascii() => Some((1, false)),
+        b if b.is_ascii() => Some(1),
         _ => None,
     }
 }
 
-fn is_colour_byte(b: u8) -> bool {
-    b.is_ascii_digit() || b == b';'
+/// Length of a control sequence, from its `[` to its last byte. An unfinished one is `None`.
+fn control_length(body: &str) -> Option<usize> {
+    let bytes = body.strip_prefix('[')?.as_bytes();
+    let parameters = bytes
+        .iter()
+        .take_while(|b| (0x20..0x40).contains(*b))
+        .count();
+    let last = bytes.get(parameters)?;
+    (0x40..0x7f).contains(last).then_some(parameters + 2)
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     #[test]
@@ -109,25 +77,6 @@ mod tests {
     fn text_that_only_looks_like_an_escape_stays() {
         for text in [r"C:\0\033", r"a\b", r"\033", "\\", "plain [32m", ""] {
             assert_eq!(plain(text), text);
-        }
-    }
-
-    #[test]
-    fn a_terminal_gets_colours_and_nothing_that_moves_it() {
-        let hostile = "\x1b[31mred\x1b[0m\x1b[2J\x1b]0;x\x07\x07\x08\x1b[?1049h\u{9b}31m\r\n";
-        assert_eq!(coloured(hostile), "\x1b[31mred\x1b[0m31m\r\n");
-        assert_eq!(coloured(r"\033[32mINFO\033[0m"), "\x1b[32mINFO\x1b[0m");
-    }
-
-    proptest! {
-        #[test]
-        fn no_text_makes_a_terminal_see_more_than_colours(text in r"(\PC|\x1b|\\033|\[|[0-9;]|m|J|\x07|\x08)*") {
-            let shown = coloured(&text);
-            for (at, _) in shown.match_indices('\x1b') {
-                let tail = shown[at + 1..].trim_start_matches('[');
-                prop_assert!(tail.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').starts_with('m'));
-            }
-            prop_assert!(!shown.chars().any(|c| c.is_control() && !"\t\r\n\x1b".contains(c)));
         }
     }
 }

@@ -459,15 +459,6 @@ fn is_image_leaf(leaf: &str) -> bool {
         && ENDS.iter().any(|end| leaf.ends_with(end))
 }
 
-/// Returns the name under which a downloaded file is saved (builds.md §9.5).
-pub fn save_as(name: &DeviceName, file: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    let text = format!("{name}-{}", basename(file));
-    text.chars()
-        .map(|c| if plain(c) { c } else { '_' })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -672,13 +663,6 @@ mod tests {
         ] {
             assert_eq!(esp.classify(bad), None, "{bad}");
         }
-    }
-
-    #[test]
-    fn downloads_are_saved_under_a_plain_name() {
-        let name = DeviceName::parse("n").unwrap();
-        assert_eq!(save_as(&name, "zephyr/zephyr.uf2"), "n-zephyr.uf2");
-        assert_eq!(save_as(&name, "a b\\c;d.bin"), "n-c_d.bin");
     }
 
     #[test]

@@ -40,5 +40,5 @@ pub use message::{
     ClientMessage, DecodeError, Event, Follow, PROTOCOL, ServerMessage, decode_client,
     decode_server, encode_client, encode_server,
 };
-pub use reply::{job_json, refusal_json, reply_json, view_json};
+pub use reply::{job_json, reply_json, view_json};
 pub use sentence::Words;

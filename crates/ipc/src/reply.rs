@@ -24,11 +24,6 @@ pub fn job_json(job: &Job) -> serde_json::Value {
     value(job)
 }
 
-/// Returns the object that stands for a refusal: `code`, `message`, `hint`.
-pub fn refusal_json(error: &RequestError) -> serde_json::Value {
-    value(error)
-}
-
 /// Nothing here has a map key that is not text or a number that is not finite, the only two
 /// things that JSON cannot write; should one ever appear, `null` says so.
 fn value<T: Form>(of: &T) -> serde_json::Value {

@@ -32,7 +32,8 @@ impl EsphomeVersion {
     }
 
     /// Returns whether this is a final release: dotted digits and nothing else.
-    pub fn is_release(&self) -> bool {
+    #[cfg(test)]
+    fn is_release(&self) -> bool {
         release(&self.0) == Some("")
     }
 

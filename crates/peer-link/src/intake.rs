@@ -184,11 +184,6 @@ impl Intake {
         })
     }
 
-    /// Returns whether an upload is in progress; a reset is refused meanwhile.
-    pub fn is_busy(&self) -> bool {
-        self.0.is_some()
-    }
-
     fn drop_upload(&mut self, reason: SubmitRefusal) -> Refused {
         let upload = self.0.take();
         let job_id = upload.map_or(WireJobId(String::new()), |upload| upload.header.job_id);
@@ -434,7 +429,7 @@ mod tests {
                 desk.said[0].to_string().len() < 512,
                 "endless ids are not echoed"
             );
-            assert!(!desk.over && !desk.intake.is_busy());
+            assert!(!desk.over && desk.intake.0.is_none());
         }
     }
 
@@ -464,7 +459,7 @@ mod tests {
             }
             assert_eq!(reasons(&desk)[0], code);
             assert_eq!(desk.over, over, "{code}");
-            assert!(!desk.intake.is_busy(), "{code}");
+            assert!(desk.intake.0.is_none(), "{code}");
             assert!(desk.stored.is_empty(), "{code}");
         }
     }
@@ -523,7 +518,7 @@ mod tests {
                 let accepted = desk.said.last().is_some_and(|f| f["accepted"] == true);
                 if accepted {
                     prop_assert_eq!(&desk.stored, b"abcd");
-                    prop_assert!(!desk.intake.is_busy());
+                    prop_assert!(desk.intake.0.is_none());
                     desk.said.clear();
                 }
             }

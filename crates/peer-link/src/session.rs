@@ -89,11 +89,6 @@ impl Session {
         self.dialect
     }
 
-    /// Returns the largest WebSocket message to be accepted, in bytes.
-    pub fn max_message(&self) -> usize {
-        self.opener.max_message()
-    }
-
     /// Gives each direction its own owner.
     pub fn split(self) -> (Sealer, Opener) {
         (self.sealer, self.opener)

@@ -1,15 +1,10 @@
-// What elements do by themselves: live elsewhere in the page, take the focus, walk with arrow keys.
+// What elements do by themselves: live elsewhere in the page, walk with arrow keys.
 import type { Action } from 'svelte/action';
 
 /** Moves an element to the end of the main part of the page, where nothing clips it. */
 export const portal: Action<HTMLElement> = (node) => {
   (node.ownerDocument.querySelector('main') ?? node.ownerDocument.body).append(node);
   return { destroy: () => node.remove() };
-};
-
-/** Takes the focus when it appears. */
-export const autofocus: Action<HTMLElement> = (node) => {
-  node.focus();
 };
 
 /** Closes when something outside of the element is pressed or gets the focus. */

@@ -109,7 +109,7 @@ pub struct Decision<'a, O> {
     receivers: Receivers<'a>,
 }
 
-/// The rule that decided; stable codes in [`Rule::code`].
+/// The rule that decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rule {
     /// The master switch is off.
@@ -126,21 +126,6 @@ pub enum Rule {
     NoneFits,
     /// No receiver can take it, so this machine does.
     Fallback,
-}
-
-impl Rule {
-    /// Returns the stable code, for machine-readable faces.
-    pub fn code(self) -> &'static str {
-        match self {
-            Rule::RemoteBuildsOff => "remote_builds_off",
-            Rule::Free => "free",
-            Rule::LocalOverflow => "local_overflow",
-            Rule::AllBusyWithOurs => "all_busy_with_ours",
-            Rule::LinkMayReturn => "link_may_return",
-            Rule::NoneFits => "none_fits",
-            Rule::Fallback => "fallback",
-        }
-    }
 }
 
 /// Why one receiver was or was not chosen.

@@ -176,21 +176,6 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// Returns the stable code, for machine-readable faces.
-    pub fn code(self) -> &'static str {
-        match self {
-            Standing::NotApproved => "not_approved",
-            Standing::Disabled => "disabled",
-            Standing::LinkClosed => "link_closed",
-            Standing::NotLent => "not_lent",
-            Standing::OtherVersion => "other_version",
-            Standing::BusyWithOurs => "busy_with_ours",
-            Standing::Idle => "idle",
-            Standing::BusyWithOthers => "busy_with_others",
-            Standing::QueueUnknown => "queue_unknown",
-        }
-    }
-
     pub(super) fn sentence(self) -> Sentence {
         match self {
             Standing::NotApproved => say::standing_not_approved(),

@@ -426,9 +426,9 @@ fn a_decision_explains_itself_with_every_intended_receiver() {
     let snapshot = snapshot(Any, &[away, off]);
     let peers: Vec<_> = pick_build_path(&snapshot)
         .peers()
-        .map(|p| p.standing.code())
+        .map(|p| p.standing)
         .collect();
-    assert_eq!(peers, ["link_closed", "disabled"]);
+    assert_eq!(peers, [Standing::LinkClosed, Standing::Disabled]);
 }
 
 fn any_receiver() -> impl Strategy<Value = Receiver> {
