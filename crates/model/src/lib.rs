@@ -67,7 +67,7 @@ pub use link::{
     Capabilities, CloseReason, IntentReason, IntentResponse, LinkId, LinkIntent, PeerFacts,
     ResponseKind, TerminateReason,
 };
-pub use message::{Message, ResetRefusal, SubmitHeader, SubmitRefusal, Target};
+pub use message::{MAX_BUNDLE, Message, ResetRefusal, SubmitHeader, SubmitRefusal, Target};
 pub use pairing_key::{PairingKey, PresentedKey};
 pub use pause::{InvalidPause, Pause, Snooze};
 pub use peer::{Alert, AlertKind, Pairing, PairingStatus, Peer, PendingPeer};

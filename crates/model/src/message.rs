@@ -63,6 +63,9 @@ words! {
     }
 }
 
+/// Largest bundle, in bytes: 128 MiB (peer-link.md §6.1).
+pub const MAX_BUNDLE: u64 = 134_217_728;
+
 /// Header of a bundle upload (peer-link.md §5.6), types checked, values not yet judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubmitHeader {
@@ -74,7 +77,8 @@ pub struct SubmitHeader {
     pub target: String,
     /// Announced size of the bundle in bytes; as sent, possibly negative.
     pub total_bundle_bytes: i64,
-    /// Announced number of chunks; as sent, possibly negative.
+    /// Announced number of chunks; as sent, possibly negative. Of our own uploads it is set when
+    /// they begin, because the session knows how large chunks are.
     pub num_chunks: i64,
     /// Announced SHA-256, hex in any case.
     pub bundle_sha256: String,

@@ -39,8 +39,7 @@ pub const CHUNK: usize = 32_768;
 /// longest job id, in whole pages.
 pub const KILN_CHUNK: usize = 57_344;
 
-/// Largest bundle: 128 MiB (peer-link.md §6.1).
-pub const MAX_BUNDLE: u64 = 134_217_728;
+pub use kiln_model::MAX_BUNDLE;
 
 /// Largest artifact tarball: 256 MiB (peer-link.md §6.1).
 pub const MAX_ARTIFACTS: u64 = 268_435_456;
@@ -83,6 +82,3 @@ pub const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// Silence after which a peer is dead at the next tick (peer-link.md §5.4).
 pub const SILENCE: Duration = Duration::from_secs(90);
-
-/// Time for an acknowledgement after the last chunk (peer-link.md §5.7).
-pub const ACK: Duration = Duration::from_secs(60);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kiln_model::{
     ArtifactsRefusal, BlobId, Bootloader, FailureReason, JobId, JobKind, JobStatus, LinkId,
-    Message, Mono, Now, Pin, Placement, Sentence, SubmitHeader, SubmitRefusal, Target,
+    MAX_BUNDLE, Message, Mono, Now, Pin, Placement, Sentence, SubmitHeader, SubmitRefusal, Target,
     TerminateReason, WireJobId, say,
 };
 
@@ -20,10 +20,6 @@ use super::machine::{Outcome, Stage, Work, or_else};
 pub(super) use self::run::Run;
 use self::run::{Phase, Retry};
 
-/// Largest compressed bundle a receiver takes, in bytes (builds.md §17).
-const MAX_BUNDLE_BYTES: u64 = 134_217_728;
-/// Raw bytes per chunk (builds.md §17).
-const CHUNK_BYTES: u64 = 32_768;
 /// Longest wait for the verdict on an upload, from its last chunk (peer-link.md §5.7).
 const ACK_PATIENCE: Duration = Duration::from_secs(60);
 /// Longest wait for the answer to a cancel (builds.md §4.5).
@@ -95,7 +91,7 @@ impl Work {
             return self.finish(id, Outcome::failed(say::cancelled()), now);
         }
         match result {
-            Ok(bundle) if bundle.bytes > MAX_BUNDLE_BYTES => {
+            Ok(bundle) if bundle.bytes > MAX_BUNDLE => {
                 let mib = bundle.bytes >> 20;
                 let error = say::bundle_too_large(mib);
                 self.push(Effect::DropBlob(bundle.blob));
@@ -202,7 +198,8 @@ impl Work {
             configuration_filename: job.configuration.clone(),
             target: target.word().to_owned(),
             total_bundle_bytes: i64::try_from(bundle.bytes).unwrap_or(i64::MAX),
-            num_chunks: i64::try_from(bundle.bytes.div_ceil(CHUNK_BYTES)).unwrap_or(i64::MAX),
+            // Set when it is sent: chunks are as large as the session allows.
+            num_chunks: 0,
             bundle_sha256: bundle.sha256,
             device_name: device.map_or_else(String::new, |d| d.name.clone()),
             device_friendly_name: device.map_or_else(String::new, |d| d.friendly_name.clone()),
