@@ -8,6 +8,7 @@ use std::str::FromStr as _;
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt as _, OpenOptionsSyncExt as _};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
+use data_encoding::BASE32_NOPAD;
 use kiln_domain::storage::{Found, Stock};
 use kiln_esphome::Sidecar;
 use kiln_esphome::sidecar::MAX_SIDECAR_BYTES;
@@ -24,9 +25,6 @@ const IDEDATA: &str = "idedata";
 
 /// Where things lie while they are being deleted. No offloader's folder is called so.
 const DISCARD: &str = ".evicted";
-
-/// The digits of base 32.
-const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
 /// The folder that holds everything received, one folder per offloader inside, named by its whole
 /// pin in base 32 (52 characters; two offloaders can never meet).
@@ -271,36 +269,14 @@ fn touched(sender: &Dir, path: &str) -> Option<Timestamp> {
 
 /// RFC 4648 base 32, lower case, without padding.
 fn base32(bytes: &[u8]) -> String {
-    let (mut text, mut buffer, mut bits) = (String::new(), 0_u32, 0);
-    for byte in bytes {
-        buffer = buffer << 8 | u32::from(*byte);
-        bits += 8;
-        while bits >= 5 {
-            bits -= 5;
-            text.push(char::from(ALPHABET[(buffer >> bits & 31) as usize]));
-        }
-        buffer &= (1 << bits) - 1;
-    }
-    if bits > 0 {
-        text.push(char::from(ALPHABET[(buffer << (5 - bits) & 31) as usize]));
-    }
-    text
+    BASE32_NOPAD.encode(bytes).to_ascii_lowercase()
 }
 
 /// Reads the name of an offloader's folder.
 fn pin_of(name: &str) -> Option<Pin> {
-    let (mut bytes, mut buffer, mut bits) = (Vec::new(), 0_u32, 0);
-    for letter in name.bytes() {
-        let value = ALPHABET.iter().position(|known| *known == letter)?;
-        buffer = buffer << 5 | u32::try_from(value).ok()?;
-        bits += 5;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.push((buffer >> bits & 0xff) as u8);
-        }
-        buffer &= (1 << bits) - 1;
-    }
-    bytes.try_into().ok().map(Pin)
+    let bytes = BASE32_NOPAD.decode(name.to_ascii_uppercase().as_bytes());
+    let pin = Pin(bytes.ok()?.try_into().ok()?);
+    (base32(&pin.0) == name).then_some(pin)
 }
 
 #[cfg(test)]
