@@ -47,7 +47,7 @@ pub(crate) async fn run(
     let Ends {
         mut inbox,
         outbox,
-        desk,
+        outgoing,
     } = ends;
     // Above the limit of a session, so that a receiver can still say what was wrong.
     reader.limit(MAX_OFFLOADER_CIPHERTEXT);
@@ -58,7 +58,15 @@ pub(crate) async fn run(
     let telling = tokio::spawn(telling);
     let (give_up, given_up) = oneshot::channel();
     let clock = Arc::clone(&shared.clock);
-    let writing = link_writer::run(link, writer, sealer, desk, reports.clone(), clock, given_up);
+    let writing = link_writer::run(
+        link,
+        writer,
+        sealer,
+        outgoing,
+        reports.clone(),
+        clock,
+        given_up,
+    );
     let mut writing = tokio::spawn(writing);
 
     let heartbeat = Heartbeat::new(shared.clock.now().mono);

@@ -46,7 +46,7 @@ pub(crate) struct Outbox {
 }
 
 /// Where the writer finds what was put into the [`Outbox`].
-pub(crate) struct Desk {
+pub(crate) struct Outgoing {
     urgent: mpsc::UnboundedReceiver<Urgent>,
     jobs: mpsc::UnboundedReceiver<JobFrame>,
     bulk: mpsc::UnboundedReceiver<Upload>,
@@ -75,16 +75,16 @@ enum JobFrame {
 pub(crate) struct Flooded;
 
 impl Outbox {
-    /// Makes an outbox and the desk it leads to.
-    pub(crate) fn new() -> (Self, Desk) {
-        let (urgent, urgent_desk) = mpsc::unbounded_channel();
-        let (jobs, jobs_desk) = mpsc::unbounded_channel();
-        let (bulk, bulk_desk) = mpsc::unbounded_channel();
+    /// Makes an outbox, and where what is put into it comes out.
+    pub(crate) fn new() -> (Self, Outgoing) {
+        let (urgent, urgent_out) = mpsc::unbounded_channel();
+        let (jobs, jobs_out) = mpsc::unbounded_channel();
+        let (bulk, bulk_out) = mpsc::unbounded_channel();
         let replies = Arc::new(AtomicUsize::new(0));
-        let desk = Desk {
-            urgent: urgent_desk,
-            jobs: jobs_desk,
-            bulk: bulk_desk,
+        let outgoing = Outgoing {
+            urgent: urgent_out,
+            jobs: jobs_out,
+            bulk: bulk_out,
             replies: Arc::clone(&replies),
         };
         let room = Arc::new(Semaphore::new(OUTPUT_BYTES as usize));
@@ -96,7 +96,7 @@ impl Outbox {
                 room,
                 replies,
             },
-            desk,
+            outgoing,
         )
     }
 
@@ -188,7 +188,7 @@ pub(crate) async fn run(
     link: LinkId,
     writer: Box<dyn Writer>,
     sealer: Sealer,
-    desk: Desk,
+    outgoing: Outgoing,
     reports: Reports,
     clock: Arc<dyn Clock>,
     give_up: oneshot::Receiver<()>,
@@ -197,7 +197,7 @@ pub(crate) async fn run(
         link,
         writer,
         sealer,
-        desk,
+        outgoing,
         stream: None,
         unflushed: false,
         reports,
@@ -218,7 +218,7 @@ struct Task {
     link: LinkId,
     writer: Box<dyn Writer>,
     sealer: Sealer,
-    desk: Desk,
+    outgoing: Outgoing,
     stream: Option<Stream>,
     unflushed: bool,
     reports: Reports,
@@ -257,13 +257,13 @@ impl Task {
         loop {
             tokio::select! {
                 biased;
-                Some(urgent) = self.desk.urgent.recv() => {
+                Some(urgent) = self.outgoing.urgent.recv() => {
                     self.urgent(urgent).await?;
                 }
-                Some(frame) = self.desk.jobs.recv() => {
+                Some(frame) = self.outgoing.jobs.recv() => {
                     self.job_frame(frame).await?;
                 }
-                Some(upload) = self.desk.bulk.recv(), if self.stream.is_none() => {
+                Some(upload) = self.outgoing.bulk.recv(), if self.stream.is_none() => {
                     let (frame, stream) = Stream::begin(upload, &mut self.sealer)?;
                     self.stream = Some(stream);
                     self.feed(frame).await?;
@@ -293,12 +293,12 @@ impl Task {
         let sealed = match urgent {
             Urgent::Message(message) => self.sealer.message(&message),
             Urgent::Reply(message) => {
-                self.desk.replies.fetch_sub(1, Ordering::Relaxed);
+                self.outgoing.replies.fetch_sub(1, Ordering::Relaxed);
                 self.sealer.message(&message)
             }
             Urgent::Ping(number) => self.sealer.ping(number),
             Urgent::Pong(nonce) => {
-                self.desk.replies.fetch_sub(1, Ordering::Relaxed);
+                self.outgoing.replies.fetch_sub(1, Ordering::Relaxed);
                 self.sealer.pong(&nonce)
             }
             Urgent::StopUpload(job_id) => {
@@ -330,7 +330,7 @@ impl Task {
     /// Sends what became of jobs, of which nobody could tell any more. Output that still waits is let
     /// go: before a sleep there is no time for it.
     async fn last_states(&mut self) -> Result<(), Stop> {
-        while let Ok(frame) = self.desk.jobs.try_recv() {
+        while let Ok(frame) = self.outgoing.jobs.try_recv() {
             if matches!(frame, JobFrame::State(_)) {
                 self.job_frame(frame).await?;
             }
@@ -399,8 +399,8 @@ impl Task {
             .take()
             .and_then(|s| s.cut(link, StepFailure::LinkLost));
         self.reports.note(cut);
-        self.desk.bulk.close();
-        while let Some(upload) = self.desk.bulk.recv().await {
+        self.outgoing.bulk.close();
+        while let Some(upload) = self.outgoing.bulk.recv().await {
             self.reports.note(upload.link_lost(link));
         }
     }

@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::dialer;
-use crate::link_writer::{Desk, Outbox};
+use crate::link_writer::{Outbox, Outgoing};
 use crate::listener;
 use crate::upload::Upload;
 
@@ -296,7 +296,7 @@ pub(crate) struct KnockAnswer {
 pub(crate) struct Ends {
     pub(crate) inbox: mpsc::UnboundedReceiver<Command>,
     pub(crate) outbox: Outbox,
-    pub(crate) desk: Desk,
+    pub(crate) outgoing: Outgoing,
 }
 
 impl Shared {
@@ -313,7 +313,7 @@ impl Shared {
     /// Makes a link reachable.
     pub(crate) fn register(&self, link: LinkId) -> Ends {
         let (commands, inbox) = mpsc::unbounded_channel();
-        let (outbox, desk) = Outbox::new();
+        let (outbox, outgoing) = Outbox::new();
         let handle = Handle {
             commands,
             outbox: outbox.clone(),
@@ -328,7 +328,7 @@ impl Shared {
         Ends {
             inbox,
             outbox,
-            desk,
+            outgoing,
         }
     }
 

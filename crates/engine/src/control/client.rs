@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::{Desk, Waiting, follow};
+use super::{Counter, Waiting, follow};
 
 /// Answers that may wait for a client.
 const ANSWERS: usize = 256;
@@ -19,12 +19,12 @@ const ANSWERS: usize = 256;
 const REQUESTS: usize = 128;
 
 /// Serves a client until it leaves, breaks the contract, or the server ends this task.
-pub(super) async fn serve(stream: Box<dyn Stream>, client: ClientId, desk: Arc<Desk>) {
+pub(super) async fn serve(stream: Box<dyn Stream>, client: ClientId, counter: Arc<Counter>) {
     let (reader, writer) = tokio::io::split(stream);
     let (out, answers) = mpsc::channel(ANSWERS);
     let mut session = Session {
         client,
-        desk,
+        counter,
         out,
         follows: HashMap::new(),
         tasks: JoinSet::new(),
@@ -34,11 +34,11 @@ pub(super) async fn serve(stream: Box<dyn Stream>, client: ClientId, desk: Arc<D
         () = write(writer, answers) => {}
     }
     session
-        .desk
+        .counter
         .waiting()
         .retain(|_, waiting| !waiting.out.same_channel(&session.out));
     if session
-        .desk
+        .counter
         .events
         .send(Event::ClientGone(client))
         .await
@@ -50,7 +50,7 @@ pub(super) async fn serve(stream: Box<dyn Stream>, client: ClientId, desk: Arc<D
 
 struct Session {
     client: ClientId,
-    desk: Arc<Desk>,
+    counter: Arc<Counter>,
     out: mpsc::Sender<ServerMessage>,
     follows: HashMap<u64, AbortHandle>,
     tasks: JoinSet<()>,
@@ -92,7 +92,7 @@ impl Session {
         match message {
             ClientMessage::Hello { protocol, program } => {
                 tracing::debug!(%program, protocol, "a client says hello");
-                let version = self.desk.version.clone();
+                let version = self.counter.version.clone();
                 self.say(ServerMessage::Hello {
                     protocol: PROTOCOL,
                     version,
@@ -108,7 +108,7 @@ impl Session {
             }
             ClientMessage::Request { id, request } => {
                 let under_way = {
-                    let waiting = self.desk.waiting();
+                    let waiting = self.counter.waiting();
                     waiting
                         .values()
                         .filter(|w| w.out.same_channel(&self.out))
@@ -119,8 +119,8 @@ impl Session {
                         .await;
                     return true;
                 }
-                let number = self.desk.new_request();
-                self.desk.waiting().insert(
+                let number = self.counter.new_request();
+                self.counter.waiting().insert(
                     number,
                     Waiting {
                         id,
@@ -132,7 +132,7 @@ impl Session {
                     id: number,
                     request,
                 };
-                self.desk.events.send(event).await.is_ok()
+                self.counter.events.send(event).await.is_ok()
             }
             ClientMessage::Follow { id, follow } => {
                 let who = follow::Follower {
@@ -140,7 +140,7 @@ impl Session {
                     id,
                     out: self.out.clone(),
                 };
-                let task = follow::follow(who, follow, Arc::clone(&self.desk));
+                let task = follow::follow(who, follow, Arc::clone(&self.counter));
                 let handle = self.tasks.spawn(task);
                 if let Some(older) = self.follows.insert(id, handle) {
                     older.abort();

@@ -9,21 +9,21 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt, SeekFrom};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, watch};
 
-use super::Desk;
+use super::Counter;
 
 /// Bytes of a log sent in one event.
 const LOG_PIECE: usize = 64 * 1024;
 
 /// Follows until there is nothing more, the client unfollows, or it leaves.
-pub(super) async fn follow(out: Follower, what: Follow, desk: Arc<Desk>) {
+pub(super) async fn follow(out: Follower, what: Follow, counter: Arc<Counter>) {
     // An error means that the client left.
     let _ = match what {
-        Follow::View => view(&desk, &out).await,
-        Follow::Jobs => jobs(&desk, &out).await,
-        Follow::Devices => devices(&desk, &out).await,
-        Follow::Environments => environments(&desk, &out).await,
-        Follow::Log { job, offset } => log(&desk, &out, job, offset).await,
-        Follow::LogNow { job, offset } => log_now(&desk, &out, &job, offset).await,
+        Follow::View => view(&counter, &out).await,
+        Follow::Jobs => jobs(&counter, &out).await,
+        Follow::Devices => devices(&counter, &out).await,
+        Follow::Environments => environments(&counter, &out).await,
+        Follow::Log { job, offset } => log(&counter, &out, job, offset).await,
+        Follow::LogNow { job, offset } => log_now(&counter, &out, &job, offset).await,
     };
 }
 
@@ -49,26 +49,26 @@ impl Follower {
     }
 }
 
-async fn view(desk: &Desk, out: &Follower) -> Result<(), Gone> {
-    let views = looked_at(desk, out).await?;
+async fn view(counter: &Counter, out: &Follower) -> Result<(), Gone> {
+    let views = looked_at(counter, out).await?;
     each(views, out, |view: &View| Event::View {
         view: Box::new(view.clone()),
     })
     .await
 }
 
-async fn devices(desk: &Desk, out: &Follower) -> Result<(), Gone> {
-    let lists = desk.devices.subscribe();
-    desk.ask(out.client, Request::Devices).await;
+async fn devices(counter: &Counter, out: &Follower) -> Result<(), Gone> {
+    let lists = counter.devices.subscribe();
+    counter.ask(out.client, Request::Devices).await;
     each(lists, out, |devices: &Vec<_>| Event::Devices {
         devices: devices.clone(),
     })
     .await
 }
 
-async fn environments(desk: &Desk, out: &Follower) -> Result<(), Gone> {
-    let lists = desk.environments.subscribe();
-    desk.ask(out.client, Request::Environments).await;
+async fn environments(counter: &Counter, out: &Follower) -> Result<(), Gone> {
+    let lists = counter.environments.subscribe();
+    counter.ask(out.client, Request::Environments).await;
     each(lists, out, |environments: &Vec<_>| Event::Environments {
         environments: environments.clone(),
     })
@@ -94,23 +94,23 @@ async fn each<T>(
 /// Returns the views from now on, with a current one among them: without this receiver nobody may
 /// have looked, and none was made.
 async fn looked_at(
-    desk: &Desk,
+    counter: &Counter,
     out: &Follower,
 ) -> Result<watch::Receiver<Option<Arc<View>>>, Gone> {
-    let mut views = desk.view.subscribe();
-    desk.ask(out.client, Request::Status).await;
+    let mut views = counter.view.subscribe();
+    counter.ask(out.client, Request::Status).await;
     views.wait_for(Option::is_some).await.map_err(|_| Gone)?;
     // What was waited for counts as news to whoever looks first.
     views.mark_changed();
     Ok(views)
 }
 
-async fn jobs(desk: &Desk, out: &Follower) -> Result<(), Gone> {
-    let mut changes = desk.jobs.subscribe();
+async fn jobs(counter: &Counter, out: &Follower) -> Result<(), Gone> {
+    let mut changes = counter.jobs.subscribe();
     // Kept, so that there is a view when the list is wanted again.
-    let _views = looked_at(desk, out).await?;
+    let _views = looked_at(counter, out).await?;
     loop {
-        for job in all_jobs(desk) {
+        for job in all_jobs(counter) {
             out.event(Event::Job { job: Box::new(job) }).await?;
         }
         loop {
@@ -129,20 +129,20 @@ async fn jobs(desk: &Desk, out: &Follower) -> Result<(), Gone> {
     }
 }
 
-fn all_jobs(desk: &Desk) -> Vec<Job> {
-    let view = desk.view.borrow();
+fn all_jobs(counter: &Counter) -> Vec<Job> {
+    let view = counter.view.borrow();
     view.as_ref()
         .map(|view| view.jobs.iter().rev().cloned().collect())
         .unwrap_or_default()
 }
 
-async fn log(desk: &Desk, out: &Follower, job: JobId, mut offset: u64) -> Result<(), Gone> {
-    let mut grew = desk.logs.changes();
-    let mut views = looked_at(desk, out).await?;
+async fn log(counter: &Counter, out: &Follower, job: JobId, mut offset: u64) -> Result<(), Gone> {
+    let mut grew = counter.logs.changes();
+    let mut views = looked_at(counter, out).await?;
     loop {
         // Asked before reading: what a final job said is in the file by then.
-        let is_final = is_final(desk, &job);
-        offset = send_rest(desk, out, &job, offset).await?;
+        let is_final = is_final(counter, &job);
+        offset = send_rest(counter, out, &job, offset).await?;
         if is_final {
             return out.event(Event::End).await;
         }
@@ -162,14 +162,14 @@ async fn log(desk: &Desk, out: &Follower, job: JobId, mut offset: u64) -> Result
     }
 }
 
-async fn log_now(desk: &Desk, out: &Follower, job: &JobId, offset: u64) -> Result<(), Gone> {
-    send_rest(desk, out, job, offset).await?;
+async fn log_now(counter: &Counter, out: &Follower, job: &JobId, offset: u64) -> Result<(), Gone> {
+    send_rest(counter, out, job, offset).await?;
     out.event(Event::End).await
 }
 
 /// A job that is not known any more says nothing more either.
-fn is_final(desk: &Desk, job: &JobId) -> bool {
-    let view = desk.view.borrow();
+fn is_final(counter: &Counter, job: &JobId) -> bool {
+    let view = counter.view.borrow();
     let Some(view) = view.as_ref() else {
         return false;
     };
@@ -180,8 +180,13 @@ fn is_final(desk: &Desk, job: &JobId) -> bool {
 }
 
 /// Sends what the file has from `offset` on; returns where to go on.
-async fn send_rest(desk: &Desk, out: &Follower, job: &JobId, mut offset: u64) -> Result<u64, Gone> {
-    let Ok(mut file) = File::open(desk.store.log_path(job)).await else {
+async fn send_rest(
+    counter: &Counter,
+    out: &Follower,
+    job: &JobId,
+    mut offset: u64,
+) -> Result<u64, Gone> {
+    let Ok(mut file) = File::open(counter.store.log_path(job)).await else {
         return Ok(offset);
     };
     if file.seek(SeekFrom::Start(offset)).await.is_err() {

@@ -24,12 +24,12 @@ const JOB_CHANGES: usize = 256;
 
 /// The front door and everybody behind it.
 pub(crate) struct ControlServer {
-    desk: Arc<Desk>,
+    counter: Arc<Counter>,
     tasks: JoinSet<()>,
 }
 
 /// What the clients' tasks share.
-struct Desk {
+struct Counter {
     version: String,
     events: mpsc::Sender<Event>,
     store: Arc<dyn Store>,
@@ -61,7 +61,7 @@ impl ControlServer {
         store: Arc<dyn Store>,
         logs: Arc<JobLogs>,
     ) -> Self {
-        let desk = Arc::new(Desk {
+        let counter = Arc::new(Counter {
             version,
             events,
             store,
@@ -74,8 +74,8 @@ impl ControlServer {
             next_request: AtomicU64::new(0),
         });
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(control, Arc::clone(&desk)));
-        Self { desk, tasks }
+        tasks.spawn(accept(control, Arc::clone(&counter)));
+        Self { counter, tasks }
     }
 
     /// Answers a request. A client that left gets nothing. What the answer says is news to whoever
@@ -86,7 +86,7 @@ impl ControlServer {
             Reply::Environments(environments) => self.show_environments(environments),
             _ => {}
         }
-        let Some(waiting) = self.desk.waiting().remove(&id) else {
+        let Some(waiting) = self.counter.waiting().remove(&id) else {
             return;
         };
         let message = ServerMessage::Reply {
@@ -100,14 +100,14 @@ impl ControlServer {
     }
 
     /// Shows the read model to whoever follows it, if it differs from the last one. `view` is not
-    /// called while nobody looks; who begins to look has it made ([`Desk::ask`]).
+    /// called while nobody looks; who begins to look has it made ([`Counter::ask`]).
     pub(crate) fn show(&self, view: impl FnOnce() -> Option<View>) {
-        if self.desk.view.receiver_count() == 0 {
-            self.desk.view.send_replace(None);
+        if self.counter.view.receiver_count() == 0 {
+            self.counter.view.send_replace(None);
             return;
         }
         let Some(mut view) = view() else { return };
-        self.desk.view.send_if_modified(|shown| {
+        self.counter.view.send_if_modified(|shown| {
             let at = view.at;
             if let Some(old) = shown.as_deref() {
                 // A view is made for each change; its time alone is none.
@@ -124,19 +124,19 @@ impl ControlServer {
 
     /// Shows the owner's devices to whoever follows them, if they changed.
     pub(crate) fn show_devices(&self, devices: &[Device]) {
-        show_list(&self.desk.devices, devices);
+        show_list(&self.counter.devices, devices);
     }
 
     /// Shows the installed versions to whoever follows them, if they changed.
     pub(crate) fn show_environments(&self, environments: &[EnvironmentInfo]) {
-        show_list(&self.desk.environments, environments);
+        show_list(&self.counter.environments, environments);
     }
 
     /// Tells whoever follows the jobs.
     pub(crate) fn job_changed(&self, job: &Job) {
-        if self.desk.jobs.receiver_count() > 0 {
+        if self.counter.jobs.receiver_count() > 0 {
             // Without receivers there is nobody to tell.
-            let _ = self.desk.jobs.send(Arc::new(job.clone()));
+            let _ = self.counter.jobs.send(Arc::new(job.clone()));
         }
     }
 
@@ -146,7 +146,7 @@ impl ControlServer {
     }
 }
 
-impl Desk {
+impl Counter {
     fn waiting(&self) -> MutexGuard<'_, HashMap<RequestId, Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -184,12 +184,16 @@ fn show_list<T: Clone + PartialEq>(shown: &watch::Sender<Option<Arc<Vec<T>>>>, l
     });
 }
 
-async fn accept(mut control: Box<dyn Control>, desk: Arc<Desk>) {
+async fn accept(mut control: Box<dyn Control>, counter: Arc<Counter>) {
     // Owned by this task: when it is ended, so are they.
     let mut clients = JoinSet::new();
     for number in 0.. {
         let stream = control.accept().await;
         while clients.try_join_next().is_some() {}
-        clients.spawn(client::serve(stream, ClientId(number), Arc::clone(&desk)));
+        clients.spawn(client::serve(
+            stream,
+            ClientId(number),
+            Arc::clone(&counter),
+        ));
     }
 }
