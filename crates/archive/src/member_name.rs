@@ -1,5 +1,5 @@
 //! [`MemberName`]: a path inside an archive that is safe to create on every OS.
-use kiln_model::storable_component;
+use kiln_model::{steers, storable_component};
 use unicode_normalization::UnicodeNormalization;
 
 /// Longest path of a member, in bytes (trust.md §1.7).
@@ -107,13 +107,11 @@ pub(crate) fn shown(name: &[u8]) -> String {
     escaped.chars().take(80).collect()
 }
 
-/// Control, direction-changing, line-separating and zero-width-no-break characters: a name that
-/// holds them does not look like what it is.
+/// Returns whether a name that holds this character does not look like what it is. What joins
+/// letters and emoji, and the tags of flags, is part of how people write, and stays.
 pub(crate) fn is_invisible(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{feff}')
-        || ('\u{2028}'..='\u{202e}').contains(&c)
-        || ('\u{2060}'..='\u{2069}').contains(&c)
+    let joins = matches!(c, '\u{200c}' | '\u{200d}' | '\u{e0020}'..='\u{e007f}');
+    steers(c) && !joins
 }
 
 #[cfg(test)]

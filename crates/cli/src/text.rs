@@ -1,17 +1,11 @@
 //! Text for people: tables, times, sizes, and strings of peers made harmless.
 use std::fmt::Write;
 
-use kiln_model::Timestamp;
+use kiln_model::{Timestamp, steers};
 
 /// Returns `text` with everything that could steer a terminal written out: control,
 /// bidirectional and invisible characters become `\u{..}`.
 pub(crate) fn safe(text: &str) -> String {
-    let steers = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
-                | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-    };
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         if steers(c) {

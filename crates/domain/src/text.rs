@@ -1,4 +1,5 @@
 //! Rules for text that people type (peer-link.md §6.6).
+use kiln_model::steers;
 
 /// Returns whether `text` has none of the characters that cannot be seen or that turn the direction
 /// of writing: controls, formats, separators other than the space, private use.
@@ -8,16 +9,9 @@ pub(crate) fn is_printable(text: &str) -> bool {
 
 fn hidden(c: char) -> bool {
     let space = c.is_whitespace() && c != ' ';
-    space
-        || c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{e000}'..='\u{f8ff}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{10ffff}')
+    // What only some fonts have, and the plane of tags.
+    let private = matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{e0000}'..='\u{10ffff}');
+    space || private || steers(c)
 }
 
 #[cfg(test)]

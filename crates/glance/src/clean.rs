@@ -1,4 +1,5 @@
 //! [`clean`]: names and sentences of others, made harmless and short.
+use kiln_model::steers;
 
 /// Most characters of a name in a menu or title: what a menu shows without growing over the screen.
 pub(crate) const NAME: usize = 40;
@@ -29,16 +30,7 @@ pub(crate) fn clean(text: &str, max: usize) -> String {
 fn harmless(c: char) -> char {
     match c {
         c if c.is_whitespace() && !matches!(c, '\u{2028}' | '\u{2029}') => ' ',
-        '\u{ad}'
-        | '\u{61c}'
-        | '\u{180e}'
-        | '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{feff}'
-        | '\u{fff9}'..='\u{fffb}'
-        | '\u{e0000}'..='\u{e007f}' => '\u{fffd}',
-        c if c.is_control() => '\u{fffd}',
+        c if steers(c) => '\u{fffd}',
         c => c,
     }
 }

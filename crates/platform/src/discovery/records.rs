@@ -2,7 +2,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use kiln_model::{DeviceName, DiscoveredHost, Endpoint, FriendlyName};
+use kiln_model::{DeviceName, DiscoveredHost, Endpoint, FriendlyName, steers};
 use kiln_ports::discovery::{Announcement, Sighting};
 use unicode_normalization::UnicodeNormalization;
 
@@ -168,14 +168,9 @@ fn addresses_of(raw: &Raw) -> Vec<IpAddr> {
     addresses
 }
 
-/// Returns text that may be shown: NFC, without control and bidirectional characters.
+/// Returns text that may be shown: NFC, without what cannot be seen.
 fn clean(text: &str) -> String {
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    text.nfc().filter(|c| !hidden(*c)).collect()
+    text.nfc().filter(|c| !steers(*c)).collect()
 }
 
 /// The rows that are shown, bounded; the reference peer's list is not.
