@@ -32,7 +32,6 @@ impl Node {
                 let kept = self.keep(changes).await;
                 // The domain goes by them already.
                 self.use_settings(*settings);
-                self.tell_facts();
                 kept?;
             }
             Effect::ReadAudit(id, question) => {

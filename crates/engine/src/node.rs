@@ -373,21 +373,16 @@ impl Node {
         }
     }
 
-    /// Tells the domain what we announce of ourselves, if it changed.
+    /// Tells the domain what we announce of ourselves, if it changed. A name that the owner chose
+    /// goes before that of the machine there.
     pub(crate) fn tell_facts(&mut self) {
-        let set = self.context.settings().friendly_name;
-        let name = if set.is_empty() {
-            &self.context.site.machine
-        } else {
-            &set
-        };
         let facts = PeerFacts {
             esphome_version: self
                 .context
                 .environments
                 .launcher(None)
                 .map(|(version, _)| version),
-            friendly_name: FriendlyName::clipped(name),
+            friendly_name: FriendlyName::clipped(&self.context.site.machine),
             ha_addon: false,
             capabilities: Capabilities {
                 auto_provision: true,
