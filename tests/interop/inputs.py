@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 from compositors import KWin, Program, Sway
 from devices import chip
-from guest import Owner, runs_here
+from guest import Owner, reason, runs_here
 from receiving import admit, compilers, free_port
 from world import TESTS, expect, holds, until
 
@@ -88,12 +88,6 @@ async def shows(kiln, name, value, verdict, seconds=READ):
     await until(f"{name} to be {value!r}, which {verdict}", probe, seconds)
 
 
-async def closes(kiln, code, seconds=READ):
-    async def probe():
-        return (await kiln.status())["availability"]["reason"] == code
-    await until(f"the reason {code}", probe, seconds)
-
-
 async def test_power_saving_and_heat_are_told_by_the_systems_power_profiles(world):
     kiln = world.kiln()
     services = await Services(kiln).start(world, "profiles")
@@ -102,11 +96,11 @@ async def test_power_saving_and_heat_are_told_by_the_systems_power_profiles(worl
     await shows(kiln, "thermal", "normal", "ok")
     await services.say("profiles", "ActiveProfile", "power-saver")
     await shows(kiln, "power_saver", "on", "blocks")
-    await closes(kiln, "power_saver")
+    await reason(kiln, "power_saver")
     await services.say("profiles", "ActiveProfile", "balanced")
     await services.say("profiles", "PerformanceDegraded", "high-operating-temperature")
     await shows(kiln, "thermal", "hot", "blocks")
-    await closes(kiln, "thermal")
+    await reason(kiln, "thermal")
 
 
 async def test_a_metered_network_is_told_by_the_network_manager(world):
@@ -116,7 +110,7 @@ async def test_a_metered_network_is_told_by_the_network_manager(world):
     await shows(kiln, "network", "not metered", "ok")
     await services.say("network", "Metered", 1)
     await shows(kiln, "network", "metered", "blocks")
-    await closes(kiln, "metered")
+    await reason(kiln, "metered")
 
 
 async def test_an_owner_without_a_screen_is_told_by_the_login_manager(world):
@@ -132,7 +126,7 @@ async def test_an_owner_without_a_screen_is_told_by_the_login_manager(world):
     await shows(kiln, "activity", "5 min without input", "ok")
     await services.say("login", "IdleHint", False)
     await shows(kiln, "activity", "input within the last minute", "blocks")
-    await closes(kiln, "user_active")
+    await reason(kiln, "user_active")
 
 
 async def owner_at_a_desktop(world, service):
@@ -144,7 +138,7 @@ async def owner_at_a_desktop(world, service):
     await shows(kiln, "activity", "1 h without input", "ok")
     await services.say(service, "idle", 700)
     await shows(kiln, "activity", "input within the last minute", "blocks")
-    await closes(kiln, "user_active")
+    await reason(kiln, "user_active")
 
 
 async def test_an_owner_at_gnome_is_told_by_its_idle_monitor(world):
@@ -198,10 +192,10 @@ async def test_somebody_who_comes_over_ssh_counts_as_the_owner_says(world):
         await shows(kiln, "remote", "SSH: input within the last minute", "ok")
         await kiln.ask("settings", "set", "remote_sessions", "count")
         await shows(kiln, "remote", "SSH: input within the last minute", "blocks")
-        await closes(kiln, "user_active")
+        await reason(kiln, "user_active")
         await services.order(logout=name)
         await shows(kiln, "remote", "nobody", "ok")
-        await closes(kiln, "ready", 90)
+        await reason(kiln, "ready", 90)
         await kiln.ask("settings", "set", "remote_sessions", "desktop")
 test_somebody_who_comes_over_ssh_counts_as_the_owner_says.seconds = 600
 
@@ -226,9 +220,9 @@ async def test_somebody_at_a_remote_desktop_counts_unless_the_owner_says_otherwi
     visitor.comes()
     await services.order(login=["at_work", left | {"Display": visitor.display}])
     await shows(kiln, "remote", "remote desktop: input within the last minute", "blocks")
-    await closes(kiln, "user_active")
+    await reason(kiln, "user_active")
     await kiln.ask("settings", "set", "remote_sessions", "ignore")
-    await closes(kiln, "ready", 90)
+    await reason(kiln, "ready", 90)
     await shows(kiln, "remote", "remote desktop: input within the last minute", "ok")
 
 
@@ -239,7 +233,7 @@ async def test_an_owner_at_a_wayland_compositor_is_told_by_it_also_after_it_star
     await kiln.receive()
     await kiln.ask("settings", "set", "idle_minutes=1")
     await shows(kiln, "activity", "input within the last minute", "blocks")
-    await closes(kiln, "user_active")
+    await reason(kiln, "user_active")
     await compositor.stop()
     await compositor.start()
     await shows(kiln, "activity", "1 min without input", "ok", 60 + 2 * READ)
@@ -255,10 +249,10 @@ async def fills_the_screen(kiln, show, program, option):
     show(program, option)
     await shows(kiln, "full_screen", "a program in full screen", "blocks")
     # It may have opened just now, and stays so for its dwell.
-    await closes(kiln, "exclusive_app", 90)
+    await reason(kiln, "exclusive_app", 90)
     await kiln.ask("settings", "set", "beside_full_screen", "on")
     await shows(kiln, "full_screen", "a program in full screen", "ok")
-    await closes(kiln, "ready")
+    await reason(kiln, "ready")
 
 
 async def test_a_program_in_full_screen_is_told_by_a_wayland_compositor(world):
@@ -291,7 +285,7 @@ async def test_a_program_that_needs_the_processor_is_noticed(world):
     await kiln.receive()
     burners = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(os.cpu_count())]
     try:
-        await closes(kiln, "cpu_busy", 60)
+        await reason(kiln, "cpu_busy", 60)
     finally:
         for burner in burners:
             burner.kill()

@@ -191,7 +191,7 @@ fn unpack(
             file.write_all(&json)?;
             manifest = Some(Manifest::read(&json, announced).map_err(BundleRefused::from)?);
         } else {
-            copy(&mut members, &mut file)?;
+            members.copy_to::<ExtractError>(&mut file)?;
         }
         bytes += size;
     }
@@ -204,20 +204,6 @@ fn unpack(
         bytes,
         esphome_version: manifest.esphome_version,
     })
-}
-
-fn copy<R: io::Read>(
-    members: &mut Members<'_, R>,
-    to: &mut impl Write,
-) -> Result<(), ExtractError> {
-    let mut buffer = vec![0; 128 * 1024];
-    loop {
-        let got = members.read(&mut buffer)?;
-        if got == 0 {
-            return Ok(());
-        }
-        to.write_all(buffer.get(..got).unwrap_or_default())?;
-    }
 }
 
 fn is_preserved(name: &MemberName) -> bool {

@@ -356,7 +356,7 @@ fn receive(
             Member::BuildFile => {
                 let (above, leaf) = split_leaf(name);
                 let mut file = create_fresh(folders.make(above)?, leaf)?;
-                copy(&mut members, &mut file)?;
+                members.copy_to::<MaterialiseError>(&mut file)?;
                 settle(file, &permissions)?;
                 received.files.push(name.to_owned());
             }
@@ -370,17 +370,6 @@ fn receive(
 struct BuildInfo {
     #[serde(rename = "config_hash")]
     _config_hash: Option<u32>,
-}
-
-fn copy<R: Read>(members: &mut Members<'_, R>, to: &mut File) -> Result<(), MaterialiseError> {
-    let mut buffer = vec![0; 128 * 1024];
-    loop {
-        let got = members.read(&mut buffer)?;
-        if got == 0 {
-            return Ok(());
-        }
-        to.write_all(buffer.get(..got).unwrap_or_default())?;
-    }
 }
 
 /// Ends writing a build file: on disk, private, and dated 1970 like in the archive, so that a later

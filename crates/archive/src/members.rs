@@ -4,7 +4,7 @@
 //! headers, pax `path` records and GNU long names. Everything that can make two readers disagree
 //! (pax sizes, sparse maps, global headers, links, concatenated gzip) refuses the archive. Nothing
 //! here touches the disk.
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use flate2::bufread::GzDecoder;
@@ -173,6 +173,21 @@ impl<'a, R: Read> Members<'a, R> {
                 return Ok(content);
             }
             content.extend_from_slice(buffer.get(..got).unwrap_or_default());
+        }
+    }
+
+    /// Writes the whole content of the current member.
+    pub(crate) fn copy_to<E: From<ReadFault> + From<io::Error>>(
+        &mut self,
+        to: &mut impl Write,
+    ) -> Result<(), E> {
+        let mut buffer = vec![0; 128 * 1024];
+        loop {
+            let got = self.read(&mut buffer)?;
+            if got == 0 {
+                return Ok(());
+            }
+            to.write_all(buffer.get(..got).unwrap_or_default())?;
         }
     }
 

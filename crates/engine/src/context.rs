@@ -1,7 +1,7 @@
 //! [`Context`]: what every step of a job needs of the engine.
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use kiln_domain::{
     Event,
@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 
 use crate::environments::Environments;
 use crate::links::Links;
+use crate::lock::lock;
 use crate::node::Site;
 use crate::outputs::Outputs;
 use crate::particulars::Particulars;
@@ -200,8 +201,4 @@ impl Steps {
         }
         while self.tasks.join_next().await.is_some() {}
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -25,6 +25,7 @@ mod link_task;
 mod link_writer;
 pub mod links;
 mod listener;
+mod lock;
 mod machine;
 mod node;
 mod outputs;

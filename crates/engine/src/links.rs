@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use kiln_archive::PackedArtifacts;
 use kiln_domain::peering::{self, Purpose};
@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 use crate::dialer;
 use crate::link_writer::{Outbox, Outgoing};
 use crate::listener;
+use crate::lock::lock;
 use crate::upload::Upload;
 
 /// All links of a node. Clones are the same links.
@@ -222,7 +223,7 @@ impl Links {
 
     /// Says that an accepted submission is out of preparation: its wire id may be used again.
     pub fn submission_settled(&self, pin: Pin, job_id: &WireJobId) {
-        lock(&self.0.preparing).remove(&(pin, job_id.clone()));
+        self.0.submission_settled(pin, job_id);
     }
 
     /// Returns where the listener is bound, as `ADDRESS:PORT`.
@@ -380,8 +381,8 @@ impl Shared {
         lock(&self.preparing).contains(&(pin, job_id.clone()))
     }
 
-    /// Notes that a submission did not get as far as the domain.
-    pub(crate) fn submission_lost(&self, pin: Pin, job_id: &WireJobId) {
+    /// Notes that a submission is out of preparation, or did not get as far as the domain.
+    pub(crate) fn submission_settled(&self, pin: Pin, job_id: &WireJobId) {
         lock(&self.preparing).remove(&(pin, job_id.clone()));
     }
 
@@ -438,8 +439,4 @@ impl From<work::Event> for Occurrence {
     fn from(event: work::Event) -> Self {
         Self(Event::Work(event))
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,8 +1,10 @@
 //! [`Particulars`]: what the steps of a job find out and the audit tells, until the job is over.
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use kiln_model::{ContactedHost, Digest, EsphomeVersion, JobId, Pin, Reach, Tier, WireJobId};
+
+use crate::lock::lock;
 
 /// What is known of one job beside the job itself.
 #[derive(Clone, Debug, Default)]
@@ -70,8 +72,4 @@ impl Particulars {
     pub(crate) fn take_packed(&self) -> Vec<Packed> {
         std::mem::take(&mut *lock(&self.packed))
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -14,9 +14,6 @@ use crate::tool::{self, Stop};
 /// Output kept of a program, in bytes (builds.md §7.4).
 const TAIL_BYTES: usize = 2000;
 
-/// Time between the polite and the final end (builds.md §11.6).
-const GRACE: Duration = Duration::from_secs(3);
-
 /// For whom programs run.
 #[derive(Clone)]
 pub(crate) enum Customer {
@@ -153,7 +150,7 @@ impl Programs {
                     }
                 }
                 () = &mut late, if stands_since.is_none() => {
-                    child.kill(GRACE).await;
+                    child.kill(tool::GRACE).await;
                     return Err(RunError::TookTooLong(limit.as_secs()));
                 }
             }

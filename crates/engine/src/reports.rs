@@ -97,7 +97,7 @@ pub(crate) async fn run(
                     }
                     Err(error) => {
                         tracing::warn!(%link, %error, "a bundle could not be stored");
-                        shared.submission_lost(pin, &header.job_id);
+                        shared.submission_settled(pin, &header.job_id);
                         let dropped = work::Event::SubmissionDropped(link, header.job_id.clone());
                         shared.emit(dropped).await;
                         lament(&outbox, header.job_id, &error);

@@ -20,7 +20,7 @@ use crate::held::Held;
 use crate::limits::{Breach, LINES_OVER, Limits, Spent, Then};
 
 /// Time between the polite and the final end of a process tree (builds.md §11.6).
-const GRACE: Duration = Duration::from_secs(3);
+pub(crate) const GRACE: Duration = Duration::from_secs(3);
 
 /// Longest time for which an offloader is waited for that takes the last output slowly: of a program
 /// that was ended, and of one that ended by itself.

@@ -9,7 +9,7 @@ use super::display::Display;
 use super::idle::Idle;
 use super::load::Load;
 use super::remote::Elsewhere;
-use super::{least, load, power, utc_offset};
+use super::{free_disk, least, load, power, utc_offset};
 use crate::process::OwnPrograms;
 
 /// Where the kernel lists batteries and mains.
@@ -49,7 +49,7 @@ impl Machine {
                 idle,
                 remote,
                 free_memory: load::free_memory(),
-                free_disk: least(&reading.folders, load::free_disk),
+                free_disk: least(&reading.folders, free_disk),
                 ..Inputs::default()
             };
         }
@@ -64,7 +64,7 @@ impl Machine {
             heat: profile.map(|profile| profile.heat),
             other_load: self.load.read(),
             free_memory: load::free_memory(),
-            free_disk: least(&reading.folders, load::free_disk),
+            free_disk: least(&reading.folders, free_disk),
             network: self.system.network().await,
             apps: load::running(&reading.apps),
             foreground,

@@ -5,9 +5,6 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::process::OwnPrograms;
 
-/// Bytes of a MiB.
-const MIB: u64 = 1024 * 1024;
-
 /// How busy other programs kept the processors since the last reading.
 #[derive(Debug)]
 pub(super) struct Load {
@@ -98,14 +95,6 @@ pub(super) fn free_memory() -> Option<u64> {
     Some(kib / 1024)
 }
 
-/// Returns the room for ordinary users on the disk of a folder, or of the nearest one above it that
-/// exists, in MiB.
-pub(super) fn free_disk(folder: &Path) -> Option<u64> {
-    let there = folder.ancestors().find(|folder| folder.exists())?;
-    let disk = rustix::fs::statvfs(there).ok()?;
-    Some(disk.f_bavail.saturating_mul(disk.f_frsize) / MIB)
-}
-
 /// Returns which of these programs run, by the name of the program or of the process.
 pub(super) fn running(wanted: &[String]) -> Option<Vec<String>> {
     if wanted.is_empty() {
@@ -164,7 +153,6 @@ mod tests {
         let load = Load::new(OsProcesses::new("test").own_programs());
         assert_eq!(load.read(), None, "nothing to compare with yet");
         assert!(free_memory().is_some_and(|mib| mib > 0));
-        assert!(free_disk(Path::new("/proc/self/there/is/none")).is_some());
         let me = fs::read_to_string("/proc/self/comm").unwrap();
         let me = me.trim().to_lowercase();
         let wanted = [me.clone(), "no such program".to_owned()];

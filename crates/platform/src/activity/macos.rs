@@ -15,10 +15,8 @@ use objc2_core_graphics::{
     kCGWindowLayer,
 };
 
-use super::{least, utc_offset};
+use super::{MIB, free_disk, least, utc_offset};
 use crate::process::OwnPrograms;
-
-const MIB: u64 = 1024 * 1024;
 
 #[link(name = "CoreGraphics", kind = "framework")]
 #[expect(
@@ -223,12 +221,6 @@ fn free_memory(vm_stat: &str) -> Option<u64> {
     };
     let free = pages("Pages free:")? + pages("Pages inactive:")? + pages("Pages speculative:")?;
     Some(free.saturating_mul(page) / MIB)
-}
-
-fn free_disk(folder: &Path) -> Option<u64> {
-    let there = folder.ancestors().find(|folder| folder.exists())?;
-    let disk = rustix::fs::statvfs(there).ok()?;
-    Some(disk.f_bavail.saturating_mul(disk.f_frsize) / MIB)
 }
 
 /// Returns which of these programs run, by their file name.

@@ -31,6 +31,9 @@ use kiln_ports::activity::Reading;
 
 use crate::process::OwnPrograms;
 
+/// Bytes of a MiB.
+const MIB: u64 = 1024 * 1024;
+
 /// Reads the machine that Kiln runs on.
 #[derive(Debug)]
 pub struct SystemActivity(os::Machine);
@@ -55,6 +58,15 @@ fn least(folders: &[PathBuf], free: impl Fn(&Path) -> Option<u64>) -> Option<u64
     folders.iter().filter_map(|folder| free(folder)).min()
 }
 
+/// Returns the room for ordinary users on the disk of a folder, or of the nearest one above it that
+/// exists, in MiB.
+#[cfg(unix)]
+fn free_disk(folder: &Path) -> Option<u64> {
+    let there = folder.ancestors().find(|folder| folder.exists())?;
+    let disk = rustix::fs::statvfs(there).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize) / MIB)
+}
+
 /// Returns local time minus UTC, in seconds.
 fn utc_offset() -> i32 {
     let zone = jiff::tz::TimeZone::system();
@@ -64,6 +76,12 @@ fn utc_offset() -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn the_disk_of_a_folder_that_is_not_there_yet_is_read() {
+        assert!(free_disk(Path::new("/there/is/none")).is_some());
+    }
 
     #[test]
     fn of_several_disks_the_one_with_the_least_room_counts() {

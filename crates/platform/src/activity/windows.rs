@@ -26,10 +26,8 @@ use windows::Win32::UI::Shell::{
 };
 use windows::core::{PCWSTR, PWSTR};
 
-use super::{least, utc_offset};
+use super::{MIB, least, utc_offset};
 use crate::process::OwnPrograms;
-
-const MIB: u64 = 1024 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Machine {
