@@ -119,8 +119,8 @@ def the_first_window_explains_itself_and_every_page_opens(world):
         window.until("it is done", lambda: window.dialogue() == "")
         for page in PAGES:
             window.go(page)
-            heading = window.heading()
-            assert heading == ("Ready to build" if page == "Overview" else page), (page, heading)
+            wanted = "Ready to build" if page == "Overview" else page
+            window.until(f"the page {page}", lambda: window.heading() == wanted)
             window.screenshot(SHOTS / f"window-{page.lower()}.png")
             assert window.barriers() == [], (page, window.barriers())
         assert window.complaints() == [], window.complaints()
@@ -223,6 +223,21 @@ def an_install_is_followed_in_the_window(world):
         window.go("Overview")
         window.screenshot(SHOTS / "overview.png")
         assert window.complaints() == [], window.complaints()
+
+
+def a_dark_desktop_and_large_text_are_followed(world):
+    with world.window(GTK_THEME="Adwaita:dark") as window:
+        assert window.run("return matchMedia('(prefers-color-scheme: dark)').matches"), "it is dark"
+        window.text_size(200)
+        for page in [*PAGES, "Job"]:
+            if page == "Job":
+                window.run("location.hash = `#/job/${arguments[0]}`", world.here.job()["id"])
+                window.shows("Successfully compiled program.")
+            else:
+                window.go(page)
+            window.screenshot(SHOTS / f"window-{page.lower()}-dark-large.png")
+            assert window.sticks_out() == [], (page, window.sticks_out())
+            assert window.barriers() == [], (page, window.barriers())
 
 
 def the_menu_is_seen_in_the_panel(_world):
@@ -384,6 +399,7 @@ STORIES = [
     the_battery_pauses,
     a_builder_is_added_in_the_window,
     an_install_is_followed_in_the_window,
+    a_dark_desktop_and_large_text_are_followed,
     the_menu_is_seen_in_the_panel,
     start_at_login_is_a_setting_of_the_window,
     the_mains_resume_by_themselves,

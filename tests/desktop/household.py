@@ -107,8 +107,9 @@ class World:
         self.here.process = self.here.spawn("kiln-desktop", *words)
         return desktop.item()
 
-    def window(self):
-        return webdriver.Window(PROGRAMS / "kiln-window", self.here.environment)
+    def window(self, **look):
+        """The window, in an environment that says how it is to look."""
+        return webdriver.Window(PROGRAMS / "kiln-window", {**self.here.environment, **look})
 
     def says(self, text, seconds=10.0):
         """Waits until the icon's menu begins with this, and returns it."""

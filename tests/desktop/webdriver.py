@@ -169,6 +169,18 @@ class Window:
                            one.querySelector('.hex').innerText];""", title))
         return found[0], re.sub(r"\s", "", found[1])
 
+    def text_size(self, percent):
+        """Makes all text larger, as somebody may who sees badly."""
+        self.run("document.documentElement.style.fontSize = arguments[0]", f"{percent}%")
+
+    def sticks_out(self):
+        """What reaches beyond the sides of the window."""
+        return self.run("""
+            const wide = document.documentElement.clientWidth;
+            const out = [...document.querySelectorAll('main *')].filter((e) => e.checkVisibility()
+              && !e.closest('.hidden, .lines') && e.getBoundingClientRect().right > wide + 1);
+            return out.map((e) => `${e.tagName} ${e.className} ${e.textContent.slice(0, 40)}`);""")
+
     def screenshot(self, path):
         """Keeps the window as it is painted."""
         self._ask("POST", f"{self._session}/execute/async", {
