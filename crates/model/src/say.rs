@@ -91,6 +91,7 @@ sentences! {
     environment_being_reset() = "the build environment is being reset";
     built_here_instead() = "built on this computer instead";
     build_did_not_complete() = "its build did not complete, so nothing was flashed";
+    configuration_gone() = "its configuration is not in the folder any more, so nothing was flashed";
     build_is_gone() = "the build it waited for is gone, so nothing was flashed";
     stopped_while_flashing() = "Kiln stopped while it flashed; install again if the device did not change";
     flash_not_begun() = "the flash was not begun, because that could not be kept; free some disk space, then install again";
@@ -347,8 +348,9 @@ sentences! {
 
     // What the owner should know.
     others_cannot_reach(why) = "Others cannot reach this computer: {why}. Kiln tries again.";
-    listener_ended() = "the listener ended by itself";
     not_boxed(why) = "This computer does not receive builds, because they cannot be boxed here ({why}). `kiln settings set sandbox best_effort` receives them anyway: a paired computer can then do anything that you can do.";
+    answer_too_long() = "The answer is longer than the control channel takes.";
+    key_open() = "The keyring did not say whether it took a new key. Kiln puts the old one back; until then, a restart may bring up the new one.";
     records_not_written() = "Some records cannot be written. Free some disk space; Kiln tries again.";
     receiver_without_anchor(label, pin) = "The receiver {label} ({pin}) has no entry in the keyring and is not trusted; pair again.";
     offloader_without_anchor(label, pin) = "The offloader {label} ({pin}) has no entry in the keyring and is not trusted; pair again.";

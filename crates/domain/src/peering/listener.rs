@@ -2,7 +2,7 @@
 //! (peer-link.md §3.1).
 use std::time::Duration;
 
-use kiln_model::{Mono, Sentence, say};
+use kiln_model::{Mono, Sentence};
 
 /// First and longest wait after a failed bind (peer-link.md §3.1).
 const FIRST_RETRY: Duration = Duration::from_secs(30);
@@ -104,14 +104,11 @@ impl Listener {
         }
     }
 
-    /// The listener is gone: as asked, or by itself.
-    pub(super) fn handle_closed(&mut self, now: Mono) {
+    /// The listener is gone: as asked, or by itself because its addresses have changed. Then it is
+    /// bound at once where it is now; if that fails, it is a failure like any other.
+    pub(super) fn handle_closed(&mut self) {
         match &self.state {
-            State::Closing => self.state = State::Unbound,
-            State::Bound { wanted, .. } => {
-                let wanted = wanted.clone();
-                self.fail(wanted, say::listener_ended(), now);
-            }
+            State::Closing | State::Bound { .. } => self.state = State::Unbound,
             State::Unbound | State::Binding(_) | State::Failed { .. } => {}
         }
     }
@@ -193,7 +190,7 @@ mod tests {
         assert_eq!(listener.settle(offloader.clone(), at(1)), Step::Unbind);
         assert_eq!(listener.bound(), None);
         assert_eq!(listener.settle(offloader.clone(), at(1)), Step::Nothing);
-        listener.handle_closed(at(2));
+        listener.handle_closed();
         assert_eq!(listener.settle(offloader, at(2)), Step::Bind);
         listener.handle_listening(6056);
         assert_eq!(listener.bound(), Some((Serves::ConnectBackOnly, 6056)));
@@ -232,8 +229,17 @@ mod tests {
         assert_eq!(listener.settle(Some(other.clone()), at(1)), Step::Bind);
         listener.handle_listening(7000);
         assert_eq!(listener.error(), None);
-        listener.handle_closed(at(2));
-        assert_eq!(listener.poll_timeout(), Some(at(32)));
+    }
+
+    #[test]
+    fn a_listener_whose_addresses_change_is_bound_anew_at_once_and_a_failure_of_that_waits() {
+        let mut listener = Listener::new();
+        listener.settle(wanted(Serves::Receiver), at(0));
+        listener.handle_listening(6055);
+        listener.handle_closed();
+        assert_eq!(listener.settle(wanted(Serves::Receiver), at(1)), Step::Bind);
+        listener.handle_failed("no such address".into(), at(1));
+        assert_eq!(listener.poll_timeout(), Some(at(31)));
         assert_eq!(listener.settle(None, at(3)), Step::Nothing);
         assert_eq!(listener.poll_timeout(), None);
     }

@@ -211,7 +211,7 @@ impl Peering {
             Event::BootstrapArmed { key, sources } => self.bootstrap.arm(key, sources, now.mono),
             Event::Listening { port } => self.listener.handle_listening(port),
             Event::ListenFailed(error) => self.listen_failed(error, now),
-            Event::ListenerClosed => self.listener.handle_closed(now.mono),
+            Event::ListenerClosed => self.listener.handle_closed(),
             Event::Knocked {
                 link,
                 intent,
