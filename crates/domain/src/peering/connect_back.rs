@@ -133,7 +133,8 @@ impl ConnectBack {
         if contact.dial.is_some() || cooling || now.since(contact.last) < QUIET {
             return;
         }
-        let (Some(ip), Some(theirs)) = (peer.peer_ip, peer.connect_back_port) else {
+        let ip = peer.peer_ip.filter(|ip| !lacks_its_zone(ip));
+        let (Some(ip), Some(theirs)) = (ip, peer.connect_back_port) else {
             return;
         };
         let Ok(endpoint) = Endpoint::new(&ip.to_string(), theirs) else {
@@ -213,6 +214,9 @@ pub(super) fn judge(
         return Err(IntentReason::NoApprovedPeer);
     }
     let port = call.port.ok_or(IntentReason::BadEndpoint)?;
+    if lacks_its_zone(&call.source) {
+        return Err(IntentReason::BadEndpoint);
+    }
     let host = call.source.to_canonical().to_string();
     let endpoint = Endpoint::new(&host, port).map_err(|_| IntentReason::BadEndpoint)?;
     if reach == Reach::Connected {
@@ -221,6 +225,14 @@ pub(super) fn judge(
     match probes.claim(call.pin, now, WantedBy::Receiver(call.link)) {
         Slot::Claimed => Ok(endpoint),
         Slot::Taken => Err(IntentReason::RebindInProgress),
+    }
+}
+
+/// Returns whether nobody can dial this address: it is of one link, and which one is not known.
+fn lacks_its_zone(ip: &IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
     }
 }
 
@@ -335,6 +347,19 @@ mod tests {
                 .settle(&world.peers, None, at(second), &mut world.out);
         }
         assert!(world.out.pop().is_none());
+    }
+
+    #[test]
+    fn an_address_that_means_nothing_without_its_link_is_not_called() {
+        let mut world = World::new();
+        let mut near = peer(1);
+        near.peer_ip = Some(ip("fe80::1"));
+        near.connect_back_port = Some(7000);
+        world.peers.insert(near.clone());
+        assert_eq!(world.called(0, 3000), None);
+        near.peer_ip = Some(ip("169.254.7.7"));
+        world.peers.insert(near);
+        assert!(world.called(3030, 3600).is_some());
     }
 
     #[test]

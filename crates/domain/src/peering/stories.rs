@@ -128,6 +128,17 @@ impl Node {
     }
 
     fn knock_with(&mut self, intent: LinkIntent, k: u8, hello: Hello) -> (LinkId, Vec<Effect>) {
+        self.knock_from("192.0.2.1", intent, k, hello)
+    }
+
+    /// The key `k` knocks from an address.
+    fn knock_from(
+        &mut self,
+        source: &str,
+        intent: LinkIntent,
+        k: u8,
+        hello: Hello,
+    ) -> (LinkId, Vec<Effect>) {
         let link = LinkId(self.knocks);
         self.knocks += 2;
         let effects = self.event(Event::Knocked {
@@ -136,7 +147,7 @@ impl Node {
             public_key: key(k),
             pin: pin(k),
             hello,
-            source: ip("192.0.2.1"),
+            source: ip(source),
         });
         (link, effects)
     }
@@ -1026,6 +1037,19 @@ mod offloading {
         assert!(matches!(&effects[..], [Effect::Dial { endpoint: e, .. }] if *e == moved));
         let (next, effects) = call(&mut node, 1, Some(6061));
         assert_eq!(said(&effects, next), None, "the slot is free again");
+    }
+
+    #[test]
+    fn a_call_from_an_address_that_means_nothing_without_its_link_is_refused_and_not_probed() {
+        let (mut node, _) = Node::offloader(vec![pairing(1)]);
+        let hello = Hello {
+            peer_link_port: Some(6055),
+            ..Hello::default()
+        };
+        let (link, effects) = node.knock_from("fe80::1", LinkIntent::ConnectBack, 1, hello);
+        assert_eq!(said(&effects, link), rejected(IntentReason::BadEndpoint));
+        let (waiting, effects) = call(&mut node, 1, Some(6055));
+        assert_eq!(said(&effects, waiting), None, "the slot is free");
     }
 
     // Covers: O-37
