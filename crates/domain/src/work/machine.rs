@@ -164,7 +164,12 @@ impl Work {
             Event::Uploaded(link, wire, result) => self.uploaded(link, &wire, result, now),
             Event::Downloaded(link, wire, result) => self.downloaded(link, &wire, result, now),
             Event::Materialised(job, result) => self.materialised(&job, result, now),
-            Event::SubmissionStarted(link, wire) => self.intake.started(link, wire),
+            Event::SubmissionStarted(link, wire) => {
+                // A header may be read on a session that is over already: nobody tells its end again.
+                if self.links.get(link).is_some() {
+                    self.intake.started(link, wire);
+                }
+            }
             Event::SubmissionDropped(link, wire) => self.intake.dropped(link, &wire),
             Event::SubmissionArrived {
                 link,

@@ -961,6 +961,18 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_header_that_was_read_on_a_session_that_is_over_is_no_upload_that_goes_on() {
+        let mut shop = Shop::open();
+        let (old, link) = (shop.offloader_on(2, 2), shop.offloader_on(2, 4));
+        shop.hang_up(2, old);
+        shop.happens(Event::SubmissionStarted(old, wire("a")));
+        shop.lines();
+        reset(&mut shop, link, "r");
+        let last = shop.acts().pop();
+        assert_eq!(last.as_deref(), Some("link-4 reset ack r"));
+    }
+
     // Covers: R-51
     #[test]
     fn a_reset_ends_like_a_job_and_refuses_downloads_meanwhile() {
