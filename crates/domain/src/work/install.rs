@@ -186,7 +186,23 @@ impl Work {
                 }
             }
         }
+        self.cancel_gone(now);
         self.flash_returned();
+    }
+
+    /// Ends the flashes that wait for a device whose configuration was renamed or deleted: nothing
+    /// would ever release them. A folder without any says nothing: it may not be mounted.
+    fn cancel_gone(&mut self, now: Now) {
+        if self.devices.is_empty() {
+            return;
+        }
+        let devices = &self.devices;
+        let is_listed = |name: &str| devices.iter().any(|d| d.configuration.as_str() == name);
+        let is_gone =
+            |e: &Entry| matches!(e.step, Step::Away) && !is_listed(&e.stored.job.configuration);
+        for id in self.jobs.ids(is_gone) {
+            self.cancel(&id, say::configuration_gone(), now);
+        }
     }
 
     pub(super) fn device_seen(

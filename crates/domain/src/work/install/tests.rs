@@ -164,6 +164,25 @@ fn a_deferred_flash_survives_a_restart_and_ends_with_a_newer_install() {
 }
 
 #[test]
+fn a_flash_that_waits_for_a_device_ends_when_its_configuration_is_gone_from_a_folder_that_is_there()
+{
+    let mut shop = Shop::open();
+    let (compile, flash) = shop.install("kitchen", BuildChoice::Auto);
+    offline(&mut shop, "kitchen");
+    shop.succeeds(&compile);
+    assert!(shop.job(&flash).deferred);
+    shop.happens(Event::DevicesScanned(Vec::new()));
+    assert_eq!(
+        shop.status(&flash),
+        JobStatus::Queued,
+        "not mounted, perhaps"
+    );
+    shop.happens(Event::DevicesScanned(vec![device("bath")]));
+    assert_eq!(shop.status(&flash), JobStatus::Cancelled);
+    assert_eq!(shop.error(&flash), say::configuration_gone().as_str());
+}
+
+#[test]
 fn a_scan_does_not_forget_who_is_away() {
     let mut shop = Shop::open();
     let (compile, flash) = shop.install("kitchen", BuildChoice::Auto);
