@@ -14,7 +14,7 @@ use crate::error::Misbehaviour;
 use crate::intent::json;
 use crate::json::Object;
 use crate::limits::{
-    MAX_DETAIL, MAX_DISPLAY, MAX_ERROR_MESSAGE, MAX_JOB_ID, MAX_NONCE, MAX_REASON,
+    MAX_DETAIL, MAX_DISPLAY, MAX_ERROR_HEARD, MAX_ERROR_MESSAGE, MAX_JOB_ID, MAX_NONCE, MAX_REASON,
 };
 use crate::session::{Dialect, Side};
 
@@ -298,7 +298,7 @@ fn job_state_changed(object: &Object<'_>) -> Frame<'static> {
     Frame::Message(Message::JobStateChanged {
         job_id,
         status,
-        error_message: error_message.into_owned(),
+        error_message: cut(&error_message, MAX_ERROR_HEARD).to_owned(),
         failure_reason: provision.then_some(FailureReason::Provision),
     })
 }
@@ -578,6 +578,20 @@ mod tests {
             }
         }
         assert!(checked > 500);
+    }
+
+    #[test]
+    fn of_an_error_message_only_the_first_sentence_or_so_is_taken_in() {
+        let frame = json!({
+            "type": "job_state_changed", "job_id": "0a1b2c3d4e5f", "status": "failed",
+            "error_message": "ü".repeat(30_000),
+        });
+        let Frame::Message(Message::JobStateChanged { error_message, .. }) =
+            read(Side::Offloader, &frame)
+        else {
+            panic!("it is not read");
+        };
+        assert_eq!(error_message, "ü".repeat(MAX_ERROR_HEARD / 2));
     }
 
     fn expected_fault(kind: &str, frame: &Value) -> FrameFault {

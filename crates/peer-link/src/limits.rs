@@ -65,6 +65,11 @@ pub const MAX_DETAIL: usize = 256;
 /// frame has.
 pub const MAX_ERROR_MESSAGE: usize = 8192;
 
+/// Longest error message of a job state that is taken in, in bytes. Ours: it is one sentence, the
+/// output says the rest, and a view of the longest history holds one for each job, in full and as a
+/// value, and has to fit the control channel even if every character of it is escaped.
+pub const MAX_ERROR_HEARD: usize = 1024;
+
 /// Longest display name of a device in a header, in code points (peer-link.md §5.6).
 pub const MAX_DISPLAY: usize = 256;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kiln_domain::{ClientId, Event};
 use kiln_ipc::{ClientMessage, Lines, MAX_REQUEST, PROTOCOL, ServerMessage};
-use kiln_model::{ErrorCode, RequestError};
+use kiln_model::{ErrorCode, RequestError, Sentence, say};
 use kiln_ports::control::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
@@ -176,15 +176,59 @@ impl Session {
 
 async fn write(mut writer: WriteHalf<Box<dyn Stream>>, mut answers: mpsc::Receiver<ServerMessage>) {
     while let Some(message) = answers.recv().await {
-        let line = match kiln_ipc::encode_server(&message) {
-            Ok(line) => line,
-            Err(error) => {
-                tracing::warn!(%error, "an answer is too long and was left out");
-                continue;
-            }
+        let Some(line) = line_of(&message) else {
+            continue;
         };
         if writer.write_all(line.as_bytes()).await.is_err() || writer.flush().await.is_err() {
             return;
         }
+    }
+}
+
+/// Writes a message as a line. Who waits for an answer that is too long hears so; an event that is too
+/// long is left out.
+fn line_of(message: &ServerMessage) -> Option<String> {
+    let too_long = match kiln_ipc::encode_server(message) {
+        Ok(line) => return Some(line),
+        Err(too_long) => too_long,
+    };
+    tracing::warn!(%too_long, "an answer is left out");
+    let ServerMessage::Reply { id, .. } = message else {
+        return None;
+    };
+    let broken = ServerMessage::Broken {
+        id: Some(*id),
+        error: RequestError {
+            code: ErrorCode::Internal,
+            message: say::answer_too_long(),
+            hint: Sentence::default(),
+        },
+    };
+    kiln_ipc::encode_server(&broken).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_ipc::{MAX_ANSWER, decode_server};
+    use kiln_model::Reply;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_too_long_is_answered_with_that_and_nobody_waits_for_it() {
+        let message = ServerMessage::Reply {
+            id: 7,
+            reply: Reply::Refused(RequestError {
+                code: ErrorCode::Internal,
+                message: "x".repeat(MAX_ANSWER).into(),
+                hint: Sentence::default(),
+            }),
+        };
+        let line = line_of(&message).unwrap();
+        let told = decode_server(line.trim_end().as_bytes()).unwrap();
+        let ServerMessage::Broken { id, error } = told else {
+            panic!("{told:?}");
+        };
+        assert_eq!((id, error.message), (Some(7), say::answer_too_long()));
     }
 }
