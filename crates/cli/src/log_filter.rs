@@ -13,6 +13,8 @@ pub(crate) struct LogFilter {
 
 impl LogFilter {
     pub(crate) fn pass(&mut self, piece: &str) -> String {
+        // ESPHome writes ESC as four characters when its output is a pipe.
+        let piece = piece.replace("\\033[", "\u{1b}[");
         let mut shown = String::with_capacity(piece.len());
         for c in piece.chars() {
             if self.held.is_empty() {
@@ -67,6 +69,13 @@ mod tests {
     fn colours_pass_and_nothing_else_that_drives_a_terminal() {
         let passed = LogFilter::default().pass(TEXT);
         assert_eq!(passed, "a\u{1b}[1;31mred\u{1b}[0mb\r\nc\td");
+    }
+
+    #[test]
+    fn an_escape_in_words_is_one_where_a_sequence_follows_and_text_elsewhere() {
+        let passed = LogFilter::default().pass("\\033[31mred\\033[0m, octal \\0331 and \\033");
+        let expected = "\u{1b}[31mred\u{1b}[0m, octal \\0331 and \\033";
+        assert_eq!(passed, expected);
     }
 
     #[test]

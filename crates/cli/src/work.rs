@@ -338,8 +338,7 @@ async fn wait_for(
 
 /// Prints log text: on a terminal with its colours and redrawn lines, in a pipe line by line.
 fn show_log(face: &mut Face, filter: &mut LogFilter, text: &str) -> Result<(), Failure> {
-    // ESPHome writes escape sequences as four characters when its output is a pipe.
-    let text = filter.pass(&text.replace("\\033", "\u{1b}"));
+    let text = filter.pass(text);
     match face.reader {
         Reader::Terminal => face.print(&text),
         Reader::Pipe => face.print(&text.replace("\r\n", "\n").replace('\r', "\n")),
