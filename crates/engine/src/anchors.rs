@@ -6,13 +6,33 @@ use kiln_model::{Label, Pairing, Peer, Pin, PublicKey, Sentence, Side, say};
 use kiln_ports::Secrets;
 use kiln_ports::secrets::{SecretBytes, SecretsError};
 
+/// What one entry of the keyring is to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Anchor {
+    /// In which direction the key is trusted.
+    pub(crate) side: Side,
+    /// Whose entry it is.
+    pub(crate) pin: Pin,
+    /// The trusted key; `None`: there is to be no entry.
+    pub(crate) key: Option<PublicKey>,
+}
+
 /// What the keyring said to a trust anchor.
-pub(crate) type Tried = (Side, Pin, Result<(), SecretsError>);
+pub(crate) type Tried = (Anchor, Result<(), SecretsError>);
 
 fn name(side: Side, pin: Pin) -> String {
     match side {
         Side::Offloader => format!("offloader-{pin}"),
         Side::Receiver => format!("receiver-{pin}"),
+    }
+}
+
+/// Brings an entry to what it is to hold.
+pub(crate) async fn make_so(secrets: &dyn Secrets, anchor: Anchor) -> Result<(), SecretsError> {
+    let Anchor { side, pin, key } = anchor;
+    match key {
+        Some(key) => set(secrets, side, pin, key).await,
+        None => remove(secrets, side, pin).await,
     }
 }
 

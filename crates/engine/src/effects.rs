@@ -3,11 +3,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use kiln_domain::{Effect, Event, peering, work};
-use kiln_model::{BlobId, Fact, Pin, PublicKey, Reply, Side, say};
+use kiln_model::{BlobId, DashboardId, Fact, Pin, PublicKey, Reply, Side, say};
 use kiln_ports::discovery::Announcement;
 use kiln_ports::store::Change;
 
-use crate::anchors;
+use crate::anchors::{self, Anchor};
 use crate::blocking::blocking;
 use crate::node::{Ended, Link, Node};
 use crate::runtime::RETRY;
@@ -71,8 +71,17 @@ impl Node {
                 facts,
                 requires_pairing_key,
                 admit,
+                approval,
             } => {
-                links.answer(link, kind, reason, facts, requires_pairing_key, admit);
+                let is_kept = match approval {
+                    Some((id, pin)) => self.is_kept(&id, pin).await,
+                    None => true,
+                };
+                if is_kept {
+                    links.answer(link, kind, reason, facts, requires_pairing_key, admit);
+                } else {
+                    links.close(link, None);
+                }
             }
             peering::Effect::Dial {
                 link,
@@ -91,11 +100,13 @@ impl Node {
                 trusted?;
             }
             peering::Effect::ForgetPeer(id, pin) => {
-                // Without its record it is trusted no more, whatever the keyring does.
-                self.keep(vec![delete(records::PEER, id.as_str())]).await?;
-                if let Some(pin) = pin {
-                    self.distrust(Side::Offloader, pin).await?;
-                }
+                // Without either of the two it is trusted no more, so neither waits for the other.
+                let kept = self.keep(vec![delete(records::PEER, id.as_str())]).await;
+                let distrusted = match pin {
+                    Some(pin) => self.distrust(Side::Offloader, pin).await,
+                    None => Ok(()),
+                };
+                kept.and(distrusted)?;
             }
             peering::Effect::SavePairing(pairing) => {
                 let row = records::pairing_row(&pairing).map_err(|e| e.to_string())?;
@@ -106,9 +117,10 @@ impl Node {
                 trusted?;
             }
             peering::Effect::ForgetPairing(pin) => {
-                self.keep(vec![delete(records::PAIRING, &pin.to_string())])
-                    .await?;
-                self.distrust(Side::Receiver, pin).await?;
+                let row = delete(records::PAIRING, &pin.to_string());
+                let kept = self.keep(vec![row]).await;
+                let distrusted = self.distrust(Side::Receiver, pin).await;
+                kept.and(distrusted)?;
             }
             peering::Effect::RotateIdentity => self.rotate().await,
             peering::Effect::SessionUp(_) | peering::Effect::SessionDown { .. } => {
@@ -302,29 +314,58 @@ impl Node {
         pin: Pin,
         key: PublicKey,
     ) -> Result<(), String> {
-        if self.anchored.contains(&(side, pin)) {
+        if self.anchored.contains_key(&(side, pin)) {
             return Ok(());
         }
-        match anchors::set(self.secrets.as_ref(), side, pin, key).await {
+        let key = Some(key);
+        self.anchor(Anchor { side, pin, key }).await
+    }
+
+    pub(crate) async fn distrust(&mut self, side: Side, pin: Pin) -> Result<(), String> {
+        self.anchored.remove(&(side, pin));
+        let key = None;
+        self.anchor(Anchor { side, pin, key }).await
+    }
+
+    /// Changes an entry of the keyring. What the keyring refuses is kept and tried again.
+    async fn anchor(&mut self, anchor: Anchor) -> Result<(), String> {
+        match anchors::make_so(self.secrets.as_ref(), anchor).await {
             Ok(()) => {
-                self.unsaved.anchored(side, pin);
-                self.anchored.insert((side, pin));
+                self.anchor_is(anchor);
                 Ok(())
             }
             Err(error) => {
                 let again = self.context.clock.now().mono + RETRY;
-                self.unsaved.keep_anchor(side, pin, key, again);
+                self.unsaved.keep_anchor(anchor, again);
                 Err(error.to_string())
             }
         }
     }
 
-    pub(crate) async fn distrust(&mut self, side: Side, pin: Pin) -> Result<(), String> {
-        self.unsaved.anchored(side, pin);
-        self.anchored.remove(&(side, pin));
-        anchors::remove(self.secrets.as_ref(), side, pin)
-            .await
-            .map_err(|e| e.to_string())
+    /// An entry of the keyring holds what it is to hold.
+    pub(crate) fn anchor_is(&mut self, anchor: Anchor) {
+        let Anchor { side, pin, key } = anchor;
+        self.unsaved.settle_anchor(side, pin);
+        match key {
+            Some(key) => self.anchored.insert((side, pin), key),
+            None => self.anchored.remove(&(side, pin)),
+        };
+    }
+
+    /// Returns whether a restart would still know this approved offloader.
+    async fn is_kept(&self, id: &DashboardId, pin: Pin) -> bool {
+        if !self.anchored.contains_key(&(Side::Offloader, pin)) {
+            return false;
+        }
+        if !self.unsaved.holds(records::PEER, id.as_str()) {
+            return true;
+        }
+        // Perhaps only something new about it waits, and the approval is on the disk.
+        let store = Arc::clone(&self.context.store);
+        let rows = blocking(move || store.rows(records::PEER)).await;
+        let rows = rows.unwrap_or_default();
+        let mut peers = rows.iter().filter_map(|row| records::peer(row).ok());
+        peers.any(|peer| peer.dashboard_id == *id && peer.pin == pin)
     }
 
     async fn advertise(&self, advert: peering::Advert) {
@@ -340,18 +381,39 @@ impl Node {
     }
 
     async fn rotate(&mut self) {
+        // Nobody wants the key back any more that an earlier change left behind.
+        self.restoring.shutdown().await;
+        self.unsaved.settle_key();
         let id = self.dashboard_id.clone();
         match identity::rotate(self.secrets.as_ref(), &self.context.store, id).await {
             Ok(identity) => {
                 let (from, to) = (self.pin, identity.key.pin());
                 self.record(vec![Fact::Rotated { from, to }]);
                 self.become_identity(identity);
+                self.remember_key().await;
             }
             Err(error) => {
+                match self.context.links.identity() {
+                    Some(key) if error.is_open() => {
+                        self.unsaved.keep_key(key, self.context.clock.now().mono);
+                    }
+                    Some(_) | None => self.remember_key().await,
+                }
                 let failed = peering::Event::RotationFailed(error.sentence());
                 self.domain
                     .handle(Event::Peering(failed), self.context.clock.now());
             }
+        }
+    }
+
+    /// Writes which key is ours. A row that does not say it is valid too, so it may wait for the disk.
+    pub(crate) async fn remember_key(&mut self) {
+        let kept = match identity::row(&self.dashboard_id, Some(self.pin)) {
+            Ok(row) => self.keep(vec![Change::Put(row)]).await,
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(why) = kept {
+            tracing::warn!(%why, "the pin of our key could not be written; it is tried again");
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::blocking::blocking;
 const KEY_NAME: &str = "identity";
 
 /// Who we are.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Identity {
     /// The private key; does not print.
     pub(crate) key: StaticKey,
@@ -50,6 +50,19 @@ pub enum IdentityError {
 }
 
 impl IdentityError {
+    /// Returns whether the keyring may have done what was asked of it all the same, now or later.
+    pub(crate) fn is_open(&self) -> bool {
+        match self {
+            Self::Secrets(SecretsError::Slow(_) | SecretsError::Failed(_)) => true,
+            Self::Secrets(SecretsError::Locked | SecretsError::Denied | SecretsError::Absent)
+            | Self::Store(_)
+            | Self::KeyGone(_)
+            | Self::WrongSize(_)
+            | Self::OtherKey { .. }
+            | Self::Key(_) => false,
+        }
+    }
+
     /// Returns it in words, with the next step.
     pub fn sentence(&self) -> Sentence {
         match self {
@@ -112,12 +125,9 @@ pub(crate) async fn load_or_create(
         // The state directory was removed: the key is still ours.
         (None, Some(key)) => (fresh_id()?, key),
         (None, None) => {
-            let identity = Identity {
-                key: fresh_key()?,
-                dashboard_id: fresh_id()?,
-            };
-            replace(secrets, store, &identity).await?;
-            return Ok(identity);
+            let key = fresh_key()?;
+            keep_key(secrets, &key).await?;
+            (fresh_id()?, key)
         }
     };
     let identity = Identity { key, dashboard_id };
@@ -125,7 +135,10 @@ pub(crate) async fn load_or_create(
     Ok(identity)
 }
 
-/// Makes a new key, keeping `dashboard_id` (peer-link.md §1.6).
+/// Puts a new key into the keyring, keeping `dashboard_id` (peer-link.md §1.6).
+///
+/// The row forgets its pin first, so that a crash at any point leaves a key that the next start
+/// accepts. The caller writes it again, also after an error: with the key that is ours then.
 pub(crate) async fn rotate(
     secrets: &dyn Secrets,
     store: &Arc<dyn Store>,
@@ -135,24 +148,9 @@ pub(crate) async fn rotate(
         key: fresh_key()?,
         dashboard_id,
     };
-    replace(secrets, store, &identity).await?;
-    Ok(identity)
-}
-
-/// Replaces key and row by those of `identity`: of a rotation, a takeover, or the first start.
-///
-/// The row forgets its pin first, so that a crash at any point leaves a key that the next start
-/// accepts.
-pub(crate) async fn replace(
-    secrets: &dyn Secrets,
-    store: &Arc<dyn Store>,
-    identity: &Identity,
-) -> Result<(), IdentityError> {
-    if stored(store).await?.is_some() {
-        remember(store, identity, None).await?;
-    }
+    remember(store, &identity, None).await?;
     keep_key(secrets, &identity.key).await?;
-    remember(store, identity, Some(identity.key.pin())).await
+    Ok(identity)
 }
 
 /// Deletes what is known of an identity, so that the next load makes a new one. Only on the

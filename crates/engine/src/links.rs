@@ -65,6 +65,11 @@ impl Links {
         *lock(&self.0.identity) = Some(key);
     }
 
+    /// Returns the key that is used.
+    pub(crate) fn identity(&self) -> Option<StaticKey> {
+        self.0.identity()
+    }
+
     /// Binds the listener; ends with `Listening` or `ListenFailed`.
     pub fn listen(&self, host: &str, first_port: u16) {
         let (stop, stopped) = watch::channel(());

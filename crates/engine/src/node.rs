@@ -7,8 +7,8 @@ use std::sync::Arc;
 use kiln_domain::{Domain, Event, peering, work};
 use kiln_esphome::{Progress, Surroundings};
 use kiln_model::{
-    Capabilities, DashboardId, Fact, FriendlyName, JobId, PairingKey, PeerFacts, Pin, Sentence,
-    Settings, Side, View, say,
+    Capabilities, DashboardId, Fact, FriendlyName, JobId, Pairing, PairingKey, Peer, PeerFacts,
+    Pin, PublicKey, Sentence, Settings, Side, View, say,
 };
 use kiln_ports::discovery::Sighting;
 use kiln_ports::secrets::SecretsError;
@@ -182,10 +182,12 @@ pub struct Node {
     pub(crate) unsaved: Unsaved,
     pub(crate) audit: Audit,
     pub(crate) recorder: Recorder,
-    /// Keys whose trust anchor is in the keyring.
-    pub(crate) anchored: HashSet<(Side, Pin)>,
-    /// Trust anchors that are offered to the keyring again: nobody waits for one that hangs.
+    /// Trust anchors that are in the keyring.
+    pub(crate) anchored: HashMap<(Side, Pin), PublicKey>,
+    /// Trust anchors that the keyring is asked for again: nobody waits for one that hangs.
     pub(crate) anchoring: JoinSet<Vec<Tried>>,
+    /// Our key, which is offered to the keyring again.
+    pub(crate) restoring: JoinSet<Result<(), SecretsError>>,
     pub(crate) pin: Pin,
     pub(crate) dashboard_id: DashboardId,
     pub(crate) link: Link,
@@ -278,8 +280,9 @@ impl Node {
             unsaved: Unsaved::default(),
             audit,
             recorder: Recorder::default(),
-            anchored: HashSet::new(),
+            anchored: HashMap::new(),
             anchoring: JoinSet::new(),
+            restoring: JoinSet::new(),
             link: Link::Unbound,
             ended: None,
             facts: None,
@@ -320,10 +323,10 @@ impl Node {
         let confinement = self.context.confinement.clone();
         self.happened(Event::ConfinementProved(confinement)).await;
         self.happened(Event::SettingsLoaded(settings)).await;
-        self.anchored
-            .extend(stored.peers.iter().map(|p| (Side::Offloader, p.pin)));
-        self.anchored
-            .extend(stored.pairings.iter().map(|p| (Side::Receiver, p.pin)));
+        let offloader = |peer: &Peer| ((Side::Offloader, peer.pin), peer.public_key);
+        self.anchored.extend(stored.peers.iter().map(offloader));
+        let receiver = |pairing: &Pairing| ((Side::Receiver, pairing.pin), pairing.public_key);
+        self.anchored.extend(stored.pairings.iter().map(receiver));
         let loaded = peering::Event::Loaded(stored.peers, stored.pairings);
         self.happened(Event::Peering(loaded)).await;
         self.context.environments.expect_look();
@@ -465,6 +468,9 @@ impl Node {
     pub(crate) fn add_notices(&self, view: &mut View) {
         if !self.unsaved.is_empty() {
             view.notices.push(say::records_not_written());
+        }
+        if self.unsaved.key().is_some() {
+            view.notices.push(say::key_open());
         }
         view.notices.extend(self.problems.iter().cloned());
     }

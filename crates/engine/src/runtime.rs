@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use kiln_domain::{Effect, Event, peering, work};
 use kiln_model::{
-    ErrorCode, FailureReason, IntentReason, JobId, JobStatus, LinkId, Message, Reply, RequestError,
-    ResponseKind, WireJobId, say,
+    ErrorCode, FailureReason, JobId, JobStatus, LinkId, Message, Reply, RequestError, WireJobId,
+    say,
 };
+use kiln_ports::secrets::SecretsError;
 
-use crate::anchors::{self, Tried};
+use crate::anchors::{self, Anchor, Tried};
 use crate::blocking::blocking;
+use crate::identity;
 use crate::node::{Ended, Link, Node, Ready};
 
 /// Events handled before effects are performed and other work gets a turn.
@@ -62,8 +64,11 @@ impl Node {
                     self.perform_all().await;
                 }
                 () = retry => self.save_unsaved().await,
+                Some(tried) = self.restoring.join_next() => {
+                    self.key_tried(tried.unwrap_or_else(|e| Err(SecretsError::Failed(e.to_string())))).await;
+                }
                 Some(tried) = self.anchoring.join_next() => {
-                    self.anchors_tried(tried.unwrap_or_default()).await;
+                    self.anchors_tried(tried.unwrap_or_default());
                 }
                 () = &mut asked, if !asked_once => {
                     asked_once = true;
@@ -208,12 +213,22 @@ impl Node {
             let secrets = Arc::clone(&self.secrets);
             self.anchoring.spawn(async move {
                 let mut tried = Vec::new();
-                for (side, pin, key) in anchors {
-                    let set = anchors::set(secrets.as_ref(), side, pin, key).await;
-                    tried.push((side, pin, set));
+                for anchor in anchors {
+                    let result = anchors::make_so(secrets.as_ref(), anchor).await;
+                    tried.push((anchor, result));
                 }
                 tried
             });
+        }
+        if let Some(key) = self
+            .unsaved
+            .key()
+            .cloned()
+            .filter(|_| self.restoring.is_empty())
+        {
+            let secrets = Arc::clone(&self.secrets);
+            self.restoring
+                .spawn(async move { identity::keep_key(secrets.as_ref(), &key).await });
         }
         let changes = self.unsaved.changes();
         let store = Arc::clone(&self.context.store);
@@ -224,23 +239,37 @@ impl Node {
         self.publish();
     }
 
-    /// The keyring took trust anchors, or did not.
-    async fn anchors_tried(&mut self, tried: Vec<Tried>) {
-        for (side, pin, set) in tried {
-            match set {
-                Ok(()) if self.unsaved.wants_anchor(side, pin) => {
-                    self.unsaved.anchored(side, pin);
-                    self.anchored.insert((side, pin));
-                }
-                // Meanwhile it was forgotten.
-                Ok(()) => {
-                    if let Err(error) = self.distrust(side, pin).await {
-                        tracing::warn!(%pin, %error, "the keyring keeps a computer that was forgotten");
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(%pin, %error, "the keyring still does not take a paired computer");
-                }
+    /// The keyring took our old key back, or did not.
+    async fn key_tried(&mut self, tried: Result<(), SecretsError>) {
+        match tried {
+            Ok(()) => {
+                self.unsaved.settle_key();
+                self.remember_key().await;
+                self.publish();
+            }
+            Err(error) => tracing::warn!(%error, "the keyring still does not take our key back"),
+        }
+    }
+
+    /// The keyring did what it had refused, or did not. What was wanted meanwhile counts: it may have
+    /// been done in between, and undone by this.
+    fn anchors_tried(&mut self, tried: Vec<Tried>) {
+        for (anchor, result) in tried {
+            let (side, pin) = (anchor.side, anchor.pin);
+            if let Err(error) = result {
+                tracing::warn!(%pin, %error, "the keyring still does not change its entry of a computer");
+                continue;
+            }
+            let held = || Anchor {
+                key: self.anchored.get(&(side, pin)).copied(),
+                ..anchor
+            };
+            let wanted = self.unsaved.anchor(side, pin).unwrap_or_else(held);
+            if wanted == anchor {
+                self.anchor_is(anchor);
+            } else {
+                let now = self.context.clock.now().mono;
+                self.unsaved.keep_anchor(wanted, now);
             }
         }
     }
@@ -315,22 +344,6 @@ fn without_promise(effect: Effect, why: &str) -> Vec<Effect> {
                 hint: say::hint_free_or_unlock(),
             };
             Effect::Reply(id, Reply::Refused(error))
-        }
-        Effect::Peering(peering::Effect::Answer {
-            link,
-            facts,
-            requires_pairing_key,
-            ..
-        }) => {
-            // Without a known reason the other side takes this as passing and tries again.
-            Effect::Peering(peering::Effect::Answer {
-                link,
-                kind: ResponseKind::Rejected,
-                reason: None::<IntentReason>,
-                facts,
-                requires_pairing_key,
-                admit: None,
-            })
         }
         other => match promised(&other) {
             Some((link, job_id)) => return not_here(link, job_id, why),

@@ -1,13 +1,18 @@
 //! [`Unsaved`]: what store and keyring refused, kept until they take it.
-use kiln_model::{Mono, Pin, PublicKey, Side};
+use kiln_model::{Mono, Pin, Side};
+use kiln_peer_link::StaticKey;
 use kiln_ports::store::Change;
 
+use crate::anchors::Anchor;
+
 /// The newest refused change of each record, in the order of their first refusal, and the trust
-/// anchors that are not in the keyring yet.
+/// anchors that are not in the keyring, or not gone from it, yet. So it is with our own key, after a
+/// change of it of which nobody knows whether it was made.
 #[derive(Debug, Default)]
 pub(crate) struct Unsaved {
     changes: Vec<Change>,
-    anchors: Vec<(Side, Pin, PublicKey)>,
+    anchors: Vec<Anchor>,
+    key: Option<StaticKey>,
     retry_at: Option<Mono>,
 }
 
@@ -21,27 +26,43 @@ impl Unsaved {
         self.retry_at = Some(retry_at);
     }
 
-    /// Keeps a trust anchor.
-    pub(crate) fn keep_anchor(&mut self, side: Side, pin: Pin, key: PublicKey, retry_at: Mono) {
-        self.anchored(side, pin);
-        self.anchors.push((side, pin, key));
+    /// Keeps what an entry of the keyring is to hold; the newest wish counts.
+    pub(crate) fn keep_anchor(&mut self, anchor: Anchor, retry_at: Mono) {
+        self.settle_anchor(anchor.side, anchor.pin);
+        self.anchors.push(anchor);
         self.retry_at = Some(retry_at);
     }
 
-    /// A trust anchor is in the keyring, or not wanted any more.
-    pub(crate) fn anchored(&mut self, side: Side, pin: Pin) {
-        self.anchors.retain(|(d, p, _)| (*d, *p) != (side, pin));
+    /// An entry of the keyring is as it is wanted.
+    pub(crate) fn settle_anchor(&mut self, side: Side, pin: Pin) {
+        self.anchors.retain(|a| (a.side, a.pin) != (side, pin));
     }
 
-    /// Returns whether this trust anchor waits.
-    pub(crate) fn wants_anchor(&self, side: Side, pin: Pin) -> bool {
-        let wanted = |(d, p, _): &(Side, Pin, PublicKey)| (*d, *p) == (side, pin);
-        self.anchors.iter().any(wanted)
+    /// Returns what the entry of this key is to hold, while that waits.
+    pub(crate) fn anchor(&self, side: Side, pin: Pin) -> Option<Anchor> {
+        let mut anchors = self.anchors.iter().copied();
+        anchors.find(|a| (a.side, a.pin) == (side, pin))
     }
 
     /// Returns the trust anchors that wait.
-    pub(crate) fn anchors(&self) -> Vec<(Side, Pin, PublicKey)> {
+    pub(crate) fn anchors(&self) -> Vec<Anchor> {
         self.anchors.clone()
+    }
+
+    /// Keeps our key, which the keyring may not have any more.
+    pub(crate) fn keep_key(&mut self, key: StaticKey, retry_at: Mono) {
+        self.key = Some(key);
+        self.retry_at = Some(retry_at);
+    }
+
+    /// The keyring has our key.
+    pub(crate) fn settle_key(&mut self) {
+        self.key = None;
+    }
+
+    /// Returns our key, while it waits.
+    pub(crate) fn key(&self) -> Option<&StaticKey> {
+        self.key.as_ref()
     }
 
     /// The store took all changes.
@@ -66,7 +87,7 @@ impl Unsaved {
 
     /// Returns when to try again.
     pub(crate) fn retry_at(&self) -> Option<Mono> {
-        let waits = !self.changes.is_empty() || !self.anchors.is_empty();
+        let waits = !self.changes.is_empty() || !self.anchors.is_empty() || self.key.is_some();
         self.retry_at.filter(|_| waits)
     }
 
@@ -86,6 +107,7 @@ fn record(change: &Change) -> (&str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kiln_model::PublicKey;
     use kiln_ports::store::Row;
 
     fn put(key: &str, body: &str) -> Change {
@@ -114,18 +136,22 @@ mod tests {
     }
 
     #[test]
-    fn an_anchor_waits_until_the_keyring_takes_it_or_nobody_wants_it() {
-        let (pin, key) = (Pin([1; 32]), PublicKey([2; 32]));
+    fn the_newest_wish_for_an_anchor_waits_until_the_keyring_is_as_wanted() {
+        let anchor = |key| Anchor {
+            side: Side::Offloader,
+            pin: Pin([1; 32]),
+            key,
+        };
         let mut unsaved = Unsaved::default();
-        for _ in 0..2 {
-            unsaved.keep_anchor(Side::Offloader, pin, key, Mono::default());
+        for key in [None, Some(PublicKey([2; 32]))] {
+            unsaved.keep_anchor(anchor(key), Mono::default());
         }
         unsaved.saved();
-        assert_eq!(unsaved.anchors(), [(Side::Offloader, pin, key)]);
+        assert_eq!(unsaved.anchors(), [anchor(Some(PublicKey([2; 32])))]);
         assert_eq!(unsaved.retry_at(), Some(Mono::default()));
-        unsaved.anchored(Side::Receiver, pin);
+        unsaved.settle_anchor(Side::Receiver, Pin([1; 32]));
         assert_eq!(unsaved.anchors().len(), 1);
-        unsaved.anchored(Side::Offloader, pin);
+        unsaved.settle_anchor(Side::Offloader, Pin([1; 32]));
         assert_eq!(unsaved.retry_at(), None);
     }
 

@@ -23,6 +23,20 @@ struct Inner {
     entries: HashMap<String, Vec<u8>>,
     /// Calls that still work, and what the others are told.
     failure: Option<(usize, SecretsError)>,
+    /// What the next call that stores something waits for.
+    gate: Option<watch::Receiver<bool>>,
+    /// How the next call that stores something ends.
+    next: Next,
+}
+
+/// How a call that stores something ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Next {
+    /// As it went.
+    #[default]
+    Told,
+    /// It is done, and whoever asked is told that it took too long.
+    Late,
 }
 
 impl MemorySecrets {
@@ -34,6 +48,18 @@ impl MemorySecrets {
     /// Leaves whoever stores something waiting.
     pub fn hang(&self) {
         self.1.send_replace(Mood::Hangs);
+    }
+
+    /// Lets the next call that stores something wait for the gate, and then do it.
+    pub fn delay_next(&self) -> watch::Sender<bool> {
+        let (open, gate) = watch::channel(false);
+        self.inner().gate = Some(gate);
+        open
+    }
+
+    /// Does what the next call stores, and tells it that it took too long.
+    pub fn be_late(&self) {
+        self.inner().next = Next::Late;
     }
 
     /// Answers again, and tells those who waited that it was too slow.
@@ -93,12 +119,20 @@ impl Secrets for MemorySecrets {
             let _ = mood.wait_for(|mood| *mood == Mood::Answers).await;
             return Err(SecretsError::Slow(10));
         }
+        let gate = self.inner().gate.take();
+        if let Some(mut gate) = gate {
+            // A gate that nobody holds any more is open.
+            let _ = gate.wait_for(|open| *open).await;
+        }
         let mut inner = self.inner();
         inner.change()?;
         inner
             .entries
             .insert(name.to_owned(), secret.expose().to_vec());
-        Ok(())
+        match std::mem::take(&mut inner.next) {
+            Next::Told => Ok(()),
+            Next::Late => Err(SecretsError::Slow(10)),
+        }
     }
 
     async fn delete(&self, name: &str) -> Result<(), SecretsError> {

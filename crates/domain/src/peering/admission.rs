@@ -31,6 +31,8 @@ pub(super) struct Knock {
 pub(super) enum Verdict {
     /// Say this and close.
     Say(ResponseKind, Option<IntentReason>),
+    /// The offloader is approved.
+    Approved(DashboardId),
     /// `ok` to a preview.
     Previewed { requires_pairing_key: bool },
     /// Say nothing until a person decides.
@@ -66,7 +68,6 @@ pub(super) struct Doorman<'a> {
 const PIN_MISMATCH: Verdict = Verdict::Say(ResponseKind::Rejected, Some(IntentReason::PinMismatch));
 const NO_APPROVED_PEER: Verdict =
     Verdict::Say(ResponseKind::Rejected, Some(IntentReason::NoApprovedPeer));
-const APPROVED: Verdict = Verdict::Say(ResponseKind::Approved, None);
 const NO_PAIRING_WINDOW: Verdict = Verdict::Say(ResponseKind::NoPairingWindow, None);
 const BAD_INTENT: Verdict = Verdict::Say(ResponseKind::Rejected, Some(IntentReason::BadIntent));
 
@@ -120,7 +121,7 @@ impl Doorman<'_> {
                 Row::Changed(peer) => self.out.push(Effect::SavePeer(peer)),
                 Row::Same => {}
             }
-            return APPROVED;
+            return Verdict::Approved(id.clone());
         }
         if self.hearing == Hearing::Closed {
             return NO_PAIRING_WINDOW;
@@ -131,7 +132,7 @@ impl Doorman<'_> {
             return match self.bootstrap.present(presented, knock.source) {
                 Presented::Accepted => {
                     self.admit_for_good(asking, now);
-                    APPROVED
+                    Verdict::Approved(id.clone())
                 }
                 Presented::Refused => NO_PAIRING_WINDOW,
             };
@@ -172,7 +173,7 @@ impl Doorman<'_> {
     pub(super) fn pair_status(&mut self, id: &DashboardId, pin: Pin) -> Verdict {
         match self.known(id, pin) {
             Known::Pending => Verdict::Wait(id.clone()),
-            Known::Approved(_) => APPROVED,
+            Known::Approved(_) => Verdict::Approved(id.clone()),
             Known::OtherKey => PIN_MISMATCH,
             Known::Nothing => NO_APPROVED_PEER,
         }
@@ -316,6 +317,10 @@ mod tests {
         LinkIntent::PeerLink,
     ];
 
+    fn approved(n: u8) -> Verdict {
+        Verdict::Approved(id(n))
+    }
+
     fn say(kind: ResponseKind, reason: Option<IntentReason>) -> Verdict {
         Verdict::Say(kind, reason)
     }
@@ -406,7 +411,7 @@ mod tests {
         let mut again = knock(LinkIntent::PairRequest, 1, 1);
         again.hello.label = Label::clipped("new name");
         again.hello.friendly_name = FriendlyName::clipped("host");
-        assert_eq!(door.ask(&again), APPROVED);
+        assert_eq!(door.ask(&again), approved(1));
         let expected = Peer {
             label: Label::clipped("new name"),
             friendly_name: FriendlyName::clipped("host"),
@@ -414,7 +419,7 @@ mod tests {
             ..peer(1)
         };
         assert_eq!(door.saved(), [expected]);
-        assert_eq!(door.ask(&again), APPROVED);
+        assert_eq!(door.ask(&again), approved(1));
         assert_eq!(door.saved(), [], "nothing changed");
     }
 
@@ -455,7 +460,7 @@ mod tests {
         let door = || Door::new(Hearing::Open);
         assert_eq!(ask(door().with_pending(1), 1), Verdict::Wait(id(1)));
         assert_eq!(ask(door().with_pending(1), 2), PIN_MISMATCH);
-        assert_eq!(ask(door().with_approved(1), 1), APPROVED);
+        assert_eq!(ask(door().with_approved(1), 1), approved(1));
         assert_eq!(ask(door().with_approved(1), 2), PIN_MISMATCH);
         assert_eq!(ask(door(), 1), NO_APPROVED_PEER);
     }
@@ -496,7 +501,7 @@ mod tests {
         let mut door = Door::new(Hearing::Open).headless();
         let mut right = knock(LinkIntent::PairRequest, 1, 1);
         right.hello.pairing_key = Some("abcd efgh jkmn pqrs".to_owned().into());
-        assert_eq!(door.ask(&right), APPROVED);
+        assert_eq!(door.ask(&right), approved(1));
         assert_eq!(door.saved().len(), 1);
         let mut second = knock(LinkIntent::PairRequest, 2, 2);
         second.hello.pairing_key = right.hello.pairing_key;

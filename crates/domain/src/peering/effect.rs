@@ -33,6 +33,10 @@ pub enum Effect {
         requires_pairing_key: bool,
         /// `Some`: a session starts. `None`: the connection is closed after the answer.
         admit: Option<Approved>,
+        /// The approved offloader that this tells of its approval. It is told only what a restart
+        /// still knows (peer-link.md R-22); until then the connection is closed without an answer,
+        /// because a refusal would cost it its pairing.
+        approval: Option<(DashboardId, Pin)>,
     },
     /// Open a connection as initiator; ends with [`super::Event::Dialled`].
     Dial {
@@ -61,7 +65,7 @@ pub enum Effect {
     ForgetPeer(DashboardId, Option<Pin>),
     /// Keep an approved pairing: row and trust anchor, durable before the next effect.
     SavePairing(Pairing),
-    /// Drop a pairing: trust anchor first.
+    /// Drop a pairing, and the trust in its key.
     ForgetPairing(Pin),
     /// Make a new key; ends with `IdentityLoaded` or `RotationFailed`.
     RotateIdentity,

@@ -71,7 +71,8 @@ impl Peering {
         now: Now,
     ) {
         let pin = approved.pin();
-        self.answer(link, ResponseKind::Ok, None, false, Some(approved));
+        let of = Some((dashboard_id.clone(), pin));
+        self.answer(link, ResponseKind::Ok, None, false, Some(approved), of);
         if let Some(old) = self.peers.open(dashboard_id.clone(), link) {
             let reason = TerminateReason::Superseded;
             let why = CloseReason::WeTerminated(reason);
@@ -94,10 +95,21 @@ impl Peering {
 
     pub(super) fn say(&mut self, link: LinkId, pin: Pin, verdict: Verdict) {
         match verdict {
-            Verdict::Say(kind, reason) => self.answer(link, kind, reason, false, None),
+            Verdict::Say(kind, reason) => self.answer(link, kind, reason, false, None, None),
+            Verdict::Approved(id) => {
+                let of = Some((id, pin));
+                self.answer(link, ResponseKind::Approved, None, false, None, of);
+            }
             Verdict::Previewed {
                 requires_pairing_key,
-            } => self.answer(link, ResponseKind::Ok, None, requires_pairing_key, None),
+            } => self.answer(
+                link,
+                ResponseKind::Ok,
+                None,
+                requires_pairing_key,
+                None,
+                None,
+            ),
             Verdict::Wait(dashboard_id) => {
                 let waiter = Waiter { dashboard_id, pin };
                 if let Some(crowded_out) = self.pending.wait(link, waiter) {
@@ -116,6 +128,7 @@ impl Peering {
         reason: Option<IntentReason>,
         requires_pairing_key: bool,
         admit: Option<Approved>,
+        approval: Option<(DashboardId, Pin)>,
     ) {
         let facts = PeerFacts {
             friendly_name: self.own_name(),
@@ -128,6 +141,7 @@ impl Peering {
             facts,
             requires_pairing_key,
             admit,
+            approval,
         });
     }
 
@@ -156,7 +170,14 @@ impl Peering {
     }
 
     pub(super) fn refuse_call(&mut self, link: LinkId, reason: IntentReason) {
-        self.answer(link, ResponseKind::Rejected, Some(reason), false, None);
+        self.answer(
+            link,
+            ResponseKind::Rejected,
+            Some(reason),
+            false,
+            None,
+            None,
+        );
     }
 
     pub(super) fn dialled(
@@ -205,7 +226,7 @@ impl Peering {
                     self.refuse_call(link, IntentReason::AlreadyConnected);
                 } else {
                     self.rebind(&probe);
-                    self.answer(link, ResponseKind::Ok, None, false, None);
+                    self.answer(link, ResponseKind::Ok, None, false, None, None);
                 }
             }
             WantedBy::Person(id) => self.edited(id, &probe, found, same, reach),

@@ -216,6 +216,7 @@ impl World {
                 facts,
                 requires_pairing_key,
                 admit,
+                approval: _,
             } => {
                 let ours = (n, link);
                 let Some(other) = self.wires.get(&ours).map(|wire| wire.other) else {
