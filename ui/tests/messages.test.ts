@@ -29,7 +29,7 @@ function isUsed(key: string): boolean {
   if (form && COUNTED.has(form[1] ?? '')) return true;
   if (form && [...COUNTED].some((name) => name.includes('${') && new RegExp(`^${name.replace(/\$\{[^}]*\}/g, '[^.]+')}$`).test(form[1] ?? ''))) return true;
   const [first = ''] = key.split('.');
-  return LITERALS.has(key) || PREFIXES.has(first) || ['version_policy', 'remote_sessions', 'while_in_use'].includes(first) || PATTERNS.some((shape) => shape.test(key));
+  return LITERALS.has(key) || PREFIXES.has(first) || ['version_policy', 'remote_sessions', 'while_in_use', 'sandbox'].includes(first) || PATTERNS.some((shape) => shape.test(key));
 }
 
 function values(message: string): string[] {

@@ -490,6 +490,80 @@ test('every setting of the node is shown, also one that this window does not kno
   expect(labels).not.toContain('paused_until');
 });
 
+/** Returns the field of a setting by its name. */
+function field<Field extends HTMLInputElement | HTMLSelectElement>(name: string): Field {
+  const label = [...document.querySelectorAll<HTMLLabelElement>('main .setting label')].find((one) => one.textContent === name);
+  const found = document.getElementById(label?.htmlFor ?? '');
+  if (found === null) throw new Error(`There is no setting ${name}.`);
+  return found as Field;
+}
+
+async function change(of: HTMLInputElement | HTMLSelectElement, value: string) {
+  of.value = value;
+  of.dispatchEvent(new globalThis.Event('change', { bubbles: true }));
+  await settle();
+}
+
+test('giving up the box of builds of others says what that means, and no is the default', async () => {
+  await open('busy', '#/settings');
+  const box = () => field<HTMLSelectElement>('Box for builds of others');
+  const set = () => asked.filter((one) => one.request === 'set_settings');
+  await change(box(), 'off');
+  expect(text('dialog')).toContain('can do anything here that you can do');
+  expect(document.activeElement?.textContent).toBe('Cancel');
+  await press('Cancel', dialog());
+  expect([set(), box().value]).toEqual([[], 'required']);
+  await change(box(), 'off');
+  await press('Allow it', dialog());
+  expect([set(), box().value]).toEqual([[{ request: 'set_settings', settings: [['sandbox', 'off']] }], 'off']);
+  await change(box(), 'required');
+  expect(document.querySelector('dialog')).toBeNull();
+  expect(set()).toHaveLength(2);
+});
+
+test('availability says what holds builds of others, and why nothing better does', async () => {
+  await open('busy', '#/availability');
+  expect(text('.box')).toContain('Tier 3 of 3 A closed box');
+  if (app) await unmount(app);
+  await open('trouble', '#/availability');
+  expect(text('.box')).toMatch(/^Tier 0 of 3 No box holds on this computer\..*Not tier 3: this computer does not have bwrap\./);
+});
+
+test('a switch and a choice that the node refuses go back to what is set', async () => {
+  await open('busy', '#/settings', refusing('set_settings'));
+  const receiver = field<HTMLInputElement>('Build for others');
+  receiver.click();
+  await settle();
+  expect(text('main [role=alert]')).toBe('It does not go. Wait.');
+  expect(receiver.checked).toBe(true);
+  const policy = field<HTMLSelectElement>('Versions of other computers');
+  await change(policy, 'exact');
+  expect(policy.value).toBe('any');
+});
+
+test('what is set elsewhere is shown: the switch of the tray at once, the rest when its page is opened', async () => {
+  let elsewhere: Bridge['request'] = () => Promise.reject(new Error('no bridge'));
+  await open('busy', '#/settings', (bridge) => {
+    const { request } = bridge;
+    elsewhere = (body) => request(body);
+    return bridge;
+  });
+  expect(field<HTMLInputElement>('Build for others').checked).toBe(true);
+  await elsewhere({ request: 'set_settings', settings: [['receiver', 'false']] });
+  await settle();
+  expect(field<HTMLInputElement>('Build for others').checked).toBe(false);
+  for (const [page, name, setting] of [['availability', 'Away after', 'idle_minutes'], ['storage', 'Space for Kiln', 'storage_budget_mb'], ['settings', 'Port', 'listen_port']] as const) {
+    await elsewhere({ request: 'set_settings', settings: [[setting, '17']] });
+    route.go(page);
+    await settle();
+    await vi.dynamicImportSettled();
+    await settle();
+    expect(field<HTMLInputElement>(name).value).toBe('17');
+    route.go('overview');
+    await settle();
+  }
+});
+
 test('availability shows every input with value, limit and result', async () => {
   await open('battery', '#/availability');
   expect(text('.now')).toContain('This computer runs on battery. Goes on when it is plugged in.');

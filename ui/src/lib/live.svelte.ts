@@ -114,7 +114,10 @@ class Live {
     const { view } = event;
     this.view = view;
     if (this.node.state !== 'connected') this.node = { state: 'connected', message: '' };
-    if (before !== null) announce(before, view);
+    if (before === null) return;
+    // The switch of the tray and of the command line is the same setting.
+    if (isOff(before) !== isOff(view)) void this.readSettings();
+    announce(before, view);
   }
 
   #again(): void {
@@ -238,6 +241,11 @@ class Live {
       hint: `${said(message, message_words)} ${said(hint, hint_words)}`,
     });
   }
+}
+
+/** Tells whether the owner does not lend this computer. */
+function isOff(view: View): boolean {
+  return view.availability.reason === 'user_off';
 }
 
 /** Says aloud which of the owner's jobs ended. */

@@ -263,6 +263,10 @@ function view(scene: string, now: number, all: Device[]): View {
   return {
     identity: { pin_sha256: PIN.own, dashboard_id: 'own', friendly_name: 'Workbench', version: '0.1.0', esphome_version: bare ? null : '2026.10.0' },
     availability: availability(scene, now),
+    sandbox:
+      scene === 'trouble'
+        ? { tier: 0, detail: 'Not tier 3: this computer does not have bwrap. Not tier 2: Linux is older than 6.12. Linux 6.12 or the package bubblewrap makes boxes possible.' }
+        : { tier: 3, detail: 'Builds for others run in a bubblewrap box with files, processes and a network of their own.' },
     listening_port: scene === 'trouble' ? null : 6055,
     window: scene === 'request' ? { state: 'open', seconds_left: 274 } : { state: 'closed' },
     receivers: bare
@@ -351,6 +355,9 @@ const SETTINGS: Settings = {
   in_use_ram_percent: 75,
   yield_minutes: 10,
   daily_minutes: 480,
+  sandbox: 'required',
+  build_hosts: '',
+  build_folders: '',
 };
 
 const ENVIRONMENTS: Environment[] = [

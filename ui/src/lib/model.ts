@@ -39,6 +39,12 @@ export interface Availability {
   inputs?: Input[];
 }
 
+/** What holds builds of others here, as it was proved at the start; `detail` says in English how, or why not better. */
+export interface Sandbox {
+  tier: number;
+  detail: string;
+}
+
 export type PairingWindow = { state: 'closed' } | { state: 'open'; seconds_left: number };
 
 export interface Queue {
@@ -182,6 +188,8 @@ export interface Storage {
 export interface View {
   identity: Identity;
   availability: Availability;
+  /** Left out by a node that is older than boxes. */
+  sandbox?: Sandbox;
   listening_port: number | null;
   window: PairingWindow;
   receivers: Receiver[];

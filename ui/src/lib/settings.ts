@@ -1,5 +1,7 @@
 // Every setting of the node by name: where it is shown and how it is edited.
+import type { Question } from './confirm.svelte.ts';
 import type { Settings } from './model.ts';
+import { t } from './words.svelte.ts';
 
 export type Edit =
   | { by: 'switch' }
@@ -38,6 +40,9 @@ const KNOWN: Record<string, { group: Group; edit: Edit }> = {
   disk_floor_mb: { group: 'availability', edit: { by: 'number', unit: 'mb' } },
   in_use_disk_floor_mb: { group: 'availability', edit: { by: 'number', unit: 'mb' } },
   storage_budget_mb: { group: 'lend', edit: { by: 'number', unit: 'mb' } },
+  sandbox: { group: 'lend', edit: { by: 'choice', values: ['required', 'best_effort', 'off'] } },
+  build_hosts: { group: 'lend', edit: { by: 'text', ltr: true } },
+  build_folders: { group: 'lend', edit: { by: 'text', ltr: true } },
   in_use_cores: { group: 'availability', edit: { by: 'number', unit: 'cores' } },
   idle_cores: { group: 'availability', edit: { by: 'number', unit: 'cores' } },
   in_use_ram_percent: { group: 'availability', edit: { by: 'number', unit: 'percent' } },
@@ -67,4 +72,11 @@ export function namesOf(group: Group, settings: Settings): string[] {
     return Object.keys(settings).filter((name) => !(name in KNOWN) && !ELSEWHERE.includes(name));
   }
   return Object.keys(KNOWN).filter((name) => KNOWN[name]?.group === group && name in settings);
+}
+
+/** Returns what is asked before a value is set that lets others do more here; null for every other. */
+export function questionOf(name: string, wanted: string): Question | null {
+  if (name !== 'sandbox' || wanted === 'required') return null;
+  const text = t(wanted === 'off' ? 'sandbox_ask.off' : 'sandbox_ask.best_effort');
+  return { title: t('sandbox_ask.title'), text, yes: t('sandbox_ask.yes'), kind: 'danger' };
 }
