@@ -39,6 +39,7 @@ const STORIES = [
     },
   },
   { name: 'devices-menu', hash: '#/devices', act: (page) => page.locator('[role=row] [aria-haspopup=menu]').nth(2).click() },
+  { name: 'devices-failed', hash: '#/devices', act: (page) => page.locator('main input[type=search]').fill('office display') },
   { name: 'devices-empty', hash: '#/devices', query: 'scene=empty' },
   { name: 'devices-update', hash: '#/devices', act: (page) => page.locator('.head .main').click() },
   { name: 'install', hash: '#/devices', act: async (page) => {
@@ -87,12 +88,17 @@ const STORIES = [
   { name: 'availability', hash: '#/availability' },
   { name: 'storage', hash: '#/storage' },
   { name: 'availability-battery', hash: '#/availability', query: 'scene=battery' },
+  { name: 'availability-no-box', hash: '#/availability', query: 'scene=trouble', act: (page) => page.locator('.box').scrollIntoViewIfNeeded() },
   { name: 'settings', hash: '#/settings' },
   { name: 'settings-refused', hash: '#/settings', act: async (page) => {
     const field = page.locator('input[type=number]').last();
     await field.fill('70000');
     await field.press('Tab');
     await page.locator('main [role=alert]').waitFor();
+  } },
+  { name: 'settings-sandbox', hash: '#/settings', act: async (page) => {
+    await page.locator('select:has(option[value=best_effort])').selectOption('off');
+    await page.locator('dialog').waitFor();
   } },
   { name: 'diagnostics', hash: '#/diagnostics' },
   { name: 'diagnostics-trouble', hash: '#/diagnostics', query: 'scene=trouble' },

@@ -359,6 +359,7 @@ test('forgetting asks, and no is the default', async () => {
   await press('Forget…');
   const dialog = document.querySelector('dialog') as HTMLElement;
   expect(document.activeElement?.textContent).toBe('Cancel');
+  expect(document.getElementById(dialog.getAttribute('aria-describedby') ?? '')?.textContent).toContain('compare the keys');
   await press('Cancel', dialog);
   expect(asked.some((one) => one.request === 'unpair')).toBe(false);
   await press('More for Tower');
@@ -716,6 +717,8 @@ test('a failed build is told in the row of its device, and its log is the one th
   const failed = { ...(job as Job), id: 'x', kind: 'compile', depends_on: null, status: 'failed', completed_at: live.now(), error: 'It did not link.' } as const;
   await happens((view) => ({ jobs: [failed, ...view.jobs] }));
   expect(text('.rows .build')).toMatch(/^Build failed/);
+  // Where there is no room for that column the failure stands below the name.
+  expect(text('.rows .name')).toContain('Build failed · ESP32');
   await press(`More for ${name}`);
   await press('Show log');
   expect(location.hash).toBe('#/job/x');
