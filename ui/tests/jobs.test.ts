@@ -1,7 +1,7 @@
-// Jobs that belong together are told as one, and versions are compared as people read them.
+// Jobs that belong together are told as one.
 import { expect, test } from 'vitest';
 
-import { installations, isOlder, lastBuilds, latest, speed } from '../src/lib/jobs.ts';
+import { installations, lastBuilds, latest, speed } from '../src/lib/jobs.ts';
 import type { Job } from '../src/lib/model.ts';
 
 function job(id: string, over: Partial<Job> = {}): Job {
@@ -75,13 +75,4 @@ test('the speed of a computer is the middle of its builds, failures counted apar
   expect(speed(jobs, 'p')).toEqual({ built: 3, failed: 1, median: 40 });
   expect(speed(jobs, null)).toEqual({ built: 1, failed: 0, median: 60 });
   expect(speed([], 'p')).toEqual({ built: 0, failed: 0, median: null });
-});
-
-test('versions are compared by their numbers; a beta is older than its release', () => {
-  expect(isOlder('2026.9.1', '2026.10.0')).toBe(true);
-  expect(isOlder('2026.10.0b2', '2026.10.0')).toBe(true);
-  expect(isOlder('2026.10.0', '2026.10.0')).toBe(false);
-  expect(isOlder('2026.11.0', '2026.10.0')).toBe(false);
-  expect(isOlder('', '2026.10.0')).toBe(false);
-  expect(isOlder('2026.10.0', '')).toBe(false);
 });

@@ -1,5 +1,6 @@
 // Questions about jobs: whose they are, which belong together, how long they took.
 import type { Device, Job, Pin, Receiver } from './model.ts';
+import { isOlder } from './version.ts';
 
 export function isFinal(job: Job): boolean {
   return job.status === 'completed' || job.status === 'failed' || job.status === 'cancelled';
@@ -99,18 +100,6 @@ export function speed(jobs: readonly Job[], pin: Pin | null): Speed {
     failed: there.filter((job) => job.status === 'failed').length,
     median: times[Math.floor(times.length / 2)] ?? null,
   };
-}
-
-/** Tells whether version `a` is older than `b`; what is not a version is not older. */
-export function isOlder(a: string, b: string): boolean {
-  const numbers = (text: string) => (text.match(/^\d+(\.\d+)*/)?.[0] ?? '').split('.').map(Number);
-  if (a === '' || b === '') return false;
-  const [x, y] = [numbers(a), numbers(b)];
-  for (let i = 0; i < Math.max(x.length, y.length); i += 1) {
-    const [p, q] = [x[i] ?? 0, y[i] ?? 0];
-    if (p !== q) return p < q;
-  }
-  return /[a-z]/i.test(a) && !/[a-z]/i.test(b);
 }
 
 /** Tells whether a device runs something older than what would be built now. */
