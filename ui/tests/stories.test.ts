@@ -4,12 +4,13 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 
 import App from '../src/App.svelte';
 import type { Bridge } from '../src/lib/bridge.ts';
+import { asked as asking } from '../src/lib/confirm.svelte.ts';
 import { live } from '../src/lib/live.svelte.ts';
 import { PIN, mockBridge } from '../src/lib/mock.ts';
-import type { Goal, Job, NodeState, Request, Start, View } from '../src/lib/model.ts';
-import { notes } from '../src/lib/notes.svelte.ts';
+import type { Goal, Job, NodeState, Page, Request, Start, View } from '../src/lib/model.ts';
+import { complain, notes, tell } from '../src/lib/notes.svelte.ts';
 import { route } from '../src/lib/route.svelte.ts';
-import { said, speak } from '../src/lib/words.svelte.ts';
+import { said, speak, t } from '../src/lib/words.svelte.ts';
 
 const NOWHERE: Goal = { page: 'overview', job: null, dashboard_id: null, about: null };
 let app: Record<string, unknown> | undefined;
@@ -27,6 +28,7 @@ afterEach(async () => {
   document.body.replaceChildren();
   location.hash = '';
   for (const note of notes.shown) notes.drop(note.id);
+  asking.answer(false);
   Object.assign(live, { view: null, devices: null, settings: null, start: null, environments: null });
   live.node = { state: 'connecting', message: '' };
   route.request = null;
@@ -62,6 +64,13 @@ async function open(scene: string, hash = '', over: (bridge: Bridge) => Bridge =
   void live.open(bridge);
   app = mount(App, { target: document.body });
   route.read();
+  await settle();
+  await vi.dynamicImportSettled();
+  await settle();
+}
+
+async function goTo(page: Page) {
+  route.go(page);
   await settle();
   await vi.dynamicImportSettled();
   await settle();
@@ -447,6 +456,39 @@ test('the end of an own build is said aloud, a failure at once and with the way 
   expect(text('.notes [role=alert]')).toContain('Kitchen plug could not be built. It did not link. Open log');
 });
 
+test('what failed stays while successes come and go, and what has no room is counted', async () => {
+  await open('busy');
+  for (let i = 1; i <= 6; i += 1) complain(`Problem ${i}`);
+  for (let i = 1; i <= 3; i += 1) tell(`Done ${i}`);
+  await settle();
+  const alert = () => text('.notes [role=alert]');
+  expect(alert()).toBe('and 2 more Close all Problem 3 Problem 4 Problem 5 Problem 6');
+  expect(text('.notes [role=status]')).toBe('Done 3');
+  await press('Close', document.querySelector('.note.problem:not(.more)') ?? document);
+  expect(alert()).toBe('and 1 more Close all Problem 2 Problem 4 Problem 5 Problem 6');
+  await press('Close all');
+  expect(alert()).toBe('');
+  expect(text('.notes [role=status]')).toBe('Done 3');
+});
+
+test('names that are written from right to left stand for themselves in every sentence', async () => {
+  const name = 'מטבח';
+  const alone = `\u2068${name}\u2069`;
+  await open('busy');
+  expect(t('note.built', { name })).toBe(`${alone} is built.`);
+  expect(t('note.built', { name: 'Küche' })).toBe('Küche is built.');
+  const standing = { text: 'idle', code: 'standing_idle' };
+  const why = { code: 'standing_of', values: { name, standing } };
+  expect(said(`receiver ${name}: idle`, why)).toBe(`receiver ${alone}: idle`);
+  await speak('de');
+  expect(said(`receiver ${name}: idle`, why)).toBe(`Rechner ${alone}: frei`);
+  await speak('en');
+  // Also where it is told again, as a note is.
+  const job = live.view?.jobs.find((one) => one.id === 'b2') as Job;
+  await happens((view) => ({ jobs: view.jobs.map((one) => (one === job ? { ...one, device_name: name, status: 'failed' } : one)) }));
+  expect(text('.notes [role=alert]')).toContain(`${alone} could not be built.`);
+});
+
 test('jobs of others end in silence', async () => {
   await open('busy');
   const view = live.view;
@@ -555,13 +597,9 @@ test('what is set elsewhere is shown: the switch of the tray at once, the rest w
   expect(field<HTMLInputElement>('Build for others').checked).toBe(false);
   for (const [page, name, setting] of [['availability', 'Away after', 'idle_minutes'], ['storage', 'Space for Kiln', 'storage_budget_mb'], ['settings', 'Port', 'listen_port']] as const) {
     await elsewhere({ request: 'set_settings', settings: [[setting, '17']] });
-    route.go(page);
-    await settle();
-    await vi.dynamicImportSettled();
-    await settle();
+    await goTo(page);
     expect(field<HTMLInputElement>(name).value).toBe('17');
-    route.go('overview');
-    await settle();
+    await goTo('overview');
   }
 });
 

@@ -1,11 +1,11 @@
 // Puts text into the clipboard, also where the modern way is not allowed, and says whether it is there.
-import { tell, warn } from './notes.svelte.ts';
+import { complain, tell } from './notes.svelte.ts';
 import { t } from './words.svelte.ts';
 
 /** Copies and says `done`, or that it failed and what to do instead. */
 export async function copy(text: string, done: string): Promise<void> {
   if (await put(text)) tell(done);
-  else warn({ code: 'unavailable', message: t('copy.failed'), hint: t('copy.failed_next') });
+  else complain(t('copy.failed'), t('copy.failed_next'));
 }
 
 async function put(text: string): Promise<boolean> {

@@ -18,9 +18,9 @@ import type {
   Start,
   View,
 } from './model.ts';
-import { tell, warn } from './notes.svelte.ts';
+import { complain, tell, warn } from './notes.svelte.ts';
 import { deviceName } from './status.ts';
-import { count, said, speak, t } from './words.svelte.ts';
+import { count, isolated, said, speak, t } from './words.svelte.ts';
 import { safe } from './safe.ts';
 
 /** Codes of a refusal that says nothing of what was asked for: no node has heard it. */
@@ -223,7 +223,7 @@ class Live {
         const why = refusal(thrown);
         if (GONE.includes(why.code)) {
           const left = count('devices.not_asked', devices.length - before);
-          warn({ ...why, hint: `${left} ${said(why.hint, why.hint_words)}`, hint_words: null });
+          complain(said(why.message, why.message_words), `${left} ${said(why.hint, why.hint_words)}`);
           break;
         }
         refused.push({ device, why });
@@ -233,13 +233,12 @@ class Live {
     const [first] = refused;
     if (first === undefined) return;
     if (devices.length === 1) return warn(first.why);
-    const names = refused.slice(0, NAMED).map(({ device }) => deviceName(device));
+    const names = refused.slice(0, NAMED).map(({ device }) => isolated(deviceName(device)));
     const { message, message_words, hint, hint_words } = first.why;
-    warn({
-      code: first.why.code,
-      message: count('devices.refused', refused.length, { names: names.join(', ') + (refused.length > NAMED ? ', …' : '') }),
-      hint: `${said(message, message_words)} ${said(hint, hint_words)}`,
-    });
+    complain(
+      count('devices.refused', refused.length, { names: names.join(', ') + (refused.length > NAMED ? ', …' : '') }),
+      `${said(message, message_words)} ${said(hint, hint_words)}`,
+    );
   }
 }
 
@@ -257,12 +256,8 @@ function announce(before: View, after: View): void {
     if (was === undefined || (was !== 'queued' && was !== 'running')) continue;
     const name = safe(job.device_name || job.configuration);
     if (job.status === 'failed') {
-      warn({
-        code: 'job_failed',
-        message: t(job.kind === 'upload' ? 'note.flash_failed' : 'note.build_failed', { name }),
-        hint: job.error ?? '',
-        hint_words: job.error_words,
-      }, job.id);
+      const text = t(job.kind === 'upload' ? 'note.flash_failed' : 'note.build_failed', { name });
+      complain(text, said(job.error ?? '', job.error_words), job.id);
     } else if (job.status === 'completed' && job.kind !== 'clean') {
       tell(t(job.kind === 'upload' ? 'note.flashed' : 'note.built', { name }), job.id);
     }

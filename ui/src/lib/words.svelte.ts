@@ -43,21 +43,43 @@ export function systemLanguage(): Language {
   return navigator.language.startsWith('de') ? 'de' : 'en';
 }
 
+/** Letters of scripts that are written from right to left. */
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
+
+/** Returns a value so that a sentence around it keeps its order: what is written from right to left stands for itself. */
+export function isolated(text: string): string {
+  return RIGHT_TO_LEFT.test(text) ? `\u2068${text}\u2069` : text;
+}
+
+/** Returns a template with each `{name}` replaced by its value; one without a value stays. */
+function fill(template: string, value: (name: string) => string | undefined): string {
+  return template.replace(/\{(\w+)\}/g, (whole, name: string) => {
+    const found = value(name);
+    return found === undefined ? whole : isolated(found);
+  });
+}
+
 /** Returns the message `key` with `{name}` replaced by values. */
 export function t(key: Key, values: Values = {}): string {
-  const message = words.messages[key] ?? key;
-  return message.replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole));
+  return fill(words.messages[key] ?? key, (name) => values[name]?.toString());
 }
 
 /** Returns what the node says in the language that is spoken: its English where there are no words for it. What it quotes of others is made harmless to read. */
 export function said(text: string, of?: Said | null): string {
   const template = of ? words.said[of.code] : undefined;
-  if (template === undefined) return safe(text);
-  return template.replace(/\{(\w+)\}/g, (_, name: string) => value(of?.values?.[name]));
+  if (template !== undefined) return fill(template, (name) => value(of?.values?.[name]));
+  // The English is filled already.
+  const names = new Set(of ? quoted(of).map(safe).filter((name) => isolated(name) !== name) : []);
+  return [...names].reduce((english, name) => english.replaceAll(name, () => isolated(name)), safe(text));
 }
 
 function value(of: SaidValue | undefined): string {
   return typeof of === 'object' ? said(of.text, of) : safe(of ?? '');
+}
+
+/** Returns what a sentence quotes of others. */
+function quoted(of: Said): string[] {
+  return Object.values(of.values ?? {}).flatMap((one) => (typeof one === 'string' ? one : quoted(one)));
 }
 
 /** Returns the message for a code of the node, or the code itself if there is no word for it. */
