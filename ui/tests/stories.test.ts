@@ -391,6 +391,68 @@ test('Escape closes a dialogue and gives the focus back', async () => {
   expect(document.activeElement).toBe(opener);
 });
 
+/** Presses a button with the keyboard: the focus is on it. */
+async function hit(name: string | RegExp, within?: ParentNode) {
+  button(name, within).focus();
+  await press(name, within);
+}
+
+/** Returns what the keyboard stands on, as a screen reader says it. */
+function standsOn(): string | undefined {
+  const of = document.activeElement;
+  return of?.getAttribute('aria-label') ?? of?.textContent?.replace(/\s+/g, ' ').trim();
+}
+
+test('where a button becomes another by being pressed, the keyboard stands on that one', async () => {
+  await open('active');
+  await hit('Pause');
+  await hit('For 2 hours');
+  expect(standsOn()).toBe('Resume');
+  await hit('Resume');
+  expect(standsOn()).toBe('Pause');
+  await goTo('builders');
+  await hit('Let others ask');
+  expect(standsOn()).toBe('Stop');
+  await hit('Stop');
+  expect(standsOn()).toBe('Let others ask');
+});
+
+test('the keyboard goes on in the same part of the page when what it stood on is answered, stopped or forgotten', async () => {
+  await open('request', '#/builders');
+  const asks = document.querySelector('.asks') as HTMLElement;
+  await hit('Review…', asks);
+  await hit('Approve', dialog());
+  expect(asks.isConnected).toBe(false);
+  expect(standsOn()).toBe('More for Home Assistant');
+  await hit("More for Lena's laptop");
+  await hit('Forget…');
+  await hit('Forget', dialog());
+  expect(standsOn()).toBe('More for Home Assistant');
+  await goTo('overview');
+  await hit('Stop Hall blind');
+  expect(asked).toContainEqual({ request: 'cancel', job: 'b2' });
+  expect(standsOn()).toBe('Hall blind');
+});
+
+test('when a page goes with what the keyboard stood on, the title of the next one is read', async () => {
+  await open('troubled');
+  button('Try again').focus();
+  node({ state: 'connecting', message: '' });
+  await settle();
+  expect(document.activeElement).toBe(document.querySelector('h1'));
+});
+
+test('what is gone takes no focus away from who pressed elsewhere', async () => {
+  await open('busy');
+  const gone = button('Stop Hall blind');
+  gone.focus();
+  gone.blur();
+  await settle();
+  await happens((view) => ({ jobs: view.jobs.filter((one) => one.id !== 'b2') }));
+  expect(gone.isConnected).toBe(false);
+  expect(document.activeElement).toBe(document.body);
+});
+
 test('a job shows its phases, why it is built there, and its log as text', async () => {
   vi.stubGlobal('requestAnimationFrame', (draw: () => void) => (draw(), 0));
   await open('busy', '#/job/b1');
@@ -840,6 +902,12 @@ test('installing one device keeps the choice of others', async () => {
   await press('Install Kitchen thermostat');
   expect(asked).toContainEqual({ request: 'install', device: 'kitchen-thermostat.yaml', build: 'auto', port: 'ota' });
   expect(text('.picked')).toContain('2 chosen');
+});
+
+test('installing from a row leaves the keyboard in it', async () => {
+  await open('busy', '#/devices');
+  await hit('Install Kitchen thermostat');
+  expect(document.activeElement).toBe(row('Kitchen thermostat'));
 });
 
 test('Tab comes to a row also when the one with the keyboard was scrolled away', async () => {
