@@ -731,6 +731,16 @@ test('a builder that is away says why, in the words of this window', async () =>
   expect(text()).toContain('In Benutzung');
 });
 
+test('the report that is copied tells of the node as it is now', async () => {
+  let report = 'Node: is called';
+  await open('busy', '#/diagnostics', (bridge) => ({ ...bridge, diagnostics: async () => report }));
+  node({ state: 'gone', message: '' });
+  report = 'Node: answers';
+  node({ state: 'connected', message: '' });
+  await settle();
+  expect(text('pre')).toBe('Node: answers');
+});
+
 test('diagnostics tells which Kiln this is and that newer ones are not asked for', async () => {
   await open('busy', '#/diagnostics');
   expect(text()).toContain(`This is Kiln ${live.start?.version}. No update channel is set up`);
@@ -775,6 +785,12 @@ test('the first start takes at most three screens, each can be skipped, and lend
   expect(text('dialog')).toContain('Step 1 of 3');
   await press('Skip');
   expect(text('dialog')).toContain('Where are your configurations?');
+  const folder = dialog().querySelector('input') as HTMLInputElement;
+  expect(folder.value).toBe('/home/pat/esphome');
+  folder.value = '';
+  folder.dispatchEvent(new InputEvent('input', { bubbles: true }));
+  await settle();
+  expect(folder.value).toBe('');
   await press('Skip');
   expect(text('dialog')).toContain('Lend this computer?');
   await press('Yes, lend it');

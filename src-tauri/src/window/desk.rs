@@ -116,6 +116,8 @@ fn heard(app: &AppHandle, shared: &Arc<Shared>, word: ToWindow) {
             tray,
             notifications,
         } => {
+            // The desktop before this one may have told of trouble that is over.
+            shared.known().trouble = None;
             tray_is(app, shared, tray);
             notifications_are(app, shared, notifications);
         }
