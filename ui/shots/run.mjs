@@ -113,6 +113,7 @@ const STORIES = [
     await page.locator('dialog .quiet').last().click();
     await page.locator('dialog .main').waitFor();
   } },
+  { name: 'notes-many', query: 'scene=failing', act: (page) => page.locator('.note.more').waitFor() },
   { name: 'note', hash: '#/job/b1', act: async (page) => {
     await page.locator('.danger').first().click();
     await page.locator('.note').waitFor();

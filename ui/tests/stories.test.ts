@@ -524,10 +524,10 @@ test('what failed stays while successes come and go, and what has no room is cou
   for (let i = 1; i <= 3; i += 1) tell(`Done ${i}`);
   await settle();
   const alert = () => text('.notes [role=alert]');
-  expect(alert()).toBe('and 2 more Close all Problem 3 Problem 4 Problem 5 Problem 6');
+  expect(alert()).toBe('Problem 3 Problem 4 Problem 5 Problem 6 and 2 more Close all');
   expect(text('.notes [role=status]')).toBe('Done 3');
   await press('Close', document.querySelector('.note.problem:not(.more)') ?? document);
-  expect(alert()).toBe('and 1 more Close all Problem 2 Problem 4 Problem 5 Problem 6');
+  expect(alert()).toBe('Problem 2 Problem 4 Problem 5 Problem 6 and 1 more Close all');
   await press('Close all');
   expect(alert()).toBe('');
   expect(text('.notes [role=status]')).toBe('Done 3');

@@ -1,5 +1,6 @@
 // Invented data behind the same bridge, for development, tests and pictures: every state, 500 devices, 100 000 lines.
 import type { Bridge } from './bridge.ts';
+import { isFinal, isMine } from './jobs.ts';
 import type {
   Availability,
   DesktopSettings,
@@ -298,7 +299,7 @@ function view(scene: string, now: number, all: Device[]): View {
             { name: 'esphome-builder-ab', hostname: 'studio-mac.local.', port: 6052, addresses: ['192.168.1.60'], server_version: '1.26.1', esphome_version: '2026.10.0', friendly_name: 'Studio Mac', pin_sha256: PIN.asks, endpoint: 'studio-mac.local:6055', ha_addon: false },
             { name: 'home-assistant', hostname: 'homeassistant.local.', port: 6052, addresses: ['192.168.1.5'], server_version: '1.26.1', esphome_version: '2026.10.0', friendly_name: 'Home Assistant', pin_sha256: null, endpoint: null, ha_addon: true },
           ],
-    jobs: bare ? [] : jobs(now, all, scene === 'busy' || scene === 'request' || scene === 'alert'),
+    jobs: bare ? [] : jobs(now, all, ['busy', 'request', 'alert', 'failing'].includes(scene)),
     queue: { idle: false, running: true, queue_depth: 1 },
     storage: storage(bare ? [] : stored(now), now),
     notices: scene === 'trouble' ? ['Some records cannot be written. Free some disk space; Kiln tries again.'] : [],
@@ -401,6 +402,11 @@ export function mockBridge(query: URLSearchParams): Bridge {
   };
   const change = (id: string, over: Partial<Job>) =>
     say({ jobs: state.jobs.map((one) => (one.id === id ? { ...one, ...over } : one)) });
+
+  function fail() {
+    const failed = { status: 'failed', error: 'The disk is full.' } as const;
+    say({ jobs: state.jobs.map((one) => (isMine(one) && !isFinal(one) ? { ...one, ...failed } : one)) });
+  }
 
   function begin(device: string, kind: 'install' | 'compile', build: string, port: string): Reply {
     const at = Date.now() / 1000;
@@ -541,6 +547,7 @@ export function mockBridge(query: URLSearchParams): Bridge {
       if (body.follow === 'view') {
         viewers.set(id, on);
         on({ event: 'view', view: state });
+        if (scene === 'failing') setTimeout(fail, 50);
       } else if (body.follow === 'devices') on({ event: 'devices', devices: all });
       else if (body.follow === 'environments') on({ event: 'environments', environments: scene === 'empty' ? [] : ENVIRONMENTS });
       else if (body.follow === 'log') {
