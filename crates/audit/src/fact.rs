@@ -1,5 +1,6 @@
 //! JSON of a [`Fact`]: the same in a stored line, on the control channel and under `--json`.
 use std::str::FromStr;
+use std::time::Duration;
 
 use kiln_model::{
     Built, ContactedHost, Digest, EsphomeVersion, Fact, FactKind, JobFact, JobKind, JobOutcome,
@@ -77,6 +78,8 @@ struct Body {
     started_at: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ended_at: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ran_seconds: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -219,6 +222,7 @@ fn job_body(fact: &JobFact, start: Body) -> Body {
         accepted_at: Some(seconds(fact.accepted)),
         started_at: fact.started.map(seconds),
         ended_at: fact.ended.map(seconds),
+        ran_seconds: fact.ran.map(|ran| ran.as_secs()),
         outcome: fact.outcome.map(|outcome| outcome.word().to_owned()),
         reason: filled(&fact.reason, MAX_REASON),
         esphome_version: fact.esphome_version.as_ref().map(ToString::to_string),
@@ -268,6 +272,7 @@ fn job(body: Body) -> Option<JobFact> {
         accepted: time(body.accepted_at?)?,
         started: maybe_time(body.started_at)?,
         ended: maybe_time(body.ended_at)?,
+        ran: body.ran_seconds.map(Duration::from_secs),
         outcome,
         reason: clip(&body.reason.unwrap_or_default(), MAX_REASON),
         esphome_version: maybe::<EsphomeVersion>(body.esphome_version.as_deref())?,

@@ -95,7 +95,9 @@ fn give(of: &mut Given, job: &JobFact) {
         Some(JobOutcome::HandedBack) => of.handed_back += 1,
         None => {}
     }
-    of.seconds = of.seconds.saturating_add(seconds(job).unwrap_or_default());
+    // Entries of older versions have the times alone.
+    let ran = job.ran.map(|ran| ran.as_secs()).or_else(|| seconds(job));
+    of.seconds = of.seconds.saturating_add(ran.unwrap_or_default());
 }
 
 fn gain(of: &mut Gained, job: &JobFact, here: Option<&u64>) {

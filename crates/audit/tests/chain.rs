@@ -1,6 +1,8 @@
 //! The chain of the audit: what was written verifies, and whatever is done to it is found.
 #![allow(clippy::unwrap_used, reason = "a test cannot go on")]
 
+use std::time::Duration;
+
 use kiln_audit::{Head, KEPT, PRUNED, read, verify};
 use kiln_model::{
     AuditSpan, Built, ChainFault, ContactedHost, Digest, Fact, JobFact, JobId, JobKind, JobOutcome,
@@ -41,7 +43,11 @@ fn job() -> impl Strategy<Value = JobFact> {
             built,
         ),
         (text(), text(), text()),
-        (time(), proptest::option::of(time())),
+        (
+            time(),
+            proptest::option::of(time()),
+            proptest::option::of(any::<u32>()),
+        ),
         (digest(), digest(), hosts, any::<u32>()),
     )
         .prop_map(|((step, id, sender, built), texts, times, found)| JobFact {
@@ -55,6 +61,7 @@ fn job() -> impl Strategy<Value = JobFact> {
             accepted: times.0,
             started: times.1,
             ended: times.1,
+            ran: times.2.map(|seconds| Duration::from_secs(seconds.into())),
             outcome: Some(JobOutcome::HandedBack),
             reason: texts.2,
             esphome_version: "2026.10.0".parse().ok(),

@@ -1,6 +1,8 @@
 //! What is chosen and counted from the entries of an audit.
 #![allow(clippy::unwrap_used, reason = "a test cannot go on")]
 
+use std::time::Duration;
+
 use kiln_audit::{select, statistics};
 use kiln_model::{
     AuditFilter, Built, Digest, Entry, Fact, FactKind, Gained, Given, JobFact, JobId, JobKind,
@@ -35,6 +37,7 @@ fn compile(
         accepted: Timestamp(0),
         started: Some(Timestamp((at - minutes) * MINUTE)),
         ended: Some(Timestamp(at * MINUTE)),
+        ran: None,
         outcome: Some(outcome),
         reason: String::new(),
         esphome_version: None,
@@ -82,6 +85,13 @@ fn time_is_given_with_every_build_of_others_however_it_ends() {
         gained: Vec::new(),
     };
     assert_eq!(counted, expected);
+}
+
+#[test]
+fn what_a_build_stood_still_or_the_computer_slept_is_no_time_that_was_given() {
+    let mut job = compile(Some(party(1)), Built::Here, JobOutcome::Completed, 500, 490);
+    job.ran = Some(Duration::from_secs(90));
+    assert_eq!(statistics(&entries(vec![job]), None).given[0].seconds, 90);
 }
 
 #[test]

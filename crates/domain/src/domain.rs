@@ -99,9 +99,12 @@ impl Domain {
             }
             Event::Slept(sleep) => {
                 (self.farewells, self.leaves_by) = match sleep {
-                    Sleep::Asleep => (Some(BTreeSet::new()), Some(now.mono + LAST_TRANSFERS)),
+                    Sleep::Asleep { .. } => {
+                        (Some(BTreeSet::new()), Some(now.mono + LAST_TRANSFERS))
+                    }
                     Sleep::Awake => (None, None),
                 };
+                self.work.slept(sleep, now.mono);
                 self.evaluator.handle_sleep(sleep, now);
                 if sleep == Sleep::Awake && self.pace != Pace::Never {
                     // Everything is read anew now, and not when its turn comes.

@@ -2,8 +2,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kiln_domain::{Event, Pace};
-use kiln_model::Inputs;
+use kiln_domain::{Event, Pace, Sleep};
+use kiln_model::{Inputs, Mono};
 use kiln_ports::activity::{Depth, Reading};
 use kiln_ports::sleep::Turn;
 
@@ -34,11 +34,20 @@ impl Node {
         let (context, sleep) = (Arc::clone(&self.context), Arc::clone(&self.sleep));
         self.own_tasks.spawn(async move {
             loop {
-                let turn = match sleep.next().await {
-                    Turn::GoesToSleep => kiln_domain::Sleep::Asleep,
-                    Turn::WokeUp => kiln_domain::Sleep::Awake,
+                let turn = sleep.next().await;
+                let now = context.clock.now().mono;
+                // What was true before the sleep says nothing any more, also when it is over.
+                let turns: &[Sleep] = match turn {
+                    Turn::GoesToSleep => &[Sleep::Asleep { since: now }],
+                    Turn::WokeUp => &[Sleep::Awake],
+                    Turn::Slept(long) => {
+                        let since = Mono(now.0.saturating_sub(long));
+                        &[Sleep::Asleep { since }, Sleep::Awake]
+                    }
                 };
-                context.tell(Event::Slept(turn)).await;
+                for turn in turns {
+                    context.tell(Event::Slept(*turn)).await;
+                }
             }
         });
     }

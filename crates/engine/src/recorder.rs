@@ -1,5 +1,6 @@
 //! [`Recorder`]: what of the domain's effects is a fact for the audit: the only place that says so.
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use kiln_domain::work::StoredJob;
 use kiln_domain::{Effect, Event, peering, work};
@@ -24,6 +25,8 @@ pub(crate) struct Recorder {
     sessions: HashMap<LinkId, (Side, Party)>,
     /// Hashes of bundles that arrived and belong to no job yet.
     arrived: HashMap<(Pin, WireJobId), Digest>,
+    /// For how long jobs of others ran whose end is saved next.
+    ran: HashMap<JobId, Duration>,
 }
 
 /// How much of a job was recorded.
@@ -165,7 +168,8 @@ impl Recorder {
         if job.status.is_final() && seen.is_none_or(|seen| !seen.status.is_final()) {
             steps.push(JobStep::Ended);
         }
-        let fact = |step| Fact::Job(Box::new(job_fact(step, job, known)));
+        let ran = self.ran.get(&job.id).copied();
+        let fact = |step| Fact::Job(Box::new(job_fact(step, job, ran, known)));
         steps.into_iter().map(fact).collect()
     }
 
@@ -179,9 +183,10 @@ impl Recorder {
         }
     }
 
-    /// Whatever arrived has its job by now, or none.
+    /// Whatever arrived has its job by now, or none, and what ended was saved.
     pub(crate) fn settle(&mut self) {
         self.arrived.clear();
+        self.ran.clear();
     }
 }
 
@@ -216,6 +221,10 @@ impl Node {
                 self.recorder.peering(effect, &why).into_iter().collect()
             }
             Effect::Work(work::Effect::SaveJob(stored)) => self.job_facts(&stored.job),
+            Effect::Work(work::Effect::SaveGiven(given)) => {
+                self.recorder.ran.insert(given.job.clone(), given.took);
+                Vec::new()
+            }
             Effect::Work(work::Effect::ForgetJob(job)) => {
                 self.recorder.jobs.remove(job);
                 Vec::new()
@@ -273,7 +282,7 @@ impl Node {
                 artifacts: Some(packed.artifacts),
                 ..self.context.particulars.of(&job.id)
             };
-            let fact = job_fact(JobStep::Packed, job, &known);
+            let fact = job_fact(JobStep::Packed, job, None, &known);
             self.record(vec![Fact::Job(Box::new(fact))]);
         }
     }
@@ -343,7 +352,7 @@ fn of_pairing(pairing: &Pairing) -> Party {
     }
 }
 
-fn job_fact(step: JobStep, job: &Job, known: &Particular) -> JobFact {
+fn job_fact(step: JobStep, job: &Job, ran: Option<Duration>, known: &Particular) -> JobFact {
     let sender = match &job.origin {
         JobOrigin::Owner => None,
         JobOrigin::Offloader { pin, label, .. } => Some(Party {
@@ -379,6 +388,7 @@ fn job_fact(step: JobStep, job: &Job, known: &Particular) -> JobFact {
         accepted: job.created_at,
         started: job.started_at,
         ended: job.completed_at,
+        ran,
         outcome,
         reason: job.error.as_ref().unwrap_or(&job.reason).to_string(),
         esphome_version: known.version.clone().or(job.target_version.clone()),

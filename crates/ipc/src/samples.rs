@@ -315,6 +315,7 @@ fn entries() -> Vec<Entry> {
         accepted: MOMENT,
         started: Some(MOMENT),
         ended: Some(MOMENT),
+        ran: Some(std::time::Duration::from_secs(60)),
         outcome: Some(JobOutcome::HandedBack),
         reason: "on battery".to_owned(),
         esphome_version: Some(version()),

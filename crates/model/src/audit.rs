@@ -1,5 +1,7 @@
 //! [`Entry`]: one line of the audit, the record of what this node did and for whom; what can be
 //! asked of it, and the answers.
+use std::time::Duration;
+
 use crate::link::words;
 use crate::{Digest, EsphomeVersion, JobId, JobKind, Label, Pin, Tier, Timestamp};
 
@@ -259,6 +261,8 @@ pub struct JobFact {
     pub started: Option<Timestamp>,
     /// When it ended.
     pub ended: Option<Timestamp>,
+    /// For how long it ran for somebody else: neither stood still, nor while this computer slept.
+    pub ran: Option<Duration>,
     /// How it ended.
     pub outcome: Option<JobOutcome>,
     /// Why it ended so, or why it is where it is.

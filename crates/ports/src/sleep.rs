@@ -1,4 +1,6 @@
 //! [`Sleep`]: when the system goes to sleep, and whether it may.
+use std::time::Duration;
+
 use kiln_model::Wakefulness;
 
 /// What the system does.
@@ -8,6 +10,8 @@ pub enum Turn {
     GoesToSleep,
     /// It woke up.
     WokeUp,
+    /// It slept for so long, at most, and is awake again; nobody told before.
+    Slept(Duration),
 }
 
 /// The system's sleep. Where nothing is known of it, it never turns and every wish is ignored.

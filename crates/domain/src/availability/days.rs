@@ -20,6 +20,8 @@ enum Word {
     Sleep,
     Switch,
     Set(Change),
+    /// Somebody sets the clock by so many hours.
+    Clock(i64),
     /// The disk takes no more of Kiln's own, or does again.
     Room(bool),
 }
@@ -124,6 +126,7 @@ fn stretch() -> impl Strategy<Value = Stretch> {
         2 => Just(Word::Switch),
         4 => settings().prop_map(Word::Set),
         2 => any::<bool>().prop_map(Word::Room),
+        1 => (-30i64..30).prop_map(Word::Clock),
     ];
     let seconds = prop_oneof![1u64..5, 1u64..90, 1u64..2_000];
     (seconds, inputs(), word).prop_map(|(seconds, inputs, word)| Stretch {
@@ -138,6 +141,8 @@ struct Watcher {
     evaluator: Evaluator,
     settings: Settings,
     second: u64,
+    /// By how much the clock on the wall was set, in hours.
+    set: i64,
     open: bool,
     turned: u64,
     /// Somebody said something since the last turn: then it may be fast.
@@ -150,7 +155,8 @@ impl Watcher {
         Now {
             mono: Mono(Duration::from_secs(self.second)),
             wall: Timestamp(
-                1_790_000_000_000_000 + i64::try_from(self.second).unwrap() * 1_000_000,
+                1_790_000_000_000_000
+                    + (i64::try_from(self.second).unwrap() + self.set * 3_600) * 1_000_000,
             ),
         }
     }
@@ -215,6 +221,10 @@ impl Watcher {
         let now = self.now();
         let pause = match word {
             Word::Nothing => return,
+            Word::Clock(hours) => {
+                self.set += hours;
+                return;
+            }
             Word::Switch => {
                 self.settings.receiver = !self.settings.receiver;
                 self.settings.paused
@@ -231,7 +241,8 @@ impl Watcher {
                 return self.evaluator.handle_room(room, now);
             }
             Word::Sleep => {
-                self.evaluator.handle_sleep(Sleep::Asleep, now);
+                self.evaluator
+                    .handle_sleep(Sleep::Asleep { since: now.mono }, now);
                 self.evaluator.handle_sleep(Sleep::Awake, now);
                 self.spoken = true;
                 return;
@@ -256,6 +267,7 @@ proptest! {
             evaluator: Evaluator::new(),
             settings: Settings::default(),
             second: 10,
+            set: 0,
             open: true,
             turned: 0,
             spoken: false,

@@ -47,18 +47,31 @@ pub(crate) const GRACE: Duration = Duration::from_secs(120);
 const MORNING: i64 = 6;
 const SHORTEST_NIGHT: i64 = 4 * 3_600;
 
+/// How long the first reading may take until which nothing begins.
+const START: Duration = Duration::from_secs(2);
+
+/// By how much the clock on the wall differs from what was expected if somebody set it, in microseconds:
+/// less is how clocks keep time.
+const SET: u64 = 5_000_000;
+
 /// Whether the system is awake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sleep {
     /// It is.
     Awake,
-    /// It goes to sleep, or sleeps.
-    Asleep,
+    /// It goes to sleep now, or went since then and was heard of too late.
+    Asleep {
+        /// Since when nothing runs.
+        since: Mono,
+    },
 }
 
 /// What is known of the system's sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rest {
+    /// Awake, and nothing was read since Kiln started: nothing is known but the owner's word. Taken for
+    /// awake from that moment on, whatever was read.
+    Starting(Option<Mono>),
     Awake,
     Asleep,
     /// Awake, but nothing was read since: what was true before the sleep says nothing now.
@@ -129,6 +142,8 @@ impl Lending {
 #[derive(Debug)]
 pub(crate) struct Evaluator {
     settings: Settings,
+    /// The pause of the settings, if it has an end.
+    paused: Option<Paused>,
     hours: Option<Hours>,
     inputs: Inputs,
     room: Room,
@@ -205,6 +220,32 @@ struct Block {
     until: Option<Timestamp>,
 }
 
+/// A pause with an end. It lasts as long as was said, also when the clock on the wall is set meanwhile.
+#[derive(Clone, Copy, Debug)]
+struct Paused {
+    ends: Mono,
+    /// When that is by the clock on the wall.
+    until: Timestamp,
+}
+
+impl Paused {
+    fn new(until: Timestamp, now: Now) -> Self {
+        let left = until.0.saturating_sub(now.wall.0).max(0).unsigned_abs();
+        Self {
+            ends: now.mono + Duration::from_micros(left),
+            until,
+        }
+    }
+
+    fn follow_the_clock(&mut self, now: Now) {
+        let left = i64::try_from(self.ends.since(now.mono).as_micros()).unwrap_or(i64::MAX);
+        let until = now.wall.0.saturating_add(left);
+        if until.abs_diff(self.until.0) > SET {
+            self.until = Timestamp(until);
+        }
+    }
+}
+
 /// What a running build is in the way of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Obstacle {
@@ -217,11 +258,12 @@ impl Evaluator {
     pub(crate) fn new() -> Self {
         Self {
             settings: Settings::default(),
+            paused: None,
             hours: None,
             inputs: Inputs::default(),
             room: Room::Left,
             read_at: Mono::default(),
-            rest: Rest::Awake,
+            rest: Rest::Starting(None),
             load: Load::default(),
             standing: Standing {
                 reason: Reason::Ready,
@@ -233,7 +275,10 @@ impl Evaluator {
             calm_since: None,
             obstacle: None,
             short: None,
-            lending: Lending::FREE,
+            lending: Lending {
+                stance: Stance::Brief,
+                ..Lending::FREE
+            },
             wake: None,
         }
     }
@@ -241,6 +286,15 @@ impl Evaluator {
     /// The owner changed something. `settings` say `receiver` also for a receiver without a face.
     pub(crate) fn handle_settings(&mut self, settings: Settings, now: Now) {
         self.hours = Hours::parse(&settings.hours);
+        if settings.paused != self.settings.paused {
+            self.paused = match settings.paused {
+                Pause::Until(end) => Some(Paused::new(end, now)),
+                Pause::Off | Pause::Forever => None,
+            };
+        }
+        if self.rest == Rest::Starting(None) {
+            self.rest = Rest::Starting(Some(now.mono + START));
+        }
         self.settings = settings;
         self.settle_for(Occasion::Settings, now);
     }
@@ -249,8 +303,9 @@ impl Evaluator {
     pub(crate) fn handle_inputs(&mut self, inputs: Inputs, now: Now) {
         self.inputs = inputs;
         self.read_at = now.mono;
-        if self.rest == Rest::Waking {
-            self.rest = Rest::Awake;
+        match self.rest {
+            Rest::Starting(_) | Rest::Waking => self.rest = Rest::Awake,
+            Rest::Awake | Rest::Asleep => {}
         }
         self.settle(now);
         self.standing.since.get_or_insert(now);
@@ -267,8 +322,8 @@ impl Evaluator {
     /// The system goes to sleep, or woke up.
     pub(crate) fn handle_sleep(&mut self, sleep: Sleep, now: Now) {
         self.rest = match (sleep, self.rest) {
-            (Sleep::Asleep, _) => Rest::Asleep,
-            (Sleep::Awake, Rest::Awake) => Rest::Awake,
+            (Sleep::Asleep { .. }, _) => Rest::Asleep,
+            (Sleep::Awake, Rest::Awake | Rest::Starting(_)) => self.rest,
             (Sleep::Awake, Rest::Asleep | Rest::Waking) => Rest::Waking,
         };
         self.settle(now);
@@ -342,6 +397,14 @@ impl Evaluator {
 
     fn settle_for(&mut self, occasion: Occasion, now: Now) {
         self.wake = None;
+        match self.rest {
+            Rest::Starting(Some(until)) if now.mono < until => self.wake_at(until),
+            Rest::Starting(Some(_)) => self.rest = Rest::Awake,
+            Rest::Starting(None) | Rest::Awake | Rest::Asleep | Rest::Waking => {}
+        }
+        if let Some(paused) = &mut self.paused {
+            paused.follow_the_clock(now);
+        }
         let limit = self.settings.cpu_limit;
         // Where nobody's input is seen there is nobody whom a program at lowest priority could disturb.
         let load = self
@@ -359,7 +422,11 @@ impl Evaluator {
             false => occasion,
         };
         let first = blocks.first().copied();
-        for end in blocks.iter().filter_map(|block| block.until) {
+        if let Some(paused) = self.paused.filter(|paused| now.mono < paused.ends) {
+            self.wake_at(paused.ends);
+        }
+        let of_hours = blocks.iter().filter(|block| block.reason == Reason::Hours);
+        for end in of_hours.filter_map(|block| block.until) {
             let left =
                 Duration::from_micros(end.0.saturating_sub(now.wall.0).max(0).unsigned_abs());
             self.wake_at(now.mono + left);
@@ -504,7 +571,11 @@ impl Evaluator {
         let short = self.short.map(|(reason, _)| reason);
         if reason == Reason::Ready {
             self.lending = Lending {
-                stance: Stance::Open,
+                stance: match self.rest {
+                    // Nobody knows yet, which is no reason to tell.
+                    Rest::Starting(_) => Stance::Brief,
+                    Rest::Awake | Rest::Asleep | Rest::Waking => Stance::Open,
+                },
                 absence: None,
                 in_the_way,
                 occupancy,
@@ -557,16 +628,19 @@ impl Evaluator {
         let (settings, inputs) = (&self.settings, &self.inputs);
         let mut blocks = Vec::new();
         let mut block = |reason, until| blocks.push(Block { reason, until });
-        if self.rest != Rest::Awake {
+        if self.is_asleep() {
             block(Reason::Sleeping, None);
         }
         if !settings.receiver {
             block(Reason::UserOff, None);
         }
-        match settings.paused {
-            Pause::Forever => block(Reason::Snoozed, None),
-            Pause::Until(end) if now.wall < end => block(Reason::Snoozed, Some(end)),
-            Pause::Until(_) | Pause::Off => {}
+        match self.paused {
+            _ if settings.paused == Pause::Forever => block(Reason::Snoozed, None),
+            Some(pause) if now.mono < pause.ends => block(Reason::Snoozed, Some(pause.until)),
+            Some(_) | None => {}
+        }
+        if let Rest::Starting(_) = self.rest {
+            return blocks;
         }
         if let (Some(Power::Battery(_)), false) = (inputs.power, settings.on_battery) {
             block(Reason::Battery, None);
@@ -605,6 +679,10 @@ impl Evaluator {
             block(Reason::CpuBusy, None);
         }
         blocks
+    }
+
+    fn is_asleep(&self) -> bool {
+        matches!(self.rest, Rest::Asleep | Rest::Waking)
     }
 
     fn occupancy(&self) -> Occupancy {

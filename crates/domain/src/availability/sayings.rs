@@ -6,7 +6,7 @@ use kiln_model::{
     RemoteKind, RemoteSession, RemoteSessions, Saver, Sentence, Verdict, WhileInUse, say,
 };
 
-use super::{Evaluator, Pressure, Rest, exclusive_apps};
+use super::{Evaluator, Pressure, exclusive_apps};
 use crate::work::Room;
 
 impl Evaluator {
@@ -21,7 +21,7 @@ impl Evaluator {
             Pause::Until(_) | Pause::Forever if is_paused => say::yes(),
             Pause::Until(_) | Pause::Forever => say::over(),
         };
-        let asleep = self.rest != Rest::Awake;
+        let asleep = self.is_asleep();
         let battery = matches!(inputs.power, Some(Power::Battery(_))) && !settings.on_battery;
         let saver = inputs.saver == Some(Saver::On) && !settings.on_battery;
         let any_power = settings.on_battery;

@@ -10,6 +10,8 @@ const NOON: i64 = 1_788_739_200 + 12 * 3_600;
 struct Clock {
     evaluator: Evaluator,
     seconds: u64,
+    /// By how much the clock on the wall was set, in seconds.
+    set: i64,
 }
 
 impl Clock {
@@ -19,6 +21,7 @@ impl Clock {
         let mut clock = Self {
             evaluator: Evaluator::new(),
             seconds: 1_000,
+            set: 0,
         };
         let now = clock.now();
         clock.evaluator.handle_settings(settings, now);
@@ -29,7 +32,7 @@ impl Clock {
         let since_noon = i64::try_from(self.seconds - 1_000).unwrap();
         Now {
             mono: Mono(Duration::from_secs(self.seconds)),
-            wall: Timestamp((NOON + since_noon) * 1_000_000),
+            wall: Timestamp((NOON + since_noon + self.set) * 1_000_000),
         }
     }
 
@@ -527,6 +530,66 @@ fn a_pause_counts_at_once_and_ends_by_itself_or_at_a_word() {
 }
 
 #[test]
+fn a_pause_lasts_as_long_as_was_said_also_when_the_clock_is_set_meanwhile() {
+    for set in [-7_200, 7_200] {
+        let mut clock = Clock::new(|_| {});
+        clock.senses(quiet());
+        let pause = clock.evaluator.pause(Snooze::HalfHour, clock.now().wall);
+        clock.set(|s| s.paused = pause);
+        clock.pass(600);
+        clock.set = set;
+        assert_eq!(clock.senses(quiet()), Reason::Snoozed);
+        let end = Timestamp((NOON + 1_800 + set) * 1_000_000);
+        assert_eq!(clock.evaluator.availability().until, Some(end));
+        clock.pass(1_199);
+        assert_eq!(clock.reason(), Reason::Snoozed);
+        clock.pass(1);
+        assert_eq!(clock.reason(), Reason::Ready);
+    }
+}
+
+#[test]
+fn until_something_was_read_nothing_begins_and_nothing_is_said_or_handed_back() {
+    let mut clock = Clock::new(|s| s.hours = "mon-sun 13:00-20:00".to_owned());
+    let unread = Lending {
+        stance: Stance::Brief,
+        ..Lending::FREE
+    };
+    assert_eq!(
+        (clock.reason(), clock.evaluator.lending()),
+        (Reason::Ready, unread)
+    );
+    let battery = Power::Battery(Some(50));
+    let unplugged = Inputs {
+        power: Some(battery),
+        ..quiet()
+    };
+    assert_eq!(
+        clock.senses(unplugged),
+        Reason::Battery,
+        "it was never open"
+    );
+    // The hours are those of where this computer is.
+    let mut clock = Clock::new(|s| s.hours = "mon-sun 13:00-20:00".to_owned());
+    let east = Inputs {
+        utc_offset: Some(3_600),
+        ..quiet()
+    };
+    assert_eq!(clock.senses(east), Reason::Ready);
+    assert_eq!(clock.evaluator.lending(), Lending::FREE);
+}
+
+#[test]
+fn a_first_reading_that_does_not_come_is_not_waited_for_and_the_owners_word_is_not_either() {
+    let mut clock = Clock::new(|_| {});
+    clock.pass(START.as_secs());
+    assert_eq!(clock.evaluator.lending(), Lending::FREE);
+    let clock = Clock::new(|s| s.paused = Pause::Forever);
+    assert_eq!(clock.reason(), Reason::Snoozed);
+    assert_eq!(clock.evaluator.lending().stance, Stance::Long);
+}
+
+#[test]
 fn after_a_pause_other_obstacles_still_count() {
     let mut clock = Clock::new(|s| s.paused = Pause::Forever);
     assert_eq!(clock.senses(active()), Reason::Snoozed);
@@ -703,7 +766,9 @@ fn sleep_counts_at_once_and_what_was_read_before_it_is_forgotten() {
     let mut clock = Clock::new(|_| {});
     clock.senses(quiet());
     let now = clock.now();
-    clock.evaluator.handle_sleep(Sleep::Asleep, now);
+    clock
+        .evaluator
+        .handle_sleep(Sleep::Asleep { since: now.mono }, now);
     assert_eq!(clock.reason(), Reason::Sleeping);
     assert_eq!(clock.evaluator.lending().stance, Stance::Long);
     clock.seconds += 30_000;

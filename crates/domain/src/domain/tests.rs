@@ -36,7 +36,7 @@ fn proved(tier: Tier) -> Event {
     Event::ConfinementProved(Confinement { tier, detail })
 }
 
-/// A node that is up, as a receiver for one offloader.
+/// A node that is up, as a receiver for one offloader, on a machine of which nothing can be read.
 fn node() -> Domain {
     let mut domain = Domain::new("0.1.0", 7);
     let settings = Settings {
@@ -51,6 +51,7 @@ fn node() -> Domain {
     tell(&mut domain, Event::Peering(identity()));
     let bound = peering::Event::Listening { port: 6055 };
     tell(&mut domain, Event::Peering(bound));
+    tell(&mut domain, Event::Sensed(Box::default()));
     domain
 }
 
@@ -176,6 +177,12 @@ fn tell_at(domain: &mut Domain, event: Event, seconds: u64) -> Vec<Effect> {
     std::iter::from_fn(|| domain.poll_effect()).collect()
 }
 
+/// The system goes to sleep at that second.
+fn asleep(seconds: u64) -> Event {
+    let since = at(seconds).mono;
+    Event::Slept(Sleep::Asleep { since })
+}
+
 /// Lets time pass from one moment to another.
 fn pass(domain: &mut Domain, until: u64) -> Vec<Effect> {
     let mut effects = Vec::new();
@@ -275,7 +282,7 @@ fn a_sleep_waits_until_the_senders_were_told_and_the_node_is_back_after_it() {
     let mut domain = node();
     tell_at(&mut domain, sensed(1_000), 1_000);
     tell_at(&mut domain, knock(1), 1_000);
-    let effects = tell_at(&mut domain, Event::Slept(Sleep::Asleep), 1_001);
+    let effects = tell_at(&mut domain, asleep(1_001), 1_001);
     let stops = |e: &Effect| is_peering(e, |e| matches!(e, peering::Effect::StopListening));
     assert!(effects.iter().any(stops));
     let ready = |e: &Effect| matches!(e, Effect::SleepMayCome);
@@ -311,7 +318,7 @@ fn a_sleep_waits_for_a_bundle_that_arrives_and_not_for_ever() {
         tell_at(&mut domain, knock(1), 1_000);
         let arrives = work::Event::SubmissionStarted(LinkId(1), wire());
         tell_at(&mut domain, Event::Work(arrives), 1_000);
-        let effects = tell_at(&mut domain, Event::Slept(Sleep::Asleep), 1_001);
+        let effects = tell_at(&mut domain, asleep(1_001), 1_001);
         assert!(!effects.iter().any(leaves), "it is still arriving");
         domain
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use kiln_model::{
-    Bootloader, ConfigurationName, JobId, JobKind, JobOrigin, JobStatus, Mono, Pin, Placement,
+    Bootloader, ConfigurationName, JobId, JobKind, JobOrigin, JobStatus, Mono, Now, Pin, Placement,
     Sentence, Timestamp, WireJobId, say,
 };
 
@@ -34,7 +34,9 @@ pub(super) struct Entry {
     pub(super) cancelled_because: Sentence,
     /// How its build is treated, if it is somebody else's and runs.
     pub(super) hold: Hold,
-    /// For how long its build stood still, in this run.
+    /// When work on it began, in this run.
+    pub(super) began: Option<Mono>,
+    /// For how long since then its build stood still, or the computer slept.
     pub(super) stood: Duration,
 }
 
@@ -81,6 +83,7 @@ impl Entry {
             step,
             cancelled_because: say::cancelled(),
             hold: Hold::Free,
+            began: None,
             stood: Duration::ZERO,
         }
     }
@@ -130,13 +133,16 @@ impl Entry {
     }
 
     /// Work begins.
-    pub(super) fn mark_running(&mut self, now: Timestamp) {
+    pub(super) fn mark_running(&mut self, now: Now) {
         self.stored.job.status = JobStatus::Running;
-        self.stored.job.started_at = Some(now);
+        self.stored.job.started_at = Some(now.wall);
+        self.began = Some(now.mono);
+        self.stood = Duration::ZERO;
     }
 
     /// Forgets what one attempt left behind; the job is queued again (builds.md §2.3).
     pub(super) fn clear_run_state(&mut self) {
+        self.began = None;
         let job = &mut self.stored.job;
         job.status = JobStatus::Queued;
         job.started_at = None;

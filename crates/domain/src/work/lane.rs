@@ -38,7 +38,7 @@ impl Work {
             return;
         };
         self.turn.served(entry.sender().map(|s| s.0));
-        entry.mark_running(now.wall);
+        entry.mark_running(now);
         if entry.sender().is_some() {
             // It said what it waited for.
             entry.stored.job.reason = Sentence::default();
@@ -178,7 +178,7 @@ impl Work {
                 continue;
             };
             if let Some(entry) = self.jobs.get_mut(&id) {
-                entry.mark_running(now.wall);
+                entry.mark_running(now);
                 entry.step = Step::Flashing;
                 // It said what it waited for.
                 entry.stored.job.reason = Sentence::default();

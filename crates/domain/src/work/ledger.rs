@@ -4,13 +4,14 @@
 //! let a build that waits hold the lane all day.
 use std::time::Duration;
 
-use kiln_model::{JobId, JobKind, Now, Pin, Timestamp, say};
+use kiln_model::{JobId, JobKind, Mono, Now, Pin, Timestamp, say};
 
 use super::effect::{Effect, Given};
 use super::jobs::{Entry, Step};
 use super::machine::Work;
 use super::received::declined;
-use super::yielding::is_of_guest;
+use super::yielding::{Hold, is_of_guest};
+use crate::Sleep;
 
 /// How far back it counts, in microseconds.
 const DAY: i64 = 24 * 3_600 * 1_000_000;
@@ -21,6 +22,18 @@ const DAY: i64 = 24 * 3_600 * 1_000_000;
 pub(super) struct Ledger(Vec<Given>);
 
 impl Ledger {
+    /// Says of what ended in the future, by a clock that was set back since, that it ended just now: else
+    /// it would count until that clock has caught up. Returns it.
+    fn call_back(&mut self, now: Timestamp) -> Vec<Given> {
+        let ahead = self.0.iter_mut().filter(|given| given.ended > now);
+        ahead
+            .map(|given| {
+                given.ended = now;
+                given.clone()
+            })
+            .collect()
+    }
+
     /// Drops what ended more than a day ago; returns the jobs of that.
     fn forget_old(&mut self, now: Timestamp) -> Vec<JobId> {
         let old = self.0.extract_if(.., |given| !is_recent(given.ended, now));
@@ -35,44 +48,61 @@ impl Ledger {
 }
 
 /// Says for how long a job that is over ran for somebody else, if it did. The time in which it had to
-/// stand still was not given.
-pub(super) fn given_for(entry: &Entry) -> Option<Given> {
-    let job = &entry.stored.job;
+/// stand still, or the computer slept, was not given; that a clock was set meanwhile changes nothing.
+pub(super) fn given_for(entry: &Entry, now: Now) -> Option<Given> {
     let (pin, _) = entry.sender().filter(|_| is_of_guest(entry))?;
-    let (began, ended) = job.started_at.zip(job.completed_at)?;
-    let took = Duration::from_micros(ended.0.saturating_sub(began.0).max(0).unsigned_abs());
+    let took = now.mono.since(entry.began?);
     Some(Given {
-        job: job.id.clone(),
+        job: entry.stored.job.id.clone(),
         pin,
-        ended,
+        ended: now.wall,
         took: took.saturating_sub(entry.stood),
     })
 }
 
-/// What ended later than now was before the clock was set back; it counts as well.
 fn is_recent(ended: Timestamp, now: Timestamp) -> bool {
     now.0.saturating_sub(ended.0) < DAY
 }
 
 impl Work {
-    /// Takes over what was given in the last run. What ended in the future, by a clock that was set back
-    /// meanwhile, ended just now: else it would count for ever.
+    /// Takes over what was given in the last run.
     pub(super) fn load_given(&mut self, given: Vec<Given>, now: Now) {
         self.ledger.0 = given;
-        for given in &mut self.ledger.0 {
-            given.ended = given.ended.min(now.wall);
+        self.bring_up_to_date(now.wall);
+    }
+
+    fn bring_up_to_date(&mut self, now: Timestamp) {
+        for given in self.ledger.call_back(now) {
+            self.push(Effect::SaveGiven(Box::new(given)));
         }
-        for job in self.ledger.forget_old(now.wall) {
+        for job in self.ledger.forget_old(now) {
             self.push(Effect::ForgetGiven(job));
+        }
+    }
+
+    /// The system goes to sleep, or woke up. While it sleeps nobody's build runs.
+    pub fn slept(&mut self, sleep: Sleep, now: Mono) {
+        let (from, asleep) = match sleep {
+            Sleep::Asleep { since } => (self.asleep.unwrap_or(since), Some(now)),
+            Sleep::Awake => (self.asleep.unwrap_or(now), None),
+        };
+        self.asleep = asleep;
+        for id in self.jobs.ids(is_of_guest) {
+            let Some(entry) = self.jobs.get_mut(&id) else {
+                continue;
+            };
+            // The time of what stands still is counted as that anyway.
+            match (entry.began, entry.hold) {
+                (None, _) | (_, Hold::Stopped(_)) => {}
+                (Some(began), _) => entry.stood += now.since(from.max(began)),
+            }
         }
     }
 
     /// Notes what was given with a job that is over. Kept before the end of the job is: what is built
     /// again after a crash replaces its row.
     pub(super) fn give(&mut self, given: Given) {
-        for job in self.ledger.forget_old(given.ended) {
-            self.push(Effect::ForgetGiven(job));
-        }
+        self.bring_up_to_date(given.ended);
         self.push(Effect::SaveGiven(Box::new(given.clone())));
         self.ledger.0.push(given);
     }
@@ -83,6 +113,7 @@ impl Work {
         if minutes == 0 {
             return;
         }
+        self.bring_up_to_date(now.wall);
         let budget = Duration::from_secs(u64::from(minutes) * 60);
         let waits = |e: &Entry| {
             let is_waiting = matches!(e.step, Step::Arrived | Step::Lane);
@@ -98,11 +129,13 @@ impl Work {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use kiln_model::{AvailabilityReason as Reason, FailureReason, JobId, JobStatus, LinkId};
 
     use super::super::Event;
     use super::super::fixtures::Shop;
-    use crate::{InTheWay, Lending};
+    use crate::{InTheWay, Lending, Sleep};
 
     /// A node that builds for ten minutes a day for each of two offloaders.
     fn frugal() -> (Shop, LinkId, LinkId) {
@@ -197,6 +230,86 @@ mod tests {
         let greedy = shop.offloader(2);
         shop.pass(24 * 3_600);
         build_for(&mut shop, greedy, "attic", 1);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_while_kiln_runs_counts_nothing_for_longer_than_a_day() {
+        let (mut shop, greedy, _) = frugal();
+        build_for(&mut shop, greedy, "kitchen", 600);
+        shop.now.wall.0 -= 365 * super::DAY;
+        let late = shop.submit_queued(greedy, "bath", "bath");
+        assert!(is_handed_back(&shop, &late));
+        shop.crash();
+        let greedy = shop.offloader(2);
+        shop.pass(24 * 3_600);
+        build_for(&mut shop, greedy, "attic", 1);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_while_a_build_runs_makes_it_neither_longer_nor_shorter() {
+        let (mut shop, link, _) = frugal();
+        for (name, seconds, step) in [("kitchen", 300, super::DAY / 3), ("bath", 299, -super::DAY)]
+        {
+            let job = shop.submit_queued(link, name, name);
+            shop.pass(seconds);
+            shop.now.wall.0 += step;
+            shop.succeeds(&job);
+        }
+        build_for(&mut shop, link, "attic", 1);
+        let late = shop.submit_queued(link, "hall", "hall");
+        assert!(is_handed_back(&shop, &late));
+    }
+
+    /// The system sleeps for eight hours; `told` says when Kiln hears of it.
+    fn sleeps(shop: &mut Shop, told: Told) {
+        let since = shop.now.mono;
+        let asleep = |shop: &mut Shop| {
+            shop.work.slept(Sleep::Asleep { since }, shop.now.mono);
+            shop.lends(Lending {
+                in_the_way: InTheWay::Still(Reason::Sleeping),
+                ..Lending::FREE
+            });
+        };
+        if told == Told::Before {
+            asleep(shop);
+        }
+        shop.now.mono = shop.now.mono + EIGHT_HOURS;
+        shop.now.wall.0 += super::DAY / 3;
+        if told == Told::Afterwards {
+            asleep(shop);
+        }
+        shop.work.slept(Sleep::Awake, shop.now.mono);
+        shop.lends(Lending::FREE);
+    }
+
+    const EIGHT_HOURS: Duration = Duration::from_secs(8 * 3_600);
+
+    #[derive(Clone, Copy, PartialEq)]
+    enum Told {
+        Before,
+        Afterwards,
+    }
+
+    #[test]
+    fn the_time_in_which_the_computer_sleeps_is_given_to_nobody() {
+        for told in [Told::Before, Told::Afterwards] {
+            let (mut shop, link, _) = frugal();
+            let build = shop.submit_queued(link, "kitchen", "kitchen");
+            shop.pass(300);
+            sleeps(&mut shop, told);
+            assert!(is_handed_back(&shop, &build));
+            let clean = shop.submit_with(link, "c", "bath", |header| {
+                header.target = "clean".to_owned();
+            });
+            shop.prepared(&clean);
+            shop.pass(100);
+            sleeps(&mut shop, told);
+            shop.pass(100);
+            shop.succeeds(&clean);
+            build_for(&mut shop, link, "attic", 100);
+            let late = shop.submit_queued(link, "hall", "hall");
+            assert!(is_handed_back(&shop, &late), "all else was");
+        }
     }
 
     #[test]

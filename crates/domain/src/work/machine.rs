@@ -24,7 +24,7 @@ use super::schedule::{Conditions, Pool};
 use super::yielding::Hold;
 use crate::peering::{Role, Session};
 use crate::storage::Extent;
-use crate::{Deadline, InTheWay, Lending, RequestId};
+use crate::{Deadline, InTheWay, Lending, RequestId, Stance};
 
 /// Everything about jobs: the owner's installs and the builds received from offloaders.
 ///
@@ -51,6 +51,8 @@ pub struct Work {
     pub(super) lending: Lending,
     pub(super) house: Housekeeping,
     pub(super) ledger: Ledger,
+    /// When a sleep was last heard of that lasts.
+    pub(super) asleep: Option<Mono>,
     pub(super) parked: Vec<Parked>,
     /// Installs that wait for a look at their serial port.
     pub(super) plugging: BTreeMap<RequestId, Request>,
@@ -124,6 +126,7 @@ impl Work {
             lending: Lending::FREE,
             house: Housekeeping::default(),
             ledger: Ledger::default(),
+            asleep: None,
             parked: Vec::new(),
             plugging: BTreeMap::new(),
             effects: VecDeque::new(),
@@ -283,7 +286,7 @@ impl Work {
         let lane = self.lane_status();
         QueueStatus {
             idle: lane.idle
-                && self.lending.absence.is_none()
+                && self.lending.stance == Stance::Open
                 && self.lending.in_the_way == InTheWay::No,
             absence: self.lending.absence,
             ..lane
@@ -468,7 +471,7 @@ impl Work {
         };
         // It stood still until now, if it did.
         entry.hold_as(Hold::Free, now.mono);
-        let given = given_for(entry);
+        let given = given_for(entry, now);
         let scan = completed && entry.is_owners();
         let sender = entry.sender().map(|(pin, _)| pin);
         if let Step::Remote(run) = step {

@@ -59,7 +59,7 @@ impl Work {
         };
         entry.step = Step::Remote(Run::new(pin, phase));
         entry.stored.job.placement = placement;
-        entry.mark_running(now.wall);
+        entry.mark_running(now);
         if entry.is(JobKind::Compile) {
             self.receivers.update(pin, |r| r.ours_in_flight = true);
         }

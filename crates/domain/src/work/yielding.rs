@@ -409,6 +409,21 @@ mod tests {
     }
 
     #[test]
+    fn until_anything_was_read_what_arrives_is_kept_and_this_computer_is_not_called_idle() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        shop.lends(Lending {
+            stance: Stance::Brief,
+            ..Lending::FREE
+        });
+        assert!(!shop.work.queue_status().idle);
+        let job = shop.submit_queued(link, "a", "kitchen");
+        assert_eq!(shop.status(&job), JobStatus::Queued);
+        shop.free();
+        assert_eq!(shop.status(&job), JobStatus::Running);
+    }
+
+    #[test]
     fn a_long_absence_hands_back_what_waits_so_that_it_is_built_elsewhere() {
         let mut shop = Shop::open();
         let link = shop.offloader(2);

@@ -7,19 +7,18 @@ use windows::Win32::System::Power::{
     ES_CONTINUOUS, ES_SYSTEM_REQUIRED, EXECUTION_STATE, SetThreadExecutionState,
 };
 
-use super::lapse::Lapse;
+use super::lapse::slept;
 
 #[derive(Debug, Default)]
 pub(super) struct Rest {
     /// The thread whose wish it is; it ends when this is dropped.
     awake: Mutex<Option<std::sync::mpsc::Sender<()>>>,
-    lapse: Lapse,
 }
 
 impl Rest {
     /// The system tells only windows before it sleeps.
     pub(super) async fn next(&self) -> Turn {
-        self.lapse.next().await
+        slept().await
     }
 
     pub(super) fn ready(&self) {}
