@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kiln_domain::work::Drive;
 use kiln_esphome::{LineSplitter, Purpose, Surroundings, ansi};
 use kiln_ports::process::{Command, Exit, Pace, Priority, SpawnError};
 use kiln_ports::{Clock, Processes};
+use tokio::sync::watch;
 
 use crate::tool::{self, Stop};
 
@@ -24,7 +24,7 @@ pub(crate) enum Customer {
         /// Where is heard how hard they may go.
         orders: Stop,
         /// What the owner allows them.
-        settings: Box<Settings>,
+        settings: watch::Receiver<Settings>,
     },
 }
 
@@ -36,13 +36,22 @@ impl Customer {
         }
     }
 
-    /// Waits until they may go in another way than `drive`.
-    async fn driven(&mut self, drive: Drive) -> (Drive, Pace) {
-        match self {
-            Customer::Owner => std::future::pending().await,
-            Customer::Guest { orders, settings } => {
-                let told = tool::driven(orders, drive).await;
-                (told, tool::pace(settings, told))
+    /// Waits until they may go in another way than `paced`: they are told so, or the owner changed a
+    /// setting.
+    async fn paced(&mut self, paced: Pace) -> Pace {
+        let Customer::Guest { orders, settings } = self else {
+            return std::future::pending().await;
+        };
+        loop {
+            let drive = orders.borrow_and_update().drive;
+            let pace = tool::pace(&settings.borrow_and_update(), drive);
+            if pace != paced {
+                return pace;
+            }
+            tokio::select! {
+                Ok(()) = orders.changed() => {}
+                Ok(()) = settings.changed() => {}
+                else => return std::future::pending().await,
             }
         }
     }
@@ -121,20 +130,20 @@ impl Programs {
         let mut splitter = LineSplitter::default();
         let mut late = self.clock.sleep_until(deadline);
         let mut customer = self.customer.clone();
-        let mut drive = Drive::Full;
+        let mut paced = Pace::AS_STARTED;
         let mut stands_since = None;
         loop {
             tokio::select! {
                 biased;
-                (told, pace) = customer.driven(drive) => {
-                    drive = told;
+                pace = customer.paced(paced) => {
+                    paced = pace;
                     child.set_pace(pace).await;
                     let now = self.clock.now().mono;
                     if let Some(since) = stands_since.take() {
                         deadline = deadline + now.since(since);
                         late = self.clock.sleep_until(deadline);
                     }
-                    stands_since = (drive == Drive::Stopped).then_some(now);
+                    stands_since = (pace == Pace::Stopped).then_some(now);
                 }
                 block = child.read() => {
                     let chunks = match &block {

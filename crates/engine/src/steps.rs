@@ -462,7 +462,7 @@ pub(crate) async fn provision(
         };
         let customer = Customer::Guest {
             orders,
-            settings: Box::new(context.settings()),
+            settings: context.settings.subscribe(),
         };
         let environments = &context.environments;
         environments.ensure_for(customer, &version, say).await

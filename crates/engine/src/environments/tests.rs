@@ -471,14 +471,12 @@ async fn an_installation_for_somebody_else_gives_way_and_is_not_late_for_it() {
     world.breaks("venv hangs");
     let drive = Drive::Full;
     let (ask, orders) = watch::channel(Orders { stop: false, drive });
-    let customer = Customer::Guest {
-        orders,
-        settings: Box::new(Settings {
-            in_use_cores: 2,
-            idle_cores: 0,
-            ..Settings::default()
-        }),
-    };
+    let (_set, settings) = watch::channel(Settings {
+        in_use_cores: 2,
+        idle_cores: 0,
+        ..Settings::default()
+    });
+    let customer = Customer::Guest { orders, settings };
     let version = version("2026.10.0");
     let ensuring = machine
         .environments
@@ -509,6 +507,32 @@ async fn an_installation_for_somebody_else_gives_way_and_is_not_late_for_it() {
         started.iter().find(of).map(|command| command.priority)
     };
     assert_eq!(priority("venv"), Some(Priority::Background));
+}
+
+#[tokio::test]
+async fn an_installation_for_somebody_else_has_as_many_cores_as_its_owner_leaves_it_at_any_time() {
+    let (world, machine) = Machine::with_python();
+    world.breaks("venv hangs");
+    let (_ask, orders) = watch::channel(Orders::default());
+    let (set, settings) = watch::channel(Settings {
+        idle_cores: 1,
+        ..Settings::default()
+    });
+    let customer = Customer::Guest { orders, settings };
+    let version = version("2026.10.0");
+    let ensuring = machine
+        .environments
+        .ensure_for(customer, &version, |_| async {});
+    let last = || machine.processes.paces().last().copied();
+    let (done, ()) = tokio::join!(ensuring, async {
+        until(|| machine.count("venv") == 1 && last().is_some()).await;
+        let one = Pace::Full { cores: Some(1) };
+        assert!(machine.processes.paces().iter().all(|pace| *pace == one));
+        set.send_modify(|settings| settings.idle_cores = 3);
+        until(|| last() == Some(Pace::Full { cores: Some(3) })).await;
+        machine.clock.advance(MAKE);
+    });
+    assert!(done.is_err(), "it hung");
 }
 
 #[tokio::test]
