@@ -121,7 +121,7 @@ async def test_an_owner_without_a_screen_is_told_by_the_login_manager(world):
     await kiln.receive()
     # A hint that nobody ever set says nothing.
     await shows(kiln, "activity", "", "unknown")
-    await services.say("login", "IdleSinceHint", int((time.time() - 330) * 1e6))
+    await services.say("login", "IdleSinceHintMonotonic", int((time.monotonic() - 330) * 1e6))
     await services.say("login", "IdleHint", True)
     await shows(kiln, "activity", "5 min without input", "ok")
     await services.say("login", "IdleHint", False)
@@ -181,7 +181,7 @@ async def test_somebody_who_comes_over_ssh_counts_as_the_owner_says(world):
     await kiln.receive()
     await shows(kiln, "remote", "nobody", "ok")
     told = {"Class": "user", "State": "active", "Type": "tty", "Remote": True, "Display": "",
-            "IdleHint": False, "IdleSinceHint": 0}
+            "IdleHint": False, "IdleSinceHintMonotonic": 0}
     # Some systems name the terminal, others only the first process of the session.
     for name, more in (("named", {"TTY": terminal.path.removeprefix("/dev/"), "Leader": 0}),
                        ("found", {"TTY": "", "Leader": terminal.script.pid})):
@@ -207,11 +207,11 @@ async def test_somebody_at_a_remote_desktop_counts_unless_the_owner_says_otherwi
     await shows(kiln, "remote", "nobody", "ok")
     told = {"Class": "user", "State": "active", "Type": "x11", "Remote": False, "TTY": "",
             "Leader": 0}
-    silent = told | {"Display": "", "IdleHint": False, "IdleSinceHint": 0}
+    silent = told | {"Display": "", "IdleHint": False, "IdleSinceHintMonotonic": 0}
     await services.order(login=["silent", silent])
     await shows(kiln, "remote", "remote desktop: its last input is not told", "unknown")
     await services.order(logout="silent")
-    left = told | {"Display": "", "IdleHint": True, "IdleSinceHint": int((time.time() - 330) * 1e6)}
+    left = told | {"Display": "", "IdleHint": True, "IdleSinceHintMonotonic": int((time.monotonic() - 330) * 1e6)}
     await services.order(login=["left", left])
     await shows(kiln, "remote", "remote desktop: 5 min without input", "ok")
     await services.order(logout="left")

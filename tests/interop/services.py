@@ -48,14 +48,14 @@ class Login(Service):
     def __init__(self, bus):
         super().__init__(bus, LOGIN, "/org/freedesktop/login1")
         self.session = Service(bus, LOGIN, self.SESSION, IdleHint=dbus.Boolean(False),
-                               IdleSinceHint=dbus.UInt64(0), LidClosed=dbus.Boolean(False),
+                               IdleSinceHintMonotonic=dbus.UInt64(0), LidClosed=dbus.Boolean(False),
                                Docked=dbus.Boolean(False))
         self.said, self.elsewhere = self.session.said, {}
 
     def adds(self, name, said):
         path = f"/org/freedesktop/login1/session/{name}"
         kinds = {"Remote": dbus.Boolean, "Leader": dbus.UInt32, "IdleHint": dbus.Boolean,
-                 "IdleSinceHint": dbus.UInt64}
+                 "IdleSinceHintMonotonic": dbus.UInt64}
         typed = {key: kinds.get(key, dbus.String)(value) for key, value in said.items()}
         self.elsewhere[name] = Service(self.bus_name.get_bus(), LOGIN, path, **typed)
 

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use kiln_model::{Heat, Lid, Network, RemoteKind, Saver};
+use rustix::time::{ClockId, clock_gettime};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
 use zbus::Connection;
@@ -181,6 +182,16 @@ const LOGIN: Place = Place {
     interface: "org.freedesktop.login1.Manager",
 };
 
+/// When a session became idle, on the clock that nobody sets, in microseconds; 0: it never did.
+const IDLE_SINCE: &str = "IdleSinceHintMonotonic";
+
+/// Returns the time since such a moment; none for one to come.
+fn idle_since(micros: u64) -> Duration {
+    let now = clock_gettime(ClockId::Monotonic);
+    let now = Duration::try_from(now).unwrap_or_default();
+    now.saturating_sub(Duration::from_micros(micros))
+}
+
 /// A session as the login manager lists it: id, user, name, seat and object.
 type Listed = (String, u32, String, String, OwnedObjectPath);
 
@@ -294,11 +305,10 @@ impl System {
                 }
             };
             let hint = bool::try_from(&get("IdleHint").await?).ok()?;
-            let since = u64::try_from(&get("IdleSinceHint").await?).ok()?;
+            let since = u64::try_from(&get(IDLE_SINCE).await?).ok()?;
             last = Some(last.unwrap_or(0).max(if hint { since } else { u64::MAX }));
         }
-        let now = u64::try_from(jiff::Timestamp::now().as_microsecond()).ok()?;
-        last.map(|since| Duration::from_micros(now.saturating_sub(since)))
+        last.map(idle_since)
     }
 
     /// Returns the sessions of people who are logged in from elsewhere. One at a seat is at this machine.
@@ -347,15 +357,12 @@ fn distant(said: &HashMap<String, OwnedValue>) -> Option<Distant> {
         (false, true) => RemoteKind::Shell,
         (false, false) => return None,
     };
-    let since = said
-        .get("IdleSinceHint")
-        .and_then(|v| u64::try_from(v).ok());
-    let now = u64::try_from(jiff::Timestamp::now().as_microsecond()).ok()?;
+    let since = said.get(IDLE_SINCE).and_then(|v| u64::try_from(v).ok());
     // A desktop that never set the hint says nothing with it.
     let hinted = since
         .filter(|since| *since > 0)
         .map(|since| match is("IdleHint") {
-            true => Duration::from_micros(now.saturating_sub(since)),
+            true => idle_since(since),
             false => Duration::ZERO,
         });
     let leader = said.get("Leader").and_then(|v| u32::try_from(v).ok());
