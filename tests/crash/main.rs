@@ -118,6 +118,13 @@ fn a_kiln_killed_while_a_build_gives_way_leaves_it_neither_stopped_nor_behind() 
     }
 }
 
+/// The same, and one that cleaned its environment and lost its parent but not the session.
+const HIDING: &str = "(env -i sh -c 'echo $$; while :; do /bin/sleep 1000; done' &)
+    set -m
+    sh -c 'trap \"\" TERM; echo $$; while :; do sleep 1000; done' &
+    (setsid sh -c 'trap \"\" TERM; echo $$; while :; do sleep 1000; done' &)
+    echo $$; wait";
+
 #[test]
 fn a_build_of_others_whose_kiln_is_killed_ends_by_itself_also_while_it_stands_still() {
     let home = tempfile::tempdir().unwrap();
@@ -127,7 +134,7 @@ fn a_build_of_others_whose_kiln_is_killed_ends_by_itself_also_while_it_stands_st
         .cycle()
         .take(GUARDED_KILLS)
     {
-        let mut killed = probe(&["gives way with a warden", &instance, TREE, "3"]);
+        let mut killed = probe(&["gives way with a warden", &instance, HIDING, "4"]);
         let (mut pids, mut doing) = (Vec::new(), String::new());
         while doing != **phase {
             doing = killed.line().unwrap();

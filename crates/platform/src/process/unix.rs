@@ -33,7 +33,7 @@ pub(super) struct Belongs {
     /// Those of this session, which is named after its leader.
     pub(super) session: Option<Pid>,
     /// Those with this text in their environment.
-    mark: Vec<u8>,
+    pub(super) mark: Vec<u8>,
 }
 
 impl Belongs {
@@ -104,7 +104,7 @@ pub(super) struct Running {
     /// When the tree was killed.
     killed: Option<Instant>,
     /// Ends the tree when Kiln is gone; goes with this.
-    _warden: Option<Warden>,
+    warden: Option<Warden>,
     /// Tells whoever reads the load that something runs.
     _live: Live,
 }
@@ -116,7 +116,7 @@ impl Running {
         live: Live,
         warden: Option<&Path>,
     ) -> io::Result<Self> {
-        let warden = warden.and_then(|program| {
+        let mut warden = warden.and_then(|program| {
             let started = Warden::start(program, &mark);
             // The build needs it only if Kiln is killed, and the next start ends what is left then.
             started
@@ -140,6 +140,9 @@ impl Running {
         // Our ends of the pipe; the stream could never end while they are open.
         drop(wrapped);
         let session = leader.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        if let Some(Err(error)) = warden.as_mut().map(|warden| warden.guard(session)) {
+            tracing::warn!(%error, "the warden of a build does not know its session");
+        }
         let child = Self {
             leader,
             tree: Belongs {
@@ -150,7 +153,7 @@ impl Running {
             block: vec![0; BLOCK].into(),
             pace: Pace::AS_STARTED,
             killed: None,
-            _warden: warden,
+            warden,
             _live: live,
         };
         match (command.priority, session) {
@@ -226,6 +229,10 @@ impl Drop for Running {
     fn drop(&mut self) {
         if self.killed.is_none() && !end(&self.tree) {
             tracing::warn!("processes of a build that nobody waits for do not end");
+        }
+        if let Some(warden) = &mut self.warden {
+            // One that is gone ends nobody.
+            let _ = warden.guard(None);
         }
     }
 }
