@@ -366,6 +366,8 @@ fn calls(attempts: &mut Attempts, pid: i64) {
             libc::SYS_io_uring_register,
             [-1, 0, 0, 0, 0],
         ),
+        // No class, of nobody's kind; and no cores at all.
+        ("ioprio_set", libc::SYS_ioprio_set, [0, 0, 0, 0, 0]),
         ("kcmp", libc::SYS_kcmp, [pid, pid, 0, 0, 0]),
         ("kexec_load", libc::SYS_kexec_load, [0, 100, 0, 0, 0]),
         (
@@ -422,6 +424,11 @@ fn calls(attempts: &mut Attempts, pid: i64) {
         ("quotactl", libc::SYS_quotactl, [-1, BAD, 0, 0, 0]),
         ("reboot", libc::SYS_reboot, [0, 0, 0, 0, 0]),
         ("request_key", libc::SYS_request_key, [BAD, BAD, 0, 0, 0]),
+        (
+            "sched_setaffinity",
+            libc::SYS_sched_setaffinity,
+            [0, 8, BAD, 0, 0],
+        ),
         ("semget", libc::SYS_semget, [0, 0, 0, 0, 0]),
         (
             "setdomainname",

@@ -13,7 +13,8 @@ use seccompiler::{
 
 /// Refused at every tier: other processes' memory, mounts and namespaces, keys, modules and
 /// kernels, tracing and performance counters, memory and files that no limit counts, the machine's
-/// clock, name and power, and io_uring, which does what this filter cannot see.
+/// clock, name and power, io_uring, which does what this filter cannot see, and what would give a
+/// build back the cores and the turn at the disk that its owner left it.
 const NEVER: &[i64] = &[
     libc::SYS_acct,
     libc::SYS_add_key,
@@ -34,6 +35,7 @@ const NEVER: &[i64] = &[
     libc::SYS_io_uring_enter,
     libc::SYS_io_uring_register,
     libc::SYS_io_uring_setup,
+    libc::SYS_ioprio_set,
     libc::SYS_kcmp,
     libc::SYS_kexec_file_load,
     libc::SYS_kexec_load,
@@ -68,6 +70,7 @@ const NEVER: &[i64] = &[
     QUOTACTL_FD,
     libc::SYS_reboot,
     libc::SYS_request_key,
+    libc::SYS_sched_setaffinity,
     libc::SYS_semctl,
     libc::SYS_semget,
     libc::SYS_semop,
@@ -123,9 +126,8 @@ const NEVER_CONFINED: &[i64] = &[
 
 /// At tier 2 these may be used on the calling thread only, for which the number is 0: the call, and
 /// which argument is the number of a process. Landlock does not look after them.
-const OWN_ONLY: [(i64, u8); 5] = [
+const OWN_ONLY: [(i64, u8); 4] = [
     (libc::SYS_prlimit64, 0),
-    (libc::SYS_sched_setaffinity, 0),
     (libc::SYS_sched_setattr, 0),
     (libc::SYS_sched_setparam, 0),
     (libc::SYS_sched_setscheduler, 0),
@@ -244,12 +246,10 @@ fn rules(tier: Tier) -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
             for (call, number) in OWN_ONLY {
                 rules.insert(call, all([rule(&[(number, Dword, Ne, 0)])])?);
             }
-            // Priorities: of the calling process (kind 0 and 1), not of groups and users.
-            for (call, own) in [(libc::SYS_setpriority, 0), (libc::SYS_ioprio_set, 1)] {
-                let group = rule(&[(0, Dword, Ne, own)]);
-                let other = rule(&[(1, Dword, Ne, 0)]);
-                rules.insert(call, all([group, other])?);
-            }
+            // Priority: of the calling process (kind 0), not of groups and users.
+            let group = rule(&[(0, Dword, Ne, 0)]);
+            let other = rule(&[(1, Dword, Ne, 0)]);
+            rules.insert(libc::SYS_setpriority, all([group, other])?);
             let early = flag(libc::MSG_FASTOPEN);
             let sends = [
                 (libc::SYS_sendto, 3),
