@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from devices import chip
+from guest import builds
 from receiving import admit, compilers
 from world import RIG_HOME, TESTS, expect, holds, until
 
@@ -77,6 +78,57 @@ async def as_before(dash, kiln):
 
 async def test_a_fork_bomb_ends_alone(world):
     await bomb(world, "fork", "programs at a time")
+
+
+async def test_a_bomb_of_programs_that_never_rest_ends_alone(world):
+    await bomb(world, "storm", "programs at a time")
+
+
+def pace(kiln):
+    """The cores and the priority of every thread of the hostile build."""
+    found = []
+    for pid, *_, command in builds(kiln):
+        if "hostile.py" not in command:
+            continue
+        try:
+            threads = [int(thread) for thread in os.listdir(f"/proc/{pid}/task")]
+            found += [(len(os.sched_getaffinity(thread)), os.getpriority(os.PRIO_PROCESS, thread))
+                      for thread in threads]
+        except OSError:
+            continue
+    return found
+
+
+async def kept_busy(world, tier):
+    dash, kiln, wire = await thrown(world, "cpu", tier)
+    await dash.says(wire, "all of them are busy")
+    output = await dash.output(wire)
+    expect("held: cores" in output and "held: priority" in output, f"it was given nothing back: {output[-600:]}")
+    await kiln.ask("settings", "set", "idle_cores", "1")
+    begun = time.monotonic()
+
+    async def kept():
+        threads = pace(kiln)
+        return len(threads) >= 128 and set(threads) == {(1, 19)}
+    await until("all of it on one core and at the lowest priority", kept, 30)
+    holds(f"a busy build at tier {tier} on one core after its owner wanted that", time.monotonic() - begun, 1)
+    begun = time.monotonic()
+    await dash.dash.call("firmware/cancel", job_id=wire)
+
+    async def gone():
+        return not builds(kiln)
+    await until("all of it to be gone", gone, 60)
+    holds(f"a busy build at tier {tier} gone after its sender cancelled it", time.monotonic() - begun, 3)
+    await dash.reaches(wire, "cancelled")
+    await as_before(dash, kiln)
+
+
+async def test_a_bomb_of_busy_programs_stays_in_its_cores_and_ends_when_it_has_to(world):
+    await kept_busy(world, 3)
+
+
+async def test_where_there_is_no_bubblewrap_a_bomb_of_busy_programs_does_as_well(world):
+    await kept_busy(world, 2)
 
 
 async def test_a_memory_bomb_ends_alone_and_goes_back(world):

@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -17,7 +18,7 @@ def breach():
     Path("breached").write_text(str(time.time()))
 
 
-def fork():
+def fork(rest=60):
     """Doubles ten times, to twice what is allowed: what more would do, the machine that tests need not feel."""
     breach()
     for _ in range(10):
@@ -26,7 +27,33 @@ def fork():
         except OSError:
             break
     while True:
-        time.sleep(60)
+        time.sleep(rest)
+
+
+def storm():
+    """The same, and none of them ever rests."""
+    fork(rest=0)
+
+
+def cpu():
+    """Keeps 32 programs with four threads each busy, and takes all cores and more priority, if it may."""
+    for what, take in (("cores", lambda: os.sched_setaffinity(0, range(os.cpu_count()))),
+                       ("priority", lambda: os.setpriority(os.PRIO_PROCESS, 0, 0))):
+        try:
+            take()
+            print(f"took {what}", flush=True)
+        except OSError as error:
+            print(f"held: {what}: {error.strerror}", flush=True)
+    first = all(os.fork() for _ in range(31))
+
+    def spin():
+        while True:
+            pass
+    for _ in range(3):
+        threading.Thread(target=spin).start()
+    if first:
+        print("all of them are busy", flush=True)
+    spin()
 
 
 def memory():

@@ -46,6 +46,10 @@ async fn run() {
         #[cfg(target_os = "linux")]
         ["escape", targets] => escape::run(targets),
         ["nothing"] => {}
+        ["waits"] => {
+            say("ready");
+            order();
+        }
         _ => std::process::exit(2),
     }
 }

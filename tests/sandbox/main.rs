@@ -9,6 +9,7 @@
     reason = "figures are part of the result"
 )]
 use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -354,6 +355,42 @@ async fn nothing_gets_out_of_a_box_that_gets_out_without_one() {
                 outside.len()
             );
         }
+    }
+}
+
+/// Returns the youngest descendant of a process, or itself.
+fn youngest(pid: u32) -> u32 {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let children = children.unwrap_or_default();
+    let child = children
+        .split_whitespace()
+        .last()
+        .and_then(|c| c.parse().ok());
+    child.map_or(pid, youngest)
+}
+
+#[tokio::test]
+async fn when_memory_runs_out_what_is_in_a_box_goes_before_all_else() {
+    for tier in tiers() {
+        let world = World::new(None);
+        let sandbox = world.sandbox(tier);
+        assert_eq!(sandbox.prove().await.tier, tier);
+        let mut command = world.boxed(&sandbox, &["waits"]).await;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut boxed = command.spawn().expect("the probe runs");
+        let mut ready = String::new();
+        let said = boxed.stdout.take().expect("piped");
+        BufReader::new(said).read_line(&mut ready).expect("a line");
+        let score = format!("/proc/{}/oom_score_adj", youngest(boxed.id()));
+        let score = std::fs::read_to_string(score).expect("it waits");
+        assert_eq!(
+            (ready.trim(), score.trim()),
+            ("ready", "1000"),
+            "at {tier:?}"
+        );
+        // Its input ends, and it with it.
+        drop(boxed.stdin.take());
+        boxed.wait().expect("it ends");
     }
 }
 

@@ -290,11 +290,19 @@ pub(super) fn command_lines() -> Vec<String> {
     entries.filter_map(|e| line(e.ok()?)).collect()
 }
 
-/// Lowest CPU priority, and with it the lowest best-effort I/O priority (ioprio_set(2): it follows
-/// the nice value unless set). Where the kernel schedules sessions as groups, the nice value counts
-/// only within the session, and that of the group is set too (sched(7)).
+/// When memory runs out, the kernel ends a process and all that it starts from now on before any of the
+/// owner's, which are left at 0 (proc_pid_oom_score_adj(5)). Best effort; `process` is as `/proc` calls it.
+pub(crate) fn goes_first(process: &str) {
+    let _ = fs::write(format!("/proc/{process}/oom_score_adj"), "1000");
+}
+
+/// First to go when memory runs out, lowest CPU priority, and with it the lowest best-effort I/O priority
+/// (ioprio_set(2): it follows the nice value unless set). Where the kernel schedules sessions as groups, the
+/// nice value counts only within the session, and that of the group is set too (sched(7)).
 pub(super) fn lower_priority(leader: Pid) {
     // A tree at normal priority still builds; these are best effort.
     let _ = setpriority_process(Some(leader), 19);
-    let _ = fs::write(format!("/proc/{}/autogroup", leader.as_raw_nonzero()), "19");
+    let number = leader.as_raw_nonzero();
+    let _ = fs::write(format!("/proc/{number}/autogroup"), "19");
+    goes_first(&number.to_string());
 }

@@ -6,6 +6,8 @@ mod os;
 #[cfg_attr(target_os = "macos", path = "macos.rs")]
 #[cfg(unix)]
 mod table;
+#[cfg(target_os = "linux")]
+pub(crate) use self::table::goes_first;
 #[cfg(unix)]
 pub(crate) mod warden;
 

@@ -103,6 +103,21 @@ async fn a_background_tree_has_the_lowest_priority() {
     assert_eq!(ps("ni=", &pids[0]), "19");
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn when_memory_runs_out_a_background_tree_goes_before_all_else() {
+    let mut command = shell("echo $$; sleep 1000");
+    command.priority = Priority::Background;
+    let mut child = processes().spawn(command).await.unwrap();
+    let pids = lines(&mut *child, 1).await;
+    let adjusted = |pid: &str| {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap();
+        text.trim().parse::<i32>().unwrap()
+    };
+    assert_eq!(adjusted(&pids[0]), 1000);
+    assert!(adjusted("self") < 1000, "Kiln itself does not");
+}
+
 // Covers: M100
 #[tokio::test]
 async fn a_kill_reaches_other_groups_ignored_signals_and_other_sessions() {

@@ -22,6 +22,7 @@ pub(super) use super::launcher::surroundings;
 use super::launcher::{PROXY_VARIABLES, run_program};
 pub(super) use super::local_socket::LocalSocket;
 use super::orders::{ORDERS, Orders, VERB, WayOut};
+use crate::process::goes_first;
 
 /// Tiers that can be made here, best first.
 pub(super) const TIERS: [Tier; 2] = [Tier::Boxed, Tier::Confined];
@@ -274,6 +275,7 @@ fn confine(orders: &str) -> Result<(WayOut, Option<TcpListener>), String> {
     let tier = Tier::from_number(orders.tier).ok_or("no such tier")?;
     // From inside, so that no program of the box starts before it counts. Best effort, as ever.
     let _ = setpriority_process(None, orders.nice);
+    goes_first("self");
     if tier == Tier::Boxed {
         // The session is the box's own here, so that nobody else is slowed down.
         let _ = fs::write("/proc/self/autogroup", orders.nice.to_string());
