@@ -6,6 +6,7 @@ mod blob_reader;
 mod blob_writer;
 mod blocking;
 mod boxes;
+mod contacts;
 mod context;
 mod control;
 pub mod devices;

@@ -2,7 +2,9 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use kiln_model::{ContactedHost, Digest, EsphomeVersion, JobId, Pin, Reach, Tier, WireJobId};
+use kiln_model::{Digest, EsphomeVersion, JobId, Pin, Tier, WireJobId};
+
+use crate::contacts::Contacts;
 
 use crate::lock::lock;
 
@@ -18,16 +20,7 @@ pub(crate) struct Particular {
     /// What holds it.
     pub(crate) tier: Option<Tier>,
     /// Hosts that it asked for.
-    pub(crate) hosts: Vec<ContactedHost>,
-}
-
-impl Particular {
-    /// A boxed build asked for a host; only the first time counts.
-    pub(crate) fn contacted(&mut self, place: String, reach: Reach) {
-        if self.hosts.iter().all(|host| host.place != place) {
-            self.hosts.push(ContactedHost { place, reach });
-        }
-    }
+    pub(crate) contacts: Contacts,
 }
 
 /// Artifacts that were packed for an offloader.
@@ -48,9 +41,9 @@ pub(crate) struct Particulars {
 }
 
 impl Particulars {
-    /// Notes something about a job.
-    pub(crate) fn note(&self, job: &JobId, change: impl FnOnce(&mut Particular)) {
-        change(lock(&self.jobs).entry(job.clone()).or_default());
+    /// Notes something about a job; returns what `change` does.
+    pub(crate) fn note<R>(&self, job: &JobId, change: impl FnOnce(&mut Particular) -> R) -> R {
+        change(lock(&self.jobs).entry(job.clone()).or_default())
     }
 
     /// Returns what is known of a job.

@@ -395,7 +395,7 @@ fn job_fact(step: JobStep, job: &Job, ran: Option<Duration>, known: &Particular)
         bundle: known.bundle,
         artifacts: known.artifacts,
         tier: known.tier,
-        hosts: known.hosts.clone(),
-        more_hosts: 0,
+        hosts: known.contacts.reached_first(),
+        more_hosts: known.contacts.more(),
     }
 }

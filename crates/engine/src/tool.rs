@@ -1,10 +1,10 @@
 //! [`run`]: one program for one job: its output to log and offloader, its progress to the domain,
 //! and its whole tree ended on request.
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use kiln_domain::Event;
 use kiln_domain::work::{Drive, Event as WorkEvent, ProcessOutcome};
 use kiln_esphome::{FailureScan, FlashScan, LineSplitter, Progress, Shortage, ShortageScan};
@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use crate::context::Context;
 use crate::held::Held;
 use crate::limits::{Breach, LINES_OVER, Limits, Spent, Then};
+use crate::particulars::Particular;
 
 /// Time between the polite and the final end of a process tree (builds.md §11.6).
 pub(crate) const GRACE: Duration = Duration::from_secs(3);
@@ -41,9 +42,6 @@ const REST: u32 = 10;
 /// What a box makes of the end of a program that was killed, as the system does when it runs out of
 /// memory: 128 and the number of the signal (bwrap(1)).
 const KILLED: i32 = 128 + 9;
-
-/// Different hosts of one job that are noted; a build asks for ten.
-const HOSTS_NOTED: usize = 100;
 
 /// What a running step of a job is told.
 #[derive(Clone, Copy, Debug, Default)]
@@ -110,7 +108,6 @@ pub(crate) struct Guest {
     limits: Limits,
     gate: Option<Box<dyn Gate>>,
     disk: Disk,
-    noted: BTreeSet<String>,
     measured: Mono,
     passed: u64,
     lines_since: Mono,
@@ -130,7 +127,6 @@ impl Guest {
             limits,
             gate,
             disk: Disk::new(folders, clock),
-            noted: BTreeSet::new(),
             measured: now,
             passed: 0,
             lines_since: now,
@@ -188,32 +184,29 @@ impl Guest {
         }
         breach
     }
+}
 
-    /// Notes a host that the build asked for, once each.
-    fn contacted(&mut self, contact: &Contact, context: &Context, job: &JobId) {
-        let place = format!("{}:{}", contact.host, contact.port);
-        if self.noted.len() >= HOSTS_NOTED || !self.noted.insert(place.clone()) {
-            return;
-        }
-        tracing::info!(%job, %place, answer = ?contact.answer, "a build asked for a host");
-        let reach = match contact.answer {
-            Answer::Reached => Reach::Reached,
-            Answer::NotAllowed | Answer::NotPublic => Reach::Refused,
-            Answer::Failed(_) => Reach::Failed,
-        };
-        let asked = place.clone();
-        context
-            .particulars
-            .note(job, |known| known.contacted(asked, reach));
-        let why = match &contact.answer {
-            Answer::Reached => return,
-            Answer::NotAllowed => "the owner of this build server does not allow it (build_hosts)",
-            Answer::NotPublic => "it is not on the open internet",
-            Answer::Failed(why) => why,
-        };
-        let text = format!("{place} was not reached: {why}");
-        context.outputs.note(job, &text);
+/// Notes a host that the build asked for, once each.
+fn contacted(contact: &Contact, context: &Context, job: &JobId) {
+    let place = format!("{}:{}", contact.host, contact.port);
+    let reach = match contact.answer {
+        Answer::Reached => Reach::Reached,
+        Answer::NotAllowed | Answer::NotPublic => Reach::Refused,
+        Answer::Failed(_) => Reach::Failed,
+    };
+    let note = |known: &mut Particular| known.contacts.note(&place, reach);
+    if !context.particulars.note(job, note) {
+        return;
     }
+    tracing::info!(%job, %place, answer = ?contact.answer, "a build asked for a host");
+    let why = match &contact.answer {
+        Answer::Reached => return,
+        Answer::NotAllowed => "the owner of this build server does not allow it (build_hosts)",
+        Answer::NotPublic => "it is not on the open internet",
+        Answer::Failed(why) => why,
+    };
+    let text = format!("{place} was not reached: {why}");
+    context.outputs.note(job, &text);
 }
 
 /// Returns the next host that a guest asks for; never for others.
@@ -356,11 +349,7 @@ async fn look_after(
                     break End::Breach(breach);
                 }
             }
-            asked = contact(bounds) => {
-                if let Bounds::Guest(guest) = bounds {
-                    guest.contacted(&asked, context, job);
-                }
-            }
+            asked = contact(bounds) => contacted(&asked, context, job),
             block = next_block(child, &heard) => match block {
                 Some((block, room)) => {
                     if let Bounds::Guest(guest) = bounds {
@@ -382,6 +371,10 @@ async fn look_after(
             // What takes too much is not asked to end.
             finish_off(context, child, &heard, Duration::ZERO).await;
         }
+    }
+    // However it ended: whom it asked for is told.
+    while let Some(asked) = contact(bounds).now_or_never() {
+        contacted(&asked, context, job);
     }
     end
 }
@@ -541,7 +534,7 @@ impl Disk {
         let now = self.clock.now().mono;
         if let Some(done) = self.reading.take_if(|reading| reading.is_finished()) {
             // It is finished, so this does not wait; a reading that panicked is no reading.
-            if let Some(Ok((held, took))) = futures_util::FutureExt::now_or_never(done) {
+            if let Some(Ok((held, took))) = done.now_or_never() {
                 self.first.get_or_insert(held);
                 // What grows fast is read again soon: it is on its way to a limit.
                 let grows = held.entries > self.last.entries + self.last.entries / 10;

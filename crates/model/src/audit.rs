@@ -234,7 +234,7 @@ words! {
 pub struct ContactedHost {
     /// Name and port.
     pub place: String,
-    /// What came of it the first time.
+    /// What came of it at best.
     pub reach: Reach,
 }
 
@@ -275,9 +275,10 @@ pub struct JobFact {
     pub artifacts: Option<Digest>,
     /// What held a build of somebody else.
     pub tier: Option<Tier>,
-    /// Hosts that a boxed build asked for, each once, in the order of the first time.
+    /// Hosts that a boxed build asked for, each once: those first that it reached, then in the order of the
+    /// first time.
     pub hosts: Vec<ContactedHost>,
-    /// Further hosts that are not listed.
+    /// Further hosts that are not listed; of those that are too many to keep apart, each time counts.
     pub more_hosts: u32,
 }
 
