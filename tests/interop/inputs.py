@@ -10,6 +10,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 from compositors import KWin, Program, Sway
@@ -35,6 +36,10 @@ class Services:
 
     async def start(self, world, *names):
         world.others.append(self)
+        await self.play(*names)
+        return self
+
+    async def play(self, *names):
         bus = await asyncio.create_subprocess_exec(
             "dbus-daemon", "--session", "--nofork", "--print-address=1",
             f"--address=unix:path={self.folder.name}/bus", stdout=subprocess.PIPE,
@@ -51,7 +56,15 @@ class Services:
         self.running.append(self.played)
         expect(json.loads(await self.played.stdout.readline()) == {"ready": True}, "it plays")
         self.reading = asyncio.ensure_future(self.read())
-        return self
+
+    async def breaks(self):
+        """The bus ends, as it does when it crashes, and who played on it."""
+        self.reading.cancel()
+        for process in reversed(self.running):
+            process.kill()
+            await process.wait()
+        self.running.clear()
+        (Path(self.folder.name) / "bus").unlink(missing_ok=True)
 
     async def read(self):
         while line := await self.played.stdout.readline():
@@ -310,6 +323,32 @@ async def test_who_looks_for_it_after_a_sleep_finds_it(world):
     await until("it to be found", found)
     # The figure of issue 4.
     holds("found after it woke up", time.monotonic() - begun, 3)
+
+
+async def test_a_bus_that_ends_and_begins_again_is_heard_again(world):
+    kiln = world.kiln()
+    services = await Services(kiln).start(world, "login", "network", "mutter")
+    kiln.env["WAYLAND_DISPLAY"] = "wayland-0"
+    await services.say("mutter", "idle", 3_600_000)
+    await kiln.receive()
+    await services.hears(taken=["sleep", "delay"])
+    await shows(kiln, "network", "not metered", "ok")
+    await services.breaks()
+    await shows(kiln, "network", "", "unknown")
+    await services.play("login", "network", "mutter")
+    await services.say("network", "Metered", 1)
+    await services.say("mutter", "idle", 3_600_000)
+    # What was not there is looked for once a minute, and read every ten seconds.
+    await shows(kiln, "network", "metered", "blocks", 90)
+    await shows(kiln, "activity", "1 h without input", "ok", 90)
+    services.events.clear()
+
+    async def asleep():
+        await services.order(sleep=True)
+        return (await kiln.status())["availability"]["reason"] == "sleeping"
+    await until("it to hear of a sleep", asleep, 90)
+    await services.order(sleep=False)
+    await services.hears(taken=["sleep", "delay"])
 
 
 async def test_a_login_manager_that_does_not_answer_holds_nothing_up(world):

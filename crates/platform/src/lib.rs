@@ -9,11 +9,15 @@ pub mod appearance;
 pub mod autostart;
 pub mod clock;
 pub mod control;
+#[cfg(target_os = "linux")]
+mod dbus;
 #[doc(hidden)]
 pub mod decoders;
 pub mod discovery;
 pub mod files;
 pub mod import;
+#[cfg(target_os = "linux")]
+mod lazy;
 pub mod lock;
 mod machine;
 pub mod net;

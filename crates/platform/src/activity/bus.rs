@@ -1,110 +1,43 @@
-//! What desktop and system say over D-Bus. A bus or service that is not there is asked again now and
-//! then, not all the time.
+//! What desktop and system say over D-Bus. A service that is not there is asked again now and then, not
+//! all the time.
 use std::collections::HashMap;
-use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use kiln_model::{Heat, Lid, Network, RemoteKind, Saver};
 use rustix::time::{ClockId, clock_gettime};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, timeout};
-use zbus::Connection;
-use zbus::zvariant::{OwnedObjectPath, OwnedValue, Type};
+use zbus::zvariant::{DynamicType, OwnedObjectPath, OwnedValue, Type};
 
-/// Longest that one question may take.
-pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+use crate::dbus::{Bus, LOGIN, Place};
+use crate::lazy::Lazy;
 
-/// Time until something that was not there is asked again.
-const AGAIN: Duration = Duration::from_secs(60);
-
-/// Something that is opened when it is first needed, and again some time after it was lost.
-#[derive(Debug)]
-pub(super) struct Lazy<T>(Mutex<State<T>>);
-
-#[derive(Debug)]
-enum State<T> {
-    Closed,
-    Open(T),
-    Failed(Instant),
-}
-
-impl<T> Default for Lazy<T> {
-    fn default() -> Self {
-        Self(Mutex::new(State::Closed))
-    }
-}
-
-impl<T: Clone> Lazy<T> {
-    pub(super) async fn get<F>(&self, open: impl FnOnce() -> F) -> Option<T>
-    where
-        F: Future<Output = Option<T>>,
-    {
-        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            State::Open(it) => return Some(it.clone()),
-            State::Failed(when) if when.elapsed() < AGAIN => return None,
-            State::Failed(_) | State::Closed => {}
-        }
-        let opened = timeout(PATIENCE, open()).await.ok().flatten();
-        self.set(match &opened {
-            Some(it) => State::Open(it.clone()),
-            None => State::Failed(Instant::now()),
-        });
-        opened
-    }
-
-    /// It does not answer any more.
-    pub(super) fn drop_it(&self) {
-        self.set(State::Failed(Instant::now()));
-    }
-
-    /// It is gone and may be back at once.
-    pub(super) fn close(&self) {
-        self.set(State::Closed);
-    }
-
-    fn set(&self, state: State<T>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
-    }
-}
-
-/// Where something is on a bus.
-struct Place {
-    service: &'static str,
-    path: &'static str,
-    interface: &'static str,
-}
+/// Where properties are asked for.
+const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 
 /// One service of a bus; asked again later if it is not there.
 #[derive(Debug, Default)]
 struct Service(Lazy<()>);
 
 impl Service {
-    async fn call<A, R>(&self, bus: &Connection, place: &Place, method: &str, body: &A) -> Option<R>
+    async fn call<A, R>(&self, bus: &Bus, place: &Place<'_>, method: &str, body: &A) -> Option<R>
     where
-        A: serde::Serialize + zbus::zvariant::DynamicType,
+        A: Serialize + DynamicType,
         R: DeserializeOwned + Type,
     {
         self.0.get(|| async { Some(()) }).await?;
-        let asked = bus.call_method(
-            Some(place.service),
-            place.path,
-            Some(place.interface),
-            method,
-            body,
-        );
-        let answer = timeout(PATIENCE, asked).await.ok().and_then(Result::ok);
-        let read = answer.and_then(|answer| answer.body().deserialize::<R>().ok());
-        if read.is_none() {
+        let read = bus.call(place, method, body).await;
+        // Where there is no bus nobody can answer.
+        if read.is_none() && bus.is_there() {
             self.0.drop_it();
         }
         read
     }
 
-    async fn property(&self, bus: &Connection, place: &Place, name: &str) -> Option<OwnedValue> {
+    async fn property(&self, bus: &Bus, place: &Place<'_>, name: &str) -> Option<OwnedValue> {
         let properties = Place {
-            interface: "org.freedesktop.DBus.Properties",
+            interface: PROPERTIES,
             ..*place
         };
         let body = (place.interface, name);
@@ -113,26 +46,36 @@ impl Service {
 }
 
 /// The bus of the owner's session.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Session {
-    bus: Lazy<Connection>,
+    bus: Bus,
     mutter: Service,
     saver: Service,
     /// The screen saver service was seen to count. On Wayland KDE's may answer 0 whatever happens.
     counts: AtomicBool,
 }
 
+impl Default for Session {
+    fn default() -> Self {
+        Self {
+            bus: Bus::of_session(),
+            mutter: Service::default(),
+            saver: Service::default(),
+            counts: AtomicBool::default(),
+        }
+    }
+}
+
 impl Session {
     /// Returns the time since the last input on a Wayland desktop: GNOME's, then KDE's answer.
     pub(super) async fn idle(&self) -> Option<Duration> {
-        let open = || async { Connection::session().await.ok() };
-        let bus = self.bus.get(open).await?;
+        let bus = &self.bus;
         let mutter = Place {
             service: "org.gnome.Mutter.IdleMonitor",
             path: "/org/gnome/Mutter/IdleMonitor/Core",
             interface: "org.gnome.Mutter.IdleMonitor",
         };
-        let ms: Option<u64> = self.mutter.call(&bus, &mutter, "GetIdletime", &()).await;
+        let ms: Option<u64> = self.mutter.call(bus, &mutter, "GetIdletime", &()).await;
         if let Some(ms) = ms {
             return Some(Duration::from_millis(ms));
         }
@@ -144,7 +87,7 @@ impl Session {
         // KDE counts milliseconds here.
         let ms: Option<u32> = self
             .saver
-            .call(&bus, &saver, "GetSessionIdleTime", &())
+            .call(bus, &saver, "GetSessionIdleTime", &())
             .await;
         if ms.is_some_and(|ms| ms > 0) {
             self.counts.store(true, Ordering::Relaxed);
@@ -175,12 +118,17 @@ pub(super) struct Distant {
     pub(super) hinted: Option<Duration>,
 }
 
-/// Where the login manager is.
-const LOGIN: Place = Place {
-    service: "org.freedesktop.login1",
-    path: "/org/freedesktop/login1",
-    interface: "org.freedesktop.login1.Manager",
-};
+/// What a session of the login manager is.
+const SESSION: &str = "org.freedesktop.login1.Session";
+
+/// Returns where the properties of a session are.
+fn session_at(path: &OwnedObjectPath) -> Place<'_> {
+    Place {
+        path: path.as_str(),
+        interface: PROPERTIES,
+        ..LOGIN
+    }
+}
 
 /// When a session became idle, on the clock that nobody sets, in microseconds; 0: it never did.
 const IDLE_SINCE: &str = "IdleSinceHintMonotonic";
@@ -196,9 +144,9 @@ fn idle_since(micros: u64) -> Duration {
 type Listed = (String, u32, String, String, OwnedObjectPath);
 
 /// The bus of the system.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct System {
-    bus: Lazy<Connection>,
+    bus: Bus,
     profiles: Service,
     old_profiles: Service,
     network: Service,
@@ -206,15 +154,23 @@ pub(super) struct System {
     lid: Service,
 }
 
-impl System {
-    async fn bus(&self) -> Option<Connection> {
-        let open = || async { Connection::system().await.ok() };
-        self.bus.get(open).await
+impl Default for System {
+    fn default() -> Self {
+        Self {
+            bus: Bus::of_system(),
+            profiles: Service::default(),
+            old_profiles: Service::default(),
+            network: Service::default(),
+            login: Service::default(),
+            lid: Service::default(),
+        }
     }
+}
 
+impl System {
     /// Asks power-profiles-daemon, under its new and its old name.
     pub(super) async fn power_profile(&self) -> Option<Profile> {
-        let bus = self.bus().await?;
+        let bus = &self.bus;
         let new = Place {
             service: "org.freedesktop.UPower.PowerProfiles",
             path: "/org/freedesktop/UPower/PowerProfiles",
@@ -226,10 +182,10 @@ impl System {
             interface: "net.hadess.PowerProfiles",
         };
         for (service, place) in [(&self.profiles, new), (&self.old_profiles, old)] {
-            let Some(active) = service.property(&bus, &place, "ActiveProfile").await else {
+            let Some(active) = service.property(bus, &place, "ActiveProfile").await else {
                 continue;
             };
-            let degraded = service.property(&bus, &place, "PerformanceDegraded").await;
+            let degraded = service.property(bus, &place, "PerformanceDegraded").await;
             let is = |value: Option<&OwnedValue>, word: &str| {
                 value.and_then(|v| v.downcast_ref::<&str>().ok()) == Some(word)
             };
@@ -249,13 +205,13 @@ impl System {
 
     /// Asks NetworkManager (NMMetered: 1 yes, 2 no, 3 probably, 4 probably not).
     pub(super) async fn network(&self) -> Option<Network> {
-        let bus = self.bus().await?;
+        let bus = &self.bus;
         let place = Place {
             service: "org.freedesktop.NetworkManager",
             path: "/org/freedesktop/NetworkManager",
             interface: "org.freedesktop.NetworkManager",
         };
-        let metered = self.network.property(&bus, &place, "Metered").await?;
+        let metered = self.network.property(bus, &place, "Metered").await?;
         match u32::try_from(&metered).ok()? {
             1 | 3 => Some(Network::Metered),
             2 | 4 => Some(Network::Free),
@@ -266,9 +222,9 @@ impl System {
     /// Asks the login manager for the lid. A machine without one says that it is open; one in its dock
     /// goes on with a closed lid (HandleLidSwitchDocked of logind.conf(5)).
     pub(super) async fn lid(&self) -> Option<Lid> {
-        let bus = self.bus().await?;
+        let bus = &self.bus;
         let says = async |name| {
-            let value = self.lid.property(&bus, &LOGIN, name).await?;
+            let value = self.lid.property(bus, &LOGIN, name).await?;
             bool::try_from(value).ok()
         };
         Some(match says("LidClosed").await? {
@@ -281,28 +237,18 @@ impl System {
     /// was told; zero if one is not. `None`: there is no such session. Sessions over the network are
     /// nobody at this machine.
     pub(super) async fn login_idle(&self) -> Option<Duration> {
-        let bus = self.bus().await?;
-        let rows: Vec<Listed> = self.login.call(&bus, &LOGIN, "ListSessions", &()).await?;
+        let bus = &self.bus;
+        let rows: Vec<Listed> = self.login.call(bus, &LOGIN, "ListSessions", &()).await?;
         let me = rustix::process::getuid().as_raw();
         let here = rows
             .into_iter()
             .filter(|(_, user, _, seat, _)| *user == me && !seat.is_empty());
         let mut last: Option<u64> = None;
         for (.., path) in here {
-            let get = |name: &'static str| {
-                let (bus, path) = (bus.clone(), path.clone());
-                async move {
-                    let body = ("org.freedesktop.login1.Session", name);
-                    let asked = bus.call_method(
-                        Some(LOGIN.service),
-                        path,
-                        Some("org.freedesktop.DBus.Properties"),
-                        "Get",
-                        &body,
-                    );
-                    let answer = timeout(PATIENCE, asked).await.ok()?.ok()?;
-                    answer.body().deserialize::<OwnedValue>().ok()
-                }
+            let session = session_at(&path);
+            let get = async |name| {
+                let body = (SESSION, name);
+                bus.call::<_, OwnedValue>(&session, "Get", &body).await
             };
             let hint = bool::try_from(&get("IdleHint").await?).ok()?;
             let since = u64::try_from(&get(IDLE_SINCE).await?).ok()?;
@@ -313,23 +259,15 @@ impl System {
 
     /// Returns the sessions of people who are logged in from elsewhere. One at a seat is at this machine.
     pub(super) async fn distant(&self) -> Option<Vec<Distant>> {
-        let bus = self.bus().await?;
-        let rows: Vec<Listed> = self.login.call(&bus, &LOGIN, "ListSessions", &()).await?;
+        let bus = &self.bus;
+        let rows: Vec<Listed> = self.login.call(bus, &LOGIN, "ListSessions", &()).await?;
         let elsewhere = rows
             .into_iter()
             .filter(|(_, _, _, seat, _)| seat.is_empty());
         let mut found = Vec::new();
         for (.., path) in elsewhere {
-            let asked = bus.call_method(
-                Some(LOGIN.service),
-                path,
-                Some("org.freedesktop.DBus.Properties"),
-                "GetAll",
-                &"org.freedesktop.login1.Session",
-            );
+            let said = bus.call(&session_at(&path), "GetAll", &SESSION).await;
             // One that has just ended is nobody.
-            let answer = timeout(PATIENCE, asked).await.ok().and_then(Result::ok);
-            let said = answer.and_then(|answer| answer.body().deserialize().ok());
             found.extend(said.and_then(|said| distant(&said)));
         }
         Some(found)

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::bus::{Lazy, Session, System};
+use super::bus::{Session, System};
 use super::display::Display;
 use super::wayland::{Compositor, Heard};
+use crate::lazy::Lazy;
 
 /// How long a desktop may be silent until what it said before does not count any more.
 const SILENCE: Duration = Duration::from_secs(300);

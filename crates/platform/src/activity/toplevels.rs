@@ -13,8 +13,8 @@ use wayland_protocols_wlr::foreign_toplevel::v1::client::{
     zwlr_foreign_toplevel_manager_v1::{self, ZwlrForeignToplevelManagerV1},
 };
 
-use super::bus::{Lazy, PATIENCE};
 use super::wayland::{Line, sockets};
+use crate::lazy::{Lazy, PATIENCE};
 
 /// A compositor that may tell; one that does not is asked again now and then.
 #[derive(Debug, Default)]

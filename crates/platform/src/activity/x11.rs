@@ -12,7 +12,7 @@ use x11rb::protocol::screensaver::ConnectionExt as _;
 use x11rb::protocol::xproto::{AtomEnum, ConnectionExt as _};
 use x11rb::rust_connection::RustConnection;
 
-use super::bus::{Lazy, PATIENCE};
+use crate::lazy::{Lazy, PATIENCE};
 
 /// An X server, asked by one thread at a time: one that hangs costs no more than that.
 #[derive(Debug)]

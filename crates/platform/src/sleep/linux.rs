@@ -1,68 +1,69 @@
 //! Linux: the login manager's signal and locks (org.freedesktop.login1, Inhibitor Locks).
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use kiln_model::Wakefulness;
 use kiln_ports::sleep::Turn;
-use tokio::sync::OnceCell;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use zbus::message::Type;
 use zbus::zvariant::OwnedFd;
-use zbus::{Connection, MatchRule, MessageStream};
+use zbus::{MatchRule, MessageStream};
 
-const SERVICE: &str = "org.freedesktop.login1";
-const PATH: &str = "/org/freedesktop/login1";
-const INTERFACE: &str = "org.freedesktop.login1.Manager";
+use crate::dbus::{Bus, LOGIN};
+use crate::lazy::{AGAIN, PATIENCE};
 
-/// Longest that the login manager may take to answer.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// The locks are let go by closing them.
-#[derive(Debug, Default)]
+/// The locks are let go by closing them; the login manager keeps them also when the bus starts again.
+#[derive(Debug)]
 pub(super) struct Rest {
-    signals: OnceCell<Option<Signals>>,
+    bus: Bus,
+    /// Where its signals are heard.
+    signals: tokio::sync::Mutex<Option<MessageStream>>,
     /// Delays the sleep until whoever has to be told was told.
     delay: Mutex<Option<OwnedFd>>,
     /// Keeps the idle system awake.
     awake: Mutex<Option<OwnedFd>>,
 }
 
-struct Signals {
-    bus: Connection,
-    stream: tokio::sync::Mutex<MessageStream>,
-}
-
-impl std::fmt::Debug for Signals {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Signals")
+impl Default for Rest {
+    fn default() -> Self {
+        Self {
+            bus: Bus::of_system(),
+            signals: tokio::sync::Mutex::default(),
+            delay: Mutex::default(),
+            awake: Mutex::default(),
+        }
     }
 }
 
 impl Rest {
     pub(super) async fn next(&self) -> Turn {
-        let Some(signals) = self.signals().await else {
-            return std::future::pending().await;
-        };
-        if lock(&self.delay).is_none() {
-            self.take_delay(&signals.bus).await;
-        }
-        let mut stream = signals.stream.lock().await;
-        while let Some(signal) = stream.next().await {
-            let Some(goes) = signal
-                .ok()
-                .and_then(|s| s.body().deserialize::<bool>().ok())
-            else {
+        let mut signals = self.signals.lock().await;
+        loop {
+            let Some(stream) = &mut *signals else {
+                *signals = self.listen().await;
+                match &*signals {
+                    Some(_) if lock(&self.delay).is_none() => self.take_delay().await,
+                    Some(_) => {}
+                    None => sleep(AGAIN).await,
+                }
                 continue;
             };
-            if goes {
-                return Turn::GoesToSleep;
+            match stream.next().await {
+                Some(Ok(signal)) => match signal.body().deserialize::<bool>() {
+                    Ok(true) => return Turn::GoesToSleep,
+                    Ok(false) => {
+                        self.take_delay().await;
+                        return Turn::WokeUp;
+                    }
+                    Err(_) => {}
+                },
+                // The bus is gone, and may be back soon.
+                Some(Err(_)) | None => {
+                    *signals = None;
+                    self.bus.broke();
+                }
             }
-            self.take_delay(&signals.bus).await;
-            return Turn::WokeUp;
         }
-        // The bus is gone, and with it whoever could tell.
-        std::future::pending().await
     }
 
     pub(super) fn ready(&self) {
@@ -72,48 +73,45 @@ impl Rest {
     pub(super) async fn hold(&self, wakefulness: Wakefulness) {
         let held = match wakefulness {
             Wakefulness::AsSet => None,
-            Wakefulness::StayAwake => match self.signals().await {
-                Some(signals) => {
-                    inhibit(&signals.bus, "idle", "Builds firmware for others", "block").await
-                }
-                None => None,
-            },
+            Wakefulness::StayAwake => {
+                self.inhibit("idle", "Builds firmware for others", "block")
+                    .await
+            }
         };
         *lock(&self.awake) = held;
     }
 
-    async fn take_delay(&self, bus: &Connection) {
-        let held = inhibit(bus, "sleep", "Tells others that it goes", "delay").await;
+    async fn take_delay(&self) {
+        let held = self.inhibit("sleep", "Tells others that it goes", "delay");
+        let held = held.await;
         *lock(&self.delay) = held;
     }
 
     /// A system without a login manager has nothing to say.
-    async fn signals(&self) -> Option<&Signals> {
-        let listen = || async {
-            let bus = Connection::system().await.ok()?;
-            let rule = MatchRule::builder()
-                .msg_type(Type::Signal)
-                .sender(SERVICE)
-                .ok()?
-                .interface(INTERFACE)
-                .ok()?
-                .member("PrepareForSleep")
-                .ok()?
-                .build();
-            let stream = MessageStream::for_match_rule(rule, &bus, None).await.ok()?;
-            let stream = tokio::sync::Mutex::new(stream);
-            Some(Signals { bus, stream })
-        };
-        self.signals.get_or_init(listen).await.as_ref()
+    async fn listen(&self) -> Option<MessageStream> {
+        let bus = self.bus.connection().await?;
+        let rule = MatchRule::builder()
+            .msg_type(Type::Signal)
+            .sender(LOGIN.service)
+            .ok()?
+            .interface(LOGIN.interface)
+            .ok()?
+            .member("PrepareForSleep")
+            .ok()?
+            .build();
+        let listening = MessageStream::for_match_rule(rule, &bus, None);
+        let stream = timeout(PATIENCE, listening).await.ok().and_then(Result::ok);
+        if stream.is_none() {
+            self.bus.broke();
+        }
+        stream
     }
-}
 
-/// A login manager that does not answer is one that is not there: nothing waits for it.
-async fn inhibit(bus: &Connection, what: &str, why: &str, mode: &str) -> Option<OwnedFd> {
-    let body = (what, "Kiln", why, mode);
-    let asked = bus.call_method(Some(SERVICE), PATH, Some(INTERFACE), "Inhibit", &body);
-    let answer = timeout(PATIENCE, asked).await.ok()?.ok()?;
-    answer.body().deserialize().ok()
+    /// A login manager that does not answer is one that is not there: nothing waits for it.
+    async fn inhibit(&self, what: &str, why: &str, mode: &str) -> Option<OwnedFd> {
+        let body = (what, "Kiln", why, mode);
+        self.bus.call(&LOGIN, "Inhibit", &body).await
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
