@@ -1,4 +1,8 @@
 //! The system's own dialogues: a question, and where to save a file.
+#[cfg_attr(target_os = "linux", path = "dialog/linux.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "dialog/elsewhere.rs")]
+mod text;
+
 use std::path::PathBuf;
 
 use rfd::{AsyncFileDialog, AsyncMessageDialog, MessageButtons, MessageDialogResult, MessageLevel};
@@ -6,6 +10,7 @@ use tauri::{AppHandle, Manager as _};
 use tokio::sync::oneshot;
 
 use super::MAIN;
+use text::as_text;
 
 /// Answer to a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +33,7 @@ pub(super) async fn confirm(
         let mut dialog = AsyncMessageDialog::new()
             .set_title("Kiln")
             .set_level(MessageLevel::Warning)
-            .set_description(question)
+            .set_description(as_text(&question))
             .set_buttons(MessageButtons::OkCancelCustom(button, no));
         if let Some(window) = window {
             dialog = dialog.set_parent(&window);
