@@ -32,6 +32,8 @@ mod stop;
 pub mod store;
 #[cfg(target_os = "linux")]
 pub mod tray;
+#[cfg(windows)]
+pub mod webview;
 
 pub use activity::SystemActivity;
 #[cfg(not(target_os = "macos"))]

@@ -10,6 +10,10 @@ mod display;
 mod node;
 mod refusal;
 mod shared;
+#[cfg_attr(target_os = "linux", path = "web_process/linux.rs")]
+#[cfg_attr(target_os = "macos", path = "web_process/macos.rs")]
+#[cfg_attr(windows, path = "web_process/windows.rs")]
+mod web_process;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -18,7 +22,7 @@ use std::sync::Arc;
 
 use kiln_desk::{Focus, ToDesk, WindowSize};
 use kiln_platform::Paths;
-use tauri::{App, Manager as _, WebviewUrl, WebviewWindowBuilder, WindowEvent};
+use tauri::{App, AppHandle, Manager as _, WebviewUrl, WebviewWindowBuilder, WindowEvent};
 
 use crate::arguments::Arguments;
 use crate::{NO_DISPLAY, program};
@@ -70,7 +74,7 @@ fn start(arguments: Arguments) -> Result<ExitCode, String> {
         Met::Welcome(desk) => Some(desk),
         Met::Nobody => None,
     };
-    let app = tauri::Builder::default()
+    let app = web_process::watched(tauri::Builder::default())
         .invoke_handler(tauri::generate_handler![
             commands::request,
             commands::follow,
@@ -130,6 +134,13 @@ fn open(
     tauri::async_runtime::spawn(node::watch(app.handle().clone(), shared.clone()));
     tauri::async_runtime::spawn(desk::listen(app.handle().clone(), shared, desk, words));
     Ok(())
+}
+
+/// Ends: the process that shows the pages did, and what is left is a blank window. The desktop says so
+/// and opens another one.
+fn pages_broke(app: &AppHandle, why: &str) {
+    tracing::error!(why, "the process that shows the pages ended");
+    app.exit(1);
 }
 
 /// On Windows the pages come from `http://tauri.localhost`, the frame from `http://isolation.localhost`.
