@@ -136,6 +136,12 @@ def items():
     return found
 
 
+def panel_process():
+    """The process that collects the icons."""
+    return int(_bus().get_object("org.freedesktop.DBus", "/").GetConnectionUnixProcessID(
+        WATCHER, dbus_interface="org.freedesktop.DBus"))
+
+
 def item(title="Kiln"):
     """Waits for the icon of this title."""
     def there():

@@ -61,6 +61,26 @@ def without_a_panel_everything_is_in_the_window_and_that_is_said_once(world):
         assert window.complaints() == [], window.complaints()
 
 
+def a_panel_that_hangs_holds_up_nothing_but_the_icon(world):
+    quit_(world)
+    panel = desktop.panel_process()
+    os.kill(panel, signal.SIGSTOP)
+    try:
+        world.here.process = world.here.spawn("kiln-desktop", "--hidden")
+        until("the node answers", lambda: world.here.run("status").returncode == 0)
+        subprocess.run([PROGRAMS / "kiln-desktop"], env=world.here.environment, check=True, timeout=20)
+        until("the window is there", windows, 20)
+        close(windows()[0])
+        until("the window is closed", lambda: not window_process())
+        world.here.end()
+        world.here.process = world.here.spawn("kiln-desktop", "--hidden")
+        until("the node answers", lambda: world.here.run("status").returncode == 0)
+    finally:
+        os.kill(panel, signal.SIGCONT)
+    world.says("Ready.")
+    desktop.close_notifications()
+
+
 def without_notifications_the_icon_and_the_window_tell_who_asks(world):
     subprocess.run(["notifications_stop"], check=True)
     world.there.serve("--no-receiver", "--listen-port", "0")
@@ -168,6 +188,7 @@ def another_display():
 
 STORIES = [
     a_keyring_that_is_locked_at_login_is_said_and_the_identity_stays,
+    a_panel_that_hangs_holds_up_nothing_but_the_icon,
     without_a_panel_everything_is_in_the_window_and_that_is_said_once,
     without_notifications_the_icon_and_the_window_tell_who_asks,
     a_display_that_is_lost_takes_the_window_and_nothing_else,

@@ -90,13 +90,13 @@ pub enum TrayHost {
     Missing,
 }
 
-/// Why there is no icon and will be none.
+/// Why there is no icon.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TrayError {
-    /// There is no session bus.
+    /// There is no session bus, so there will be no icon.
     #[error("there is no desktop session to show an icon in ({0}); use the window or `kiln`")]
     NoBus(String),
-    /// The panel does not want it.
+    /// The panel does not want it now.
     #[error("the panel does not take an icon ({0}); use the window or `kiln`")]
     Refused(String),
 }

@@ -57,10 +57,10 @@ impl Deeds {
         self.line.clone()
     }
 
-    /// Performs one effect; breaks when the desktop ends.
-    pub(super) async fn perform(&mut self, effect: Effect) -> ControlFlow<()> {
+    /// Performs one effect, or lets a task do what takes time; breaks when the desktop ends.
+    pub(super) fn perform(&mut self, effect: Effect) -> ControlFlow<()> {
         match effect {
-            Effect::ShowTray(tray) => self.panel.show(tray, &self.events).await,
+            Effect::ShowTray(tray) => self.panel.show(tray, &self.events),
             Effect::Notify(notification) => self.tellings.add(Telling::Show(notification)),
             Effect::Withdraw(id) => self.tellings.add(Telling::Withdraw(id)),
             Effect::Ask(request) => self.ask(request),
@@ -102,6 +102,7 @@ impl Deeds {
             };
             let asked: Result<_, ClientError> = asked.await;
             if let Err(error) = asked {
+                tracing::info!(%error, "what a click asked for was not done");
                 let (message, hint) = (error.sentence(), error.hint());
                 let _ = events.send(Event::Refused { message, hint });
             }

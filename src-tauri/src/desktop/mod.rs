@@ -116,7 +116,7 @@ async fn run(paths: &Paths, arguments: Arguments, panel: Panel) -> Result<(), St
     let decide = async {
         loop {
             while let Some(effect) = desk.poll_effect() {
-                if deeds.perform(effect).await.is_break() {
+                if deeds.perform(effect).is_break() {
                     return;
                 }
             }

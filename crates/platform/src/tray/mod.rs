@@ -23,8 +23,11 @@ impl StatusItem {
     /// the panel, and a panel may be restarted. `id` is stable between starts ("kiln"), `title` is
     /// what people call the program. The first event says whether there is a panel.
     ///
+    /// Waits for the panel's answer as long as that takes. Cancelling it leaves no icon behind.
+    ///
     /// # Errors
     /// [`TrayError::NoBus`] without a session bus: then no panel can ever appear.
+    /// [`TrayError::Refused`] if there is a panel that does not take the icon.
     pub async fn start(
         id: &str,
         title: &str,
@@ -80,6 +83,10 @@ async fn panel_appeared() -> bool {
 
 fn explain(error: ksni::Error) -> TrayError {
     match error {
+        // A bus that carries an answer is there.
+        ksni::Error::Dbus(error @ zbus::Error::MethodError(..)) => {
+            TrayError::Refused(error.to_string())
+        }
         ksni::Error::Dbus(error) => TrayError::NoBus(error.to_string()),
         other => TrayError::Refused(other.to_string()),
     }

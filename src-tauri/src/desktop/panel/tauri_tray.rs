@@ -90,8 +90,7 @@ impl Panel {
     }
 
     /// Shows this; what is clicked comes as an event.
-    #[expect(clippy::unused_async, reason = "the panel of Linux waits")]
-    pub(in crate::desktop) async fn show(&mut self, tray: Tray, events: &UnboundedSender<Event>) {
+    pub(in crate::desktop) fn show(&mut self, tray: Tray, events: &UnboundedSender<Event>) {
         let before = self.shown.replace(tray.clone());
         let (app, events, lines) = (self.app.clone(), events.clone(), self.lines.clone());
         let drawn = self.app.run_on_main_thread(move || {
