@@ -176,6 +176,27 @@ def no_daemon_is_said_and_one_that_comes_is_used(probe, _shots):
     probe.hears("pressed a yes")
 
 
+def a_daemon_that_is_restarted_loses_ours_and_keeps_what_others_show(probe, _shots):
+    desktop.close_notifications()
+    probe.order(notify={"id": "ours", "title": "Ours", "body": ""})
+    probe.hears("notified")
+    subprocess.run(["notifications_stop"], check=True)
+    probe.hears("closed ours")
+    subprocess.run(["notifications_start"], check=True)
+    # It counts from the beginning again.
+    subprocess.run(["notify-send", "Of another program"], check=True)
+    desktop.until("it is shown", lambda: desktop.displayed() == 1)
+    probe.order(withdraw="ours")
+    probe.hears("withdrawn")
+    assert desktop.displayed() == 1
+    probe.order(notify={"id": "ours", "title": "Ours", "body": ""})
+    probe.hears("notified")
+    assert desktop.displayed() == 2
+    desktop.close_notifications()
+    probe.hears("closed ours")
+    probe.silent()
+
+
 def strong_contrast_is_heard(_probe, _shots):
     with desktop.Portal() as portal:
         portal.contrast(1)
@@ -195,6 +216,7 @@ STORIES = [
     a_button_of_a_notification_acts,
     a_notification_is_replaced_and_withdrawn,
     no_daemon_is_said_and_one_that_comes_is_used,
+    a_daemon_that_is_restarted_loses_ours_and_keeps_what_others_show,
     strong_contrast_is_heard,
 ]
 

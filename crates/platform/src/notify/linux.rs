@@ -1,11 +1,13 @@
 //! Linux: `org.freedesktop.Notifications` over the session bus (Desktop Notifications
 //! Specification 1.3). One connection for all, so that no click is lost between showing and waiting.
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use futures_util::StreamExt as _;
 use kiln_ports::notify::{Click, Notification, NotificationEvent, NotifyError, Sound, Urgency};
 use tokio::sync::{Mutex, OnceCell};
 use zbus::DBusError as _;
+use zbus::names::OwnedUniqueName;
+use zbus::proxy::OwnerChangedStream;
 use zbus::zvariant::Value;
 
 use super::{Program, markup};
@@ -21,19 +23,6 @@ const BODY: &str = "default";
     gen_blocking = false
 )]
 trait Notifications {
-    #[expect(clippy::too_many_arguments, reason = "the specification has that many")]
-    fn notify(
-        &self,
-        app_name: &str,
-        replaces_id: u32,
-        app_icon: &str,
-        summary: &str,
-        body: &str,
-        actions: &[&str],
-        hints: HashMap<&str, Value<'_>>,
-        expire_timeout: i32,
-    ) -> zbus::Result<u32>;
-
     fn close_notification(&self, id: u32) -> zbus::Result<()>;
 
     fn get_capabilities(&self) -> zbus::Result<Vec<String>>;
@@ -53,18 +42,37 @@ pub(super) struct Center {
     called: tokio::sync::Notify,
 }
 
+/// Whoever shows notifications. Another one may take its place, which knows nothing of what was shown
+/// and gives the same numbers anew.
 struct Daemon {
     proxy: NotificationsProxy<'static>,
-    capabilities: Vec<String>,
-    /// The daemon's number of each notification that is shown. Held while one is being shown, so
-    /// that a click cannot come before its number is known.
-    shown: Mutex<HashMap<String, u32>>,
+    /// Held while a notification is being shown, so that a click cannot come before its number is
+    /// known.
+    now: Mutex<Now>,
     signals: Mutex<Signals>,
 }
 
+/// What is known of the daemon that there is now.
+#[derive(Default)]
+struct Now {
+    /// What it can do; asked for when it is needed.
+    capabilities: Option<Vec<String>>,
+    shown: HashMap<String, Shown>,
+}
+
+struct Shown {
+    /// What the daemon calls it.
+    number: u32,
+    /// Which daemon. One that was started for it may be heard of only after it has shown it.
+    by: Option<OwnedUniqueName>,
+}
+
 struct Signals {
+    owner: OwnerChangedStream<'static>,
     invoked: ActionInvokedStream,
     closed: NotificationClosedStream,
+    /// What went with the daemon before, to be told.
+    gone: VecDeque<String>,
 }
 
 impl Center {
@@ -90,9 +98,9 @@ impl Center {
         let Some(daemon) = self.daemon.get() else {
             return;
         };
-        if let Some(number) = daemon.shown.lock().await.remove(id) {
+        if let Some(shown) = daemon.now.lock().await.shown.remove(id) {
             // It is an error to close one that is gone already, and no harm.
-            let _ = daemon.proxy.close_notification(number).await;
+            let _ = daemon.proxy.close_notification(shown.number).await;
         }
     }
 
@@ -111,61 +119,84 @@ impl Daemon {
     async fn call() -> zbus::Result<Self> {
         let connection = zbus::Connection::session().await?;
         let proxy = NotificationsProxy::new(&connection).await?;
-        let capabilities = proxy.get_capabilities().await?;
         let signals = Signals {
+            owner: proxy.inner().receive_owner_changed().await?,
             invoked: proxy.receive_action_invoked().await?,
             closed: proxy.receive_notification_closed().await?,
+            gone: VecDeque::new(),
         };
         Ok(Self {
             proxy,
-            capabilities,
-            shown: Mutex::default(),
+            now: Mutex::default(),
             signals: Mutex::new(signals),
         })
     }
 
     async fn show(&self, program: &Program, notification: &Notification) -> zbus::Result<()> {
-        let mut shown = self.shown.lock().await;
-        let replaces = shown.get(&notification.id).copied().unwrap_or(0);
-        let body = if self.can("body-markup") {
+        let mut now = self.now.lock().await;
+        let capabilities = match now.capabilities.take() {
+            Some(known) => known,
+            None => self.proxy.get_capabilities().await?,
+        };
+        let capabilities = now.capabilities.insert(capabilities);
+        let can = |capability: &str| capabilities.iter().any(|known| known == capability);
+        let body = if can("body-markup") {
             markup(&notification.body)
         } else {
             notification.body.clone()
         };
         let mut actions = Vec::new();
-        if self.can("actions") {
+        if can("actions") {
             actions.extend([BODY, program.name.as_str()]);
             let buttons = notification.buttons.iter();
             actions.extend(buttons.flat_map(|b| [b.id.as_str(), b.label.as_str()]));
         }
-        let number = self
-            .proxy
-            .notify(
-                &program.name,
-                replaces,
-                &program.icon,
-                &notification.title,
-                &body,
-                &actions,
-                hints(program, notification),
-                expiry(notification.urgency),
-            )
-            .await?;
-        shown.insert(notification.id.clone(), number);
+        let before = now.shown.get(&notification.id);
+        let words = (
+            &program.name,
+            before.map_or(0, |shown| shown.number),
+            &program.icon,
+            &notification.title,
+            &body,
+            &actions,
+            hints(program, notification),
+            expiry(notification.urgency),
+        );
+        // The answer says who gave it.
+        let answer = self.proxy.inner().call_method("Notify", &words).await?;
+        let shown = Shown {
+            number: answer.body().deserialize()?,
+            by: answer.header().sender().map(|by| by.to_owned().into()),
+        };
+        now.shown.insert(notification.id.clone(), shown);
         Ok(())
-    }
-
-    fn can(&self, capability: &str) -> bool {
-        self.capabilities.iter().any(|known| known == capability)
     }
 
     async fn next(&self) -> NotificationEvent {
         let mut signals = self.signals.lock().await;
-        let Signals { invoked, closed } = &mut *signals;
+        let Signals {
+            owner,
+            invoked,
+            closed,
+            gone,
+        } = &mut *signals;
         loop {
+            if let Some(id) = gone.pop_front() {
+                let click = Click::Closed;
+                return NotificationEvent { id, click };
+            }
             let (number, click) = tokio::select! {
-                // A click is followed by the end of its notification, never the other way round.
+                // What a daemon says counts for what it has shown itself. A click is followed by the end
+                // of its notification, never the other way round.
                 biased;
+                Some(owner) = owner.next() => {
+                    let mut now = self.now.lock().await;
+                    now.capabilities = None;
+                    let others = |shown: &Shown| shown.by.as_deref() != owner.as_ref();
+                    let lost = now.shown.extract_if(|_, shown| others(shown));
+                    gone.extend(lost.map(|(id, _)| id));
+                    continue;
+                }
                 Some(signal) = invoked.next() => match signal.args() {
                     Ok(args) if args.action_key == BODY => (args.id, Click::Body),
                     Ok(args) => (args.id, Click::Button(args.action_key)),
@@ -177,11 +208,11 @@ impl Daemon {
                 },
                 else => std::future::pending().await,
             };
-            let mut shown = self.shown.lock().await;
+            let mut now = self.now.lock().await;
             // Numbers of other programs are heard as well.
-            let ours = shown.iter().find(|(_, known)| **known == number);
+            let ours = now.shown.iter().find(|(_, known)| known.number == number);
             if let Some(id) = ours.map(|(id, _)| id.clone()) {
-                shown.remove(&id);
+                now.shown.remove(&id);
                 if click != Click::Closed {
                     // It was answered. Not every daemon takes it away by itself, and it is an error
                     // to close one that is gone already, and no harm.
