@@ -123,6 +123,7 @@ def describe(deb, again):
         check(told.get(name), f"it has a {name}: {told.get(name)}")
     check("libc6" in told["Depends"], "it depends on what its programs are linked with")
     check("appindicator" not in told["Depends"], "it asks for no indicator library")
+    check("bubblewrap" in told["Recommends"].split(", "), "it comes with what builds of others are locked into")
     listing = subprocess.run(["dpkg-deb", "--contents", deb], text=True, capture_output=True, check=True).stdout
     contains([line.split()[5][2:] for line in listing.splitlines() if line[0] == "-"], DEB)
     owners = {line.split()[1] for line in listing.splitlines()}
@@ -187,6 +188,7 @@ def rpm(machine, old, new):
     needs = ask("-qpR", new)
     check("libc.so.6" in needs, "it asks for the libraries of its programs")
     check("appindicator" not in needs, "it asks for no indicator library")
+    check("bubblewrap" in ask("-qp", "--recommends", new).split(), "it comes with what builds of others are locked into")
 
     change("-i", "--ignorearch", old)
     before = use(machine)["identity"]["dashboard_id"]

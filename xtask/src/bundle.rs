@@ -319,7 +319,7 @@ fn deb(options: &Options, out: &Path) -> Outcome<PathBuf> {
     let control = format!(
         "Package: kiln\nVersion: {version}\nArchitecture: {architecture}\n\
          Maintainer: Kiln contributors <contributors@kiln.invalid>\nInstalled-Size: {kilobytes}\n\
-         Depends: {}\nRecommends: python3-venv, git\nSuggests: gnome-keyring\nSection: devel\n\
+         Depends: {}\nRecommends: bubblewrap, python3-venv, git\nSuggests: gnome-keyring\nSection: devel\n\
          Priority: optional\nDescription: Build companion for ESPHome households\n{}\n",
         shared_libraries(&stage, out)?,
         description.join("\n"),
