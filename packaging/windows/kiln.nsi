@@ -4,7 +4,10 @@ Unicode true
 Target amd64-unicode
 !define APP "Kiln"
 !define UNINSTALL "Software\Microsoft\Windows\CurrentVersion\Uninstall\Kiln"
+!define LOGIN "kiln-desktop"
 !define RUN "Software\Microsoft\Windows\CurrentVersion\Run"
+!define APPROVED "Software\Microsoft\Windows\CurrentVersion\Explorer\StartupApproved\Run"
+!define NOTIFIES "Software\Classes\AppUserModelId\io.esphome.kiln"
 !define EDGE "Microsoft\EdgeUpdate\Clients\{F3017226-FE2A-4295-8BDF-00C3A9A7E4C5}"
 Name "${APP}"
 OutFile "${OUT}"
@@ -110,5 +113,8 @@ Section Uninstall
   RMDir "$INSTDIR"
   Delete "$SMPROGRAMS\${APP}.lnk"
   DeleteRegKey HKCU "${UNINSTALL}"
-  DeleteRegValue HKCU "${RUN}" "${APP}"
+  ; What Kiln writes itself when it is told to start at login, and when it notifies.
+  DeleteRegValue HKCU "${RUN}" "${LOGIN}"
+  DeleteRegValue HKCU "${APPROVED}" "${LOGIN}"
+  DeleteRegKey HKCU "${NOTIFIES}"
 SectionEnd

@@ -26,6 +26,23 @@ const FILES: [&str; 6] = [
 /// What the system's list of programs says of it.
 const ENTRY: &str = "HKCU\\Software\\Microsoft\\Windows\\CurrentVersion\\Uninstall\\Kiln";
 
+/// What Kiln writes there when it is told to start at login, and when it notifies: a key, and the
+/// value in it if the key is the system's.
+const WRITTEN: [(&str, Option<&str>); 3] = [
+    (
+        "HKCU\\Software\\Microsoft\\Windows\\CurrentVersion\\Run",
+        Some("kiln-desktop"),
+    ),
+    (
+        "HKCU\\Software\\Microsoft\\Windows\\CurrentVersion\\Explorer\\StartupApproved\\Run",
+        Some("kiln-desktop"),
+    ),
+    (
+        "HKCU\\Software\\Classes\\AppUserModelId\\io.esphome.kiln",
+        None,
+    ),
+];
+
 /// Makes it, installs it, installs it again over a Kiln that runs, and removes it from under one.
 pub fn test(cross: &Cross) -> Outcome {
     let setup = bundle::nsis(cross, VERSION)?;
@@ -79,6 +96,10 @@ fn use_it(setup: &Path, wine: Wine) -> Outcome {
     is_so(kept == identity, "the next node is who the first was")?;
 
     say("removing from under what runs");
+    for (key, value) in WRITTEN {
+        let value = value.unwrap_or("DisplayName");
+        run(&mut wine.command("reg", &["add", key, "/v", value, "/d", "Kiln", "/f"]))?;
+    }
     run(&mut wine.command(programs.join("uninstall.exe"), &["/S"]))?;
     ended(node)?;
     wine.wait()?;
@@ -86,6 +107,12 @@ fn use_it(setup: &Path, wine: Wine) -> Outcome {
     is_so(!shortcut.exists(), "the shortcut is gone")?;
     let unlisted = listed().output().is_ok_and(|query| !query.status.success());
     is_so(unlisted, "the system does not list it")?;
+    for (key, value) in WRITTEN {
+        let value = value.map_or(Vec::new(), |value| vec!["/v", value]);
+        let query = wine.command("reg", &["query", key]).args(value).output();
+        let gone = query.is_ok_and(|query| !query.status.success());
+        is_so(gone, &format!("nothing is left of it in {key}"))?;
+    }
     is_there(&local.join("kiln/data/kiln.db"))
 }
 
