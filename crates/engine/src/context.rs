@@ -68,12 +68,7 @@ impl Context {
 
     /// Returns the folder of the owner's configurations.
     pub(crate) fn esphome_dir(&self) -> PathBuf {
-        let set = self.settings.borrow().esphome_dir.clone();
-        match set.strip_prefix("~/") {
-            Some(rest) => self.site.home.join(rest),
-            None if set.is_empty() => self.site.home.join("esphome"),
-            None => PathBuf::from(set),
-        }
+        self.settings.borrow().esphome_folder(&self.site.home)
     }
 
     /// Returns ESPHome's data folder for those configurations.

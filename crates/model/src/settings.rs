@@ -1,4 +1,6 @@
 //! [`Settings`]: everything the owner can change, with its default.
+use std::path::{Path, PathBuf};
+
 use crate::link::words;
 use crate::{Pause, SandboxMode};
 
@@ -199,6 +201,18 @@ pub struct Settings {
     pub build_folders: String,
 }
 
+impl Settings {
+    /// Returns the folder of the owner's configurations: as set, below `home` for `~/`, and
+    /// `~/esphome` if nothing is set.
+    pub fn esphome_folder(&self, home: &Path) -> PathBuf {
+        match self.esphome_dir.strip_prefix("~/") {
+            Some(rest) => home.join(rest),
+            None if self.esphome_dir.is_empty() => home.join("esphome"),
+            None => PathBuf::from(&self.esphome_dir),
+        }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -236,6 +250,27 @@ impl Default for Settings {
             sandbox: SandboxMode::Required,
             build_hosts: String::new(),
             build_folders: String::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_of_configurations_may_begin_at_home() {
+        for (set, folder) in [
+            ("", "/home/anna/esphome"),
+            ("~/smart home", "/home/anna/smart home"),
+            ("/srv/esphome", "/srv/esphome"),
+        ] {
+            let settings = Settings {
+                esphome_dir: set.to_owned(),
+                ..Settings::default()
+            };
+            let found = settings.esphome_folder(Path::new("/home/anna"));
+            assert_eq!(found, Path::new(folder), "{set:?}");
         }
     }
 }

@@ -196,7 +196,7 @@ pub(super) async fn open_folder(shared: Here<'_>, which: String) -> Result<(), R
         "esphome" => {
             let mut client = Client::connect(&shared.door).await?;
             match client.ask(Request::Settings).await? {
-                Reply::Settings(settings) => configurations(&settings.esphome_dir),
+                Reply::Settings(settings) => settings.esphome_folder(&home()),
                 _ => return Err(Refusal::failed("The node does not say where it is.")),
             }
         }
@@ -254,11 +254,7 @@ fn login_item() -> Result<LoginItems, Refusal> {
     }))
 }
 
-/// The folder of configurations: as set, or `~/esphome`.
-fn configurations(set: &str) -> PathBuf {
-    if set.is_empty() {
-        std::env::home_dir().unwrap_or_default().join("esphome")
-    } else {
-        PathBuf::from(set)
-    }
+/// The person's own folder.
+fn home() -> PathBuf {
+    std::env::home_dir().unwrap_or_default()
 }
