@@ -10,24 +10,31 @@ pub(crate) const SENTENCE: usize = 160;
 /// Returns `text` on one line with at most `max` characters. Control, bidirectional and invisible
 /// characters become `�`, so that a name that carries them cannot pass for one that does not.
 pub(crate) fn clean(text: &str, max: usize) -> String {
+    clip(&harmless(text), max)
+}
+
+/// Returns the same at any length.
+pub(crate) fn harmless(text: &str) -> String {
     let mut shown = String::new();
-    let mut count = 0;
-    for c in text.trim().chars().map(harmless) {
-        if c == ' ' && shown.ends_with(' ') {
-            continue;
+    for c in text.trim().chars().map(shown_as) {
+        if c != ' ' || !shown.ends_with(' ') {
+            shown.push(c);
         }
-        if count == max {
-            shown.pop();
-            shown.push('…');
-            break;
-        }
-        shown.push(c);
-        count += 1;
     }
     shown
 }
 
-fn harmless(c: char) -> char {
+/// Returns at most `max` characters of a text that is harmless already.
+pub(crate) fn clip(text: &str, max: usize) -> String {
+    let mut shown: String = text.chars().take(max).collect();
+    if shown.len() < text.len() {
+        shown.pop();
+        shown.push('…');
+    }
+    shown
+}
+
+fn shown_as(c: char) -> char {
     match c {
         c if c.is_whitespace() && !matches!(c, '\u{2028}' | '\u{2029}') => ' ',
         c if steers(c) => '\u{fffd}',

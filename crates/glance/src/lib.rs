@@ -10,6 +10,7 @@ mod clean;
 mod compositor;
 mod glyph;
 mod icon;
+mod isolate;
 mod menu;
 mod notice;
 mod notices;

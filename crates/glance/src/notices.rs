@@ -8,7 +8,7 @@ use kiln_model::{
 };
 
 use crate::chain::{Chain, Progress, since};
-use crate::clean::{SENTENCE, clean};
+use crate::clean::{SENTENCE, clip};
 use crate::notice::{Button, Notice, NoticeId, Urgency};
 use crate::standing::{alarming, asking, device_name, name};
 use crate::words::{Key, Words};
@@ -378,7 +378,7 @@ impl Notices {
         Notice {
             id: job_id(chain),
             title: self.say(key, &[("device", device_name(job))]),
-            body: clean(&error.unwrap_or_default(), SENTENCE),
+            body: clip(&error.unwrap_or_default(), SENTENCE),
             urgency: Urgency::Normal,
             buttons,
             page,

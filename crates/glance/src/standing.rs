@@ -5,7 +5,7 @@ use kiln_model::{
     Timestamp, View,
 };
 
-use crate::clean::{NAME, SENTENCE, clean};
+use crate::clean::{NAME, SENTENCE, clean, clip};
 use crate::remaining::remaining;
 use crate::serving::{Pause, Serving};
 use crate::words::{Key, Words};
@@ -116,7 +116,7 @@ impl<'a> Standing<'a> {
             Standing::Declined(alert) => {
                 words.say(Key::StatusDeclined, &[("peer", &alarming(alert))])
             }
-            Standing::Trouble(Some(notice)) => clean(&words.sentence(notice), SENTENCE),
+            Standing::Trouble(Some(notice)) => clip(&words.sentence(notice), SENTENCE),
             Standing::Trouble(None) => words.say(Key::StatusGone, &[]),
             Standing::Mine(job, jobs) | Standing::Theirs(job, jobs) => {
                 format!("{}.", work(job, jobs, words, now))

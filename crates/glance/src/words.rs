@@ -3,7 +3,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use kiln_model::{Sentence, Timestamp, fill};
+use kiln_model::{Sentence, Timestamp, fill, say};
+
+use crate::clean::harmless;
+use crate::isolate::isolated;
 
 /// A language that Kiln speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,11 +40,17 @@ impl Language {
         }
     }
 
-    /// What the catalogue of sentences is in this language; English is that of the catalogue itself.
-    fn sentences(self) -> &'static str {
+    /// Returns the catalogue of sentences in this language, by code.
+    fn sentences(self) -> BTreeMap<String, String> {
         match self {
-            Language::English => "{}",
-            Language::German => include_str!("../messages/said.de.json"),
+            Language::English => {
+                let english = |one: &say::Template| (one.code.to_owned(), one.english.to_owned());
+                say::ALL.iter().map(english).collect()
+            }
+            // A file that cannot be read fails a test, so nobody meets the empty default.
+            Language::German => {
+                serde_json::from_str(include_str!("../messages/said.de.json")).unwrap_or_default()
+            }
         }
     }
 
@@ -215,28 +224,24 @@ pub struct Words {
 impl Words {
     /// Reads the messages of `language`; times will be those of `zone`.
     pub fn new(language: Language, zone: TimeZone) -> Self {
-        // A file that cannot be read fails a test, so nobody meets the empty default.
-        let messages = toml::from_str(language.file()).unwrap_or_default();
-        let sentences = serde_json::from_str(language.sentences()).unwrap_or_default();
         Self {
-            messages,
-            sentences,
+            // As above.
+            messages: toml::from_str(language.file()).unwrap_or_default(),
+            sentences: language.sentences(),
             zone,
         }
     }
 
     /// Returns what the node says in this language; English for a code that this Kiln does not know,
-    /// and quoted text as it is.
+    /// and quoted text as it is, but harmless.
     pub fn sentence(&self, said: &Sentence) -> String {
         let template = said.code().and_then(|code| self.sentences.get(code));
         let Some(template) = template else {
-            return said.to_string();
+            return harmless(said);
         };
         let values: Vec<_> = said.values().map(|(n, v)| (n, self.sentence(v))).collect();
-        fill(template, |name| {
-            let found = values.iter().find(|(known, _)| *known == name);
-            found.map(|(_, value)| value.as_str())
-        })
+        let values: Vec<_> = values.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        filled(template, &values)
     }
 
     /// Returns the same with a capital and a stop, also of a clause.
@@ -251,10 +256,7 @@ impl Words {
 
     /// Returns the message with its placeholders filled.
     pub(crate) fn say(&self, key: Key, values: &[(&str, &str)]) -> String {
-        fill(self.message(key), |name| {
-            let found = values.iter().find(|(known, _)| *known == name);
-            found.map(|(_, value)| *value)
-        })
+        filled(self.message(key), values)
     }
 
     fn message(&self, key: Key) -> &str {
@@ -316,11 +318,18 @@ impl Words {
     }
 }
 
+/// Fills the placeholders of a message with values, none of which moves the words around it.
+fn filled(template: &str, values: &[(&str, &str)]) -> String {
+    let values: Vec<_> = values.iter().map(|(n, v)| (*n, isolated(v))).collect();
+    fill(template, |name| {
+        let found = values.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| &**value)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-
-    use kiln_model::say;
 
     use super::*;
 
@@ -366,12 +375,9 @@ mod tests {
         let wanted: BTreeSet<&str> = say::ALL.iter().map(|one| one.code).collect();
         assert_eq!(wanted.len(), say::ALL.len(), "a code means one thing");
         for language in Language::ALL {
-            let sentences: BTreeMap<String, String> =
-                serde_json::from_str(language.sentences()).unwrap();
-            if language != Language::English {
-                let known: BTreeSet<&str> = sentences.keys().map(String::as_str).collect();
-                assert_eq!(known, wanted, "{language:?}");
-            }
+            let sentences = language.sentences();
+            let known: BTreeSet<&str> = sentences.keys().map(String::as_str).collect();
+            assert_eq!(known, wanted, "{language:?}");
             for template in say::ALL {
                 let values = template.values.iter().copied().collect();
                 assert_eq!(placeholders(template.english), values, "{}", template.code);
@@ -408,6 +414,29 @@ mod tests {
         assert_eq!(german.sentence(&newer), "It snows.");
         let quoted = "ld: cannot find -lfoo".into();
         assert_eq!(german.sentence(&quoted), "ld: cannot find -lfoo");
+    }
+
+    #[test]
+    fn a_name_from_right_to_left_moves_no_word_of_its_sentence() {
+        let apart = "\u{2068}מטבח\u{2069}";
+        for (language, ready) in [
+            (Language::English, format!("Ready to build for {apart}.")),
+            (Language::German, format!("Bereit, für {apart} zu bauen.")),
+        ] {
+            let words = Words::new(language, TimeZone::UTC);
+            assert_eq!(words.say(Key::StatusReadyOne, &[("peer", "מטבח")]), ready);
+        }
+        let said = say::standing_of("מטבח", say::standing_link_closed());
+        let english = Words::new(Language::English, TimeZone::UTC);
+        assert_eq!(
+            english.sentence(&said),
+            format!("receiver {apart}: link closed")
+        );
+        let german = Words::new(Language::German, TimeZone::UTC);
+        assert_eq!(
+            german.sentence(&said),
+            format!("Rechner {apart}: nicht verbunden")
+        );
     }
 
     #[test]
