@@ -10,11 +10,12 @@ import time
 
 import desktop
 from desktop import until
-from household import PROGRAMS, ROOT, SHOTS, TESTS, World, close, play, resident, window_process, windows
+from household import PROGRAMS, ROOT, SHOTS, TESTS, World, close, play, resident, web_process, window_process, windows
 
 sys.path.insert(0, str(TESTS / "interop"))
 from battery import Battery  # noqa: E402
 
+LABEL = "100%s%n"
 PAGES = ["Overview", "Devices", "Builders", "Activity", "Availability", "Storage", "Settings",
          "Diagnostics"]
 
@@ -152,8 +153,9 @@ def start_at_login_is_a_setting_of_the_window(world):
 def pairing_shows_the_same_emoji_and_is_approved_with_a_click(world):
     with world.window() as window:
         world.here.ask("window", "open")
-        asking = world.there.pair(world.here)
-        window.shows("asks to build on this computer.")
+        # What the toolkit would take for orders to itself.
+        asking = world.there.pair(world.here, "--label", LABEL)
+        window.shows(f"{LABEL} asks to build on this computer.")
         until("a notification is shown", lambda: desktop.displayed() == 1)
         desktop.press("Review")
         window.until("the dialogue", lambda: "Reject" in window.dialogue())
@@ -277,6 +279,20 @@ def a_window_that_is_killed_takes_nothing_with_it(world):
     desktop.close_notifications()
 
 
+def pages_whose_process_dies_do_not_stay_blank(world):
+    subprocess.run([PROGRAMS / "kiln-desktop"], env=world.here.environment, check=True, timeout=20)
+    window, = until("the window is there", lambda: windows() and window_process(), 20)
+    pages, = until("its pages are shown", lambda: web_process(window))
+    os.kill(pages, signal.SIGKILL)
+    until("the window is gone", lambda: not window_process())
+    until("it is said", lambda: desktop.displayed() == 1)
+    desktop.press("Open")
+    until("the window is there again", lambda: windows() and window_process(), 20)
+    close(windows()[0])
+    until("the window is closed", lambda: not window_process())
+    desktop.close_notifications()
+
+
 def without_panel_and_notifications_kiln_works(world):
     for part in ("panel", "notifications"):
         subprocess.run([f"{part}_stop"], check=True)
@@ -295,7 +311,7 @@ def without_panel_and_notifications_kiln_works(world):
 
 def quitting_while_another_computer_waits_asks_first(world):
     world.there.ask("compile", "cellar", "--on", world.here.status()["identity"]["pin_sha256"])
-    world.says("Building cellar for")
+    world.says(f"Building cellar for {LABEL}")
     world.looks("building others")
     desktop.screenshot(SHOTS / "app-building-others.png")
     desktop.item().click("Quit")
@@ -303,6 +319,7 @@ def quitting_while_another_computer_waits_asks_first(world):
     desktop.screenshot(SHOTS / "app-quit.png")
     close(question)
     until("it is answered", lambda: len(windows()) == 1)
+    assert window_process(), "a name that is full of percent signs is a name"
     assert world.desk.poll() is None, "nobody said yes"
     close(windows()[0])
     until("the window is closed", lambda: not window_process())
@@ -347,6 +364,20 @@ def quit_ends_all_of_it_after_a_yes(world):
     assert world.here.run("status").returncode == 3
     # It would be built here again as soon as this Kiln is back.
     world.there.ask("cancel", world.there.job()["id"])
+
+
+def quitting_while_a_device_is_written_ends_after_that(world):
+    world.here.put("porch", upload=4)
+    world.start("--hidden")
+    until("it is found", lambda: ["Install", "porch"] in [line[:2] for line in desktop.item().menu()])
+    desktop.item().click("Install", "porch")
+    world.says("Installing porch", 60)
+    desktop.item().click("Quit")
+    world.says("Kiln ends when porch is installed.")
+    assert world.desk.wait(timeout=30) == 0
+    world.here.serve("--listen-port", "0")
+    assert world.here.job("upload")["status"] == "completed", world.here.job("upload")
+    world.here.ask("stop")
 
 
 def a_window_of_a_node_alone_says_when_it_goes_and_recovers(world):
@@ -405,9 +436,11 @@ STORIES = [
     the_mains_resume_by_themselves,
     a_second_start_shows_the_window_that_there_is,
     a_window_that_is_killed_takes_nothing_with_it,
+    pages_whose_process_dies_do_not_stay_blank,
     without_panel_and_notifications_kiln_works,
     quitting_while_another_computer_waits_asks_first,
     quit_ends_all_of_it_after_a_yes,
+    quitting_while_a_device_is_written_ends_after_that,
     a_window_of_a_node_alone_says_when_it_goes_and_recovers,
     a_strong_contrast_changes_the_look_of_the_icon,
 ]

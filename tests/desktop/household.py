@@ -48,10 +48,12 @@ class Kiln:
                                   "--esphome-dir", str(self.config), stdout=subprocess.PIPE, text=True)
         return json.loads(self.process.stdout.readline())
 
-    def put(self, name, text=DEVICE, seconds=None):
-        """Writes the configuration of a device, whose build may take longer than a blink."""
-        if seconds:
-            text = f"substitutions:\n  quick_seconds: {seconds}\n{text}"
+    def put(self, name, text=DEVICE, **quick):
+        """Writes the configuration of a device, whose build (`seconds`) and flash (`upload`) may take longer than a
+        blink."""
+        if quick:
+            said = "".join(f"  quick_{what}: {seconds}\n" for what, seconds in quick.items())
+            text = f"substitutions:\n{said}{text}"
         (self.config / f"{name}.yaml").write_text(text.format(name))
 
     def run(self, *words):
@@ -161,6 +163,12 @@ def windows(display=os.environ["DISPLAY"]):
 
 def window_process():
     found = subprocess.run(["pgrep", "-x", "kiln-window"], capture_output=True, text=True)
+    return [int(pid) for pid in found.stdout.split()]
+
+
+def web_process(window):
+    """The process that shows the pages of a window's."""
+    found = subprocess.run(["pgrep", "-P", str(window), "-x", "WebKitWebProces"], capture_output=True, text=True)
     return [int(pid) for pid in found.stdout.split()]
 
 

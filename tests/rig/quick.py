@@ -6,7 +6,7 @@ It needs nothing but Python. Bundles and build trees look as the real ones do, a
 them: `compile` plays an ESP8266 build of about a third of a second, with a compiler below it that
 ends only when its parent ends it, as one does that a crash leaves behind; a configuration may say
 how many lines it prints and in how many seconds (`quick_lines: 5000`, `quick_seconds: 2` in its
-substitutions). `upload` appends one line to the file NOTES when it begins: the device, and `whole`
+substitutions), and how many seconds it takes to write it (`quick_upload: 3`). `upload` appends one line to the file NOTES when it begins: the device, and `whole`
 or `torn` for the image it was to flash.
 """
 import hashlib
@@ -24,6 +24,7 @@ from pathlib import Path
 VERSION = "2026.10.0"
 LINES = 30
 SECONDS = 0.3
+UPLOAD = 0.15
 IMAGE = 200_000
 
 
@@ -52,7 +53,7 @@ def compile_(yaml, data):
     compiler = subprocess.Popen(
         [sys.executable, "-ISc", "import time; time.sleep(600)", str(data / name)],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
-    said = dict(re.findall(r"^  quick_(lines|seconds): (\S+)", yaml.read_text(), re.M))
+    said = asked(yaml)
     lines, seconds = int(said.get("lines", LINES)), float(said.get("seconds", SECONDS))
     begun = time.monotonic()
     for line in range(1, lines + 1):
@@ -80,6 +81,11 @@ def compile_(yaml, data):
     print("INFO Successfully compiled program.", flush=True)
 
 
+def asked(yaml):
+    """What the configuration says of how it is played."""
+    return dict(re.findall(r"^  quick_(lines|seconds|upload): (\S+)", yaml.read_text(), re.M))
+
+
 def put(path, content):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content))
@@ -91,7 +97,7 @@ def upload(yaml, data, notes):
     with notes.open("a") as file:
         file.write(f"{yaml.stem} {state}\n")
     print("INFO Uploading", flush=True)
-    time.sleep(0.15)
+    time.sleep(float(asked(yaml).get("upload", UPLOAD)))
     print("INFO OTA successful", flush=True)
 
 

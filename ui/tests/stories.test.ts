@@ -1057,6 +1057,19 @@ test('who comes for the outdated devices sees those, who comes for a builder sta
   expect(text('main [role=status]')).not.toBe('500 devices');
 });
 
+test('a click in the tray that was in vain is said in the window, also in one that opens for it', async () => {
+  let refuse: (message: string) => void = () => undefined;
+  const over = (bridge: Bridge): Bridge => ({
+    ...bridge,
+    onRefused: (on) => (refuse = on),
+    start: async (): Promise<Start> => ({ ...(await bridge.start()), refused: 'No Kiln is running here.' }),
+  });
+  await open('busy', '', over);
+  expect(notes.shown.map((note) => [note.kind, note.text])).toEqual([['problem', 'No Kiln is running here.']]);
+  refuse('There is no device shed.');
+  expect(notes.shown.map((note) => note.text)).toEqual(['No Kiln is running here.', 'There is no device shed.']);
+});
+
 test('names of others cannot steer the page', async () => {
   await open('request');
   const view = live.view;

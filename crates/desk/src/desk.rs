@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use kiln_glance::{
     Action, Entry, Icon, Language, Look, Menu, Node, Notice, NoticeEffect, Notices, WindowFocus,
-    Words, quit_question, tooltip,
+    Words, quit_question, quit_waits, tooltip,
 };
 use kiln_model::{Device, Mono, Now, View};
 use kiln_ports::appearance::Contrast;
@@ -28,6 +28,10 @@ const SIZES: [u16; 4] = [16, 22, 32, 48];
 
 /// How long a desktop may take to start its panel after a login before we say that it has none.
 const PANEL_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a person's word to end waits for a device that is being written. A slow one takes two
+/// minutes; one that hangs for longer keeps nobody from ending.
+const FLASH_PATIENCE: Duration = Duration::from_secs(600);
 
 /// Ids of the notifications that are about the desktop itself; glance's all have a colon or other
 /// words, and nobody else notifies in our name.
@@ -74,6 +78,8 @@ pub struct Desk {
     panel_deadline: Option<Mono>,
     window: Window,
     question: Option<String>,
+    /// Why the last click was in vain, until that was seen.
+    refused: Option<String>,
     ending: Ending,
     effects: VecDeque<Effect>,
 }
@@ -90,6 +96,8 @@ enum Reached {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
     No,
+    /// As soon as no device is being written, or at this time.
+    WhenFlashed(Mono),
     Asked,
 }
 
@@ -119,6 +127,7 @@ impl Desk {
             panel_deadline: None,
             window: Window::Closed,
             question: None,
+            refused: None,
             ending: Ending::No,
             effects: VecDeque::new(),
         };
@@ -132,9 +141,7 @@ impl Desk {
             Event::Hosting(hosting) => self.hosting(hosting),
             Event::HostEnded => {
                 // A window without its desktop would stay behind.
-                if self.ending == Ending::No {
-                    self.tell(ToWindow::Close);
-                }
+                self.close_window();
                 self.leave();
             }
             Event::View(view) => self.viewed(view, now),
@@ -143,17 +150,23 @@ impl Desk {
             Event::Refused { message, hint } => {
                 let (message, hint) = (self.words.sentence(&message), self.words.sentence(&hint));
                 let why = format!("{message} {hint}").trim_end().to_owned();
+                self.refused = Some(why.clone());
                 self.say(REFUSED, Speech::RefusedTitle, why, Vec::new());
             }
             Event::Tray(event) => self.tray_event(event, now),
             Event::NoTray => self.tray_is(TrayState::NoHost),
+            Event::Zone(zone) => {
+                self.start.zone = zone;
+                self.speak();
+            }
             Event::Contrast(Contrast::Normal) => self.look = self.start.look,
             Event::Contrast(Contrast::High) => self.look = Look::HighContrast,
-            Event::Notification(event) => self.clicked(&event),
+            Event::Notification(event) => self.clicked(&event, now),
             Event::Notified(id) => self.was_notified(&id),
             Event::NotNotified(id, error) => self.not_notified(&id, &error),
             Event::Show(goal) => self.open(goal),
             Event::Window(word) => self.heard(word, now),
+            Event::WindowGoing => self.window_going(),
             Event::WindowEnded(end) => self.window_ended(end),
             Event::Settings(settings) => self.settings(settings),
             Event::Stop => self.end(),
@@ -167,11 +180,18 @@ impl Desk {
             self.panel_deadline = None;
             self.say_no_tray();
         }
+        if matches!(self.ending, Ending::WhenFlashed(at) if at <= now.mono) {
+            self.end();
+        }
     }
 
     /// Returns when [`Desk::handle_timeout`] wants to be called; mostly never.
     pub fn poll_timeout(&self) -> Option<Mono> {
-        self.panel_deadline
+        let flashed = match self.ending {
+            Ending::WhenFlashed(at) => Some(at),
+            Ending::No | Ending::Asked => None,
+        };
+        [self.panel_deadline, flashed].into_iter().flatten().min()
     }
 
     /// Returns the next effect.
@@ -212,13 +232,17 @@ impl Desk {
         self.reached = Reached::Now;
         let focus = match self.window {
             Window::Open(Focus::Here) => WindowFocus::Focused,
-            Window::Open(Focus::Elsewhere) | Window::Closed | Window::Starting { .. } => {
-                WindowFocus::Elsewhere
-            }
+            Window::Open(Focus::Elsewhere)
+            | Window::Closed
+            | Window::Starting { .. }
+            | Window::Closing { .. } => WindowFocus::Elsewhere,
         };
         let effects = self.notices.handle(&view, focus, now.wall);
         self.view = Some(view);
         self.noticed(effects);
+        if matches!(self.ending, Ending::WhenFlashed(_)) && self.waits_for().is_none() {
+            self.end();
+        }
     }
 
     fn node_gone(&mut self) {
@@ -244,7 +268,7 @@ impl Desk {
             TrayEvent::Activated => self.open(Goal::overview()),
             TrayEvent::Clicked(id) => {
                 if let Some(action) = self.menu.action(&id).cloned() {
-                    self.perform(action);
+                    self.perform(action, now);
                 }
             }
             TrayEvent::Host(TrayHost::Here) => {
@@ -253,7 +277,10 @@ impl Desk {
                 self.tray_is(TrayState::Shown);
             }
             TrayEvent::Host(TrayHost::Missing) => {
-                self.panel_deadline = Some(now.mono + PANEL_PATIENCE);
+                // A panel that is asked again and again is missing since the first time.
+                if self.tray != TrayState::NoHost {
+                    self.panel_deadline = Some(now.mono + PANEL_PATIENCE);
+                }
                 self.tray_is(TrayState::NoHost);
             }
         }
@@ -266,7 +293,7 @@ impl Desk {
         }
     }
 
-    fn perform(&mut self, action: Action) {
+    fn perform(&mut self, action: Action, now: Now) {
         match action {
             Action::Open(page) => self.open(Goal::from(&page)),
             Action::Ask(request) => self.effects.push_back(Effect::Ask(request)),
@@ -274,16 +301,19 @@ impl Desk {
             Action::Resume => self.effects.push_back(Effect::Resume),
             // It stands there which version runs, and that newer ones are not asked for.
             Action::CheckUpdates => self.open(Goal::from(&kiln_glance::Page::Diagnostics)),
-            Action::Quit => self.quit(),
+            Action::Quit => self.quit(now),
         }
     }
 
     /// Ends, after a question if others wait for this node. A node of another process goes on.
-    fn quit(&mut self) {
+    fn quit(&mut self, now: Now) {
+        if self.ending != Ending::No {
+            return;
+        }
         let ours = self.hosting == Some(Hosting::Ours);
         let asks = self.view.as_ref().filter(|_| ours);
         let Some(question) = asks.and_then(|view| quit_question(view, &self.words)) else {
-            return self.end();
+            return self.end_when_flashed(now);
         };
         let asked_before = self.question.replace(question).is_some();
         match self.window {
@@ -291,7 +321,7 @@ impl Desk {
             Window::Open(_) if asked_before => self.open(Goal::overview()),
             Window::Open(_) => self.ask_in_window(),
             Window::Starting { .. } => {}
-            Window::Closed => self.open(Goal::overview()),
+            Window::Closed | Window::Closing { .. } => self.open(Goal::overview()),
         }
     }
 
@@ -316,10 +346,26 @@ impl Desk {
         }
     }
 
-    fn answered(&mut self, answer: Answer) {
+    fn answered(&mut self, answer: Answer, now: Now) {
         if self.question.take().is_some() && answer == Answer::Yes {
-            self.end();
+            self.end_when_flashed(now);
         }
+    }
+
+    /// Ends as soon as no device is being written: one that is left half-way may not start again.
+    fn end_when_flashed(&mut self, now: Now) {
+        if self.waits_for().is_none() {
+            return self.end();
+        }
+        self.ending = Ending::WhenFlashed(now.mono + FLASH_PATIENCE);
+        self.close_window();
+    }
+
+    /// Returns what an end has to wait for, in a sentence. A node of another process goes on anyway.
+    fn waits_for(&self) -> Option<String> {
+        let ours = self.hosting == Some(Hosting::Ours);
+        let view = self.view.as_ref().filter(|_| ours)?;
+        quit_waits(view, &self.words)
     }
 
     fn end(&mut self) {
@@ -327,7 +373,7 @@ impl Desk {
             return;
         }
         self.ending = Ending::Asked;
-        self.tell(ToWindow::Close);
+        self.close_window();
         self.withdraw_all();
         match self.hosting {
             Some(Hosting::Ours) => self.effects.push_back(Effect::StopNode),
@@ -347,7 +393,19 @@ impl Desk {
         }
     }
 
+    fn close_window(&mut self) {
+        self.tell(ToWindow::Close);
+        self.window_going();
+    }
+
     fn open(&mut self, goal: Goal) {
+        match self.ending {
+            Ending::No => {}
+            // Who wants to see it does not want it to end.
+            Ending::WhenFlashed(_) => self.ending = Ending::No,
+            // A window would stay behind.
+            Ending::Asked => return,
+        }
         // Somebody looks: a good time to try again what failed.
         if matches!(
             self.hosting,
@@ -361,6 +419,7 @@ impl Desk {
         match &mut self.window {
             Window::Open(_) => self.tell(ToWindow::Open { goal }),
             Window::Starting { goal: wanted, .. } => *wanted = goal,
+            Window::Closing { goal: wanted } => *wanted = Some(goal),
             Window::Closed => {
                 self.window = Window::Starting {
                     with: goal.clone(),
@@ -384,7 +443,7 @@ impl Desk {
                     self.viewed(view, now);
                 }
             }
-            ToDesk::Quit { answer } => self.answered(answer),
+            ToDesk::Quit { answer } => self.answered(answer, now),
             ToDesk::Again => self.effects.push_back(Effect::Host),
             // The shell reads the file and hands in what it says.
             ToDesk::Settings => {}
@@ -403,36 +462,63 @@ impl Desk {
             let message = Some(self.words.statement(why));
             self.tell(ToWindow::Trouble { message });
         }
-        if let Window::Starting { with, goal } = before
-            && with != goal
-        {
-            self.tell(ToWindow::Open { goal });
+        match before {
+            Window::Starting { with, goal } if with != goal => self.tell(ToWindow::Open { goal }),
+            // Only its conversation had ended.
+            Window::Closing { goal: Some(goal) } => self.tell(ToWindow::Open { goal }),
+            Window::Closed
+            | Window::Starting { .. }
+            | Window::Open(_)
+            | Window::Closing { goal: None } => {}
         }
         // What they say is seen, and the window is the one place for an answer.
         for seen in [GOES_ON, BROKE, NO_WINDOW, QUIT] {
             self.withdraw(seen);
         }
         self.ask_in_window();
+        self.refuse_in_window();
+    }
+
+    /// Says in the window that is there why a click was in vain.
+    fn refuse_in_window(&mut self) {
+        if let Some(message) = self.refused.take() {
+            self.tell(ToWindow::Refused { message });
+        }
+    }
+
+    fn window_going(&mut self) {
+        if matches!(self.window, Window::Open(_)) {
+            self.window = Window::Closing { goal: None };
+        }
     }
 
     fn window_ended(&mut self, end: WindowEnd) {
         let was = std::mem::replace(&mut self.window, Window::Closed);
         match (end, was) {
             (_, Window::Closed) => {}
-            (WindowEnd::Closed, Window::Open(_)) => {
+            // Somebody wanted to see it again when it was about to be gone.
+            (_, Window::Closing { goal: Some(goal) }) => self.open(goal),
+            (WindowEnd::Closed, Window::Open(_) | Window::Closing { goal: None }) => {
                 // Closed with the question open: nobody said yes.
                 self.question = None;
                 self.say_goes_on();
             }
             (WindowEnd::Closed, Window::Starting { .. }) => self.ask_without_window(),
-            (WindowEnd::Never(_), Window::Open(_) | Window::Starting { .. }) => {
+            (
+                WindowEnd::Never(_),
+                Window::Open(_) | Window::Starting { .. } | Window::Closing { .. },
+            ) => {
+                self.refused = None;
                 if self.question.is_some() {
                     return self.ask_without_window();
                 }
                 let body = Speech::NoWindow.in_language(self.language).to_owned();
                 self.say(NO_WINDOW, Speech::NoWindowTitle, body, Vec::new());
             }
-            (WindowEnd::Broken(_), Window::Open(_) | Window::Starting { .. }) => {
+            (
+                WindowEnd::Broken(_),
+                Window::Open(_) | Window::Starting { .. } | Window::Closing { .. },
+            ) => {
                 let again = button("open", Speech::OpenAgain.in_language(self.language));
                 let body = Speech::Broke.in_language(self.language).to_owned();
                 self.say(BROKE, Speech::BrokeTitle, body, vec![again]);
@@ -442,7 +528,7 @@ impl Desk {
     }
 
     fn say_goes_on(&mut self) {
-        if self.ending == Ending::Asked || self.start.settings.close_hint == Said::Done {
+        if self.ending != Ending::No || self.start.settings.close_hint == Said::Done {
             return;
         }
         let speech = match self.tray {
@@ -461,7 +547,7 @@ impl Desk {
         self.say(NO_TRAY, Speech::NoTrayTitle, body, Vec::new());
     }
 
-    fn clicked(&mut self, event: &NotificationEvent) {
+    fn clicked(&mut self, event: &NotificationEvent, now: Now) {
         self.notified.remove(&event.id);
         let button = match &event.click {
             Click::Closed => {
@@ -474,13 +560,13 @@ impl Desk {
             Click::Button(id) => Some(id.as_str()),
         };
         match (event.id.as_str(), button) {
-            (QUIT, Some("quit")) => self.answered(Answer::Yes),
-            (QUIT, _) => self.answered(Answer::No),
+            (QUIT, Some("quit")) => self.answered(Answer::Yes, now),
+            (QUIT, _) => self.answered(Answer::No, now),
             (TROUBLE, Some(_)) => self.effects.push_back(Effect::Host),
             (GOES_ON | NO_TRAY | BROKE | REFUSED | TROUBLE, _) => self.open(Goal::overview()),
             (id, button) => {
                 if let Some(action) = self.notices.clicked(id, button) {
-                    self.perform(action);
+                    self.perform(action, now);
                 }
             }
         }
@@ -493,6 +579,7 @@ impl Desk {
         let said = match id {
             GOES_ON => &mut settings.close_hint,
             NO_TRAY => &mut settings.no_tray,
+            REFUSED => return self.refused = None,
             _ => return,
         };
         *said = Said::Done;
@@ -505,9 +592,12 @@ impl Desk {
             NotifyError::Denied => NotifyState::Denied,
             NotifyError::NoDaemon | NotifyError::Failed(_) => NotifyState::Missing,
         });
-        if id == QUIT {
+        match id {
             // The question reached nobody: it is as if it was answered with no.
-            self.question = None;
+            QUIT => self.question = None,
+            REFUSED if matches!(self.window, Window::Open(_)) => self.refuse_in_window(),
+            REFUSED => self.open(Goal::overview()),
+            _ => {}
         }
     }
 
@@ -525,9 +615,14 @@ impl Desk {
         self.start.settings = settings;
         if language != self.language {
             self.language = language;
-            self.words = Words::new(language, self.start.zone.clone());
-            self.notices.speak(self.words.clone());
+            self.speak();
         }
+    }
+
+    /// Takes the words of the language and the times of the zone.
+    fn speak(&mut self) {
+        self.words = Words::new(self.language, self.start.zone.clone());
+        self.notices.speak(self.words.clone());
     }
 
     fn say(&mut self, id: &str, title: Speech, body: String, buttons: Vec<NotificationButton>) {
@@ -542,14 +637,15 @@ impl Desk {
         });
     }
 
-    /// A question of ours is asked even if notifications are switched off: it follows a click.
+    /// What follows a click is shown even if notifications are switched off.
     fn notify(&mut self, mut notification: Notification) {
         let view = self.view.as_ref();
         if view.is_some_and(|view| view.availability.on_battery()) {
             notification.sound = Sound::Never;
         }
         let wanted = self.start.settings.notifications == Notifications::On;
-        if self.ending == Ending::No && (wanted || notification.id == QUIT) {
+        let answers = matches!(notification.id.as_str(), QUIT | REFUSED);
+        if self.ending != Ending::Asked && (wanted || answers) {
             self.notified.insert(notification.id.clone());
             self.effects.push_back(Effect::Notify(notification));
         }
@@ -574,9 +670,8 @@ impl Desk {
         let icon = Icon::of(node);
         let mut sentence = tooltip(node, &self.words, now.wall);
         let mut menu = Menu::of(node, &self.devices, &self.words, now.wall);
-        if let (None, Some(Hosting::Failed { why, .. })) = (&self.view, &self.hosting) {
-            // Why there is no node says more than that there is none.
-            sentence = self.words.statement(why);
+        if let Some(matters_more) = self.matters_more() {
+            sentence = matters_more;
             if let Some(Entry::Item(first)) = menu.entries.first_mut() {
                 first.label.clone_from(&sentence);
             }
@@ -600,6 +695,18 @@ impl Desk {
         if self.shown.as_ref() != Some(&tray) {
             self.shown = Some(tray.clone());
             self.effects.push_back(Effect::ShowTray(tray));
+        }
+    }
+
+    /// Returns what matters more than how the node is.
+    fn matters_more(&self) -> Option<String> {
+        match (&self.hosting, self.ending) {
+            // Why there is no node says more than that there is none.
+            (Some(Hosting::Failed { why, .. }), _) if self.view.is_none() => {
+                Some(self.words.statement(why))
+            }
+            (_, Ending::WhenFlashed(_)) => self.waits_for(),
+            (_, Ending::No | Ending::Asked) => None,
         }
     }
 

@@ -1,4 +1,5 @@
 //! [`Event`]: everything that can happen to the desktop.
+use jiff::tz::TimeZone;
 use kiln_model::{Device, Sentence, View};
 use kiln_ports::appearance::Contrast;
 use kiln_ports::notify::{NotificationEvent, NotifyError};
@@ -30,6 +31,8 @@ pub enum Event {
     Tray(TrayEvent),
     /// There is no icon and will be none.
     NoTray,
+    /// The system's time zone, after it changed.
+    Zone(TimeZone),
     /// How strong a contrast is wanted, at the start and after it changed.
     Contrast(Contrast),
     /// Somebody did something with a notification.
@@ -42,6 +45,8 @@ pub enum Event {
     Show(Goal),
     /// A word of the window.
     Window(ToDesk),
+    /// The window said its last word; [`Event::WindowEnded`] follows.
+    WindowGoing,
     /// The window's process, or its conversation, ended.
     WindowEnded(WindowEnd),
     /// The settings of the desktop, after they changed.

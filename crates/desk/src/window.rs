@@ -15,4 +15,9 @@ pub(crate) enum Window {
     },
     /// It listens.
     Open(Focus),
+    /// It listens no more, and its process has not ended yet.
+    Closing {
+        /// What somebody wants to see since then.
+        goal: Option<Goal>,
+    },
 }

@@ -36,6 +36,11 @@ pub enum ToWindow {
         /// The sentence.
         message: Option<String>,
     },
+    /// Come to the front and say what was not done; no notification could.
+    Refused {
+        /// Why and what to do next, in one or two sentences.
+        message: String,
+    },
     /// Whether the icon is seen, after it changed.
     Tray {
         /// Now.

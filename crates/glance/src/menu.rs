@@ -1,14 +1,12 @@
 //! [`Menu`]: what the icon offers, as a value. The same on every system: at most twelve entries, one
 //! level of submenus, all of it built at once.
-use std::collections::BTreeSet;
-
 use kiln_model::{
-    AvailabilityReason, BuildChoice, Device, EsphomeVersion, Job, JobKind, JobOrigin, JobStatus,
-    LinkState, PairingView, Port, Request, Snooze, Timestamp, View,
+    AvailabilityReason, BuildChoice, Device, EsphomeVersion, Job, JobKind, LinkState, PairingView,
+    Port, Request, Snooze, Timestamp, View,
 };
 
 use crate::serving::Serving;
-use crate::standing::{Node, Standing, current_job, name, work};
+use crate::standing::{Node, Standing, current_job, is_flash, name, work};
 use crate::words::{Key, Words};
 use crate::{Action, Page, Which, Who};
 
@@ -94,28 +92,6 @@ impl Menu {
             Entry::Separator => &[],
         })
     }
-}
-
-/// Returns the question to ask before Kiln is quit: only while it builds for somebody, whom it
-/// names.
-pub fn quit_question(view: &View, words: &Words) -> Option<String> {
-    let waits = |job: &Job| match &job.origin {
-        JobOrigin::Owner => None,
-        JobOrigin::Offloader {
-            label,
-            dashboard_id,
-            ..
-        } => (!job.status.is_final()).then(|| name(&[label.as_str(), dashboard_id.as_str()])),
-    };
-    let waiting: BTreeSet<String> = view.jobs.iter().filter_map(waits).collect();
-    let peer = waiting.first()?;
-    Some(match waiting.len() {
-        1 => words.say(Key::QuitOne, &[("peer", peer)]),
-        all => {
-            let others = (all - 1).to_string();
-            words.say(Key::QuitMany, &[("peer", peer), ("count", &others)])
-        }
-    })
 }
 
 /// A menu that is being made.
@@ -340,11 +316,8 @@ fn device_label(device: &Device, all: &[&Device]) -> String {
 
 /// Returns whether the device is being written now; stopped half-way it may not start again.
 fn is_flashing(device: &Device, jobs: &[Job]) -> bool {
-    jobs.iter().any(|job| {
-        job.kind == JobKind::Upload
-            && job.status == JobStatus::Running
-            && job.configuration == device.configuration.as_str()
-    })
+    jobs.iter()
+        .any(|job| is_flash(job) && job.configuration == device.configuration.as_str())
 }
 
 /// Returns whether the device runs an older ESPHome than own builds would give it.
@@ -361,10 +334,12 @@ fn is_outdated(device: &Device, view: &View) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::stage::*;
     use expect_test::expect;
-    use kiln_model::{Absence, Job, QueueStatus};
+    use kiln_model::{Absence, Job, JobStatus, QueueStatus};
     use proptest::prelude::*;
 
     /// Writes a menu as a person sees it, with ids and what a click does.
@@ -618,22 +593,6 @@ mod tests {
         assert!(menu(&view, &devices).action("install.bath.yaml").is_some());
         view.jobs[0].status = JobStatus::Queued;
         assert!(menu(&view, &devices).action(install).is_some());
-    }
-
-    #[test]
-    fn quitting_asks_only_while_somebody_waits_for_a_build() {
-        let mut view = quiet();
-        view.jobs = vec![
-            compile(1, "kitchen", JobStatus::Running),
-            for_garage(compile(2, "porch", JobStatus::Completed)),
-        ];
-        assert_eq!(quit_question(&view, &english()), None);
-        view.jobs
-            .push(for_garage(compile(3, "porch", JobStatus::Queued)));
-        assert_eq!(
-            quit_question(&view, &english()).unwrap(),
-            "This computer is building for Garage. Quit anyway?"
-        );
     }
 
     proptest! {

@@ -178,6 +178,7 @@ keys! {
 
     QuitOne = "quit.one",
     QuitMany = "quit.many",
+    QuitWaits = "quit.waits",
 
     NoticePairTitle = "notice.pair_title",
     NoticePairBody = "notice.pair_body",

@@ -59,12 +59,16 @@ impl Line {
         Some(from)
     }
 
-    /// Ends a conversation. Returns whether that is all that will be seen of the window.
-    fn hung_up(&self) -> Option<WindowEnd> {
+    /// Ends a conversation. Returns what that says of the window: of one whose process is ours, the
+    /// end follows.
+    fn hung_up(&self) -> Option<Event> {
         let mut talk = self.talk();
         match talk.child {
-            Child::Ours => None,
-            Child::Theirs => talk.to.take().map(|_| WindowEnd::Closed),
+            Child::Ours => Some(Event::WindowGoing),
+            Child::Theirs => {
+                let ended = talk.to.take();
+                ended.map(|_| Event::WindowEnded(WindowEnd::Closed))
+            }
         }
     }
 
@@ -133,8 +137,8 @@ async fn talk(stream: Box<dyn Stream>, line: Line, events: UnboundedSender<Event
         () = write => {}
         () = read => {}
     }
-    if let Some(end) = line.hung_up() {
-        let _ = events.send(Event::WindowEnded(end));
+    if let Some(event) = line.hung_up() {
+        let _ = events.send(event);
     }
 }
 

@@ -14,6 +14,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use kiln_desk::{Desk, Event, Start};
 use kiln_host::Door;
 use kiln_platform::notify::Program;
@@ -77,11 +78,12 @@ async fn run(paths: &Paths, arguments: Arguments, panel: Panel) -> Result<(), St
     let (events, mut inbox) = mpsc::unbounded_channel();
     let (stop, stopped) = watch::channel(());
     let again = Arc::new(Notify::new());
+    let zone = TimeZone::system();
     let mut desk = Desk::new(
         Start {
             settings: kept.read(),
             locale: sys_locale::get_locale().unwrap_or_default(),
-            zone: jiff::tz::TimeZone::system(),
+            zone: zone.clone(),
             look: panel.look(),
         },
         SystemClock.now(),
@@ -100,7 +102,7 @@ async fn run(paths: &Paths, arguments: Arguments, panel: Panel) -> Result<(), St
         paths,
     );
     let door = door::keep(control, deeds.line(), events.clone(), kept);
-    let follow = node::follow(Door::new(paths, "kiln-desktop"), events.clone());
+    let follow = node::follow(Door::new(paths, "kiln-desktop"), zone, events.clone());
     let contrast = panel::contrast(events.clone());
     let host = hosting::host(paths, events.clone(), again, stopped);
     let clicks = async {

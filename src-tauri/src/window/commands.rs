@@ -16,7 +16,7 @@ use tauri::ipc::Channel;
 use tauri::{AppHandle, State};
 
 use super::refusal::Refusal;
-use super::shared::Shared;
+use super::shared::{Pages, Shared};
 use super::{allowed, diagnostics as report, dialog, node};
 
 /// The state of this process, as commands get it.
@@ -33,6 +33,7 @@ pub(super) struct Started {
     first_run: bool,
     tray: TrayState,
     notifications: NotifyState,
+    refused: Option<String>,
     version: &'static str,
 }
 
@@ -94,10 +95,12 @@ pub(super) async fn unfollow(shared: Here<'_>, id: u64) -> Result<(), Refusal> {
 pub(super) async fn start(app: AppHandle, shared: Here<'_>) -> Result<Started, Refusal> {
     let settings = shared.kept.read();
     let locale = sys_locale::get_locale().unwrap_or_default();
-    let (goal, tray, notifications, state) = {
-        let known = shared.known();
-        let goal = known.goal.clone();
-        (goal, known.tray, known.notifications, known.node.clone())
+    let (goal, tray, notifications, state, refused) = {
+        let mut known = shared.known();
+        known.pages = Pages::Listening;
+        let (goal, state) = (known.goal.clone(), known.node.clone());
+        let refused = known.refused.take();
+        (goal, known.tray, known.notifications, state, refused)
     };
     // What was told before the page listened is told again.
     node::show(&app, &state);
@@ -110,6 +113,7 @@ pub(super) async fn start(app: AppHandle, shared: Here<'_>) -> Result<Started, R
         first_run: settings.first_run == Said::NotYet,
         tray,
         notifications,
+        refused,
         version: env!("CARGO_PKG_VERSION"),
     })
 }

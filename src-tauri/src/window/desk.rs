@@ -9,7 +9,7 @@ use tauri::{AppHandle, Emitter as _, Manager as _};
 use tokio::io::WriteHalf;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::shared::Shared;
+use super::shared::{Pages, Shared};
 use super::{MAIN, dialog};
 use crate::{ANSWER, lines};
 
@@ -131,6 +131,10 @@ fn heard(app: &AppHandle, shared: &Arc<Shared>, word: ToWindow) {
                 tracing::warn!(%error, "the pages cannot be told where to go");
             }
         }
+        ToWindow::Refused { message } => {
+            to_front(app);
+            refused(app, shared, message);
+        }
         ToWindow::AskQuit {
             question,
             quit,
@@ -161,6 +165,20 @@ fn notifications_are(app: &AppHandle, shared: &Shared, notifications: NotifyStat
     shared.known().notifications = notifications;
     if let Err(error) = app.emit_to(MAIN, "notifications", notifications) {
         tracing::warn!(%error, "the pages cannot be told of notifications");
+    }
+}
+
+/// Says what was not done, or keeps it for pages that are being loaded.
+fn refused(app: &AppHandle, shared: &Shared, message: String) {
+    {
+        let mut known = shared.known();
+        if known.pages == Pages::Loading {
+            known.refused = Some(message);
+            return;
+        }
+    }
+    if let Err(error) = app.emit_to(MAIN, "refused", message) {
+        tracing::warn!(%error, "the pages cannot be told what was not done");
     }
 }
 

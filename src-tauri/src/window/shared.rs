@@ -39,6 +39,19 @@ pub(super) struct Known {
     pub(super) node: NodeState,
     /// Why there is none, in the desktop's words.
     pub(super) trouble: Option<String>,
+    /// Whether the pages hear what is told.
+    pub(super) pages: Pages,
+    /// What was not done, for pages that do not hear yet.
+    pub(super) refused: Option<String>,
+}
+
+/// Whether the pages hear what is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pages {
+    /// They are being loaded.
+    Loading,
+    /// They do.
+    Listening,
 }
 
 /// Whether the node answers, as the pages hear it.
@@ -102,6 +115,8 @@ impl Shared {
                 focus: Focus::Elsewhere,
                 node: NodeState::connecting(&Sentence::default()),
                 trouble: None,
+                pages: Pages::Loading,
+                refused: None,
             }),
             follows: Mutex::default(),
             next: AtomicU64::new(1),

@@ -25,6 +25,8 @@ export interface Bridge {
   onNode(on: (state: NodeState) => void): void;
   onTray(on: (tray: Start['tray']) => void): void;
   onNotifications(on: (notifications: Start['notifications']) => void): void;
+  /** What a click in the tray asked for and was not done, when no notification could say so. */
+  onRefused(on: (message: string) => void): void;
   desktopSettings(): Promise<DesktopSettings>;
   setDesktopSetting(name: keyof DesktopSettings, value: string): Promise<void>;
   firstRunDone(): Promise<void>;
@@ -69,6 +71,7 @@ export const tauriBridge: Bridge = {
   onNode: (on) => void listen<NodeState>('node', (event) => on(event.payload)),
   onTray: (on) => void listen<Start['tray']>('tray', (event) => on(event.payload)),
   onNotifications: (on) => void listen<Start['notifications']>('notifications', (event) => on(event.payload)),
+  onRefused: (on) => void listen<string>('refused', (event) => on(event.payload)),
   desktopSettings: () => call('desktop_settings'),
   setDesktopSetting: (name, value) => call('set_desktop_setting', { name, value }),
   firstRunDone: () => call('first_run_done'),

@@ -90,8 +90,11 @@ class Live {
     bridge.onNotifications((notifications) => {
       if (this.start !== null) this.start = { ...this.start, notifications };
     });
+    const refused = (message: string) => warn({ code: 'unavailable', message, hint: '' });
+    bridge.onRefused(refused);
     try {
       this.start = await bridge.start();
+      if (this.start.refused !== null) refused(this.start.refused);
     } catch (thrown) {
       const { message, message_words } = refusal(thrown);
       this.node = { state: 'gone', message, message_words };

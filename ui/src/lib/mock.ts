@@ -537,6 +537,7 @@ export function mockBridge(query: URLSearchParams): Bridge {
         first_run: scene === 'first',
         tray: scene === 'trouble' ? 'no_host' : 'shown',
         notifications: scene === 'trouble' ? 'missing' : 'shown',
+        refused: null,
         version: '0.1.0',
       }),
     request: async (body) => answer(body),
@@ -566,6 +567,7 @@ export function mockBridge(query: URLSearchParams): Bridge {
     onOpen: () => undefined,
     onTray: () => undefined,
     onNotifications: () => undefined,
+    onRefused: () => undefined,
     onNode: (on) => {
       if (nodeState !== null) on(nodeState);
       if (scene === 'lost') setTimeout(() => on({ state: 'gone', message: '' }), 50);

@@ -374,6 +374,8 @@ export interface Start extends Goal {
   first_run: boolean;
   tray: 'shown' | 'no_host' | 'unknown';
   notifications: 'shown' | 'missing' | 'denied' | 'unknown';
+  /** What a click in the tray asked for and was not done, if that is why the window opened. */
+  refused: string | null;
   version: string;
 }
 

@@ -1,8 +1,8 @@
 //! What the desktop does, as stories: events in, effects out.
 use super::*;
 use kiln_model::{
-    FriendlyName, Input, InputVerdict, JobOrigin, JobStatus, Label, PendingPeer, Pin, PublicKey,
-    Timestamp, Verdict, WindowView, say,
+    AvailabilityReason, FriendlyName, Input, InputVerdict, JobKind, JobOrigin, JobStatus, Label,
+    PendingPeer, Pin, PublicKey, Timestamp, Verdict, WindowView, say,
 };
 
 use kiln_ipc::{Event as Told, ServerMessage, decode_server};
@@ -127,6 +127,17 @@ fn built_long() -> Event {
     Event::View(built)
 }
 
+/// A node that writes a device of its owner's.
+fn flashing() -> Event {
+    let Event::View(mut flashing) = view(FOR_ATTIC) else {
+        panic!("a view");
+    };
+    let job = &mut flashing.jobs[0];
+    job.origin = JobOrigin::Owner;
+    job.kind = JobKind::Upload;
+    Event::View(flashing)
+}
+
 /// A node that Attic asks for a pairing.
 fn asked_by_attic() -> Event {
     let Event::View(mut asked) = view("") else {
@@ -212,6 +223,20 @@ fn a_broken_window_is_said_and_can_be_opened_again() {
 }
 
 #[test]
+fn a_click_while_the_window_is_about_to_be_gone_opens_it_again() {
+    let mut story = Story::begins();
+    story.window_opens();
+    assert_eq!(story.then(Event::WindowGoing), [""; 0]);
+    let devices = Goal::page("devices").unwrap();
+    assert_eq!(story.then(Event::Show(devices)), [""; 0]);
+    let closed = Event::WindowEnded(WindowEnd::Closed);
+    assert_eq!(story.then(closed.clone()), ["start window devices"]);
+    story.then(Event::Window(ToDesk::Window));
+    assert_eq!(story.then(Event::WindowGoing), [""; 0]);
+    assert_eq!(story.then(closed), ["notify desk-goes-on"]);
+}
+
+#[test]
 fn quitting_asks_only_while_others_wait_for_this_node_and_says_who() {
     let mut story = Story::begins();
     story.then(view(FOR_ATTIC));
@@ -241,6 +266,41 @@ fn quitting_asks_only_while_others_wait_for_this_node_and_says_who() {
     client.then(Event::Hosting(Hosting::Theirs));
     client.then(view(FOR_ATTIC));
     assert_eq!(client.clicks("quit"), ["end"]);
+}
+
+#[test]
+fn a_word_to_end_waits_for_a_device_that_is_being_written() {
+    let mut story = Story::begins();
+    story.then(flashing());
+    story.window_opens();
+    assert_eq!(story.clicks("quit"), ["tell {\"say\":\"close\"}"]);
+    let shown = story.desk.shown.as_ref().unwrap();
+    assert_eq!(shown.tooltip, "Kiln ends when k is installed.");
+    assert_eq!(story.then(Event::WindowEnded(WindowEnd::Closed)), [""; 0]);
+    assert_eq!(story.clicks("quit"), [""; 0]);
+    assert_eq!(story.then(flashing()), [""; 0]);
+    assert_eq!(story.then(view("")), ["stop node"]);
+
+    let mut slow = Story::begins();
+    slow.then(flashing());
+    slow.clicks("quit");
+    assert_eq!(slow.passes(FLASH_PATIENCE), ["stop node"]);
+
+    let mut told = Story::begins();
+    told.then(flashing());
+    told.clicks("quit");
+    assert_eq!(told.then(Event::Stop), ["stop node"], "the system's word");
+}
+
+#[test]
+fn who_opens_kiln_while_its_end_waits_keeps_it() {
+    let mut story = Story::begins();
+    story.then(flashing());
+    story.clicks("quit");
+    let started = story.then(Event::Show(Goal::overview()));
+    assert_eq!(started, ["start window overview"]);
+    assert_eq!(story.then(view("")), [""; 0]);
+    assert_eq!(story.clicks("quit"), ["stop node"]);
 }
 
 #[test]
@@ -387,6 +447,7 @@ fn the_systems_word_ends_it_without_a_question() {
     let done = story.then(Event::Stop);
     assert_eq!(done, ["tell {\"say\":\"close\"}", "stop node"]);
     assert_eq!(story.then(Event::Stop), [""; 0]);
+    assert_eq!(story.then(Event::Show(Goal::overview())), [""; 0]);
     assert_eq!(story.then(Event::WindowEnded(WindowEnd::Closed)), [""; 0]);
 }
 
@@ -433,7 +494,9 @@ fn a_desktop_without_a_panel_is_told_once_and_one_that_is_slow_is_not() {
     story.then(Event::Tray(TrayEvent::Host(TrayHost::Here)));
     assert_eq!(story.passes(PANEL_PATIENCE), [""; 0]);
     story.then(missing());
-    assert_eq!(story.passes(PANEL_PATIENCE), ["notify desk-no-tray"]);
+    assert_eq!(story.passes(PANEL_PATIENCE / 2), [""; 0]);
+    story.then(missing());
+    assert_eq!(story.passes(PANEL_PATIENCE / 2), ["notify desk-no-tray"]);
     assert_eq!(story.shows("desk-no-tray"), ["keep"]);
     let here = story.then(Event::Tray(TrayEvent::Host(TrayHost::Here)));
     assert_eq!(here, ["withdraw desk-no-tray"]);
@@ -452,10 +515,44 @@ fn switched_off_notifications_leave_only_the_answer_to_a_click() {
         message: say::no_node(),
         hint: say::hint_start_kiln(),
     };
-    assert_eq!(story.then(refused), [""; 0]);
+    assert_eq!(story.then(refused), ["notify desk-refused"]);
     story.clicks("quit");
     let never = WindowEnd::Never(String::new());
     assert_eq!(story.then(Event::WindowEnded(never)), ["notify desk-quit"]);
+}
+
+#[test]
+fn a_click_that_was_in_vain_is_said_in_the_window_where_no_notification_is() {
+    let mut story = Story::begins();
+    story.then(view(""));
+    let refused = || Event::Refused {
+        message: say::no_node(),
+        hint: say::hint_start_kiln(),
+    };
+    let nobody = || Event::NotNotified("desk-refused".to_owned(), NotifyError::NoDaemon);
+    story.then(refused());
+    assert_eq!(story.then(nobody()), ["start window overview"]);
+    let told = story.then(Event::Window(ToDesk::Window));
+    let why = said_in_window(told.last().unwrap());
+    assert!(why.starts_with(say::no_node().as_str()), "{why}");
+    story.then(refused());
+    let told = story.then(nobody());
+    assert_eq!(said_in_window(&told[0]), why);
+
+    let mut seen = Story::begins();
+    seen.then(refused());
+    seen.shows("desk-refused");
+    seen.then(Event::Show(Goal::overview()));
+    assert_eq!(seen.then(Event::Window(ToDesk::Window)).len(), 1);
+}
+
+/// Returns what the window is to say of a click that was in vain.
+fn said_in_window(told: &str) -> String {
+    let word = ToWindow::from_line(told.strip_prefix("tell ").unwrap().as_bytes());
+    match word.unwrap() {
+        ToWindow::Refused { message } => message,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
@@ -538,6 +635,23 @@ fn on_battery_no_notification_is_heard() {
         });
         assert_eq!(heard.next(), Some(sound));
     }
+}
+
+#[test]
+fn another_time_zone_changes_the_times_at_once() {
+    let mut story = Story::begins();
+    let Event::View(mut paused) = view("") else {
+        panic!("a view");
+    };
+    paused.availability.reason = AvailabilityReason::Snoozed;
+    paused.availability.until = Some(Timestamp(story.now.wall.0 + 60_000_000));
+    story.then(Event::View(paused));
+    let mut tooltip_in = |hours: i8| {
+        story.then(Event::Zone(TimeZone::fixed(jiff::tz::offset(hours))));
+        story.desk.shown.as_ref().unwrap().tooltip.clone()
+    };
+    assert_eq!(tooltip_in(0), "Paused: by you. Resumes at 08:01.");
+    assert_eq!(tooltip_in(2), "Paused: by you. Resumes at 10:01.");
 }
 
 #[test]
