@@ -57,7 +57,7 @@ def the_menu_lends_pauses_and_resumes(world):
     world.says("Ready.")
     world.looks("ready")
     installs = [line for line in item.menu() if isinstance(line, list) and line[0] == "Install"]
-    assert installs == [["Install", "attic", "garage"]], item.menu()
+    assert installs == [["Install", "attic", "garage", "porch", "shed"]], item.menu()
 
 
 def a_request_to_pair_wants_attention_and_is_rejected_from_the_notification(world):
@@ -153,8 +153,9 @@ def start_at_login_is_a_setting_of_the_window(world):
 def pairing_shows_the_same_emoji_and_is_approved_with_a_click(world):
     with world.window() as window:
         world.here.ask("window", "open")
-        # What the toolkit would take for orders to itself.
-        asking = world.there.pair(world.here, "--label", LABEL)
+        # What a toolkit may take for orders to itself.
+        world.there.ask("settings", "set", f"friendly_name={LABEL}")
+        asking = world.there.pair(world.here)
         window.shows(f"{LABEL} asks to build on this computer.")
         until("a notification is shown", lambda: desktop.displayed() == 1)
         desktop.press("Review")
@@ -242,6 +243,33 @@ def a_dark_desktop_and_large_text_are_followed(world):
             assert window.barriers() == [], (page, window.barriers())
 
 
+def a_build_that_fails_elsewhere_is_built_here_and_stopped_from_the_menu(world):
+    desktop.close_notifications()
+    item = desktop.item()
+    item.click("Install", "shed")
+    until("it is said that it failed", lambda: desktop.displayed() == 1, 60)
+    failed = world.here.job()
+    assert (failed["status"], failed["placement"]["on"]) == ("failed", "remote"), failed
+    desktop.press("Build here")
+    world.says("Building shed")
+    assert "Open log" in desktop.buttons(), desktop.buttons()
+    item.click("Stop this build")
+    until("it is stopped", lambda: world.here.job()["status"] == "cancelled")
+    assert world.here.job()["placement"]["on"] == "local", world.here.job()
+
+
+def lines_of_the_menu_open_their_pages(world):
+    item = desktop.item()
+    builder = next(line for line in item.menu() if line[0] == "Builders")[1]
+    with world.window() as window:
+        for page, *line in [("Settings", "Settings…"), ("Diagnostics", "Diagnostics…"),
+                            ("Diagnostics", "Check for updates"), ("Builders", "Builders", builder)]:
+            window.go("Overview")
+            item.click(*line)
+            window.until(f"{line} opens its page", lambda: window.heading() == page)
+        assert window.complaints() == [], window.complaints()
+
+
 def the_menu_is_seen_in_the_panel(_world):
     def seen():
         desktop.screenshot(SHOTS / "tray.png")
@@ -273,8 +301,8 @@ def a_window_that_is_killed_takes_nothing_with_it(world):
     until("it is said", lambda: desktop.displayed() == 1)
     assert world.here.status()["availability"]["open"]
     desktop.press("Open")
-    until("the window is there again", lambda: windows() and window_process() != [window], 20)
-    close(windows()[0])
+    again = until("the window is there again", lambda: window_process() != [window] and windows(), 20)
+    close(again[0])
     until("the window is closed", lambda: not window_process())
     desktop.close_notifications()
 
@@ -287,8 +315,8 @@ def pages_whose_process_dies_do_not_stay_blank(world):
     until("the window is gone", lambda: not window_process())
     until("it is said", lambda: desktop.displayed() == 1)
     desktop.press("Open")
-    until("the window is there again", lambda: windows() and window_process(), 20)
-    close(windows()[0])
+    again = until("the window is there again", lambda: window_process() and windows(), 20)
+    close(again[0])
     until("the window is closed", lambda: not window_process())
     desktop.close_notifications()
 
@@ -367,9 +395,10 @@ def quit_ends_all_of_it_after_a_yes(world):
 
 
 def quitting_while_a_device_is_written_ends_after_that(world):
-    world.here.put("porch", upload=4)
     world.start("--hidden")
-    until("it is found", lambda: ["Install", "porch"] in [line[:2] for line in desktop.item().menu()])
+    # Nobody waits for a build any more, so that there is no question.
+    world.says("Ready to build for")
+    until("it is found", lambda: any("porch" in line for line in desktop.item().menu() if line[0] == "Install"))
     desktop.item().click("Install", "porch")
     world.says("Installing porch", 60)
     desktop.item().click("Quit")
@@ -431,6 +460,8 @@ STORIES = [
     a_builder_is_added_in_the_window,
     an_install_is_followed_in_the_window,
     a_dark_desktop_and_large_text_are_followed,
+    a_build_that_fails_elsewhere_is_built_here_and_stopped_from_the_menu,
+    lines_of_the_menu_open_their_pages,
     the_menu_is_seen_in_the_panel,
     start_at_login_is_a_setting_of_the_window,
     the_mains_resume_by_themselves,
@@ -440,8 +471,8 @@ STORIES = [
     without_panel_and_notifications_kiln_works,
     quitting_while_another_computer_waits_asks_first,
     quit_ends_all_of_it_after_a_yes,
-    quitting_while_a_device_is_written_ends_after_that,
     a_window_of_a_node_alone_says_when_it_goes_and_recovers,
+    quitting_while_a_device_is_written_ends_after_that,
     a_strong_contrast_changes_the_look_of_the_icon,
 ]
 
@@ -451,5 +482,7 @@ house.here.environment["KILN_POWER_SUPPLY"] = str(BATTERY.folder)
 # Long enough to be seen.
 house.here.put("garage", seconds=3)
 house.here.put("attic")
+house.here.put("porch", upload=4)
+house.here.put("shed", seconds=3, fails="yes")
 house.there.put("cellar", seconds=8)
 play(house, STORIES)

@@ -7,7 +7,7 @@ import subprocess
 
 import desktop
 from desktop import until
-from household import DEVICE, ROOT, SHOTS, TESTS, World, close, play, skip_welcome, window_process, windows
+from household import DEVICE, PROGRAMS, ROOT, SHOTS, TESTS, World, close, play, skip_welcome, window_process, windows
 
 
 def a_keyring_that_is_locked_at_login_is_said_and_the_identity_stays(world):
@@ -69,8 +69,7 @@ def a_panel_that_hangs_holds_up_nothing_but_the_icon(world):
         world.here.process = world.here.spawn("kiln-desktop", "--hidden")
         until("the node answers", lambda: world.here.run("status").returncode == 0)
         subprocess.run([PROGRAMS / "kiln-desktop"], env=world.here.environment, check=True, timeout=20)
-        until("the window is there", windows, 20)
-        close(windows()[0])
+        close(until("the window is there", windows, 20)[0])
         until("the window is closed", lambda: not window_process())
         world.here.end()
         world.here.process = world.here.spawn("kiln-desktop", "--hidden")

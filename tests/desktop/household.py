@@ -50,7 +50,7 @@ class Kiln:
 
     def put(self, name, text=DEVICE, **quick):
         """Writes the configuration of a device, whose build (`seconds`) and flash (`upload`) may take longer than a
-        blink."""
+        blink, and may not end well (`fails`)."""
         if quick:
             said = "".join(f"  quick_{what}: {seconds}\n" for what, seconds in quick.items())
             text = f"substitutions:\n{said}{text}"

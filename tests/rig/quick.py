@@ -6,7 +6,8 @@ It needs nothing but Python. Bundles and build trees look as the real ones do, a
 them: `compile` plays an ESP8266 build of about a third of a second, with a compiler below it that
 ends only when its parent ends it, as one does that a crash leaves behind; a configuration may say
 how many lines it prints and in how many seconds (`quick_lines: 5000`, `quick_seconds: 2` in its
-substitutions), and how many seconds it takes to write it (`quick_upload: 3`). `upload` appends one line to the file NOTES when it begins: the device, and `whole`
+substitutions), how many seconds it takes to write it
+(`quick_upload: 3`), and that it does not compile (`quick_fails: yes`). `upload` appends one line to the file NOTES when it begins: the device, and `whole`
 or `torn` for the image it was to flash.
 """
 import hashlib
@@ -59,6 +60,11 @@ def compile_(yaml, data):
     for line in range(1, lines + 1):
         print(f"[{line}/{lines}] Building {name}/part{line}.o", flush=True)
         time.sleep(max(0.0, begun + seconds * line / lines - time.monotonic()))
+    if "fails" in said:
+        print("ERROR It does not compile.", flush=True)
+        compiler.kill()
+        compiler.wait()
+        return 1
     image = image_of(data, name)
     build = data / "build" / name
     image.parent.mkdir(parents=True, exist_ok=True)
@@ -79,11 +85,12 @@ def compile_(yaml, data):
     compiler.kill()
     compiler.wait()
     print("INFO Successfully compiled program.", flush=True)
+    return 0
 
 
 def asked(yaml):
     """What the configuration says of how it is played."""
-    return dict(re.findall(r"^  quick_(lines|seconds|upload): (\S+)", yaml.read_text(), re.M))
+    return dict(re.findall(r"^  quick_(lines|seconds|upload|fails): (\S+)", yaml.read_text(), re.M))
 
 
 def put(path, content):
@@ -112,7 +119,7 @@ def main():
     elif verb == "bundle":
         bundle(yaml, words[words.index("-o") + 1])
     elif verb == "compile":
-        compile_(yaml, data)
+        return compile_(yaml, data)
     elif verb == "upload":
         upload(yaml, data, Path(notes))
     return 0 if verb else 2
