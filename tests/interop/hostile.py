@@ -44,15 +44,21 @@ def cpu():
             print(f"took {what}", flush=True)
         except OSError as error:
             print(f"held: {what}: {error.strerror}", flush=True)
+    # All begin together: who is busy already lets nobody else get ready.
+    wait, begin = os.pipe()
     first = all(os.fork() for _ in range(31))
+    if not first:
+        os.close(begin)
 
     def spin():
+        os.read(wait, 1)
         while True:
             pass
     for _ in range(3):
         threading.Thread(target=spin).start()
     if first:
-        print("all of them are busy", flush=True)
+        print("now all of them are busy", flush=True)
+        os.close(begin)
     spin()
 
 
