@@ -15,6 +15,7 @@ use crate::folder_lock::FolderLock;
 use crate::manifest::{MANIFEST, MAX_MANIFEST, Manifest, ManifestFault};
 use crate::member_name::{MemberName, folded};
 use crate::members::{Limits, MemberKind, Members, ReadFault};
+use crate::next_step::next_step;
 use crate::tree::{
     Walk, create_fresh, is_absent, is_real_folder, real_folder, remove_any, split_leaf,
 };
@@ -76,7 +77,7 @@ pub enum ExtractError {
     #[error(transparent)]
     Refused(#[from] BundleRefused),
     /// This machine is at fault: disk full, no permission.
-    #[error("The bundle could not be unpacked here: {0}. Free some space and send it again.")]
+    #[error("The bundle could not be unpacked here: {0}.{step}", step = next_step(.0, "send it"))]
     Io(#[from] io::Error),
     /// The caller asked to stop.
     #[error("Unpacking was cancelled.")]

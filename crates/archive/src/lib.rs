@@ -16,6 +16,7 @@ mod materialise;
 mod member_name;
 mod members;
 mod name_set;
+mod next_step;
 mod pack;
 mod tree;
 

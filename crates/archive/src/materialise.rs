@@ -31,6 +31,7 @@ use crate::folder_lock::FolderLock;
 use crate::image::{HEAD, WrongImage, check_image};
 use crate::member_name::shown;
 use crate::members::{Limits, MemberKind, Members, ReadFault};
+use crate::next_step::next_step;
 use crate::tree::{
     Walk, create_fresh, is_absent, is_real_folder, open_plain, real_folder, remove_any, split_leaf,
 };
@@ -142,7 +143,7 @@ pub enum MaterialiseError {
     #[error(transparent)]
     Refused(#[from] ArtifactsRefused),
     /// This machine is at fault. Nothing half-written is left; repeating is safe.
-    #[error("The build could not be stored here: {0}. Free some space and try again.")]
+    #[error("The build could not be stored here: {0}.{step}", step = next_step(.0, "try"))]
     Io(#[from] io::Error),
     /// The caller asked to stop; nothing was changed.
     #[error("Storing the build was cancelled.")]
