@@ -431,7 +431,7 @@ fn delete(kind: &str, key: &str) -> Change {
     }
 }
 
-async fn remove_file(path: &Path) {
+pub(crate) async fn remove_file(path: &Path) {
     match tokio::fs::remove_file(path).await {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             tracing::warn!(path = %path.display(), %error, "a log could not be deleted");

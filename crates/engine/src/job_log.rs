@@ -11,8 +11,24 @@ use kiln_model::JobId;
 use kiln_ports::Store;
 use tokio::sync::broadcast;
 
-/// Largest log kept of one job, in bytes (trust.md §1.7).
-const MAX_BYTES: u64 = 64 << 20;
+/// How much is kept of what the tools of a job say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// Of a job of the owner 64 MiB (trust.md §1.7).
+    Owners,
+    /// Of a job of somebody else, who has all of it, 4 MiB: history keeps hundreds of them, and none of
+    /// their logs goes before its job.
+    Guests,
+}
+
+impl Keep {
+    fn bytes(self) -> u64 {
+        match self {
+            Keep::Owners => 64 << 20,
+            Keep::Guests => 4 << 20,
+        }
+    }
+}
 
 /// Readers that fall behind by more than this many changes look at the file's length instead.
 const CHANGES_KEPT: usize = 1024;
@@ -45,13 +61,14 @@ impl JobLogs {
         self.changes.subscribe()
     }
 
-    /// Appends text as it came, terminators kept. A log that cannot be written is reported once
-    /// per block and otherwise does not stop the job.
-    pub(crate) fn append(&self, job: &JobId, text: &str) {
-        self.with(job, |log| log.write(text));
+    /// Appends text of a job's tools as it came, terminators kept, as far as so much is kept. A log that
+    /// cannot be written is reported once per block and otherwise does not stop the job.
+    pub(crate) fn append(&self, job: &JobId, keep: Keep, text: &str) {
+        self.with(job, |log| log.write_within(keep.bytes(), text));
     }
 
-    /// Appends a notice of Kiln's own: `*** text ***` on a line of its own (builds.md §2.11).
+    /// Appends a notice of Kiln's own, however much there is: `*** text ***` on a line of its own
+    /// (builds.md §2.11).
     pub(crate) fn note(&self, job: &JobId, text: &str) -> String {
         let mut line = format!("*** {text} ***\n");
         self.with(job, |log| {
@@ -100,17 +117,51 @@ impl LogFile {
         })
     }
 
+    fn write_within(&mut self, most: u64, text: &str) -> std::io::Result<()> {
+        if self.bytes > most {
+            return Ok(());
+        }
+        self.write(text)?;
+        if self.bytes > most {
+            self.write("\n*** log is full; the rest is not kept ***\n")?;
+        }
+        Ok(())
+    }
+
     fn write(&mut self, text: &str) -> std::io::Result<()> {
-        if text.is_empty() || self.bytes > MAX_BYTES {
+        if text.is_empty() {
             return Ok(());
         }
         self.file.write_all(text.as_bytes())?;
         self.bytes += text.len() as u64;
         self.ends_in_terminator = text.ends_with(['\n', '\r']);
-        if self.bytes > MAX_BYTES {
-            self.file
-                .write_all(b"\n*** log is full; the rest is not kept ***\n")?;
-        }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_testkit::DirStore;
+
+    use super::*;
+
+    #[test]
+    fn of_a_job_of_somebody_else_the_beginning_is_kept_and_what_kiln_says_of_it() {
+        let store = Arc::new(DirStore::new());
+        let logs = JobLogs::new(Arc::clone(&store) as Arc<dyn Store>);
+        let [guest, own] = [1, 2].map(JobId::from_random);
+        let block = "0123456789abcde\n".repeat(1 << 16);
+        for _ in 0..8 {
+            logs.append(&guest, Keep::Guests, &block);
+            logs.append(&own, Keep::Owners, &block);
+        }
+        logs.note(&guest, "it was handed back");
+        let log = |job| std::fs::read_to_string(store.log_path(job)).unwrap();
+        assert_eq!(log(&own), block.repeat(8));
+        let end = "\n*** log is full; the rest is not kept ***\n*** it was handed back ***\n";
+        let kept = log(&guest);
+        assert!(kept.ends_with(end), "{}", &kept[kept.len() - 200..]);
+        let most = Keep::Guests.bytes() + block.len() as u64 + end.len() as u64;
+        assert!(kept.len() as u64 <= most, "{}", kept.len());
     }
 }

@@ -26,6 +26,7 @@ use crate::blocking::blocking;
 use crate::context::{Context, Steps};
 use crate::control::ControlServer;
 use crate::devices;
+use crate::effects::remove_file;
 use crate::environments::Environments;
 use crate::identity::{self, Identity, IdentityError};
 use crate::job_log::JobLogs;
@@ -306,6 +307,9 @@ impl Node {
         }
         for blob in &stored.stray {
             self.context.store.drop_blob(blob)?;
+        }
+        for job in &stored.stray_logs {
+            remove_file(&self.context.store.log_path(job)).await;
         }
         let mut settings = stored.settings.clone();
         (options.adjust)(&mut settings);

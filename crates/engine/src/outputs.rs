@@ -1,12 +1,12 @@
 //! [`Outputs`]: where a job's text goes: its log, and the offloader it works for.
 //!
 //! Lines never pass through the domain; only progress does.
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kiln_model::{Job, JobId, LinkId, WireJobId};
+use kiln_model::{Job, JobId, JobOrigin, LinkId, WireJobId};
 
-use crate::job_log::JobLogs;
+use crate::job_log::{JobLogs, Keep};
 use crate::links::Links;
 
 /// Routes text by job. Who hears of a job is decided by the domain; steps that run beside the loop
@@ -15,6 +15,8 @@ pub(crate) struct Outputs {
     logs: Arc<JobLogs>,
     links: Links,
     routes: Mutex<HashMap<JobId, (LinkId, WireJobId)>>,
+    /// Jobs of others.
+    guests: Mutex<HashSet<JobId>>,
 }
 
 impl Outputs {
@@ -23,6 +25,7 @@ impl Outputs {
             logs,
             links,
             routes: Mutex::default(),
+            guests: Mutex::default(),
         }
     }
 
@@ -32,6 +35,9 @@ impl Outputs {
             Some(route) => self.routes().insert(job.id.clone(), route),
             None => self.routes().remove(&job.id),
         };
+        if let JobOrigin::Offloader { .. } = job.origin {
+            self.guests().insert(job.id.clone());
+        }
         if job.status.is_final() {
             self.logs.close(&job.id);
         }
@@ -45,12 +51,17 @@ impl Outputs {
     /// Forgets a job.
     pub(crate) fn forget(&self, job: &JobId) {
         self.routes().remove(job);
+        self.guests().remove(job);
         self.logs.close(job);
     }
 
     /// Keeps text of a job as it came, terminators included, and passes it on.
     pub(crate) async fn text(&self, job: &JobId, text: &str) {
-        self.logs.append(job, text);
+        let keep = match self.guests().contains(job) {
+            true => Keep::Guests,
+            false => Keep::Owners,
+        };
+        self.logs.append(job, keep, text);
         self.pass_on(job, text).await;
     }
 
@@ -72,6 +83,10 @@ impl Outputs {
     /// Returns who hears of a job at once, if somebody does.
     fn listener(&self, job: &JobId) -> Option<(LinkId, WireJobId)> {
         self.routes().get(job).cloned()
+    }
+
+    fn guests(&self) -> MutexGuard<'_, HashSet<JobId>> {
+        self.guests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn routes(&self) -> MutexGuard<'_, HashMap<JobId, (LinkId, WireJobId)>> {

@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use kiln_domain::work::{Given, StoredJob};
-use kiln_model::{BlobId, JobOrigin, Pairing, Peer, Sentence, Settings};
+use kiln_model::{BlobId, JobId, JobOrigin, Pairing, Peer, Sentence, Settings};
 use kiln_ports::store::{Row, StoreError};
 use kiln_ports::{Secrets, Store};
 
@@ -23,6 +23,8 @@ pub(crate) struct Stored {
     pub(crate) problems: Vec<Sentence>,
     /// Blobs on disk that no job names.
     pub(crate) stray: Vec<BlobId>,
+    /// Jobs whose logs are on disk, and that are gone.
+    pub(crate) stray_logs: Vec<JobId>,
 }
 
 /// Reads all rows. A row that cannot be read is skipped and named; an unreadable store is an error.
@@ -31,7 +33,7 @@ pub(crate) async fn load(
     secrets: &dyn Secrets,
 ) -> Result<Stored, StartError> {
     let disk = Arc::clone(store);
-    let (rows, blobs) = blocking(move || {
+    let (rows, blobs, logs) = blocking(move || {
         let mut rows = Vec::new();
         for kind in [
             records::SETTING,
@@ -42,7 +44,7 @@ pub(crate) async fn load(
         ] {
             rows.push(disk.rows(kind)?);
         }
-        Ok::<_, StoreError>((rows, disk.blobs()?))
+        Ok::<_, StoreError>((rows, disk.blobs()?, disk.logs()?))
     })
     .await?;
     let mut problems = Vec::new();
@@ -53,7 +55,12 @@ pub(crate) async fn load(
     let peers = readable(next(), records::peer, &mut problems);
     let pairings = readable(next(), records::pairing, &mut problems);
     let given = readable(next(), records::given, &mut problems);
-    let mut jobs = readable(next(), records::job, &mut problems);
+    let rows = next();
+    // Also of a row that cannot be read.
+    let kept: HashSet<String> = rows.iter().map(|row| row.key.clone()).collect();
+    let stray_logs = logs.into_iter().filter(|job| !kept.contains(job.as_str()));
+    let stray_logs = stray_logs.collect();
+    let mut jobs = readable(rows, records::job, &mut problems);
     let (peers, pairings) = anchors::trusted(secrets, peers, pairings, &mut problems).await?;
     for job in jobs.iter_mut().filter(|job| !job.job.status.is_final()) {
         job.cancel_requested |= !is_welcome(&job.job.origin, &peers);
@@ -72,6 +79,7 @@ pub(crate) async fn load(
         jobs,
         problems,
         stray,
+        stray_logs,
     })
 }
 

@@ -90,6 +90,9 @@ pub trait Store: Send + Sync + 'static {
     /// Returns what blobs and logs take; what cannot be read counts nothing.
     fn held(&self) -> Held;
 
+    /// Lists jobs that have a log on disk, for the sweep of those that no record names.
+    fn logs(&self) -> Result<Vec<kiln_model::JobId>, StoreError>;
+
     /// Returns where the log of a job lies; our own job ids only.
     fn log_path(&self, job: &kiln_model::JobId) -> PathBuf;
 }

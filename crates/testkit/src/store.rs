@@ -126,6 +126,14 @@ impl Store for DirStore {
         }
     }
 
+    fn logs(&self) -> Result<Vec<JobId>, StoreError> {
+        let failed = |e: std::io::Error| StoreError::Failed(e.to_string());
+        let entries = fs::read_dir(self.dir.path().join("logs")).map_err(failed)?;
+        let id = |name: &str| name.strip_suffix(".log")?.parse().ok();
+        let ids = entries.filter_map(|e| id(e.ok()?.file_name().to_str()?));
+        Ok(ids.collect())
+    }
+
     fn log_path(&self, job: &JobId) -> PathBuf {
         self.dir.path().join("logs").join(format!("{job}.log"))
     }

@@ -13,6 +13,9 @@ use rusqlite::{Connection, ErrorCode, params};
 
 use crate::files;
 
+/// Ends the names of job logs.
+const LOG: &str = ".log";
+
 /// The store of one state folder. One change costs one append to the journal and one device sync,
 /// however many rows there are.
 #[derive(Debug)]
@@ -109,13 +112,13 @@ impl Store for SqliteStore {
     }
 
     fn blobs(&self) -> Result<Vec<BlobId>, StoreError> {
-        let mut ids = Vec::new();
-        for entry in fs::read_dir(&self.blobs).map_err(from_io)? {
-            let name = entry.map_err(from_io)?.file_name();
-            ids.extend(name.to_str().and_then(BlobId::from_stored));
-        }
+        let mut ids = named(&self.blobs, BlobId::from_stored)?;
         ids.sort();
         Ok(ids)
+    }
+
+    fn logs(&self) -> Result<Vec<JobId>, StoreError> {
+        named(&self.job_logs, |name| name.strip_suffix(LOG)?.parse().ok())
     }
 
     fn held(&self) -> Held {
@@ -126,8 +129,18 @@ impl Store for SqliteStore {
     }
 
     fn log_path(&self, job: &JobId) -> PathBuf {
-        self.job_logs.join(format!("{job}.log"))
+        self.job_logs.join(format!("{job}{LOG}"))
     }
+}
+
+/// Returns what the names of the files in a folder stand for.
+fn named<T>(folder: &Path, read: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, StoreError> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).map_err(from_io)? {
+        let name = entry.map_err(from_io)?.file_name();
+        all.extend(name.to_str().and_then(&read));
+    }
+    Ok(all)
 }
 
 /// Returns what the files in a folder take, in bytes.
