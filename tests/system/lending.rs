@@ -204,6 +204,15 @@ impl Story {
         self.strike().await;
         self.world.run_for(READING * 6).await;
         gate.send_replace(true);
+        if (self.reason, stage) == (Reason::LowDisk, Stage::Unpacking) {
+            // A bundle that stays packed waits for room.
+            let waits = |job: &Job| !job.status.is_final();
+            assert!(
+                self.two.jobs().await.iter().all(waits),
+                "unpacked on a full disk"
+            );
+            self.end().await;
+        }
         self.one.finish_jobs(LONG).await;
         let jobs = self.one.jobs().await;
         let id = clean?.id;

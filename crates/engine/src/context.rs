@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use kiln_domain::{
     Event,
-    work::{self, Drive},
+    work::{self, Drive, Ending},
 };
 use kiln_esphome::{Invocation, Launcher, Purpose};
 use kiln_model::{Confinement, EsphomeVersion, JobId, Sentence, Settings, say};
@@ -132,7 +132,7 @@ impl Steps {
         // Reap what ended, so that the set does not grow.
         while self.tasks.try_join_next().is_some() {}
         let drive = self.drives.get(job).copied().unwrap_or_default();
-        let (ask, stop) = watch::channel(Orders { stop: false, drive });
+        let (ask, stop) = watch::channel(Orders { stop: None, drive });
         let held = ask.clone();
         lock(&self.stops).insert(job.clone(), ask);
         let stops = Arc::clone(&self.stops);
@@ -169,9 +169,9 @@ impl Steps {
     }
 
     /// Asks the running step of a job to stop. Nothing happens if there is none.
-    pub(crate) fn stop(&self, job: &JobId) {
+    pub(crate) fn stop(&self, job: &JobId, ending: Ending) {
         if let Some(ask) = lock(&self.stops).get(job) {
-            ask.send_modify(|orders| orders.stop = true);
+            ask.send_modify(|orders| orders.stop = Some(ending));
         }
     }
 
@@ -192,7 +192,7 @@ impl Steps {
     pub(crate) async fn finish(&mut self) {
         self.closing.send_replace(true);
         for ask in lock(&self.stops).values() {
-            ask.send_modify(|orders| orders.stop = true);
+            ask.send_modify(|orders| orders.stop = Some(Ending::Asked));
         }
         while self.tasks.join_next().await.is_some() {}
     }

@@ -278,7 +278,7 @@ impl Node {
                 });
             }
             work::Effect::Drive(job, drive) => self.steps.drive(&job, drive),
-            work::Effect::Stop(job) => self.steps.stop(&job),
+            work::Effect::Stop(job, ending) => self.steps.stop(&job, ending),
             work::Effect::DropBlob(blob) => {
                 if let Err(error) = context.store.drop_blob(&blob) {
                     tracing::warn!(%blob, %error, "a blob could not be deleted");

@@ -173,6 +173,7 @@ pub fn job_row(stored: &StoredJob) -> Result<Row, BadRecord> {
         reason_words: Words::of(&job.reason),
         deferred: job.deferred,
         bundle: stored.bundle.as_ref().map(ToString::to_string),
+        bundle_bytes: stored.bundle_bytes,
         attempt: stored.attempt.as_ref().map(|id| id.0.clone()),
         losses: stored.losses,
         outcome_told: stored.outcome_told,
@@ -220,6 +221,7 @@ pub fn job(row: &Row) -> Result<StoredJob, BadRecord> {
         Ok(StoredJob {
             job,
             bundle: b.bundle.map(blob).transpose()?,
+            bundle_bytes: b.bundle_bytes,
             attempt: b.attempt.map(WireJobId),
             losses: b.losses,
             outcome_told: b.outcome_told,
@@ -483,6 +485,8 @@ struct JobBody {
     deferred: bool,
     #[serde(default)]
     bundle: Option<String>,
+    #[serde(default)]
+    bundle_bytes: u64,
     #[serde(default)]
     attempt: Option<String>,
     #[serde(default)]
@@ -960,10 +964,11 @@ mod tests {
                 reason: say::here_because(d.4),
                 deferred: d.5,
             });
-        let extra = any::<(Option<u64>, Option<String>, u8, [bool; 3])>();
+        let extra = any::<(Option<u64>, Option<String>, u8, [bool; 3], u64)>();
         (job, extra, proptest::option::of(pin())).prop_map(|(job, extra, only_on)| StoredJob {
             job,
             bundle: extra.0.map(|n| BlobId::new("bundle", n)),
+            bundle_bytes: extra.4,
             attempt: extra.1.map(WireJobId),
             losses: extra.2,
             outcome_told: extra.3[0],

@@ -469,7 +469,7 @@ pub(crate) async fn provision(
     };
     let ensured = tokio::select! {
         biased;
-        () = stopped(&mut stop) => Err(StepFailure::Cancelled),
+        _ = stopped(&mut stop) => Err(StepFailure::Cancelled),
         done = ensuring => done.map(|_| version).map_err(|e| StepFailure::Provision(e.sentence())),
     };
     context.tell_environments().await;
@@ -509,7 +509,7 @@ pub(crate) async fn on_disk_thread<T: Send + 'static>(
     let mut task = tokio::task::spawn_blocking(move || work(&seen));
     let asked = async {
         match stop {
-            Some(mut stop) => stopped(&mut stop).await,
+            Some(mut stop) => drop(stopped(&mut stop).await),
             None => std::future::pending().await,
         }
     };

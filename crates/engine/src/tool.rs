@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use kiln_domain::Event;
-use kiln_domain::work::{Drive, Event as WorkEvent, ProcessOutcome};
+use kiln_domain::work::{Drive, Ending, Event as WorkEvent, ProcessOutcome};
 use kiln_esphome::{FailureScan, FlashScan, LineSplitter, Progress, Shortage, ShortageScan};
 use kiln_model::{JobId, Mono, Reach, Sentence, Settings, say};
 use kiln_ports::Clock;
@@ -46,8 +46,8 @@ const KILLED: i32 = 128 + 9;
 /// What a running step of a job is told.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Orders {
-    /// Whether it is asked to stop.
-    pub(crate) stop: bool,
+    /// How it is to end, once it is to.
+    pub(crate) stop: Option<Ending>,
     /// How hard it may go.
     pub(crate) drive: Drive,
 }
@@ -55,10 +55,12 @@ pub(crate) struct Orders {
 /// Where a step hears its orders.
 pub(crate) type Stop = watch::Receiver<Orders>;
 
-/// Waits until the job is asked to stop; for ever if that never happens.
-pub(crate) async fn stopped(stop: &mut Stop) {
-    if stop.wait_for(|orders| orders.stop).await.is_err() {
-        std::future::pending::<()>().await;
+/// Waits until the job is to stop, and returns how; for ever if that never happens.
+pub(crate) async fn stopped(stop: &mut Stop) -> Ending {
+    let told = stop.wait_for(|orders| orders.stop.is_some()).await;
+    match told.ok().and_then(|orders| orders.stop) {
+        Some(ending) => ending,
+        None => std::future::pending().await,
     }
 }
 
@@ -258,7 +260,7 @@ pub(crate) async fn run(
         if listener.is_none() {
             let patience = match end {
                 End::Done => DRAIN,
-                End::Stopped | End::Breach(_) => LAST_WORDS,
+                End::Stopped(_) | End::Breach(_) => LAST_WORDS,
             };
             let over = context.clock.now().mono + patience;
             listener = tokio::select! {
@@ -283,7 +285,7 @@ pub(crate) async fn run(
             (exit, Bounds::None | Bounds::Time(_), Some(listener)) => listener.verdict(exit),
             (_, _, None) => ProcessOutcome::GivenUp(say::output_not_taken()),
         },
-        End::Stopped => ProcessOutcome::Killed,
+        End::Stopped(_) => ProcessOutcome::Killed,
         End::Breach(Breach { said, then }) => match then {
             Then::Fails => ProcessOutcome::Failed {
                 exit_code: None,
@@ -330,7 +332,7 @@ async fn look_after(
         };
         tokio::select! {
             biased;
-            () = stopped(stop) => break End::Stopped,
+            ending = stopped(stop) => break End::Stopped(ending),
             wanted = driven(&mut orders, drive) => drive = wanted,
             // Before the output: a flood of it must not keep anybody from looking.
             () = look => {
@@ -363,7 +365,7 @@ async fn look_after(
     };
     match &end {
         End::Done => {}
-        End::Stopped => finish_off(context, child, &heard, GRACE).await,
+        End::Stopped(ending) => finish_off(context, child, &heard, grace(*ending)).await,
         End::Breach(Breach { said, .. }) => {
             // Said first: a system that takes gigabytes back takes its time.
             let text = format!("this build was ended: {said}");
@@ -390,8 +392,16 @@ async fn next_block<'a>(
 
 enum End {
     Done,
-    Stopped,
+    Stopped(Ending),
     Breach(Breach),
+}
+
+/// Returns for how long a program that is to end may go on.
+fn grace(ending: Ending) -> Duration {
+    match ending {
+        Ending::Asked => GRACE,
+        Ending::AtOnce => Duration::ZERO,
+    }
 }
 
 /// Ends the tree, politely at first, and takes what it still said, as far as somebody hears it.

@@ -436,7 +436,11 @@ impl Evaluator {
         }
         // What runs when receiving is switched off goes on.
         let in_a_builds_way = |block: &&Block| block.reason != Reason::UserOff;
-        let ahead = blocks.iter().find(in_a_builds_way).copied();
+        // What a build takes more of with every moment comes before what it only stands in the way of.
+        let scarce = blocks.iter().find(|block| is_scarce(block.reason));
+        let ahead = scarce
+            .or_else(|| blocks.iter().find(in_a_builds_way))
+            .copied();
         match ahead {
             None => {
                 self.calm_since.get_or_insert(now.mono);
@@ -547,8 +551,8 @@ impl Evaluator {
     /// Says what is short. It counts for as long as calm takes: a compiler that got no memory gives back
     /// what it had.
     fn shortage(&mut self, blocks: &[Block], now: Mono) -> Option<(Reason, Mono)> {
-        let scarce = |block: &&Block| matches!(block.reason, Reason::LowRam | Reason::LowDisk);
-        if let Some(block) = blocks.iter().find(scarce) {
+        let scarce = blocks.iter().find(|block| is_scarce(block.reason));
+        if let Some(block) = scarce {
             return Some((block.reason, now + CALM));
         }
         let (reason, until) = self.short.filter(|(_, until)| now < *until)?;
@@ -592,7 +596,10 @@ impl Evaluator {
             Stance::Long
         } else {
             self.wake_at(due);
+            // What is kept takes room as well, and waiting makes none.
+            let scarce = self.blocking.iter().any(|reason| is_scarce(*reason));
             match self.opens_at_the_earliest(now.mono) {
+                _ if scarce => Stance::Lasting,
                 earliest if due < earliest => Stance::Lasting,
                 _ => Stance::Brief,
             }
@@ -694,11 +701,7 @@ impl Evaluator {
 
     /// Returns the disk space that stays free now, in MiB.
     fn disk_floor(&self) -> u32 {
-        let settings = &self.settings;
-        match self.occupancy() {
-            Occupancy::Idle => settings.disk_floor_mb,
-            Occupancy::InUse => settings.disk_floor_mb.max(settings.in_use_disk_floor_mb),
-        }
+        disk_floor(&self.settings, self.occupancy())
     }
 
     /// Returns the time since the owner's last input, wherever it came from.
@@ -739,6 +742,19 @@ enum Occasion {
     Machine,
     /// The owner set something.
     Settings,
+}
+
+/// Returns the disk space that stays free, in MiB.
+pub(crate) fn disk_floor(settings: &Settings, occupancy: Occupancy) -> u32 {
+    match occupancy {
+        Occupancy::Idle => settings.disk_floor_mb,
+        Occupancy::InUse => settings.disk_floor_mb.max(settings.in_use_disk_floor_mb),
+    }
+}
+
+/// What a build takes is what the computer is short of.
+pub(crate) fn is_scarce(reason: Reason) -> bool {
+    matches!(reason, Reason::LowRam | Reason::LowDisk)
 }
 
 /// The owner said so, or the system sleeps: it counts at once, both ways.

@@ -697,6 +697,33 @@ fn an_absence_that_cannot_end_within_the_grace_is_no_brief_one_and_nobody_leaves
 }
 
 #[test]
+fn what_is_short_is_not_waited_for_and_comes_before_what_only_passes_by() {
+    let scarce = [
+        Inputs {
+            free_memory: Some(1),
+            ..quiet()
+        },
+        Inputs {
+            free_disk: Some(1),
+            ..quiet()
+        },
+    ];
+    for inputs in scarce {
+        let mut clock = Clock::new(|s| s.idle_minutes = 1);
+        clock.senses(quiet());
+        clock.senses(active());
+        assert_eq!(clock.evaluator.lending().stance, Stance::Brief);
+        let idle = Some(Duration::ZERO);
+        clock.senses(Inputs { idle, ..inputs });
+        assert_eq!(clock.evaluator.lending().stance, Stance::Lasting);
+        let InTheWay::Briefly(reason) = in_the_way(&clock) else {
+            panic!("it is in no way");
+        };
+        assert!(is_scarce(reason), "{reason:?}");
+    }
+}
+
+#[test]
 fn that_receiving_is_off_is_in_no_running_builds_way_and_hides_nothing_that_is() {
     let mut clock = Clock::new(|_| {});
     clock.senses(quiet());
@@ -726,7 +753,7 @@ fn a_shortage_is_named_whatever_else_stands_in_the_way_and_for_a_moment_after_it
         free_memory: Some(1),
         ..active()
     });
-    assert_eq!(in_the_way(&clock), InTheWay::Briefly(Reason::UserActive));
+    assert_eq!(in_the_way(&clock), InTheWay::Briefly(Reason::LowRam));
     assert_eq!(short(&clock), Some(Reason::LowRam));
     clock.senses(active());
     clock.pass(CALM.as_secs() - 1);

@@ -1,5 +1,5 @@
-//! Random weeks of a busy receiver: the budget is passed by no more than the job that runs, nothing
-//! that is needed goes, and the least recently used goes first.
+//! Random weeks of a busy receiver: the budget is passed by no more than the job that runs and what each
+//! sender has waiting, nothing that is needed goes, and the least recently used goes first.
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -11,6 +11,10 @@ use super::{Bounds, Facts, Found, Stock, in_order, plan};
 /// What all of it may take, and what one job may add (trust.md §1.7), in MiB.
 const BUDGET: u64 = 20 * 1024;
 const JOB: u64 = 5 * 1024;
+
+/// What a sender may have waiting: one bundle unpacked (builds.md §5.2), the others packed.
+const UNPACKED: u64 = 500;
+const PACKED: u64 = 256;
 
 /// One job of one of four offloaders for one of six devices.
 #[derive(Clone, Debug)]
@@ -24,6 +28,26 @@ struct Job {
     pause: i64,
     /// Whether its sender fetches the result at once.
     fetched: bool,
+    /// What waits for the lane meanwhile, by offloader.
+    waiting: BTreeMap<u8, Waiting>,
+}
+
+/// What waits of one offloader.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    device: u8,
+    unpacked: u64,
+    packed: u64,
+}
+
+fn waiting() -> impl Strategy<Value = BTreeMap<u8, Waiting>> {
+    let one = (0..6_u8, 0..=UNPACKED, 0..=PACKED);
+    let one = one.prop_map(|(device, unpacked, packed)| Waiting {
+        device,
+        unpacked,
+        packed,
+    });
+    prop::collection::btree_map(0..4_u8, one, 0..4)
 }
 
 fn jobs() -> impl Strategy<Value = Vec<Job>> {
@@ -32,9 +56,10 @@ fn jobs() -> impl Strategy<Value = Vec<Job>> {
         (0..JOB / 2, 0..JOB / 2),
         1..2_000_i64,
         prop::bool::weighted(0.8),
+        waiting(),
     );
     let job = job.prop_map(
-        |((pin, device, version), (built, downloaded), pause, fetched)| Job {
+        |((pin, device, version), (built, downloaded), pause, fetched, waiting)| Job {
             pin,
             device,
             version,
@@ -42,6 +67,7 @@ fn jobs() -> impl Strategy<Value = Vec<Job>> {
             downloaded,
             pause,
             fetched,
+            waiting,
         },
     );
     prop::collection::vec(job, 1..120)
@@ -113,7 +139,7 @@ fn version(n: u8) -> EsphomeVersion {
 
 proptest! {
     #[test]
-    fn the_budget_is_passed_by_no_more_than_the_running_job(jobs in jobs(), missing in 0..2 * JOB) {
+    fn the_budget_is_passed_by_no_more_than_the_running_job_and_what_waits(jobs in jobs(), missing in 0..2 * JOB) {
         let mut disk = Disk::default();
         let own = version(2);
         disk.grows(Stock::Environment(own.clone()), None, 1_024);
@@ -124,7 +150,13 @@ proptest! {
             let device = format!("d{}", job.device);
             let key = (pin, device.clone());
             disk.now.0 += job.pause * 60_000_000;
+            let waiting = job.waiting.iter().map(|(pin, waits)| {
+                (Pin([*pin; 32]), format!("d{}", waits.device), waits)
+            });
+            let waiting: Vec<_> = waiting.collect();
             disk.facts.used = BTreeSet::from([key.clone()]);
+            let ahead = waiting.iter().map(|(pin, device, _)| (*pin, device.clone()));
+            disk.facts.used.extend(ahead);
             disk.facts.versions = BTreeSet::from([version(job.version)]);
             let needed = |disk: &Disk| {
                 let kept = disk.stocks.values().map(|found| disk.facts.judge(found));
@@ -139,7 +171,14 @@ proptest! {
             if !disk.stocks.contains_key(&environment) {
                 disk.grows(environment, None, 600);
             }
-            prop_assert!(disk.used() <= before + JOB + 601, "a job alone");
+            let mut most = before + JOB + 601;
+            for (pin, device, waits) in &waiting {
+                let bundle = Stock::Bundle(*pin, device.clone());
+                disk.grows(bundle, Some(device), waits.unpacked);
+                disk.grows(Stock::Transfers, None, waits.packed);
+                most += UNPACKED + PACKED;
+            }
+            prop_assert!(disk.used() <= most, "a job and what waits");
             // While it runs, others make room on the disk; it is left alone.
             disk.tidies(missing)?;
             for stock in [Stock::Build(pin, device.clone()), Stock::Toolchains(pin)] {
@@ -149,6 +188,7 @@ proptest! {
             disk.facts.sender_used.insert(pin, disk.now);
             disk.facts.version_used.insert(version(job.version), disk.now);
             disk.facts.used.clear();
+            disk.stocks.remove(&Stock::Transfers);
             disk.facts.versions.clear();
             owed = (!job.fetched).then(|| key.clone()).or(owed);
             disk.facts.owed = owed.iter().cloned().collect();

@@ -45,6 +45,8 @@ enum Action {
     PairAnew(usize),
     Presence(usize, bool),
     Lend(Lending),
+    /// So many MiB of the disk are free.
+    Free(u64),
     Pass(u64),
     Scan,
     Crash,
@@ -126,6 +128,10 @@ struct World {
     wires: BTreeSet<WireJobId>,
     /// What the owner needs.
     lending: Lending,
+    /// Room on the disk, in MiB.
+    free: u64,
+    /// Received jobs whose bundles are unpacked and whose builds did not begin.
+    unpacked: BTreeSet<JobId>,
     /// How the processes of builds were last driven, and which were to end.
     driven: BTreeMap<JobId, Drive>,
     stopping: BTreeSet<JobId>,
@@ -162,6 +168,8 @@ impl World {
             ending: Vec::new(),
             wires: BTreeSet::new(),
             lending: Lending::FREE,
+            free: u64::MAX,
+            unpacked: BTreeSet::new(),
             driven: BTreeMap::new(),
             stopping: BTreeSet::new(),
             given: BTreeMap::new(),
@@ -183,6 +191,8 @@ impl World {
         self.links.clear();
         self.said.clear();
         self.lending = Lending::FREE;
+        self.free = u64::MAX;
+        self.unpacked.clear();
         self.driven.clear();
         self.stopping.clear();
         // Requests of a dead process are answered by the end of their connection.
@@ -275,18 +285,30 @@ impl World {
                 }
                 self.begin(Op::Flash(id));
             }
-            Effect::Prepare { job, bundle, .. } => {
+            Effect::Prepare {
+                job, pin, bundle, ..
+            } => {
                 assert!(self.blobs.contains(&bundle));
+                let floor = u64::from(self.settings.disk_floor_mb);
+                assert!(self.free >= floor, "unpacked on a disk that is short");
+                let ahead = self.ahead_of(pin);
+                assert_eq!(ahead, None, "{job} is not the only one that waits unpacked");
                 self.begin(Op::Prepare(job));
             }
             Effect::ServeArtifacts(link, wire, _) => self.begin(Op::Serve(link, wire)),
-            Effect::Provision(id, _) => self.begin(Op::Provision(id)),
-            Effect::Build { job, .. } => self.begin(Op::Build(job)),
+            Effect::Provision(id, _) => {
+                self.unpacked.remove(&id);
+                self.begin(Op::Provision(id));
+            }
+            Effect::Build { job, .. } => {
+                self.unpacked.remove(&job);
+                self.begin(Op::Build(job));
+            }
             Effect::Drive(id, drive) => {
                 let before = self.driven.insert(id, drive);
                 assert_ne!(before, Some(drive), "driven the same way again");
             }
-            Effect::Stop(id) => {
+            Effect::Stop(id, _) => {
                 self.stopping.insert(id);
             }
             Effect::DropBlob(blob) => {
@@ -326,6 +348,36 @@ impl World {
         self.ops.iter().filter(lane).count()
     }
 
+    /// A job of this offloader whose bundle is being unpacked, or is and waits; not counting one that
+    /// waits until its last result is fetched.
+    fn ahead_of(&self, pin: Pin) -> Option<&StoredJob> {
+        let unpacking = self.ops.iter().filter_map(|op| match op {
+            Op::Prepare(id) => Some(id),
+            _ => None,
+        });
+        let all = self.unpacked.iter().chain(unpacking);
+        let mut alive = all.filter_map(|id| self.store.get(id).filter(|_| !self.is_over(id)));
+        let is_from = |stored: &StoredJob, link: Option<&LinkId>, wire: Option<&WireJobId>| {
+            matches!(&stored.job.origin, JobOrigin::Offloader { pin: from, wire_job_id, .. }
+                if *from == pin && wire.is_none_or(|wire| wire == wire_job_id))
+                && link.is_none_or(|link| self.links.contains_key(link))
+        };
+        let served = |stored: &StoredJob| {
+            self.ops.iter().any(|op| match op {
+                Op::Serve(link, wire) => self.store.values().any(|other| {
+                    is_from(other, Some(link), Some(wire))
+                        && other.job.configuration == stored.job.configuration
+                }),
+                _ => false,
+            })
+        };
+        alive.find(|stored| is_from(stored, None, None) && !served(stored))
+    }
+
+    fn is_over(&self, id: &JobId) -> bool {
+        self.ends.contains_key(id)
+    }
+
     /// A build or clean of somebody else that the machine runs or prepares to.
     fn build_for_others(&self) -> Option<&JobId> {
         self.ops.iter().find_map(|op| match op {
@@ -338,6 +390,19 @@ impl World {
             }
             _ => None,
         })
+    }
+
+    /// What is handed back is not unpacked first, to be built here for nobody.
+    fn judge_unpacking(&self) {
+        let lasts = matches!(self.lending.stance, Stance::Lasting | Stance::Long);
+        for op in &self.ops {
+            if let Op::Prepare(id) = op
+                && !self.is_over(id)
+                && self.store[id].job.kind == JobKind::Compile
+            {
+                assert!(self.settings.receiver && !lasts, "{id} is unpacked");
+            }
+        }
     }
 
     /// The owner's needs come first, and what they do not touch goes on.
@@ -380,6 +445,12 @@ impl World {
     fn lend(&mut self, lending: Lending) {
         self.lending = lending;
         self.work.lend(lending, self.now);
+        self.drain();
+    }
+
+    fn has_free(&mut self, mib: u64) {
+        self.free = mib;
+        self.work.disk_free(mib, self.now);
         self.drain();
     }
 
@@ -601,6 +672,7 @@ impl World {
                 });
             }
             Action::Lend(lending) => self.lend(*lending),
+            Action::Free(mib) => self.has_free(*mib),
             Action::Pass(seconds) => self.pass(*seconds),
             Action::Scan => self.feed(Event::DevicesScanned(DEVICES.map(device).to_vec())),
             Action::Crash => self.start(),
@@ -708,7 +780,10 @@ impl World {
             }
             Op::Materialise(id) if well => Event::Materialised(id, Ok(())),
             Op::Materialise(id) => Event::Materialised(id, Err(step())),
-            Op::Prepare(id) if well => Event::Prepared(id, Ok(BuildTree::OwnAll)),
+            Op::Prepare(id) if well => {
+                self.unpacked.insert(id.clone());
+                Event::Prepared(id, Ok(BuildTree::OwnAll))
+            }
             Op::Prepare(id) => Event::Prepared(id, Err(step())),
             Op::Serve(link, wire) => Event::ArtifactsServed(link, wire),
             Op::Provision(id) if well => Event::Provisioned(id, Ok(version("2026.9.1"))),
@@ -856,6 +931,7 @@ impl World {
     fn settle(&mut self) {
         self.settings.receiver = true;
         self.settings.remote_builds = true;
+        self.has_free(100_000);
         self.lend(Lending::FREE);
         self.feed(Event::SettingsChanged(self.settings.clone()));
         for who in [RECEIVERS, OFFLOADERS].concat() {
@@ -983,6 +1059,7 @@ fn actions() -> impl Strategy<Value = Action> {
         1 => n().prop_map(Action::PairAnew),
         2 => (n(), any::<bool>()).prop_map(|(n, b)| Action::Presence(n, b)),
         6 => lendings().prop_map(Action::Lend),
+        2 => proptest::sample::select(vec![1, 100_000]).prop_map(Action::Free),
         3 => (0..100u64).prop_map(Action::Pass),
         1 => Just(Action::Scan),
         1 => Just(Action::Crash),
@@ -1002,6 +1079,7 @@ proptest! {
             let before = world.build_for_others().cloned();
             world.act(action);
             world.judge();
+            world.judge_unpacking();
             world.judge_yielding(before.as_ref());
         }
         world.settle();

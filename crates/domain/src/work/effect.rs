@@ -90,9 +90,18 @@ pub enum Effect {
     /// How hard the build of a job may go from now on, also if it runs later.
     Drive(JobId, Drive),
     /// Stop whatever runs for a job, its whole process tree; the step then ends as cancelled.
-    Stop(JobId),
+    Stop(JobId, Ending),
     /// Drop a blob.
     DropBlob(BlobId),
+}
+
+/// How what runs for a job is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Its programs are asked, and killed a few seconds later.
+    Asked,
+    /// They are killed: what they take until then is what this computer is short of.
+    AtOnce,
 }
 
 /// How hard a build may go.
@@ -143,8 +152,10 @@ pub struct Given {
 pub struct StoredJob {
     /// The job.
     pub job: Job,
-    /// Bundle of a received job that is not unpacked yet.
+    /// Bundle of a received job that is not over.
     pub bundle: Option<BlobId>,
+    /// Its size, in bytes.
+    pub bundle_bytes: u64,
     /// Wire id of the current submission attempt (offloader).
     pub attempt: Option<WireJobId>,
     /// Times a receiver was lost.

@@ -13,7 +13,8 @@ use kiln_model::{
 };
 
 use super::{
-    BuildTree, BundleFacts, Effect, Event, Given, ProcessOutcome, StepFailure, StoredJob, Work,
+    BuildTree, BundleFacts, Effect, Ending, Event, Given, ProcessOutcome, StepFailure, StoredJob,
+    Work,
 };
 use crate::RequestId;
 use crate::peering::{Role, Session};
@@ -34,6 +35,8 @@ pub(super) struct Shop {
     pub(super) replies: Vec<(u64, Reply)>,
     /// Looks at the disk that were wanted.
     pub(super) looks: Vec<Extent>,
+    /// Jobs whose bundles are unpacked as soon as they may be.
+    smooth: Vec<JobId>,
     names: Vec<JobId>,
     wires: Vec<WireJobId>,
     log: Vec<String>,
@@ -157,6 +160,7 @@ impl Shop {
             ports: vec![serial_port("COM3", PortState::Usable)],
             replies: Vec::new(),
             looks: Vec::new(),
+            smooth: Vec::new(),
             names: Vec::new(),
             wires: Vec::new(),
             log: Vec::new(),
@@ -191,6 +195,7 @@ impl Shop {
         }
         self.store.clone_from(&stored);
         self.work = Work::new(self.requests + 1000);
+        self.smooth.clear();
         self.now.mono = Mono::default();
         let pairings = self.pairings.clone();
         self.work.pairings_changed(&pairings, self.now);
@@ -383,11 +388,18 @@ impl Shop {
         self.names[before].clone()
     }
 
-    /// An offloader's bundle arrived and is unpacked: the job is in the lane.
+    /// An offloader's bundle arrived and is unpacked at once, or when it may be: the job is in the lane.
     pub(super) fn submit_queued(&mut self, link: LinkId, job: &str, configuration: &str) -> JobId {
         let id = self.submit(link, job, configuration);
+        self.smooth.push(id.clone());
         self.prepared(&id);
         id
+    }
+
+    /// So much of the disk is free.
+    pub(super) fn has_free(&mut self, mib: u64) {
+        self.work.disk_free(mib, self.now);
+        self.drain();
     }
 
     pub(super) fn prepared(&mut self, id: &JobId) {
@@ -602,6 +614,10 @@ impl Shop {
             Effect::Materialise(id, yaml, _) => format!("materialise {} {yaml}", self.name(&id)),
             Effect::Flash(id, yaml, port) => format!("flash {} {yaml} {port:?}", self.name(&id)),
             Effect::Prepare { job, pin, .. } => {
+                if self.smooth.contains(&job) {
+                    let prepared = Event::Prepared(job.clone(), Ok(BuildTree::OwnAll));
+                    self.work.handle(prepared, self.now);
+                }
                 format!("unpack {} of {}", self.name(&job), pin.0[0])
             }
             Effect::SubmissionSettled(pin, wire) => format!("settled {} {wire}", pin.0[0]),
@@ -641,7 +657,8 @@ impl Shop {
                 )
             }
             Effect::Drive(id, drive) => format!("drive {} {drive:?}", self.name(&id)),
-            Effect::Stop(id) => format!("stop {}", self.name(&id)),
+            Effect::Stop(id, Ending::Asked) => format!("stop {}", self.name(&id)),
+            Effect::Stop(id, Ending::AtOnce) => format!("stop {} at once", self.name(&id)),
         };
         self.log.push(line);
     }

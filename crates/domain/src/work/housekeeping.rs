@@ -13,11 +13,8 @@ use super::effect::{BuildTree, Effect};
 use super::jobs::{Entry, Step};
 use super::machine::{Stage, Work};
 use crate::RequestId;
+use crate::availability::disk_floor;
 use crate::storage::{Bounds, Extent, Facts, Found, Item, Stock, in_order, plan};
-
-/// While less than this many times the floor is free, room is made: before the floor is reached, below
-/// which nothing is built for others.
-const FLOORS_FREE: u64 = 2;
 
 /// When the next deletion is tried, at the earliest.
 const SHORTEST_WAIT: Duration = Duration::from_secs(60);
@@ -233,7 +230,9 @@ impl Work {
             return;
         }
         let (budget, floor) = self.bounds();
-        let enough = floor.map(|floor| floor.saturating_mul(FLOORS_FREE));
+        // Before the floor that holds now is reached, below which nothing is built for others.
+        let margin = u64::from(self.settings.disk_floor_mb) << 20;
+        let enough = floor.map(|floor| floor.saturating_add(margin));
         let missing = enough.zip(house.free);
         let bounds = Bounds {
             budget,
@@ -282,14 +281,18 @@ impl Work {
         items
     }
 
-    /// Budget and floor, in bytes.
+    /// Budget, and the floor that holds now, in bytes.
     fn bounds(&self) -> (Option<u64>, Option<u64>) {
         let bytes = |mib: u32| (mib > 0).then(|| u64::from(mib) << 20);
-        let settings = &self.settings;
-        (
-            bytes(settings.storage_budget_mb),
-            bytes(settings.disk_floor_mb),
-        )
+        let floor = disk_floor(&self.settings, self.lending.occupancy);
+        (bytes(self.settings.storage_budget_mb), bytes(floor))
+    }
+
+    /// Returns whether less of the disk is free than has to stay so.
+    pub(super) fn is_disk_short(&self) -> bool {
+        let (_, floor) = self.bounds();
+        let both = floor.zip(self.house.free);
+        both.is_some_and(|(floor, free)| free < floor)
     }
 
     /// Who needs what, as far as jobs say.
@@ -318,7 +321,9 @@ impl Work {
         facts
     }
 
-    /// A result that its sender does not know of waits for it as long as an unused bundle is kept.
+    /// A result that its sender does not know of waits for it as long as an unused bundle is kept. A job
+    /// whose bundle is not unpacked needs nothing but that: what waits must not keep so much that there
+    /// is never room to unpack it.
     fn add_job(
         &self,
         facts: &mut Facts,
@@ -343,8 +348,9 @@ impl Work {
         let Some((pin, _)) = entry.sender() else {
             return;
         };
+        let needs = !matches!(entry.step, Step::Arrived | Step::Over);
         if let Some(version) = job.target_version.as_ref().or(own) {
-            if !entry.is_over() {
+            if needs {
                 facts.versions.insert(version.clone());
             }
             let used = facts.version_used.entry(version.clone()).or_default();
@@ -362,7 +368,7 @@ impl Work {
         let age = now.0.saturating_sub(last.0) / 1_000_000;
         let waits = age < i64::from(self.settings.cleanup_ttl_seconds);
         let untold = job.status == JobStatus::Completed && !entry.stored.outcome_told && waits;
-        if !entry.is_over() {
+        if needs {
             facts.used.insert(device.clone());
         } else if untold {
             facts.owed.insert(device.clone());
@@ -404,6 +410,7 @@ mod tests {
     use super::super::fixtures::{Shop, installed, pin, version, wire};
     use super::*;
     use crate::storage::Extent;
+    use crate::{Lending, Occupancy};
 
     const GIB: u64 = 1 << 30;
     const DAY: u64 = 86_400;
@@ -653,17 +660,51 @@ mod tests {
         let found = [3, 2, 1].map(|days| aged(&shop, build(2, &format!("d{days}")), days));
         finds(&mut shop, found.into());
         let mib = |gib: f64| (gib * 1_024.0) as u64;
-        shop.work.disk_free(mib(4.0), shop.now);
-        shop.happens(Event::VersionAnswered);
+        shop.has_free(mib(4.0));
         assert!(shop.lines_of("evict").is_empty());
-        shop.work.disk_free(mib(2.5), shop.now);
-        shop.happens(Event::VersionAnswered);
+        shop.has_free(mib(2.5));
         let oldest = [build(2, "d3"), build(2, "d2")];
         assert_eq!(shop.lines_of("evict"), evicts(&oldest));
         // What is deleted counts as room only when it is there.
-        shop.work.disk_free(mib(2.4), shop.now);
-        shop.happens(Event::VersionAnswered);
+        shop.has_free(mib(2.4));
         assert!(shop.lines_of("evict").is_empty());
+    }
+
+    #[test]
+    fn more_room_is_made_while_the_owner_is_there_if_more_is_to_stay_free_then() {
+        let mut shop = shop();
+        shop.change(|s| {
+            s.storage_budget_mb = 0;
+            s.in_use_disk_floor_mb = 6 * 1_024;
+        });
+        let found = [3, 2, 1].map(|days| aged(&shop, build(2, &format!("d{days}")), days));
+        finds(&mut shop, found.into());
+        shop.has_free(7 * 1_024);
+        assert!(shop.lines_of("evict").is_empty(), "nobody is there");
+        shop.lends(Lending {
+            occupancy: Occupancy::InUse,
+            ..Lending::FREE
+        });
+        assert_eq!(shop.lines_of("evict"), evicts(&[build(2, "d3")]));
+        let floor = shop.work.storage(shop.now.wall).floor_bytes;
+        assert_eq!(floor, Some(6 * GIB), "what is said is what holds");
+    }
+
+    #[test]
+    fn what_waits_packed_keeps_nothing_but_its_bundle() {
+        let mut shop = shop();
+        let link = shop.offloader(2);
+        shop.submit_queued(link, "a", "kitchen");
+        shop.submit_queued(link, "b", "bath");
+        shop.submit(link, "c", "attic");
+        shop.lines();
+        let names = ["kitchen", "bath", "attic"];
+        let found = names.map(|name| aged(&shop, build(2, name), 0));
+        finds(&mut shop, found.into());
+        assert_eq!(shop.lines_of("evict"), evicts(&[build(2, "attic")]));
+        let needed = [build(2, "kitchen"), build(2, "bath")];
+        let needed = needed.map(|stock| kept(&shop, &stock));
+        assert_eq!(needed, [Some(Kept::InUse); 2]);
     }
 
     #[test]

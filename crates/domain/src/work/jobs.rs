@@ -296,6 +296,7 @@ pub(super) fn new_job(
             deferred: false,
         },
         bundle: None,
+        bundle_bytes: 0,
         attempt: None,
         losses: 0,
         outcome_told: false,

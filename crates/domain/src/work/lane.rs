@@ -607,6 +607,9 @@ mod tests {
                 "link-2 v running",
                 "link-2 v failed [provision] cannot provision esphome version '2026.10.0-dev' \
                  (not a PyPI release or pre-release)",
+                "unpack j3 of 2",
+                "link-2 y queued",
+                "settled 2 y",
                 "link-2 y running",
                 "build j3 compile 2 bath.yaml"
             ]

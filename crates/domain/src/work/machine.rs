@@ -9,7 +9,7 @@ use kiln_model::{
     Settings, WireJobId, say,
 };
 
-use super::effect::Effect;
+use super::effect::{Effect, Ending};
 use super::event::{Event, ProcessOutcome};
 use super::housekeeping::Housekeeping;
 use super::ids::Ids;
@@ -519,7 +519,7 @@ impl Work {
             Step::Unpacking | Step::Provisioning | Step::Building | Step::Flashing => {
                 entry.stored.cancel_requested = true;
                 self.save(id);
-                self.push(Effect::Stop(id.clone()));
+                self.push(Effect::Stop(id.clone(), Ending::Asked));
             }
             Step::Remote(_) => {
                 entry.stored.cancel_requested = true;
@@ -561,8 +561,9 @@ impl Work {
         self.give_way(now);
         self.keep_to_budgets(now);
         self.dispatch(now);
-        self.start_unpacking();
         self.start_compile(now);
+        // What the lane took makes room for the next.
+        self.start_unpacking();
         // What begins while the owner is there begins within the limits for that.
         self.treat_builds(now);
         self.explain_waiting();

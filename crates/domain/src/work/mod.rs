@@ -24,7 +24,7 @@ mod restart;
 pub mod schedule;
 mod yielding;
 
-pub use effect::{BuildTree, Drive, Effect, Given, StoredJob};
+pub use effect::{BuildTree, Drive, Effect, Ending, Given, StoredJob};
 pub use event::{BundleFacts, DownloadFailure, Event, ProcessOutcome, StepFailure};
 pub use housekeeping::Room;
 pub use machine::Work;

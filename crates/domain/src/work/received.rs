@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use kiln_model::{
     ArtifactsRefusal, BlobId, Bootloader, ConfigurationName, FailureReason, JobId, JobKind,
-    JobOrigin, JobStatus, Label, LinkId, Message, Mono, Now, Pin, ResetRefusal, Sentence,
-    SubmitHeader, SubmitRefusal, Target, WireJobId, say,
+    JobOrigin, JobStatus, Label, LinkId, MAX_BUNDLE, Message, Mono, Now, Pin, ResetRefusal,
+    Sentence, SubmitHeader, SubmitRefusal, Target, WireJobId, say,
 };
 
 use super::effect::{BuildTree, Effect};
@@ -25,6 +25,8 @@ const MAX_BUILDS_PER_OFFLOADER: usize = 16;
 /// The same for everything: a reference peer sends a clean for each device that is cleaned, and one that
 /// is handed back shows as failed.
 const MAX_JOBS_PER_OFFLOADER: usize = 128;
+/// The same for their bundles, in bytes: these stay on the disk until the jobs are over.
+const MAX_BUNDLES_PER_OFFLOADER: u64 = 2 * MAX_BUNDLE;
 /// How long a sender may take until it fetches a result; a reference peer asks at once.
 const FETCH: Duration = Duration::from_secs(30);
 
@@ -175,6 +177,7 @@ impl Work {
         };
         let id = self.new_id();
         let name = display_name(&header, configuration);
+        let bytes = u64::try_from(header.total_bundle_bytes).unwrap_or_default();
         let mut stored = new_job(id.clone(), kind, configuration.as_str(), name, now.wall);
         stored.job.origin = origin(job_id.clone());
         stored.job.target_version = header.target_esphome_version;
@@ -185,14 +188,17 @@ impl Work {
         };
         stored.job.reason = say::being_unpacked();
         stored.bundle = Some(bundle);
+        stored.bundle_bytes = bytes;
         let all = self.active_of(pin).count();
         let builds = self
             .active_of(pin)
             .filter(|e| e.is(JobKind::Compile))
             .count();
+        let held: u64 = self.active_of(pin).map(|e| e.stored.bundle_bytes).sum();
         let is_build = kind == JobKind::Compile;
-        let is_full =
-            all >= MAX_JOBS_PER_OFFLOADER || is_build && builds >= MAX_BUILDS_PER_OFFLOADER;
+        let is_full = all >= MAX_JOBS_PER_OFFLOADER
+            || is_build && builds >= MAX_BUILDS_PER_OFFLOADER
+            || held.saturating_add(bytes) > MAX_BUNDLES_PER_OFFLOADER;
         self.jobs.insert(Entry::new(stored, Step::Arrived));
         self.save(&id);
         let verdict = Ok(());
@@ -278,29 +284,36 @@ impl Work {
         }
     }
 
-    /// Unpacks the next bundle of every offloader, in the order of arrival (peer-link.md §5.8).
+    /// Unpacks the next bundle of every offloader, in the order of arrival (peer-link.md §5.8), one ahead
+    /// of the lane: unpacked it takes up to two hundred times as much, and its sender chose how much. On
+    /// a disk that is short all of them stay packed.
     pub(super) fn start_unpacking(&mut self) {
-        let mut blocked: BTreeSet<Pin> = BTreeSet::new();
-        let mut start = Vec::new();
+        if self.is_disk_short() {
+            return;
+        }
+        let mut next: BTreeMap<Pin, JobId> = BTreeMap::new();
+        let mut ahead: BTreeSet<Pin> = BTreeSet::new();
         for (id, entry) in self.jobs.active() {
             let Some((pin, _)) = entry.sender() else {
                 continue;
             };
+            // One that waits until its last result is fetched lets others pass.
+            let passes = || self.intake.is_serving(pin, &entry.stored.job.configuration);
             match entry.step {
-                Step::Unpacking => {
-                    blocked.insert(pin);
+                Step::Arrived => {
+                    next.entry(pin).or_insert_with(|| id.clone());
                 }
-                Step::Arrived if !blocked.contains(&pin) => {
-                    blocked.insert(pin);
-                    start.push((id.clone(), pin));
+                Step::Unpacking => {
+                    ahead.insert(pin);
+                }
+                Step::Lane if !passes() => {
+                    ahead.insert(pin);
                 }
                 _ => {}
             }
         }
-        for (id, pin) in start {
-            let unpacking = |e: &Entry| {
-                matches!(e.step, Step::Unpacking) && e.sender().is_some_and(|s| s.0 == pin)
-            };
+        next.retain(|pin, _| !ahead.contains(pin));
+        for (pin, id) in next {
             let Some(entry) = self.jobs.get(&id) else {
                 continue;
             };
@@ -314,10 +327,7 @@ impl Work {
                     && (e.step.holds_lane() && (shares || e.is(JobKind::ResetBuildEnv))
                         || waits && shares)
             };
-            let is_in_use = self
-                .jobs
-                .active()
-                .any(|(_, e)| unpacking(e) || is_in_tree(e));
+            let is_in_use = self.jobs.active().any(|(_, e)| is_in_tree(e));
             if is_in_use || self.house.is_clearing(pin) {
                 continue;
             }
@@ -328,6 +338,7 @@ impl Work {
             if let Some(entry) = self.jobs.get_mut(&id) {
                 entry.step = Step::Unpacking;
             }
+            self.explain(&id, say::being_unpacked());
             self.push(Effect::Prepare {
                 job: id,
                 pin,
@@ -748,6 +759,39 @@ mod tests {
         assert_eq!(unpack(&mut shop), ["unpack j2 of 2"]);
     }
 
+    #[test]
+    fn of_each_sender_one_bundle_is_unpacked_ahead_of_the_lane() {
+        let mut shop = Shop::open();
+        let [two, three] = [shop.offloader(2), shop.offloader(3)];
+        let runs = shop.submit_queued(two, "a", "kitchen");
+        shop.lines();
+        let next = shop.submit(two, "b", "bath");
+        shop.submit(two, "c", "attic");
+        let of_another = shop.submit(three, "d", "kitchen");
+        let unpack = |shop: &mut Shop| shop.lines_of("unpack");
+        assert_eq!(unpack(&mut shop), ["unpack j2 of 2", "unpack j4 of 3"]);
+        shop.prepared(&next);
+        shop.prepared(&of_another);
+        assert_eq!(unpack(&mut shop), [""; 0], "one is ahead");
+        shop.succeeds(&runs);
+        assert_eq!(unpack(&mut shop), [""; 0], "the lane is the other's turn");
+        shop.succeeds(&of_another);
+        assert_eq!(unpack(&mut shop), ["unpack j3 of 2"]);
+    }
+
+    #[test]
+    fn on_a_disk_that_is_short_a_bundle_stays_packed_until_there_is_room() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        shop.has_free(2_047);
+        let clean = shop.submit_with(link, "a", "kitchen", |h| h.target = "clean".to_owned());
+        assert_eq!(shop.lines_of("unpack"), [""; 0]);
+        assert_eq!(shop.status(&clean), JobStatus::Queued);
+        shop.has_free(2_048);
+        assert_eq!(shop.lines_of("unpack"), ["unpack j1 of 2"]);
+        assert_eq!(shop.job(&clean).reason, say::being_unpacked());
+    }
+
     // Covers: M62
     #[test]
     fn a_newer_submission_for_a_device_replaces_the_older_and_is_unpacked_when_that_is_gone() {
@@ -1018,6 +1062,19 @@ mod tests {
     }
 
     #[test]
+    fn bundles_that_together_are_too_large_are_handed_back() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        let half = i64::try_from(MAX_BUNDLES_PER_OFFLOADER / 2).unwrap();
+        let mut submit = |name: &str, bytes| {
+            let job = shop.submit_with(link, name, name, |h| h.total_bundle_bytes = bytes);
+            shop.job(&job).failure_reason
+        };
+        let ends = [submit("a", half), submit("b", half), submit("c", 1)];
+        assert_eq!(ends, [None, None, Some(FailureReason::Provision)]);
+    }
+
+    #[test]
     fn a_receiver_that_is_switched_off_hands_back_what_waits_and_finishes_what_runs() {
         let mut shop = Shop::open();
         let link = shop.offloader(2);
@@ -1026,19 +1083,14 @@ mod tests {
         let unpacking = shop.submit(link, "u", "hall");
         shop.lines();
         shop.change(|s| s.receiver = false);
+        let back = "failed [provision] this receiver was switched off before the build began";
         assert_eq!(
             frames(&mut shop),
-            ["link-2 b failed [provision] this receiver was switched off before the build began"]
+            [format!("link-2 b {back}"), format!("link-2 u {back}")]
         );
         assert_eq!(shop.status(&waiting), JobStatus::Failed);
         shop.prepared(&unpacking);
-        assert_eq!(
-            frames(&mut shop),
-            [
-                "link-2 u queued",
-                "link-2 u failed [provision] this receiver was switched off before the build began"
-            ]
-        );
+        assert_eq!(frames(&mut shop), [""; 0]);
         shop.succeeds(&running);
         assert_eq!(frames(&mut shop), ["link-2 a completed"]);
         shop.submit(link, "c", "bath");
@@ -1063,6 +1115,7 @@ mod tests {
         let late = shop.submit_with(link, "c", "hall", clean);
         shop.prepared(&late);
         for job in [&running, &waiting, &late] {
+            shop.prepared(job);
             shop.succeeds(job);
             assert_eq!(shop.status(job), JobStatus::Completed);
         }

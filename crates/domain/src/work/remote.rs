@@ -12,7 +12,7 @@ use kiln_model::{
 };
 
 use super::dispatch::RECONNECT_GRACE;
-use super::effect::Effect;
+use super::effect::{Effect, Ending};
 use super::event::{BundleFacts, DownloadFailure, StepFailure};
 use super::jobs::Step;
 use super::machine::{Outcome, Stage, Work, or_else};
@@ -536,7 +536,7 @@ impl Work {
         };
         match &run.phase {
             // Ends when the process is gone.
-            Phase::Bundling => self.push(Effect::Stop(id.clone())),
+            Phase::Bundling => self.push(Effect::Stop(id.clone(), Ending::Asked)),
             Phase::Accepted { link, wire } => {
                 let (link, job_id) = (*link, wire.clone());
                 run.cancel_by = Some(now.mono + CANCEL_PATIENCE);

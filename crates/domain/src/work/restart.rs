@@ -211,8 +211,8 @@ mod tests {
             shop.acts(),
             [
                 "settled 2 a",
-                "unpack j2 of 2",
-                "build j1 compile 2 kitchen.yaml"
+                "build j1 compile 2 kitchen.yaml",
+                "unpack j2 of 2"
             ]
         );
         shop.prepared(&unpacking);

@@ -11,10 +11,11 @@ use kiln_model::{
     say,
 };
 
-use super::effect::{Drive, Effect};
+use super::effect::{Drive, Effect, Ending};
 use super::jobs::{Entry, Step};
 use super::machine::Work;
 use super::received::declined;
+use crate::availability::is_scarce;
 use crate::{InTheWay, Lending, Occupancy, Stance};
 
 /// How the running build or clean of somebody else is treated.
@@ -112,10 +113,16 @@ impl Work {
                 false => say::receiver_switched_off(),
             };
             let waits = |e: &Entry| {
-                let is_waiting = matches!(e.step, Step::Arrived | Step::Lane);
+                let is_waiting = matches!(e.step, Step::Arrived | Step::Unpacking | Step::Lane);
                 !e.is_owners() && is_waiting && e.is(JobKind::Compile)
             };
             for id in self.jobs.ids(waits) {
+                // Nobody waits for the end of its unpacking: its sender may be gone by then, and the
+                // folder has a lock for whoever comes next.
+                let unpacks = |e: &Entry| matches!(e.step, Step::Unpacking);
+                if self.jobs.get(&id).is_some_and(unpacks) {
+                    self.push(Effect::Stop(id.clone(), Ending::AtOnce));
+                }
                 self.finish(&id, declined(why.clone()), now);
             }
         }
@@ -131,9 +138,12 @@ impl Work {
 
     /// Says of what is kept why it does not begin.
     pub(super) fn explain_waiting(&mut self) {
-        let waits = |e: &Entry| is_of_guest(e) && matches!(e.step, Step::Lane);
+        let waits = |e: &Entry| is_of_guest(e) && matches!(e.step, Step::Arrived | Step::Lane);
+        let is_short = self.is_disk_short();
         for id in self.jobs.ids(waits) {
-            let begins = self.jobs.get(&id).is_none_or(|e| self.may_begin(e));
+            let packed = |e: &Entry| matches!(e.step, Step::Arrived);
+            let begins = |e: &Entry| self.may_begin(e) && !(is_short && packed(e));
+            let begins = self.jobs.get(&id).is_none_or(begins);
             let why = match self.reason().filter(|_| !begins) {
                 Some(reason) => say::waits_until_lent(because(reason)),
                 None => say::waits_for_lane(),
@@ -149,7 +159,7 @@ impl Work {
         let (hold, is_build) = (entry.hold, entry.is(JobKind::Compile));
         if self.reason() == Some(Reason::Sleeping) && is_build {
             // There is no time to wait for its end: the sender has to hear of it before the sleep.
-            self.push(Effect::Stop(id.clone()));
+            self.push(Effect::Stop(id.clone(), Ending::Asked));
             return self.finish(id, declined(self.sentence()), now);
         }
         let wanted = match self.wanted(hold, now) {
@@ -164,26 +174,36 @@ impl Work {
             entry.hold_as(wanted, now.mono);
         }
         let why = self.reason().map_or_else(say::absent_not_lent, because);
+        let noun = if is_build { "build" } else { "clean" };
         match wanted {
             Hold::Free => {
-                self.note(id, "the build goes on: this computer is free again");
+                self.note(
+                    id,
+                    format!("the {noun} goes on: this computer is free again"),
+                );
                 self.push(Effect::Drive(id.clone(), Drive::Full));
             }
             Hold::Gentle => {
                 self.push(Effect::Drive(id.clone(), Drive::Gentle));
-                self.note(id, format!("the build goes on with fewer cores: {why}"));
+                self.note(id, format!("the {noun} goes on with fewer cores: {why}"));
             }
             Hold::Stopped(_) => {
                 self.push(Effect::Drive(id.clone(), Drive::Stopped));
                 let minutes = self.settings.yield_minutes;
-                let text = format!(
-                    "the build waits: {why}. If that lasts longer than {minutes} min, it is handed back"
-                );
-                self.note(id, text);
+                let then = match is_build {
+                    true => format!("If that lasts longer than {minutes} min, it is handed back"),
+                    false => "If that lasts longer than a few minutes, it goes on with fewer cores"
+                        .to_owned(),
+                };
+                self.note(id, format!("the {noun} waits: {why}. {then}"));
             }
             Hold::Leaving => {
                 self.note(id, format!("the build is handed back: {why}"));
-                self.push(Effect::Stop(id.clone()));
+                let ending = match self.is_running_short() {
+                    true => Ending::AtOnce,
+                    false => Ending::Asked,
+                };
+                self.push(Effect::Stop(id.clone(), ending));
             }
         }
     }
@@ -196,10 +216,8 @@ impl Work {
             ..
         } = self.lending;
         let cap = self.yield_cap();
-        // A build that fills disk or memory does not pass by: another ten seconds, and they are full.
-        let scarce =
-            matches!(in_the_way, InTheWay::Briefly(why) | InTheWay::Still(why) if is_scarce(why));
-        let hopeless = scarce || absence.is_some_and(|absence| is_hopeless(absence, cap, now));
+        let outlasts = |absence| is_longer(absence, cap, now);
+        let hopeless = self.is_running_short() || absence.is_some_and(outlasts);
         match (hold, in_the_way) {
             (Hold::Leaving, _) => Hold::Leaving,
             (_, InTheWay::No) => match occupancy {
@@ -213,6 +231,17 @@ impl Work {
             (Hold::Free | Hold::Gentle, InTheWay::Still(_)) if cap.is_zero() => Hold::Leaving,
             (Hold::Free | Hold::Gentle, InTheWay::Still(_)) => Hold::Stopped(now.mono),
         }
+    }
+
+    /// Returns whether a build takes what there is too little of. That does not pass by: another ten
+    /// seconds, and nothing of it is left.
+    fn is_running_short(&self) -> bool {
+        let absence = self.lending.absence.map(|absence| absence.reason);
+        let in_the_way = match self.lending.in_the_way {
+            InTheWay::No => None,
+            InTheWay::Briefly(reason) | InTheWay::Still(reason) => Some(reason),
+        };
+        absence.into_iter().chain(in_the_way).any(is_scarce)
     }
 
     /// Returns when a running build is to be treated in another way.
@@ -264,16 +293,11 @@ impl Work {
     }
 }
 
-/// Stopping the build would not help, or it ends later than anybody would wait for.
-fn is_hopeless(absence: Absence, cap: Duration, now: Now) -> bool {
+/// It ends later than anybody would wait for.
+fn is_longer(absence: Absence, cap: Duration, now: Now) -> bool {
     let ends = absence.until.map(|end| end.0.saturating_sub(now.wall.0));
     let cap = i64::try_from(cap.as_micros()).unwrap_or(i64::MAX);
-    is_scarce(absence.reason) || ends.is_some_and(|left| left > cap)
-}
-
-/// What a build takes is what the computer is short of.
-fn is_scarce(reason: Reason) -> bool {
-    matches!(reason, Reason::LowRam | Reason::LowDisk)
+    ends.is_some_and(|left| left > cap)
 }
 
 /// A program of somebody else runs.
@@ -483,6 +507,19 @@ mod tests {
         shop.succeeds(&second);
         let ends = [&clean, &second].map(|job| shop.status(job));
         assert_eq!(ends, [JobStatus::Completed; 2]);
+    }
+
+    #[test]
+    fn of_a_clean_that_stands_still_nobody_is_told_that_it_is_handed_back() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        shop.submit_clean(link, "c", "kitchen");
+        shop.busy();
+        shop.stays();
+        assert_eq!(shop.lines_of("drive").last().unwrap(), "drive j1 Stopped");
+        let (_, told) = shop.notes.last().unwrap();
+        assert!(told.starts_with("the clean waits: its owner"), "{told}");
+        assert!(!told.contains("handed back"), "{told}");
     }
 
     #[test]
@@ -702,7 +739,7 @@ mod tests {
         let (mut shop, _, _) = building();
         shop.switched_off();
         shop.gets(InTheWay::Briefly(Reason::LowDisk));
-        assert_eq!(shop.acts(), ["stop j1"], "it fills no disk either");
+        assert_eq!(shop.acts(), ["stop j1 at once"], "it fills no disk either");
     }
 
     #[test]
@@ -754,7 +791,7 @@ mod tests {
         for reason in [Reason::LowDisk, Reason::LowRam] {
             let (mut shop, _, _) = building();
             shop.gets(InTheWay::Briefly(reason));
-            assert_eq!(shop.acts(), ["stop j1"], "stopping frees nothing of it");
+            assert_eq!(shop.acts(), ["stop j1 at once"], "it takes more meanwhile");
         }
     }
 
@@ -769,7 +806,7 @@ mod tests {
             });
             shop.prepared(&job);
             shop.lent(Stance::Brief, Reason::LowDisk, None);
-            assert_eq!(shop.lines_of("stop"), ["stop j1"]);
+            assert_eq!(shop.lines_of("stop"), ["stop j1 at once"]);
             shop.happens(Event::Provisioned(job.clone(), end));
             assert_eq!(
                 shop.job(&job).failure_reason,
@@ -788,6 +825,23 @@ mod tests {
         shop.ends(&job, ProcessOutcome::Killed);
         assert_eq!(shop.status(&job), JobStatus::Failed);
         let _ = link;
+    }
+
+    #[test]
+    fn a_bundle_that_is_being_unpacked_at_a_sleep_is_handed_back_and_not_built_after_it() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        let job = shop.submit(link, "a", "kitchen");
+        shop.lines();
+        shop.lent(Stance::Long, Reason::Sleeping, None);
+        let text = "link-2 a failed [provision] this receiver does not build it: \
+                    this computer goes to sleep";
+        assert_eq!(shop.acts(), ["stop j1 at once", text, "settled 2 a"]);
+        shop.hang_up(2, link);
+        shop.free();
+        shop.prepared(&job);
+        assert_eq!(shop.lines_of("build"), [""; 0]);
+        assert_eq!(shop.status(&job), JobStatus::Failed);
     }
 
     #[test]

@@ -470,7 +470,7 @@ async fn an_installation_for_somebody_else_gives_way_and_is_not_late_for_it() {
     let (world, machine) = Machine::with_python();
     world.breaks("venv hangs");
     let drive = Drive::Full;
-    let (ask, orders) = watch::channel(Orders { stop: false, drive });
+    let (ask, orders) = watch::channel(Orders { stop: None, drive });
     let (_set, settings) = watch::channel(Settings {
         in_use_cores: 2,
         idle_cores: 0,
