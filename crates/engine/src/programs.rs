@@ -36,6 +36,14 @@ impl Customer {
         }
     }
 
+    /// Waits until whoever wants it does not any more.
+    pub(crate) async fn stopped(&mut self) {
+        match self {
+            Customer::Owner => std::future::pending().await,
+            Customer::Guest { orders, .. } => drop(tool::stopped(orders).await),
+        }
+    }
+
     /// Waits until they may go in another way than `paced`: they are told so, or the owner changed a
     /// setting.
     async fn paced(&mut self, paced: Pace) -> Pace {

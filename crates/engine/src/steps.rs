@@ -22,6 +22,7 @@ use kiln_ports::sandbox::Boxed;
 use crate::boxes;
 use crate::context::Context;
 use crate::devices;
+use crate::environments::ProvisionError;
 use crate::limits::Limits;
 use crate::particulars::Packed;
 use crate::programs::Customer;
@@ -450,27 +451,25 @@ pub(crate) async fn provision(
     version: EsphomeVersion,
     mut stop: Stop,
 ) {
-    let told = Arc::clone(&context);
-    let id = job.clone();
-    let orders = stop.clone();
-    let ensuring = async {
-        // What the owner has installed may be the wanted version.
-        context.environments.looked().await;
-        let say = move |line: String| {
-            let (context, job) = (Arc::clone(&told), id.clone());
-            async move { context.outputs.text(&job, &line).await }
-        };
-        let customer = Customer::Guest {
-            orders,
-            settings: context.settings.subscribe(),
-        };
-        let environments = &context.environments;
-        environments.ensure_for(customer, &version, say).await
-    };
-    let ensured = tokio::select! {
+    // What the owner has installed may be the wanted version.
+    tokio::select! {
         biased;
-        _ = stopped(&mut stop) => Err(StepFailure::Cancelled),
-        done = ensuring => done.map(|_| version).map_err(|e| StepFailure::Provision(e.sentence())),
+        _ = stopped(&mut stop) => {}
+        () = context.environments.looked() => {}
+    }
+    let customer = Customer::Guest {
+        orders: stop,
+        settings: context.settings.subscribe(),
+    };
+    let say = |line: String| {
+        let (context, job) = (Arc::clone(&context), job.clone());
+        async move { context.outputs.text(&job, &line).await }
+    };
+    let ensured = context.environments.ensure_for(customer, &version, say);
+    let ensured = match ensured.await {
+        Ok(()) => Ok(version),
+        Err(ProvisionError::Stopped) => Err(StepFailure::Cancelled),
+        Err(error) => Err(StepFailure::Provision(error.sentence())),
     };
     context.tell_environments().await;
     context

@@ -124,6 +124,8 @@ pub enum ProvisionError {
         /// What happened.
         reason: Sentence,
     },
+    /// Nobody wants it any more.
+    Stopped,
 }
 
 impl ProvisionError {
@@ -132,6 +134,7 @@ impl ProvisionError {
         match self {
             ProvisionError::NotPinnable(version) => say::version_not_pinnable(version),
             ProvisionError::NoInterpreter(none) => none.sentence(),
+            ProvisionError::Stopped => say::provisioning_interrupted(),
             ProvisionError::Failed { version, reason } => {
                 say::install_failed(version, reason.clone())
             }
@@ -304,7 +307,8 @@ impl Environments {
 
     /// Makes sure that a version is installed and works; repairs it if it does not. Output goes to
     /// `say` with its terminators. Two calls for one version install it once. Dropping the future
-    /// stops the installation and leaves nothing that counts as installed.
+    /// stops the installation and leaves nothing that counts as installed; the next start deletes what
+    /// there is of it.
     pub async fn ensure<Saying: Future<Output = ()>>(
         &self,
         version: &EsphomeVersion,
@@ -313,16 +317,45 @@ impl Environments {
         self.ensure_for(Customer::Owner, version, say).await
     }
 
-    /// The same for whoever wants it.
+    /// The same for whoever wants it, until they do not any more. What there is of an installation by
+    /// then is deleted: it may be given up for want of room.
     pub(crate) async fn ensure_for<Saying: Future<Output = ()>>(
         &self,
-        customer: Customer,
+        mut customer: Customer,
         version: &EsphomeVersion,
         say: impl Fn(String) -> Saying,
     ) -> Result<(), ProvisionError> {
-        let programs = self.programs.run_for(customer);
+        let programs = self.programs.run_for(customer.clone());
+        let stopped = customer.stopped();
+        tokio::pin!(stopped);
         let turn = self.turn(version);
-        let _turn = turn.lock().await;
+        let _turn = tokio::select! {
+            biased;
+            () = &mut stopped => return Err(ProvisionError::Stopped),
+            turn = turn.lock() => turn,
+        };
+        let made = tokio::select! {
+            biased;
+            () = &mut stopped => Err(ProvisionError::Stopped),
+            made = self.make_sure(&programs, version, &say) => made,
+        };
+        let is_whole = async || {
+            let folder = self.folder_of(version);
+            read_record(&folder, version).await.is_some()
+        };
+        if made == Err(ProvisionError::Stopped) && !is_whole().await {
+            self.delete(version).await;
+        }
+        made
+    }
+
+    /// The same for whoever has the turn.
+    async fn make_sure<Saying: Future<Output = ()>>(
+        &self,
+        programs: &Programs,
+        version: &EsphomeVersion,
+        say: &impl Fn(String) -> Saying,
+    ) -> Result<(), ProvisionError> {
         // Another Kiln that shares the folder may have made it meanwhile.
         self.scan().await;
         if self.works(version).await {
@@ -336,7 +369,7 @@ impl Environments {
             version,
             outcome: None,
         };
-        let outcome = self.install(&programs, version, &say).await;
+        let outcome = self.install(programs, version, say).await;
         if outcome.is_err() {
             self.delete(version).await;
         }

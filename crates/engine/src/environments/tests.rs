@@ -2,7 +2,7 @@
 use std::collections::BTreeSet;
 use std::fs as disk;
 
-use kiln_domain::work::Drive;
+use kiln_domain::work::{Drive, Ending};
 use kiln_ports::process::{Command, Pace, Priority};
 use kiln_testkit::{Script, ScriptedProcesses, SimClock};
 
@@ -68,6 +68,7 @@ impl World {
                         .says("esphome (2026.11.0)\nAvailable versions: 2026.11.0, 2026.10.0\n"),
                 }
             }
+            ["-m", "pip", ..] | ["pip", ..] if self.broken("pip hangs") => Script::hangs(),
             ["-m", "pip", .., requirement] | ["pip", .., requirement] => {
                 match requirement
                     .split_once("==")
@@ -434,6 +435,26 @@ async fn an_interrupted_installation_is_no_environment_and_is_finished_when_want
 }
 
 #[tokio::test]
+async fn an_installation_for_somebody_else_that_is_given_up_leaves_nothing_on_the_disk() {
+    let (world, machine) = Machine::with_python();
+    world.breaks("pip hangs");
+    let (ask, customer) = guest(Settings::default());
+    let version = version("2026.10.0");
+    let ensuring = machine
+        .environments
+        .ensure_for(customer, &version, |_| async {});
+    let (done, ()) = tokio::join!(ensuring, async {
+        until(|| machine.count("pip") == 1).await;
+        assert!(machine.environment("2026.10.0").exists(), "it is half done");
+        ask.send_modify(|orders| orders.stop = Some(Ending::AtOnce));
+    });
+    assert_eq!(done, Err(ProvisionError::Stopped));
+    assert_eq!(machine.processes.killed(), 1);
+    assert!(!machine.environment("2026.10.0").exists());
+    assert_eq!(machine.states(), []);
+}
+
+#[tokio::test]
 async fn an_environment_that_stopped_working_is_noticed_after_the_start_and_repaired() {
     let (world, machine) = Machine::with_python();
     machine.ensure("2026.10.0").await.unwrap();
@@ -469,14 +490,11 @@ async fn a_step_that_takes_too_long_is_killed_and_said() {
 async fn an_installation_for_somebody_else_gives_way_and_is_not_late_for_it() {
     let (world, machine) = Machine::with_python();
     world.breaks("venv hangs");
-    let drive = Drive::Full;
-    let (ask, orders) = watch::channel(Orders { stop: None, drive });
-    let (_set, settings) = watch::channel(Settings {
+    let (ask, customer) = guest(Settings {
         in_use_cores: 2,
         idle_cores: 0,
         ..Settings::default()
     });
-    let customer = Customer::Guest { orders, settings };
     let version = version("2026.10.0");
     let ensuring = machine
         .environments
@@ -665,6 +683,13 @@ fn without_any_python_uv_fetches_one() {
         reason: "r".into(),
     };
     assert_eq!(tools(Some(uv), Err(unusable.clone())), Err(unusable));
+}
+
+/// Somebody whose build waits for an installation, and what it is told.
+fn guest(settings: Settings) -> (watch::Sender<Orders>, Customer) {
+    let (ask, orders) = watch::channel(Orders::default());
+    let (_, settings) = watch::channel(settings);
+    (ask, Customer::Guest { orders, settings })
 }
 
 /// Lets other tasks run until something is so.
