@@ -83,6 +83,7 @@ impl Context {
         version: Option<&EsphomeVersion>,
     ) -> Result<(EsphomeVersion, Launcher), Sentence> {
         self.environments.looked().await;
+        self.environments.ask_again_if_replaced().await;
         self.environments
             .launcher(version)
             .ok_or_else(|| match version {

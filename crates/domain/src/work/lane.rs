@@ -44,8 +44,10 @@ impl Work {
             entry.stored.job.reason = Sentence::default();
         }
         let wanted = entry.stored.job.target_version.clone();
-        let foreign = wanted.filter(|v| Some(v) != own.as_ref());
         let kind = entry.stored.job.kind;
+        // Our own ESPHome may be another version by the time the build begins.
+        let named = wanted.clone().filter(|_| kind == JobKind::Compile);
+        let foreign = wanted.filter(|v| Some(v) != own.as_ref());
         match (foreign, kind) {
             (Some(version), JobKind::Compile) if !version.is_pinnable() => {
                 entry.step = Step::Building;
@@ -83,7 +85,7 @@ impl Work {
             (Some(_), JobKind::ResetBuildEnv | JobKind::Upload) | (None, _) => {
                 entry.step = Step::Building;
                 self.announce(&id);
-                self.build(&id, None);
+                self.build(&id, named);
             }
         }
     }
@@ -345,7 +347,7 @@ mod tests {
                 "link-9 a running",
                 "link-8 queue running=true depth=0",
                 "link-9 queue running=true depth=0",
-                "build j1 compile 9 kitchen.yaml",
+                "build j1 compile 9 kitchen.yaml with 2026.10.0",
                 "link-9 a completed",
                 "link-8 queue idle",
                 "link-9 queue idle",
@@ -398,9 +400,9 @@ mod tests {
             shop.lines_of("build"),
             [
                 "build j5 compile own bath.yaml",
-                "build j2 compile 2 kitchen.yaml",
-                "build j4 compile 3 kitchen.yaml",
-                "build j3 compile 2 bath.yaml",
+                "build j2 compile 2 kitchen.yaml with 2026.10.0",
+                "build j4 compile 3 kitchen.yaml with 2026.10.0",
+                "build j3 compile 2 bath.yaml with 2026.10.0",
             ]
         );
     }
@@ -611,7 +613,7 @@ mod tests {
                 "link-2 y queued",
                 "settled 2 y",
                 "link-2 y running",
-                "build j3 compile 2 bath.yaml"
+                "build j3 compile 2 bath.yaml with 2026.10.0"
             ]
         );
     }
@@ -629,14 +631,17 @@ mod tests {
         shop.submit_queued(link, "c", "bath");
         assert_eq!(
             shop.lines_of("build"),
-            ["build j3 compile 2 bath.yaml"],
+            ["build j3 compile 2 bath.yaml with 2026.10.0"],
             "others pass"
         );
         let third = shop.work.jobs().remove(0).id;
         shop.succeeds(&third);
         assert!(shop.lines_of("build").is_empty());
         shop.happens(Event::ArtifactsServed(link, wire("a")));
-        assert_eq!(shop.lines_of("build"), ["build j2 compile 2 kitchen.yaml"]);
+        assert_eq!(
+            shop.lines_of("build"),
+            ["build j2 compile 2 kitchen.yaml with 2026.10.0"]
+        );
     }
 
     //
@@ -650,7 +655,9 @@ mod tests {
             let suffix = if skip { " app only" } else { "" };
             assert_eq!(
                 shop.lines_of("build"),
-                [format!("build j1 compile 2 kitchen.yaml{suffix}")]
+                [format!(
+                    "build j1 compile 2 kitchen.yaml with 2026.10.0{suffix}"
+                )]
             );
         }
     }

@@ -595,7 +595,7 @@ mod tests {
                 "link-2 a queued",
                 "settled 2 a",
                 "link-2 a running",
-                "build j1 compile 2 kitchen.yaml"
+                "build j1 compile 2 kitchen.yaml with 2026.10.0"
             ]
         );
         // Until then a crash of the machine can lose what was unpacked.
@@ -845,8 +845,8 @@ mod tests {
         assert_eq!(
             builds,
             [
-                "build j1 compile 2 kitchen.yaml",
-                "build j2 compile 3 kitchen.yaml"
+                "build j1 compile 2 kitchen.yaml with 2026.10.0",
+                "build j2 compile 3 kitchen.yaml with 2026.10.0"
             ]
         );
         shop.ends(&b, failed("syntax error"));

@@ -211,7 +211,7 @@ mod tests {
             shop.acts(),
             [
                 "settled 2 a",
-                "build j1 compile 2 kitchen.yaml",
+                "build j1 compile 2 kitchen.yaml with 2026.10.0",
                 "unpack j2 of 2"
             ]
         );

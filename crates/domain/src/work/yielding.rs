@@ -429,7 +429,10 @@ mod tests {
         shop.lines();
         shop.free();
         assert_eq!(shop.status(&job), JobStatus::Running);
-        assert_eq!(shop.lines_of("build"), ["build j1 compile 2 kitchen.yaml"]);
+        assert_eq!(
+            shop.lines_of("build"),
+            ["build j1 compile 2 kitchen.yaml with 2026.10.0"]
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! the programs of an environment contain its path.) An ESPHome on the search path is used too,
 //! and never changed.
 mod index;
+mod mark;
 mod record;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use tokio::fs;
 use tokio::sync::watch;
 
 pub use self::index::NewestError;
+use self::mark::Mark;
 use self::record::{RECORD, Record, python_in, read_record, size_of, write_record};
 use self::tool::{Tool, tools};
 use crate::interpreter::{self, Interpreter, NoInterpreter};
@@ -42,6 +44,8 @@ pub struct Environments {
     /// One per version, so that it is installed once.
     turns: Mutex<BTreeMap<EsphomeVersion, Arc<tokio::sync::Mutex<()>>>>,
     look: watch::Sender<Look>,
+    /// Held while the owner's ESPHome is asked again.
+    adopting: tokio::sync::Mutex<()>,
 }
 
 /// Whether it is known what the owner has installed. Finding out takes a second after the start,
@@ -102,12 +106,13 @@ struct Known {
     verified: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Origin {
     /// Made by Kiln.
     Ours,
-    /// Installed by the owner; never changed.
-    Adopted,
+    /// Installed by the owner; never changed. How its program looked when it was asked; nothing if it
+    /// was just being replaced.
+    Adopted(Option<Mark>),
 }
 
 /// Why a version cannot be had.
@@ -171,6 +176,7 @@ impl Environments {
             state: watch::Sender::default(),
             turns: Mutex::default(),
             look: watch::Sender::default(),
+            adopting: tokio::sync::Mutex::default(),
         }
     }
 
@@ -498,38 +504,68 @@ impl Environments {
 
     /// Takes over the `esphome` that the setting names, or that is on the search path.
     async fn adopt(&self) {
-        let own = self.state().own.clone();
-        let place = match own {
-            Own::Program(place) => Some(place),
-            Own::Newest | Own::Version(_) | Own::Nothing => {
-                self.programs.on_path(&["esphome"]).into_iter().next()
-            }
+        if let Some((version, adopted)) = self.owners().await {
+            self.state
+                .send_modify(|state| state.adopt(version, adopted));
+        }
+    }
+
+    /// Asks the owner's ESPHome for its version again if it was replaced since it was asked: an upgrade
+    /// makes another version of it while Kiln runs.
+    pub(crate) async fn ask_again_if_replaced(&self) {
+        let _turn = self.adopting.lock().await;
+        let adopted = self.state().known.iter().find_map(|(version, known)| {
+            let Origin::Adopted(mark) = &known.origin else {
+                return None;
+            };
+            Some((version.clone(), known.place.clone(), mark.clone()))
+        });
+        let Some((old, place, mark)) = adopted else {
+            return;
         };
-        let Some(place) = place else { return };
-        let launcher = Launcher::program(&place);
-        let version = match self.answer(&launcher).await {
-            Ok(answer) => version_of(&answer),
-            Err(error) => {
-                tracing::info!(program = %place.display(), %error, "this esphome is not used");
-                return;
-            }
-        };
-        let Some(version) = version else { return };
+        if mark.is_some() && Mark::of(&place).await == mark {
+            return;
+        }
+        tracing::info!(program = %place.display(), "this esphome was replaced; it is asked again");
+        let found = self.owners().await;
         self.state.send_modify(|state| {
-            let chosen = state.own == Own::Program(place.clone());
-            let known = state.known.get(&version);
-            if chosen || known.is_none_or(|known| known.state != EnvironmentState::Ready) {
-                let adopted = Known {
-                    launcher,
-                    place,
-                    state: EnvironmentState::Ready,
-                    size_bytes: None,
-                    origin: Origin::Adopted,
-                    verified: true,
-                };
-                state.known.insert(version, adopted);
+            state.known.remove(&old);
+            if let Some((version, adopted)) = found {
+                state.adopt(version, adopted);
             }
         });
+        // It may have stood before one of ours.
+        self.scan().await;
+    }
+
+    /// Asks the owner's ESPHome which version it is.
+    async fn owners(&self) -> Option<(EsphomeVersion, Known)> {
+        let own = self.state().own.clone();
+        let place = match own {
+            Own::Program(place) => place,
+            Own::Newest | Own::Version(_) | Own::Nothing => {
+                self.programs.on_path(&["esphome"]).into_iter().next()?
+            }
+        };
+        let launcher = Launcher::program(&place);
+        // Before it answers: who replaces it meanwhile has it asked again.
+        let mark = Mark::of(&place).await;
+        let version = match self.answer(&launcher).await {
+            Ok(answer) => version_of(&answer)?,
+            Err(error) => {
+                tracing::info!(program = %place.display(), %error, "this esphome is not used");
+                return None;
+            }
+        };
+        let adopted = Known {
+            launcher,
+            place,
+            state: EnvironmentState::Ready,
+            size_bytes: None,
+            origin: Origin::Adopted(mark),
+            verified: true,
+        };
+        Some((version, adopted))
     }
 
     /// Deletes what is not needed, unless somebody uses it or has used it in this process. The
@@ -718,6 +754,15 @@ impl State {
                     .map(|(v, _)| v)
             }
             Own::Nothing => None,
+        }
+    }
+
+    /// Takes in the owner's ESPHome, unless there is that version already and the owner chose none.
+    fn adopt(&mut self, version: EsphomeVersion, adopted: Known) {
+        let chosen = self.own == Own::Program(adopted.place.clone());
+        let known = self.known.get(&version);
+        if chosen || known.is_none_or(|known| known.state != EnvironmentState::Ready) {
+            self.known.insert(version, adopted);
         }
     }
 

@@ -94,6 +94,9 @@ impl World {
                 let version = disk::read_to_string(&command.program).unwrap();
                 Script::exits(0).says(&format!("Version: {version}\n"))
             }
+            ["version"] if self.broken("old esphome") => {
+                Script::exits(0).says("Version: 2026.10.0\n")
+            }
             ["version"] => Script::exits(0).says("Version: 2026.9.0\n"),
             _ => Script::missing(),
         }
@@ -648,6 +651,26 @@ async fn an_esphome_of_the_owner_is_used_as_it_is() {
     );
     machine.environments.tidy().await;
     assert!(program.exists());
+}
+
+#[tokio::test]
+async fn an_esphome_that_its_owner_upgrades_is_asked_again_and_no_longer_called_by_its_old_version()
+{
+    let world = World::default();
+    let machine = Machine::new(&world, &["python3.13", "esphome"]);
+    machine.environments.tidy().await;
+    machine.environments.ask_again_if_replaced().await;
+    assert_eq!(machine.count("version"), 1, "it is as it was");
+    world.breaks("old esphome");
+    disk::write(machine.folder.path().join("bin/esphome"), "upgraded").unwrap();
+    machine.environments.ask_again_if_replaced().await;
+    assert_eq!(machine.states(), [ready("2026.10.0")]);
+    let old = version("2026.9.0");
+    assert_eq!(machine.environments.launcher(Some(&old)), None);
+
+    disk::remove_file(machine.folder.path().join("bin/esphome")).unwrap();
+    machine.environments.ask_again_if_replaced().await;
+    assert_eq!(machine.states(), []);
 }
 
 #[tokio::test]
