@@ -123,8 +123,12 @@ async fn a_kill_before_the_keyring_has_what_was_decided_trusts_nobody_it_does_no
     assert!(two.view().await.peers.is_empty(), "nor does a retry");
 
     three.pair_with(&two).await;
+    let notices = two.view().await.notices;
+    assert!(notices.is_empty(), "it is over: {notices:?}");
     two.stop().await;
     two.start().await.unwrap();
+    let notices = two.view().await.notices;
+    assert!(notices.is_empty(), "{notices:?}");
     let peers = two.view().await.peers;
     let ids: Vec<_> = peers.iter().map(|p| &p.peer.dashboard_id).collect();
     assert_eq!(ids, [&approved.dashboard_id]);

@@ -2,9 +2,12 @@
 //!
 //! One entry per pinned key and side. It holds the public key itself, so that a program that
 //! can only write files can neither add a peer nor point a row at another key.
-use kiln_model::{Label, Pairing, Peer, Pin, PublicKey, Sentence, Side, say};
+use kiln_model::{Pairing, Party, Peer, Pin, PublicKey, Sentence, Side, say};
 use kiln_ports::Secrets;
 use kiln_ports::secrets::{SecretBytes, SecretsError};
+use kiln_ports::store::Change;
+
+use crate::records;
 
 /// What one entry of the keyring is to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,32 +60,61 @@ pub(crate) async fn remove(
     secrets.delete(&name(side, pin)).await
 }
 
-/// Keeps the rows whose anchor is there and says the same; the others are named in `problems`.
+/// A row that is not believed: its anchor is gone, or holds another key.
+pub(crate) struct Lapsed {
+    /// In which direction the key was trusted.
+    pub(crate) side: Side,
+    /// Whose it is.
+    pub(crate) party: Party,
+    /// Takes the row away: it can never be trusted again, only pairing again can.
+    pub(crate) change: Change,
+}
+
+impl Lapsed {
+    /// Says whom Kiln does not trust any more.
+    pub(crate) fn notice(&self) -> Sentence {
+        let (label, pin) = (format!("{:?}", self.party.label.as_str()), self.party.pin);
+        match self.side {
+            Side::Offloader => say::offloader_without_anchor(label, pin.short()),
+            Side::Receiver => say::receiver_without_anchor(label, pin.short()),
+        }
+    }
+}
+
+/// Keeps the rows whose anchor is there and says the same; the others are in `lapsed` then.
 pub(crate) async fn trusted(
     secrets: &dyn Secrets,
     peers: Vec<Peer>,
     pairings: Vec<Pairing>,
-    problems: &mut Vec<Sentence>,
+    lapsed: &mut Vec<Lapsed>,
 ) -> Result<(Vec<Peer>, Vec<Pairing>), SecretsError> {
     let mut kept = (Vec::new(), Vec::new());
     for peer in peers {
         if is_set(secrets, Side::Offloader, peer.pin, peer.public_key).await? {
             kept.0.push(peer);
         } else {
-            problems.push(say::offloader_without_anchor(
-                quoted(&peer.label),
-                peer.pin.short(),
-            ));
+            lapsed.push(Lapsed {
+                side: Side::Offloader,
+                change: records::delete(records::PEER, peer.dashboard_id.as_str()),
+                party: Party {
+                    pin: peer.pin,
+                    label: peer.label,
+                },
+            });
         }
     }
     for pairing in pairings {
         if is_set(secrets, Side::Receiver, pairing.pin, pairing.public_key).await? {
             kept.1.push(pairing);
         } else {
-            problems.push(say::receiver_without_anchor(
-                quoted(&pairing.label),
-                pairing.pin.short(),
-            ));
+            lapsed.push(Lapsed {
+                side: Side::Receiver,
+                change: records::delete(records::PAIRING, &pairing.pin.to_string()),
+                party: Party {
+                    pin: pairing.pin,
+                    label: pairing.label,
+                },
+            });
         }
     }
     Ok(kept)
@@ -96,8 +128,4 @@ async fn is_set(
 ) -> Result<bool, SecretsError> {
     let anchor = secrets.load(&name(side, pin)).await?;
     Ok(anchor.is_some_and(|anchor| anchor.expose() == key.0))
-}
-
-fn quoted(label: &Label) -> String {
-    format!("{:?}", label.as_str())
 }

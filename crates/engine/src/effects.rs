@@ -101,7 +101,9 @@ impl Node {
             }
             peering::Effect::ForgetPeer(id, pin) => {
                 // Without either of the two it is trusted no more, so neither waits for the other.
-                let kept = self.keep(vec![delete(records::PEER, id.as_str())]).await;
+                let kept = self
+                    .keep(vec![records::delete(records::PEER, id.as_str())])
+                    .await;
                 let distrusted = match pin {
                     Some(pin) => self.distrust(Side::Offloader, pin).await,
                     None => Ok(()),
@@ -117,7 +119,7 @@ impl Node {
                 trusted?;
             }
             peering::Effect::ForgetPairing(pin) => {
-                let row = delete(records::PAIRING, &pin.to_string());
+                let row = records::delete(records::PAIRING, &pin.to_string());
                 let kept = self.keep(vec![row]).await;
                 let distrusted = self.distrust(Side::Receiver, pin).await;
                 kept.and(distrusted)?;
@@ -154,7 +156,9 @@ impl Node {
             }
             work::Effect::ForgetJob(job) => {
                 context.outputs.forget(&job);
-                let kept = self.keep(vec![delete(records::JOB, job.as_str())]).await;
+                let kept = self
+                    .keep(vec![records::delete(records::JOB, job.as_str())])
+                    .await;
                 let path = context.store.log_path(&job);
                 self.steps
                     .start_free(async move { remove_file(&path).await });
@@ -165,7 +169,7 @@ impl Node {
                 self.keep(vec![Change::Put(row)]).await?;
             }
             work::Effect::ForgetGiven(job) => {
-                self.keep(vec![delete(records::GIVEN, job.as_str())])
+                self.keep(vec![records::delete(records::GIVEN, job.as_str())])
                     .await?;
             }
             work::Effect::Send(link, message) => context.links.send(link, message),
@@ -422,13 +426,6 @@ impl Node {
 fn new_blob(kind: &str) -> Result<BlobId, String> {
     let number = getrandom::u64().map_err(|e| format!("no random numbers: {e}"))?;
     Ok(BlobId::new(kind, number))
-}
-
-fn delete(kind: &str, key: &str) -> Change {
-    Change::Delete {
-        kind: kind.to_owned(),
-        key: key.to_owned(),
-    }
 }
 
 pub(crate) async fn remove_file(path: &Path) {

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use kiln_domain::{Domain, Event, peering, work};
 use kiln_esphome::{Progress, Surroundings};
 use kiln_model::{
-    Capabilities, DashboardId, Fact, FriendlyName, JobId, Pairing, PairingKey, Peer, PeerFacts,
+    Capabilities, DashboardId, Fact, FriendlyName, JobId, Pairing, PairingKey, PairingStep, Peer, PeerFacts,
     Pin, PublicKey, Sentence, Settings, Side, View, say,
 };
 use kiln_ports::discovery::Sighting;
 use kiln_ports::secrets::SecretsError;
-use kiln_ports::store::StoreError;
+use kiln_ports::store::{Change, StoreError};
 use kiln_ports::{
     Activity, Clock, Control, Discovery, Net, Processes, Sandbox, Secrets, SerialPorts, Sleep,
     Store,
@@ -20,7 +20,7 @@ use kiln_ports::{
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::anchors::Tried;
+use crate::anchors::{Lapsed, Tried};
 use crate::audit::Audit;
 use crate::blocking::blocking;
 use crate::context::{Context, Steps};
@@ -195,6 +195,8 @@ pub struct Node {
     pub(crate) ended: Option<Ended>,
     facts: Option<PeerFacts>,
     problems: Vec<Sentence>,
+    /// Who was trusted before this start and is not any more.
+    lapsed: Vec<Lapsed>,
 }
 
 impl Node {
@@ -288,6 +290,7 @@ impl Node {
             ended: None,
             facts: None,
             problems: Vec::new(),
+            lapsed: Vec::new(),
         };
         node.load(identity, options, &trusted).await?;
         Ok(node)
@@ -322,6 +325,7 @@ impl Node {
             tier: self.context.confinement.tier,
         }]);
         self.record(found);
+        self.drop_lapsed(stored.lapsed).await;
         self.record(recorder::changed(&stored.settings, &settings));
         self.use_settings(settings.clone());
         let confinement = self.context.confinement.clone();
@@ -354,6 +358,24 @@ impl Node {
         self.watch_network();
         self.watch_sleep();
         Ok(())
+    }
+
+    /// Takes rows away that are not believed. Until the next start it is said whose they were.
+    async fn drop_lapsed(&mut self, lapsed: Vec<Lapsed>) {
+        let gone = |row: &Lapsed| {
+            let (side, party) = (row.side, row.party.clone());
+            recorder::pairing(PairingStep::Removed, side, party)
+        };
+        let facts = lapsed.iter().map(gone).collect();
+        let changes: Vec<Change> = lapsed.iter().map(|row| row.change.clone()).collect();
+        self.lapsed = lapsed;
+        if changes.is_empty() {
+            return;
+        }
+        self.record(facts);
+        if let Err(why) = self.keep(changes).await {
+            tracing::warn!(%why, "rows that are not believed stay; it is tried again");
+        }
     }
 
     /// From now on we are `identity`, towards links and domain.
@@ -477,6 +499,9 @@ impl Node {
             view.notices.push(say::key_open());
         }
         view.notices.extend(self.problems.iter().cloned());
+        let is_back = |row: &&Lapsed| self.anchored.contains_key(&(row.side, row.party.pin));
+        let gone = self.lapsed.iter().filter(|row| !is_back(row));
+        view.notices.extend(gone.map(Lapsed::notice));
     }
 
     /// Returns what is printed once when the node serves.

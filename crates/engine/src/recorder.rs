@@ -329,7 +329,8 @@ pub(crate) fn changed(old: &Settings, new: &Settings) -> Vec<Fact> {
     SettingKey::ALL.iter().filter_map(change).collect()
 }
 
-fn pairing(step: PairingStep, side: Side, party: Party) -> Fact {
+/// Makes the fact of a step in the life of a pairing.
+pub(crate) fn pairing(step: PairingStep, side: Side, party: Party) -> Fact {
     Fact::Pairing(PairingFact {
         step,
         side,

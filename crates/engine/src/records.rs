@@ -16,7 +16,7 @@ use kiln_model::{
     Port, PublicKey, RemoteSessions, SandboxMode, Sentence, SettingKey, Settings, Timestamp,
     VersionPolicy, WhileInUse, WireJobId,
 };
-use kiln_ports::store::Row;
+use kiln_ports::store::{Change, Row};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -327,6 +327,14 @@ fn setting_value(s: &Settings, key: SettingKey) -> Value {
         SettingKey::Sandbox => json!(s.sandbox.word()),
         SettingKey::BuildHosts => json!(s.build_hosts),
         SettingKey::BuildFolders => json!(s.build_folders),
+    }
+}
+
+/// Takes a record away.
+pub(crate) fn delete(kind: &str, key: &str) -> Change {
+    Change::Delete {
+        kind: kind.to_owned(),
+        key: key.to_owned(),
     }
 }
 

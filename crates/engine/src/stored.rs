@@ -7,7 +7,7 @@ use kiln_model::{BlobId, JobId, JobOrigin, Pairing, Peer, Sentence, Settings};
 use kiln_ports::store::{Row, StoreError};
 use kiln_ports::{Secrets, Store};
 
-use crate::anchors;
+use crate::anchors::{self, Lapsed};
 use crate::blocking::blocking;
 use crate::node::StartError;
 use crate::records;
@@ -21,6 +21,8 @@ pub(crate) struct Stored {
     pub(crate) jobs: Vec<StoredJob>,
     /// Rows that were skipped, one sentence each.
     pub(crate) problems: Vec<Sentence>,
+    /// Peers and pairings that are not believed.
+    pub(crate) lapsed: Vec<Lapsed>,
     /// Blobs on disk that no job names.
     pub(crate) stray: Vec<BlobId>,
     /// Jobs whose logs are on disk, and that are gone.
@@ -61,7 +63,8 @@ pub(crate) async fn load(
     let stray_logs = logs.into_iter().filter(|job| !kept.contains(job.as_str()));
     let stray_logs = stray_logs.collect();
     let mut jobs = readable(rows, records::job, &mut problems);
-    let (peers, pairings) = anchors::trusted(secrets, peers, pairings, &mut problems).await?;
+    let mut lapsed = Vec::new();
+    let (peers, pairings) = anchors::trusted(secrets, peers, pairings, &mut lapsed).await?;
     for job in jobs.iter_mut().filter(|job| !job.job.status.is_final()) {
         job.cancel_requested |= !is_welcome(&job.job.origin, &peers);
     }
@@ -78,6 +81,7 @@ pub(crate) async fn load(
         given,
         jobs,
         problems,
+        lapsed,
         stray,
         stray_logs,
     })
