@@ -1,6 +1,7 @@
 //! [`changed`]: checks what the owner wants to set; nothing is applied unless all of it is good.
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::str::FromStr;
 
 use kiln_model::{
@@ -71,7 +72,13 @@ fn set(settings: &mut Settings, key: SettingKey, value: &str) -> Result<(), Sent
             settings.version_policy =
                 VersionPolicy::from_word(value).ok_or_else(say::expects_policy)?;
         }
-        SettingKey::EsphomeDir => settings.esphome_dir = path(value)?,
+        SettingKey::EsphomeDir => {
+            settings.esphome_dir = path(value)?;
+            let is_found = value.is_empty() || value.starts_with("~/");
+            if !is_found && !Path::new(value).is_absolute() {
+                return Err(say::expects_folder());
+            }
+        }
         SettingKey::Python => settings.python = path(value)?,
         SettingKey::EsphomeVersion => {
             if !value.is_empty() {
@@ -300,6 +307,8 @@ mod tests {
             ("receiver", ""),
             ("version_policy", "Any"),
             ("esphome_dir", "a\0b"),
+            ("esphome_dir", "esphome"),
+            ("esphome_dir", "~"),
             ("esphome_version", "newest"),
             ("listen_host", ""),
             ("listen_host", "a b"),

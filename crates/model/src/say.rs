@@ -440,6 +440,7 @@ sentences! {
     not_a_value(name, expected, value) = "{name} is {expected}, not {value}; no setting was changed.";
     hint_example(name, example) = "Example: kiln settings set {name} {example}";
     expects_policy() = "one of any, release, exact and exact_required";
+    expects_folder() = "an absolute folder, one in your home (~/esphome), or empty";
     expects_version() = "a version like 2026.10.0, or empty";
     expects_host() = "an address or a network interface";
     expects_port() = "a port from 1 to 65535, or 0 for any";
