@@ -375,6 +375,7 @@ impl Node {
     async fn advertise(&self, advert: peering::Advert) {
         let announcement = Announcement {
             host_label: kiln_model::host_label(&advert.dashboard_id),
+            host: advert.host,
             port: advert.port,
             server_version: advert.server_version,
             esphome_version: advert.esphome_version,

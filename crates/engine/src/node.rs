@@ -7,10 +7,10 @@ use std::sync::Arc;
 use kiln_domain::{Domain, Event, peering, work};
 use kiln_esphome::{Progress, Surroundings};
 use kiln_model::{
-    Capabilities, DashboardId, Fact, FriendlyName, JobId, Pairing, PairingKey, PairingStep, Peer, PeerFacts,
-    Pin, PublicKey, Sentence, Settings, Side, View, say,
+    Capabilities, DashboardId, Fact, FriendlyName, JobId, Pairing, PairingKey, PairingStep, Peer,
+    PeerFacts, Pin, PublicKey, Sentence, Settings, Side, View, say,
 };
-use kiln_ports::discovery::Sighting;
+use kiln_ports::discovery::{Reach, Sighting};
 use kiln_ports::secrets::SecretsError;
 use kiln_ports::store::{Change, StoreError};
 use kiln_ports::{
@@ -497,6 +497,10 @@ impl Node {
         }
         if self.unsaved.key().is_some() {
             view.notices.push(say::key_open());
+        }
+        if self.discovery.reach() == Reach::Nowhere {
+            let host = self.context.settings().listen_host;
+            view.notices.push(say::reached_nowhere(host));
         }
         view.notices.extend(self.problems.iter().cloned());
         let is_back = |row: &&Lapsed| self.anchored.contains_key(&(row.side, row.party.pin));

@@ -349,6 +349,7 @@ sentences! {
     // What the owner should know.
     others_cannot_reach(why) = "Others cannot reach this computer: {why}. Kiln tries again.";
     not_boxed(why) = "This computer does not receive builds, because they cannot be boxed here ({why}). `kiln settings set sandbox best_effort` receives them anyway: a paired computer can then do anything that you can do.";
+    reached_nowhere(host) = "Others cannot reach this computer at {host}, and are told no address. `kiln settings set listen_host ::` listens at every address.";
     answer_too_long() = "The answer is longer than the control channel takes.";
     key_open() = "The keyring did not say whether it took a new key. Kiln puts the old one back; until then, a restart may bring up the new one.";
     records_not_written() = "Some records cannot be written. Free some disk space; Kiln tries again.";

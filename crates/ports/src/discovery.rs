@@ -8,6 +8,9 @@ use kiln_model::{DiscoveredHost, FriendlyName, Pin};
 pub struct Announcement {
     /// Host label, for example `esphome-builder-q0hfq0st`.
     pub host_label: String,
+    /// Host on which the listener is bound, an address or the name of an interface; `None`: none is.
+    /// Only addresses at which it is reached are announced.
+    pub host: Option<String>,
     /// SRV port.
     pub port: u16,
     /// TXT `server_version`.
@@ -44,11 +47,23 @@ pub enum Sighting {
     DeviceGone(String),
 }
 
+/// Whether others can reach what is announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// At the addresses of what is bound, or there is no network at all.
+    AsBound,
+    /// Nowhere: what is bound has none of the addresses that this computer has.
+    Nowhere,
+}
+
 /// mDNS. Where multicast is not available, announcing does nothing and nothing is seen.
 #[async_trait::async_trait]
 pub trait Discovery: Send + Sync + 'static {
     /// Announces, replacing what was announced before. Follows interface changes by itself.
     async fn announce(&self, announcement: Announcement);
+
+    /// Returns whether others can reach what is announced, as far as addresses go.
+    fn reach(&self) -> Reach;
 
     /// Says goodbye; waits at most 1 s.
     async fn withdraw(&self);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kiln_model::{DiscoveredHost, Endpoint};
 use kiln_ports::Discovery;
-use kiln_ports::discovery::{Announcement, Sighting};
+use kiln_ports::discovery::{Announcement, Reach, Sighting};
 use tokio::sync::mpsc;
 
 /// One multicast domain. Everybody sees every announcement but their own.
@@ -102,6 +102,10 @@ impl Discovery for SimDiscovery {
         self.network.replace(self.address, Some(announcement));
     }
 
+    fn reach(&self) -> Reach {
+        Reach::AsBound
+    }
+
     async fn withdraw(&self) {
         self.network.replace(self.address, None);
     }
@@ -159,6 +163,7 @@ mod tests {
         announcer
             .announce(Announcement {
                 host_label: "esphome-builder-q0hfq0st".into(),
+                host: None,
                 port: 6055,
                 server_version: "1".into(),
                 esphome_version: String::new(),

@@ -192,6 +192,8 @@ impl Purpose {
 pub struct Advert {
     /// Our id; the host name derives from it.
     pub dashboard_id: DashboardId,
+    /// Host on which the listener is bound, as set; `None`: it is not.
+    pub host: Option<String>,
     /// SRV port. Kiln has no HTTP port: its peer-link port, or 0 when not listening.
     pub port: u16,
     /// Our version.

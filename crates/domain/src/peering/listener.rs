@@ -128,6 +128,14 @@ impl Listener {
         }
     }
 
+    /// Returns on which host it is bound, while it is.
+    pub(super) fn host(&self) -> Option<&str> {
+        match &self.state {
+            State::Bound { wanted, .. } => Some(&wanted.host),
+            State::Unbound | State::Binding(_) | State::Closing | State::Failed { .. } => None,
+        }
+    }
+
     /// Returns the port that offloaders reach us on, while we receive.
     pub(super) fn receiving(&self) -> Option<u16> {
         match self.bound() {

@@ -181,6 +181,7 @@ impl Peering {
         let receiver = self.listener.receiving();
         let advert = Advert {
             dashboard_id: identity.dashboard_id.clone(),
+            host: self.listener.host().map(str::to_owned),
             port,
             server_version: self.version.clone(),
             esphome_version: version.map_or_else(String::new, ToString::to_string),

@@ -183,6 +183,7 @@ async fn a_local_name_is_asked_for_by_multicast_and_any_other_by_the_system() {
     announcer
         .announce(Announcement {
             host_label: "buildbox".into(),
+            host: None,
             port: PORT,
             server_version: String::new(),
             esphome_version: String::new(),

@@ -23,11 +23,24 @@ pub(super) fn is_outside(name: &str) -> bool {
     !loopback && !bridge && !CONTAINERS.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Returns the addresses worth announcing, in the order given and without repetition.
-pub(super) fn announced<'a>(all: impl Iterator<Item = (&'a str, IpAddr)>) -> Vec<IpAddr> {
+/// Returns the addresses worth announcing, in the order given and without repetition: where a listener
+/// on `host` is reached, an address or the name of an interface. All of them while there is none.
+pub(super) fn announced<'a>(
+    all: impl Iterator<Item = (&'a str, IpAddr)>,
+    host: Option<&str>,
+) -> Vec<IpAddr> {
+    let is_bound = |name: &str, address: IpAddr| match host.map(|host| (host, host.parse())) {
+        None => true,
+        Some((_, Ok(IpAddr::V4(ip)))) if ip.is_unspecified() => address.is_ipv4(),
+        // It takes IPv4 as well, where the system lets it.
+        Some((_, Ok(IpAddr::V6(ip)))) if ip.is_unspecified() => true,
+        Some((_, Ok(ip))) => address == ip,
+        Some((host, Err(_))) => name == host,
+    };
     let mut addresses = Vec::new();
     for (name, address) in all {
-        if is_outside(name) && is_routable(address) && !addresses.contains(&address) {
+        let is_good = is_outside(name) && is_routable(address) && is_bound(name, address);
+        if is_good && !addresses.contains(&address) {
             addresses.push(address);
         }
     }
@@ -92,8 +105,27 @@ mod tests {
             ("wlan0", ip("169.254.1.1")),
             ("wlan0", ip("10.0.0.1")),
         ];
-        let kept = announced(all.into_iter());
+        let kept = announced(all.into_iter(), None);
         assert_eq!(kept, [ip("192.0.2.10"), ip("2001:db8::10"), ip("10.0.0.1")]);
-        assert!(announced([("lo", ip("127.0.0.1"))].into_iter()).is_empty());
+        assert!(announced([("lo", ip("127.0.0.1"))].into_iter(), None).is_empty());
+    }
+
+    #[test]
+    fn only_where_the_listener_is_bound_others_are_told_to_come() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let all = [
+            ("eth0", ip("192.0.2.10")),
+            ("eth0", ip("2001:db8::1")),
+            ("wlan0", ip("198.51.100.7")),
+        ];
+        for (host, expected) in [
+            ("0.0.0.0", vec![all[0].1, all[2].1]),
+            ("::", vec![all[0].1, all[1].1, all[2].1]),
+            ("2001:db8::1", vec![all[1].1]),
+            ("eth0", vec![all[0].1, all[1].1]),
+            ("127.0.0.1", Vec::new()),
+        ] {
+            assert_eq!(announced(all.into_iter(), Some(host)), expected, "{host}");
+        }
     }
 }

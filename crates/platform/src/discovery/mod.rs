@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kiln_ports::Discovery;
-use kiln_ports::discovery::{Announcement, Sighting};
+use kiln_ports::discovery::{Announcement, Reach, Sighting};
 use mdns_sd::{
     DaemonEvent, HostnameResolutionEvent, IfKind, IfPredicate, Receiver, ResolvedService,
     ServiceDaemon, ServiceEvent, ServiceInfo,
@@ -43,6 +43,7 @@ pub struct MdnsDiscovery {
 
 struct State {
     announced: Option<Announced>,
+    reach: Reach,
     builders: Option<Receiver<ServiceEvent>>,
     devices: Option<Receiver<ServiceEvent>>,
     changes: Option<Receiver<DaemonEvent>>,
@@ -83,6 +84,7 @@ impl MdnsDiscovery {
             daemon,
             state: Mutex::new(State {
                 announced: None,
+                reach: Reach::AsBound,
                 builders: None,
                 devices: None,
                 changes: None,
@@ -109,10 +111,11 @@ impl MdnsDiscovery {
     fn register(&self, daemon: &ServiceDaemon, announcement: Announcement) {
         let mut state = self.state();
         let next = Announced {
-            addresses: own_addresses(),
+            addresses: own_addresses(announcement.host.as_deref()),
             full_name: format!("{}.{BUILDER}", announcement.host_label),
             announcement,
         };
+        state.reach = reach(&next, &own_addresses(None));
         if state.announced.as_ref() == Some(&next) {
             return;
         }
@@ -241,6 +244,10 @@ impl Discovery for MdnsDiscovery {
         }
     }
 
+    fn reach(&self) -> Reach {
+        self.state().reach
+    }
+
     async fn withdraw(&self) {
         let Some(daemon) = &self.daemon else { return };
         let announced = self.state().announced.take();
@@ -315,16 +322,32 @@ async fn system_resolve(name: &str) -> Vec<IpAddr> {
 /// Returns an address of this machine at which others on its network reach it: the first IPv4 one
 /// that would be announced, else the first at all; `None` without a network.
 pub fn reachable_address() -> Option<IpAddr> {
-    let all = own_addresses();
+    let all = own_addresses(None);
     all.iter()
         .copied()
         .find(IpAddr::is_ipv4)
         .or_else(|| all.first().copied())
 }
 
-fn own_addresses() -> Vec<IpAddr> {
+/// Returns the addresses of this machine at which a listener on `host` is reached; all of them while
+/// there is none.
+fn own_addresses(host: Option<&str>) -> Vec<IpAddr> {
     let all = if_addrs::get_if_addrs().unwrap_or_default();
-    interfaces::announced(all.iter().map(|i| (i.name.as_str(), i.ip())))
+    interfaces::announced(all.iter().map(|i| (i.name.as_str(), i.ip())), host)
+}
+
+/// Returns whether others can reach a receiver that is announced so, on a computer that has these
+/// addresses. One that listens for its own computer only means to.
+fn reach(announced: &Announced, here: &[IpAddr]) -> Reach {
+    let announcement = &announced.announcement;
+    let host = announcement.host.as_deref().unwrap_or_default();
+    let is_inside = host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+    let is_lost = announced.addresses.is_empty() && !here.is_empty();
+    if announcement.receiver.is_some() && is_lost && !is_inside {
+        Reach::Nowhere
+    } else {
+        Reach::AsBound
+    }
 }
 
 fn service_of(announced: &Announced) -> mdns_sd::Result<ServiceInfo> {
@@ -363,12 +386,34 @@ mod tests {
     use super::*;
     use kiln_model::FriendlyName;
 
+    #[test]
+    fn a_receiver_that_is_bound_where_this_computer_has_no_address_is_reached_nowhere() {
+        let address: IpAddr = "2001:db8::1".parse().unwrap();
+        let on = |host: &str, addresses: &[IpAddr]| Announced {
+            addresses: addresses.to_vec(),
+            full_name: String::new(),
+            announcement: Announcement {
+                host: Some(host.to_owned()),
+                ..announcement()
+            },
+        };
+        assert_eq!(reach(&on("0.0.0.0", &[]), &[address]), Reach::Nowhere);
+        assert_eq!(
+            reach(&on("0.0.0.0", &[]), &[]),
+            Reach::AsBound,
+            "no network"
+        );
+        assert_eq!(reach(&on("127.0.0.1", &[]), &[address]), Reach::AsBound);
+        assert_eq!(reach(&on("::", &[address]), &[address]), Reach::AsBound);
+    }
+
     /// An announcement that no other run on this network makes.
     fn announcement() -> Announcement {
         let mut random = [0; 4];
         getrandom::fill(&mut random).unwrap();
         Announcement {
             host_label: format!("esphome-builder-t{:08x}", u32::from_ne_bytes(random)),
+            host: None,
             port: 6052,
             server_version: "0.1.0".to_owned(),
             esphome_version: "2026.10.0".to_owned(),
@@ -392,7 +437,7 @@ mod tests {
     #[tokio::test]
     async fn two_responders_see_each_other_and_the_changes_and_the_goodbye() {
         // Without an interface that leads outside there is nobody to be seen by.
-        if own_addresses().iter().all(IpAddr::is_ipv6) {
+        if own_addresses(None).iter().all(IpAddr::is_ipv6) {
             return;
         }
         let (one, two) = (MdnsDiscovery::start(), MdnsDiscovery::start());
@@ -409,7 +454,11 @@ mod tests {
         assert_eq!(host.port, 6052);
         assert_eq!(host.friendly_name.as_str(), "tester");
         assert_eq!(host.endpoint.unwrap().port(), 6055);
-        assert!(own_addresses().iter().any(|a| host.addresses.contains(a)));
+        assert!(
+            own_addresses(None)
+                .iter()
+                .any(|a| host.addresses.contains(a))
+        );
         let owner = format!("{label}.local.");
         seen(&two, |s| *s == Sighting::Address(owner.clone())).await;
         assert!(!two.resolve(&format!("{label}.LOCAL")).await.is_empty());

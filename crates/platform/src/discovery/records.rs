@@ -255,6 +255,7 @@ mod tests {
             .map(|pin| (pin, txt("remote_build_port").parse().unwrap()));
         Announcement {
             host_label: "esphome-builder-q0hfq0st".to_owned(),
+            host: None,
             port: 6052,
             server_version: txt("server_version").to_owned(),
             esphome_version: txt("esphome_version").to_owned(),
