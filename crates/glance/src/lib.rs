@@ -7,6 +7,7 @@
 mod action;
 mod chain;
 mod clean;
+mod composer;
 mod compositor;
 mod glyph;
 mod icon;

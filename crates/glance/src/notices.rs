@@ -3,16 +3,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kiln_model::{
-    Alert, AlertKind, AvailabilityReason, DashboardId, Job, JobId, JobKind, PendingPeer, Pin,
-    Placement, Request, Timestamp, View, WindowView,
+    Alert, AlertKind, AvailabilityReason, DashboardId, JobId, PendingPeer, Pin, Timestamp, View,
+    WindowView,
 };
 
+use crate::Action;
 use crate::chain::{Chain, Progress, since};
-use crate::clean::{SENTENCE, clip};
-use crate::notice::{Button, Notice, NoticeId, Urgency};
-use crate::standing::{alarming, asking, device_name, name};
-use crate::words::{Key, Words};
-use crate::{Action, Page, Who};
+use crate::composer::{Composer, Tally, identity_id, many_id, pair_id};
+use crate::notice::{Notice, NoticeId};
+use crate::words::Words;
 
 /// A build that took no longer than this has been waited for.
 const LONG: Duration = Duration::from_secs(60);
@@ -125,7 +124,7 @@ impl Notices {
             self.withdraw(&seen, &chains, focus, &mut effects);
             self.pairing(view, &known, &mut effects);
             if seen.is_short_of_room() && !known.is_short_of_room() {
-                let notice = self.short_of_room();
+                let notice = Composer(&self.words).short_of_room();
                 self.show(notice, About::Disk, &mut effects);
             }
             self.builds(&chains, &known, focus, now, &mut effects);
@@ -202,13 +201,13 @@ impl Notices {
     fn pairing(&mut self, view: &View, known: &Known, effects: &mut Vec<NoticeEffect>) {
         for peer in heard(view) {
             if !known.asked.contains(&(peer.dashboard_id.clone(), peer.pin)) {
-                let notice = self.asks(peer);
+                let notice = Composer(&self.words).asks(peer);
                 self.show(notice, About::Asking, effects);
             }
         }
         for alert in mistaken(view) {
             if !known.mistaken.contains(&alert.pin) {
-                let notice = self.mistaken(alert);
+                let notice = Composer(&self.words).mistaken(alert);
                 self.show(notice, About::Identity, effects);
             }
         }
@@ -234,14 +233,14 @@ impl Notices {
             match chain.progress() {
                 Progress::Going | Progress::Waiting | Progress::Stopped => {}
                 Progress::Failed(job) => {
-                    let notice = self.failed(chain, job);
+                    let notice = Composer(&self.words).failed(chain, job);
                     let about = About::Failure(job.configuration.clone());
                     self.show(notice, about, effects);
                 }
                 Progress::Done(job) => {
                     let took = chain.worked(now);
                     if took > LONG && focus == WindowFocus::Elsewhere {
-                        let notice = self.done(chain, job, took);
+                        let notice = Composer(&self.words).done(chain, job, took);
                         self.show(notice, About::Success, effects);
                     }
                 }
@@ -303,7 +302,7 @@ impl Notices {
             tally.ended() > 0 && changed && focus == WindowFocus::Elsewhere
         };
         if worth {
-            let notice = self.summary(&tally);
+            let notice = Composer(&self.words).summary(&tally);
             self.show(notice, About::Summary, effects);
         } else if ended && self.shown.remove(&many_id()).is_some() {
             effects.push(NoticeEffect::Withdraw(many_id()));
@@ -314,153 +313,6 @@ impl Notices {
         effects.push(NoticeEffect::Show(notice.clone()));
         self.shown
             .insert(notice.id.clone(), Shown { notice, about });
-    }
-
-    fn asks(&self, peer: &PendingPeer) -> Notice {
-        let page = Page::Builders(Who::Asking(peer.dashboard_id.clone()));
-        let review = Action::Open(page.clone());
-        let reject = Action::Ask(Request::Reject(peer.dashboard_id.clone()));
-        let values = [("peer", asking(peer))];
-        Notice {
-            id: pair_id(&peer.dashboard_id),
-            title: self.say(Key::NoticePairTitle, &values),
-            body: self.say(Key::NoticePairBody, &[]),
-            urgency: Urgency::Normal,
-            buttons: vec![
-                self.button("review", Key::ButtonReview, review),
-                self.button("reject", Key::ButtonReject, reject),
-            ],
-            page,
-            progress: None,
-        }
-    }
-
-    fn mistaken(&self, alert: &Alert) -> Notice {
-        let page = Page::Builders(Who::Nobody);
-        let values = [("peer", alarming(alert))];
-        Notice {
-            id: identity_id(&alert.pin),
-            title: self.say(Key::NoticeIdentityTitle, &values),
-            body: self.say(Key::NoticeIdentityBody, &[]),
-            urgency: Urgency::Urgent,
-            buttons: vec![self.button("review", Key::ButtonReview, Action::Open(page.clone()))],
-            page,
-            progress: None,
-        }
-    }
-
-    fn short_of_room(&self) -> Notice {
-        let page = Page::Storage;
-        Notice {
-            id: disk_id(),
-            title: self.say(Key::NoticeDiskTitle, &[]),
-            body: self.say(Key::NoticeDiskBody, &[]),
-            urgency: Urgency::Normal,
-            buttons: vec![self.button("open", Key::ButtonOpen, Action::Open(page.clone()))],
-            page,
-            progress: None,
-        }
-    }
-
-    fn failed(&self, chain: &Chain<'_>, job: &Job) -> Notice {
-        let key = match job.kind {
-            JobKind::Compile | JobKind::Clean | JobKind::ResetBuildEnv => Key::NoticeBuildFailed,
-            JobKind::Upload => Key::NoticeInstallFailed,
-        };
-        let page = Page::Job(job.id.clone());
-        let mut buttons = vec![self.button("log", Key::ButtonLog, Action::Open(page.clone()))];
-        // What failed here would fail here again.
-        if job.kind == JobKind::Compile && matches!(job.placement, Placement::Remote { .. }) {
-            let here = Action::Ask(Request::BuildHere(job.id.clone()));
-            buttons.push(self.button("here", Key::ButtonBuildHere, here));
-        }
-        let error = job.error.as_ref().map(|error| self.words.sentence(error));
-        Notice {
-            id: job_id(chain),
-            title: self.say(key, &[("device", device_name(job))]),
-            body: clip(&error.unwrap_or_default(), SENTENCE),
-            urgency: Urgency::Normal,
-            buttons,
-            page,
-            progress: None,
-        }
-    }
-
-    fn done(&self, chain: &Chain<'_>, job: &Job, took: Duration) -> Notice {
-        let title = match job.kind {
-            JobKind::Compile | JobKind::Clean | JobKind::ResetBuildEnv => Key::NoticeBuilt,
-            JobKind::Upload => Key::NoticeInstalled,
-        };
-        let time = self.words.took(took);
-        let body = match &chain.first.placement {
-            Placement::Remote { label, pin, .. } => {
-                let peer = name(&[label.as_str(), &pin.short()]);
-                self.say(Key::NoticeTookOn, &[("peer", peer), ("time", time)])
-            }
-            Placement::Local | Placement::RemotePending => {
-                self.say(Key::NoticeTook, &[("time", time)])
-            }
-        };
-        let page = Page::Job(job.id.clone());
-        Notice {
-            id: job_id(chain),
-            title: self.say(title, &[("device", device_name(job))]),
-            body,
-            urgency: Urgency::Normal,
-            buttons: vec![self.button("open", Key::ButtonOpen, Action::Open(page.clone()))],
-            page,
-            progress: None,
-        }
-    }
-
-    fn summary(&self, tally: &Tally) -> Notice {
-        let count = |n: usize| n.to_string();
-        let mut body = Vec::new();
-        let (title, urgency) = if tally.going > 0 {
-            let values = [
-                ("done", count(tally.ended())),
-                ("count", count(tally.all())),
-            ];
-            body.push(self.say(Key::NoticeManyDone, &values));
-            (Key::NoticeManyTitle, Urgency::Quiet)
-        } else {
-            (Key::NoticeManyEnded, Urgency::Normal)
-        };
-        if tally.failed > 0 {
-            let values = [("count", count(tally.failed))];
-            body.push(self.say(Key::NoticeManyFailed, &values));
-        }
-        if tally.waiting > 0 {
-            let values = [("count", count(tally.waiting))];
-            body.push(self.say(Key::NoticeManyWaiting, &values));
-        }
-        if body.is_empty() {
-            body.push(self.say(Key::NoticeManyWell, &[]));
-        }
-        let page = Page::Activity;
-        let percent = tally.ended() * 100 / tally.all().max(1);
-        Notice {
-            id: many_id(),
-            title: self.say(title, &[("count", count(tally.all()))]),
-            body: body.join(", "),
-            urgency,
-            buttons: vec![self.button("open", Key::ButtonOpen, Action::Open(page.clone()))],
-            page,
-            progress: u8::try_from(percent).ok().filter(|_| tally.going > 0),
-        }
-    }
-
-    fn say(&self, key: Key, values: &[(&str, String)]) -> String {
-        let values: Vec<(&str, &str)> = values.iter().map(|(n, v)| (*n, v.as_str())).collect();
-        self.words.say(key, &values)
-    }
-
-    fn button(&self, id: &'static str, key: Key, action: Action) -> Button {
-        Button {
-            id,
-            label: self.words.say(key, &[]),
-            action,
-        }
     }
 }
 
@@ -492,34 +344,6 @@ impl Known {
     }
 }
 
-/// How many of a batch are where.
-#[derive(Default)]
-struct Tally {
-    going: usize,
-    done: usize,
-    failed: usize,
-    waiting: usize,
-}
-
-impl Tally {
-    fn count(&mut self, progress: Progress<'_>) {
-        match progress {
-            Progress::Going => self.going += 1,
-            Progress::Done(_) | Progress::Stopped => self.done += 1,
-            Progress::Failed(_) => self.failed += 1,
-            Progress::Waiting => self.waiting += 1,
-        }
-    }
-
-    fn ended(&self) -> usize {
-        self.done + self.failed + self.waiting
-    }
-
-    fn all(&self) -> usize {
-        self.ended() + self.going
-    }
-}
-
 /// Who asks, as long as new ones are heard: with the pairing window a request is over.
 fn heard(view: &View) -> impl Iterator<Item = &PendingPeer> {
     let open = match view.window {
@@ -534,32 +358,12 @@ fn mistaken(view: &View) -> impl Iterator<Item = &Alert> {
     alerts.filter(|alert| alert.kind == AlertKind::PinMismatch)
 }
 
-fn pair_id(dashboard: &DashboardId) -> NoticeId {
-    NoticeId(format!("pair:{dashboard}"))
-}
-
-fn identity_id(pin: &Pin) -> NoticeId {
-    NoticeId(format!("identity:{pin}"))
-}
-
-fn job_id(chain: &Chain<'_>) -> NoticeId {
-    NoticeId(format!("job:{}", chain.first.id))
-}
-
-fn disk_id() -> NoticeId {
-    NoticeId("disk".to_owned())
-}
-
-fn many_id() -> NoticeId {
-    NoticeId("many".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::stage::*;
     use expect_test::{Expect, expect};
-    use kiln_model::JobStatus;
+    use kiln_model::{JobKind, JobStatus, Request};
     use std::fmt::Write as _;
 
     /// A machine that has seen a quiet evening, and what it said since.
