@@ -181,7 +181,7 @@ fn each_witness_is_asserted_in_one_file_only() {
             .filter(|source| without_tests(&source.text).contains(&call))
             .map(|source| source.path)
             .collect();
-        assert!(callers.len() <= 1, "{witness} is asserted in {callers:?}");
+        assert_eq!(callers.len(), 1, "{witness} is asserted in {callers:?}");
     }
 }
 
