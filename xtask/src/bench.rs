@@ -8,14 +8,19 @@ use crate::{bundle, packages, python};
 /// Measures; `--quick` takes fewer turns, `--only PART,…` some parts, `--write` puts the tables into
 /// docs/BENCHMARKS.md.
 pub fn bench(arguments: &[String]) -> Outcome {
-    let (mut passed_on, mut write, mut only) = (Vec::new(), false, None);
+    let (mut quick, mut write, mut only) = (None, false, None);
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
+            "--quick" => quick = Some("--quick"),
             "--write" => write = true,
             "--only" => only = Some(arguments.next().ok_or("--only needs parts")?.as_str()),
-            other => passed_on.push(other.to_owned()),
+            other => return Err(format!("bench has no option {other}")),
         }
+    }
+    let known = |part: &&str| BESIDE.contains(part) || APART.contains(part);
+    if let Some(unknown) = only.and_then(|only| only.split(',').find(|part| !known(part))) {
+        return Err(format!("bench has no part {unknown}"));
     }
     let wanted = |part: &str| only.is_none_or(|only| only.split(',').any(|one| one == part));
     packages::ensure(&[packages::BUILD, packages::TEST])?;
@@ -24,17 +29,20 @@ pub fn bench(arguments: &[String]) -> Outcome {
     // The programs of the packages are what is measured.
     let made = bundle::release()?;
     if only.is_none_or(|only| only.split(',').any(|part| !APART.contains(&part))) {
-        beside_a_dashboard(&passed_on, only, write, &folder)?;
+        beside_a_dashboard(quick, only, write, &folder)?;
     }
     if wanted("box") {
         in_boxes(write, &folder)?;
     }
     if wanted("desk") {
-        at_a_desktop(&passed_on, write, &folder, &made)?;
+        at_a_desktop(quick, write, &folder, &made)?;
     }
     println!("\nEvery value is in {}.", folder.display());
     Ok(())
 }
+
+/// Parts that are measured beside a dashboard.
+const BESIDE: [&str; 6] = ["start", "upload", "jobs", "fetch", "lines", "own"];
 
 /// Parts that need no dashboard.
 const APART: [&str; 2] = ["box", "desk"];
@@ -79,7 +87,7 @@ fn in_boxes(write: bool, folder: &Path) -> Outcome {
 
 /// Transfers, jobs, memory and starts, turn by turn with a real dashboard.
 fn beside_a_dashboard(
-    passed_on: &[String],
+    quick: Option<&str>,
     only: Option<&str>,
     write: bool,
     folder: &Path,
@@ -103,7 +111,7 @@ fn beside_a_dashboard(
     measure
         .arg(python::rig_home().join("venv/bin/python"))
         .arg(root().join("tests/bench/side_by_side.py"))
-        .args(passed_on)
+        .args(quick)
         .args(only.into_iter().flat_map(|only| ["--only", only]))
         .arg("--results")
         .arg(folder.join("results.json"))
@@ -118,7 +126,7 @@ fn beside_a_dashboard(
 }
 
 /// Icon, window and packages in a session of their own.
-fn at_a_desktop(passed_on: &[String], write: bool, folder: &Path, made: &[PathBuf]) -> Outcome {
+fn at_a_desktop(quick: Option<&str>, write: bool, folder: &Path, made: &[PathBuf]) -> Outcome {
     packages::ensure(&[packages::DESKTOP])?;
     say("measuring at a desktop");
     let mut measure = command(root().join("tests/rig/net"), &["run"]);
@@ -127,7 +135,7 @@ fn at_a_desktop(passed_on: &[String], write: bool, folder: &Path, made: &[PathBu
         .arg("--keyring")
         .arg("/usr/bin/python3")
         .arg(root().join("tests/bench/desk.py"))
-        .args(passed_on.iter().filter(|option| *option == "--quick"))
+        .args(quick)
         .arg("--programs")
         .arg(target().join("release"))
         .arg("--results")

@@ -123,7 +123,7 @@ fn make(options: &Options) -> Outcome<Vec<PathBuf>> {
     }
     say("packages");
     for file in &made {
-        let size = fs::metadata(file).map_err(|e| at(&file, &e))?.len();
+        let size = fs::metadata(file).map_err(|e| at(file, &e))?.len();
         println!("{:9.1} kB  {}", size as f64 / 1000.0, file.display());
     }
     Ok(made)

@@ -1,4 +1,5 @@
-//! Developer verbs of Kiln: `cargo xtask demo | test | check | check-os | bundle | bench`.
+//! Developer verbs of Kiln: `cargo xtask demo | desktop | ui | test | check | check-os |
+//! bundle | bench`.
 //!
 //! Every verb does its own set-up, says what it is about to install, and ends with a summary.
 mod bench;
@@ -41,9 +42,10 @@ Developer verbs of Kiln.
   cargo xtask bundle [--debug] [--as-version VERSION] [deb] [rpm] [nsis]
       Installer packages, in target/bundle: deb and rpm unless named. nsis is the
       Windows installer, for tests: linked with MinGW, not optimised.
-  cargo xtask bench [--quick] [--write]
-      Measures Kiln beside a real Device Builder dashboard. --write puts the table
-      into docs/BENCHMARKS.md.
+  cargo xtask bench [--quick] [--only PART,...] [--write]
+      Measures Kiln beside a real Device Builder dashboard. --only measures some parts
+      (start, upload, jobs, fetch, lines, own, box, desk). --write puts the tables into
+      docs/BENCHMARKS.md.
 ";
 
 fn main() -> ExitCode {
@@ -52,12 +54,14 @@ fn main() -> ExitCode {
         Some((verb, rest)) => (verb.as_str(), rest),
         None => ("help", &[][..]),
     };
+    let helps = |argument: &String| ["--help", "-h"].contains(&argument.as_str());
+    let verb = if rest.iter().any(helps) { "help" } else { verb };
     let outcome = match verb {
         "demo" => demo::demo(rest),
         "desktop" => desktop::desktop(rest),
-        "ui" => ui::build(),
+        "ui" => nothing_else("ui", rest).and_then(|()| ui::build()),
         "test" => test::test(rest),
-        "check" => check::check(),
+        "check" => nothing_else("check", rest).and_then(|()| check::check()),
         "check-os" => check_os::check_os(rest),
         "bench" => bench::bench(rest),
         "bundle" => bundle::bundle(rest),
@@ -75,5 +79,13 @@ fn main() -> ExitCode {
             eprintln!("xtask: {message}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Refuses arguments of a verb that takes none.
+fn nothing_else(verb: &str, arguments: &[String]) -> run::Outcome {
+    match arguments.first() {
+        None => Ok(()),
+        Some(other) => Err(format!("{verb} has no option {other}")),
     }
 }
