@@ -9,17 +9,16 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use kiln_domain::work::{Given, StoredJob};
-use kiln_ipc::Words;
+use kiln_ipc::{Words, settings_from, settings_json};
 use kiln_model::{
     BlobId, Bootloader, Capabilities, DashboardId, Endpoint, FailureReason, FriendlyName, Job,
     JobId, JobKind, JobOrigin, JobStatus, Label, Pairing, PairingStatus, Peer, Pin, Placement,
-    Port, PublicKey, RemoteSessions, SandboxMode, Sentence, SettingKey, Settings, Timestamp,
-    VersionPolicy, WhileInUse, WireJobId,
+    Port, PublicKey, Sentence, SettingKey, Settings, Timestamp, WireJobId,
 };
 use kiln_ports::store::{Change, Row};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// Kind of an approved offloader's row.
 pub const PEER: &str = "peer";
@@ -259,15 +258,9 @@ pub fn given(row: &Row) -> Result<Given, BadRecord> {
 
 /// Makes one row per setting, so that a setting that cannot be read costs only itself.
 pub fn settings_rows(settings: &Settings) -> Result<Vec<Row>, BadRecord> {
-    SettingKey::ALL
-        .iter()
-        .map(|key| {
-            let body = SettingBody {
-                v: SHAPE,
-                value: setting_value(settings, *key),
-            };
-            row(SETTING, key.word(), &body)
-        })
+    settings_json(settings)
+        .into_iter()
+        .map(|(key, value)| row(SETTING, &key, &SettingBody { v: SHAPE, value }))
         .collect()
 }
 
@@ -291,45 +284,6 @@ pub fn settings(rows: &[Row]) -> (Settings, Vec<BadRecord>) {
     (settings, bad)
 }
 
-fn setting_value(s: &Settings, key: SettingKey) -> Value {
-    match key {
-        SettingKey::Receiver => json!(s.receiver),
-        SettingKey::RemoteBuilds => json!(s.remote_builds),
-        SettingKey::VersionPolicy => json!(s.version_policy.word()),
-        SettingKey::IncludeLocal => json!(s.include_local),
-        SettingKey::EsphomeDir => json!(s.esphome_dir),
-        SettingKey::Python => json!(s.python),
-        SettingKey::EsphomeVersion => json!(s.esphome_version),
-        SettingKey::ListenHost => json!(s.listen_host),
-        SettingKey::ListenPort => json!(s.listen_port),
-        SettingKey::CleanupTtl => json!(s.cleanup_ttl_seconds),
-        SettingKey::FriendlyName => json!(s.friendly_name),
-        SettingKey::IdleMinutes => json!(s.idle_minutes),
-        SettingKey::WhileInUse => json!(s.while_in_use.word()),
-        SettingKey::RemoteSessions => json!(s.remote_sessions.word()),
-        SettingKey::OnBattery => json!(s.on_battery),
-        SettingKey::OnMetered => json!(s.on_metered),
-        SettingKey::Hours => json!(s.hours),
-        SettingKey::ExclusiveApps => json!(s.exclusive_apps),
-        SettingKey::BesideFullScreen => json!(s.beside_full_screen),
-        SettingKey::CpuLimit => json!(s.cpu_limit),
-        SettingKey::RamFloor => json!(s.ram_floor_mb),
-        SettingKey::DiskFloor => json!(s.disk_floor_mb),
-        SettingKey::InUseDiskFloor => json!(s.in_use_disk_floor_mb),
-        SettingKey::StorageBudget => json!(s.storage_budget_mb),
-        SettingKey::IdleCores => json!(s.idle_cores),
-        SettingKey::InUseCores => json!(s.in_use_cores),
-        SettingKey::IdleRam => json!(s.idle_ram_percent),
-        SettingKey::InUseRam => json!(s.in_use_ram_percent),
-        SettingKey::YieldMinutes => json!(s.yield_minutes),
-        SettingKey::DailyMinutes => json!(s.daily_minutes),
-        SettingKey::PausedUntil => json!(s.paused.to_string()),
-        SettingKey::Sandbox => json!(s.sandbox.word()),
-        SettingKey::BuildHosts => json!(s.build_hosts),
-        SettingKey::BuildFolders => json!(s.build_folders),
-    }
-}
-
 /// Takes a record away.
 pub(crate) fn delete(kind: &str, key: &str) -> Change {
     Change::Delete {
@@ -340,60 +294,21 @@ pub(crate) fn delete(kind: &str, key: &str) -> Change {
 
 /// Returns the value of a setting as people write it.
 pub(crate) fn setting_text(settings: &Settings, key: SettingKey) -> String {
-    match setting_value(settings, key) {
-        Value::String(text) => text,
-        other => other.to_string(),
+    match settings_json(settings).remove(key.word()) {
+        Some(Value::String(text)) => text,
+        other => other.unwrap_or_default().to_string(),
     }
 }
 
-fn set_value(s: &mut Settings, key: SettingKey, value: &Value) -> Option<()> {
-    let owned = || value.as_str().map(str::to_owned);
-    match key {
-        SettingKey::Receiver => s.receiver = value.as_bool()?,
-        SettingKey::RemoteBuilds => s.remote_builds = value.as_bool()?,
-        SettingKey::VersionPolicy => s.version_policy = VersionPolicy::from_word(value.as_str()?)?,
-        SettingKey::IncludeLocal => s.include_local = value.as_bool()?,
-        SettingKey::EsphomeDir => s.esphome_dir = owned()?,
-        SettingKey::Python => s.python = owned()?,
-        SettingKey::EsphomeVersion => s.esphome_version = owned()?,
-        SettingKey::ListenHost => s.listen_host = owned()?,
-        SettingKey::ListenPort => s.listen_port = number(value)?,
-        SettingKey::CleanupTtl => {
-            let seconds: u32 = number(value)?;
-            s.cleanup_ttl_seconds = seconds.clamp(3_600, 2_592_000);
-        }
-        SettingKey::FriendlyName => s.friendly_name = owned()?,
-        SettingKey::IdleMinutes => s.idle_minutes = number(value)?,
-        SettingKey::WhileInUse => s.while_in_use = WhileInUse::from_word(value.as_str()?)?,
-        SettingKey::RemoteSessions => {
-            s.remote_sessions = RemoteSessions::from_word(value.as_str()?)?;
-        }
-        SettingKey::OnBattery => s.on_battery = value.as_bool()?,
-        SettingKey::OnMetered => s.on_metered = value.as_bool()?,
-        SettingKey::Hours => s.hours = owned()?,
-        SettingKey::ExclusiveApps => s.exclusive_apps = owned()?,
-        SettingKey::BesideFullScreen => s.beside_full_screen = value.as_bool()?,
-        SettingKey::CpuLimit => s.cpu_limit = number(value)?,
-        SettingKey::RamFloor => s.ram_floor_mb = number(value)?,
-        SettingKey::DiskFloor => s.disk_floor_mb = number(value)?,
-        SettingKey::InUseDiskFloor => s.in_use_disk_floor_mb = number(value)?,
-        SettingKey::StorageBudget => s.storage_budget_mb = number(value)?,
-        SettingKey::IdleCores => s.idle_cores = number(value)?,
-        SettingKey::InUseCores => s.in_use_cores = number(value)?,
-        SettingKey::IdleRam => s.idle_ram_percent = number(value)?,
-        SettingKey::InUseRam => s.in_use_ram_percent = number(value)?,
-        SettingKey::YieldMinutes => s.yield_minutes = number(value)?,
-        SettingKey::DailyMinutes => s.daily_minutes = number(value)?,
-        SettingKey::PausedUntil => s.paused = value.as_str()?.parse().ok()?,
-        SettingKey::Sandbox => s.sandbox = SandboxMode::from_word(value.as_str()?)?,
-        SettingKey::BuildHosts => s.build_hosts = owned()?,
-        SettingKey::BuildFolders => s.build_folders = owned()?,
+/// Reads one setting; the others stay.
+fn set_value(settings: &mut Settings, key: SettingKey, value: &Value) -> Option<()> {
+    let mut members = settings_json(settings);
+    members.insert(key.word().to_owned(), value.clone());
+    *settings = settings_from(members).ok()?;
+    if key == SettingKey::CleanupTtl {
+        settings.cleanup_ttl_seconds = settings.cleanup_ttl_seconds.clamp(3_600, 2_592_000);
     }
     Some(())
-}
-
-fn number<T: TryFrom<u64>>(value: &Value) -> Option<T> {
-    value.as_u64()?.try_into().ok()
 }
 
 #[derive(Serialize, Deserialize)]
@@ -696,7 +611,9 @@ mod tests {
     use kiln_model::say;
 
     use super::*;
-    use kiln_model::{EsphomeVersion, Pause};
+    use kiln_model::{
+        EsphomeVersion, Pause, RemoteSessions, SandboxMode, VersionPolicy, WhileInUse,
+    };
     use proptest::prelude::*;
 
     proptest! {

@@ -42,3 +42,4 @@ pub use message::{
 };
 pub use reply::{job_json, reply_json, view_json};
 pub use sentence::Words;
+pub use settings::{settings_from, settings_json};

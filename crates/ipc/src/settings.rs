@@ -1,8 +1,9 @@
 //! JSON of [`Settings`]; the names are those of `kiln settings`.
 use kiln_model::{Pause, RemoteSessions, SandboxMode, Settings, VersionPolicy, WhileInUse};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use crate::form::{self, mirrored};
+use crate::form::{self, Put, Take, mirrored};
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Settings")]
@@ -83,3 +84,38 @@ fn yes() -> bool {
 }
 
 mirrored!(Settings => SettingsJson);
+
+/// Returns every setting under its name, which is that of its key.
+pub fn settings_json(settings: &Settings) -> Map<String, Value> {
+    match serde_json::to_value(Put(settings)) {
+        Ok(Value::Object(members)) => members,
+        // A struct of plain fields is an object.
+        Ok(_) | Err(_) => Map::new(),
+    }
+}
+
+/// Reads settings from their members.
+///
+/// # Errors
+/// What does not fit, in the words of the reader.
+pub fn settings_from(members: Map<String, Value>) -> Result<Settings, serde_json::Error> {
+    Take::deserialize(Value::Object(members)).map(|settings| settings.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kiln_model::SettingKey;
+
+    #[test]
+    fn every_setting_stands_under_the_name_of_its_key() {
+        let members = settings_json(&Settings::default());
+        let keys = SettingKey::ALL.iter().map(|key| key.word());
+        let mut keys: Vec<&str> = keys.collect();
+        keys.sort_unstable();
+        let mut names: Vec<&str> = members.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, keys);
+        assert_eq!(settings_from(members).ok(), Some(Settings::default()));
+    }
+}
