@@ -186,6 +186,25 @@ fn each_witness_is_asserted_in_one_file_only() {
 }
 
 #[test]
+fn the_parts_of_the_domain_do_not_name_each_other() {
+    for (part, others) in [
+        ("peering", &["crate::work"][..]),
+        ("work", &["crate::peering"]),
+        ("availability", &["crate::peering", "crate::work"]),
+        ("storage", &["crate::peering", "crate::work"]),
+    ] {
+        let sources = program(&format!("crates/domain/src/{part}"));
+        assert!(!sources.is_empty(), "{part} is somewhere else");
+        for source in sources {
+            for other in others {
+                let hit = code_lines(&source).find(|line| line.contains(other));
+                assert_eq!(hit, None, "{} names {other}", source.path);
+            }
+        }
+    }
+}
+
+#[test]
 fn only_platform_asks_which_system_it_runs_on_and_the_shell_only_chooses_files_by_it() {
     let systems = ["target_os", "target_family", "unix", "windows)", "windows,"];
     for source in program("crates").iter().chain(&program("src-tauri")) {

@@ -12,7 +12,7 @@ use kiln_model::{
 use crate::availability::{Evaluator, Sleep, Stance};
 use crate::peering::{self, Guests, Peering, Presence, Taken};
 use crate::work::{self, Work};
-use crate::{ClientId, Deadline, Effect, Event, Pace, RequestId, settings};
+use crate::{ClientId, Deadline, Effect, Event, Pace, RequestId, Session, settings};
 
 /// How long a sleep waits for bundles that arrive and results that are fetched: a stock sender ends a
 /// job as failed that loses its session then. logind waits 5 s for everybody (InhibitDelayMaxSec of logind.conf(5)); where the
@@ -471,7 +471,7 @@ impl Domain {
 /// What an effect of one half means to the other.
 enum Next {
     Nothing,
-    SessionUp(peering::Session),
+    SessionUp(Session),
     SessionDown(LinkId, Pin),
     OffloaderForgotten(Pin),
     PairingsChanged,

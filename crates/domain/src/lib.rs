@@ -1,9 +1,9 @@
 //! Decisions, sans-IO: who may talk to us, and what is built where.
 //!
 //! [`Domain`] is fed with [`Event`]s and asked for [`Effect`]s; it never blocks, never fails and
-//! reads no clock. It has two halves that know of each other only through this file:
-//! [`peering`] decides about identity, pairing and links, [`work`] about jobs. Whether this computer
-//! is lent to others at all is decided beside them, and so is what goes from its disk.
+//! reads no clock. It has two halves that do not name each other, and that [`Domain`] brings
+//! together: [`peering`] decides about identity, pairing and links, [`work`] about jobs. Whether this
+//! computer is lent to others at all is decided beside them, and so is what goes from its disk.
 
 pub mod peering;
 pub mod storage;
@@ -13,6 +13,7 @@ mod availability;
 mod domain;
 mod effect;
 mod event;
+mod session;
 mod settings;
 mod text;
 
@@ -20,3 +21,4 @@ pub use availability::{InTheWay, Lending, Occupancy, Sleep, Stance, exclusive_ap
 pub use domain::Domain;
 pub use effect::{Effect, Pace};
 pub use event::{ClientId, Deadline, Event, RequestId};
+pub use session::{Role, Session};

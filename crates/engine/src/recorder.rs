@@ -3,7 +3,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use kiln_domain::work::StoredJob;
-use kiln_domain::{Effect, Event, peering, work};
+use kiln_domain::{Effect, Event, Role, Session, peering, work};
 use kiln_model::{
     AvailabilityReason, Built, CloseReason, DashboardId, Digest, Fact, FailureReason, Job, JobFact,
     JobId, JobOrigin, JobOutcome, JobStatus, JobStep, LinkId, Pairing, PairingFact, PairingStep,
@@ -139,15 +139,15 @@ impl Recorder {
         }
     }
 
-    fn other_side(&self, session: &peering::Session) -> (Side, Party) {
+    fn other_side(&self, session: &Session) -> (Side, Party) {
         let pin = session.pin;
         match &session.role {
-            peering::Role::Offloader => {
+            Role::Offloader => {
                 let known = self.receivers.get(&pin).cloned();
                 let label = Default::default();
                 (Side::Receiver, known.unwrap_or(Party { pin, label }))
             }
-            peering::Role::Receiver { label, .. } => {
+            Role::Receiver { label, .. } => {
                 let label = label.clone();
                 (Side::Offloader, Party { pin, label })
             }

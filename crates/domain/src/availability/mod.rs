@@ -19,7 +19,7 @@ use kiln_model::{
 
 pub(crate) use hours::Hours;
 
-use crate::work::Room;
+use crate::storage::Room;
 use AvailabilityReason as Reason;
 
 /// Shortest time that it stays open, and closed, unless the owner says otherwise.

@@ -7,7 +7,7 @@ use kiln_model::{
 };
 
 use super::{Evaluator, Pressure, exclusive_apps};
-use crate::work::Room;
+use crate::storage::Room;
 
 impl Evaluator {
     /// Returns one row per input, in the order of judging.

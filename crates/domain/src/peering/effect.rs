@@ -8,6 +8,8 @@ use kiln_model::{
     TerminateReason,
 };
 
+use crate::Session;
+
 /// Something to do.
 #[derive(Debug)]
 pub enum Effect {
@@ -204,29 +206,4 @@ pub struct Advert {
     pub friendly_name: FriendlyName,
     /// Pin and port, exactly while the listener is bound in the receiver role.
     pub receiver: Option<(Pin, u16)>,
-}
-
-/// An open session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Session {
-    /// The connection.
-    pub link: LinkId,
-    /// The peer's pin.
-    pub pin: Pin,
-    /// Which side we are.
-    pub role: Role,
-}
-
-/// Which side of a session we are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// The peer is a receiver; we send it work.
-    Offloader,
-    /// The peer is an offloader; it sends us work.
-    Receiver {
-        /// The offloader's id.
-        dashboard_id: DashboardId,
-        /// Its label.
-        label: Label,
-    },
 }

@@ -13,8 +13,8 @@ use super::hosts::Claim;
 use super::listener::Serves;
 use super::pairings::Reach;
 use super::pending::Waiter;
-use super::{DialAnswer, DialFailure, Effect, Life, Peering, Role, Session};
-use crate::RequestId;
+use super::{DialAnswer, DialFailure, Effect, Life, Peering};
+use crate::{RequestId, Role, Session};
 
 impl Peering {
     pub(super) fn listen_failed(&mut self, error: Sentence, now: Now) {

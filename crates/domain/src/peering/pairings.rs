@@ -12,7 +12,8 @@ use super::approval::{Approval, Decision};
 use super::asking::{Granted, Introduction};
 use super::client::{Client, Held, Turn};
 use super::out::Out;
-use super::{DialAnswer, DialFailure, Effect, Purpose, Role, Session};
+use super::{DialAnswer, DialFailure, Effect, Purpose};
+use crate::{Role, Session};
 
 /// Rows in pairing order, what is being torn down, and alerts that stay until solved.
 #[derive(Debug, Default)]

@@ -14,6 +14,7 @@ use proptest::sample::select;
 
 use super::fixtures::{endpoint, id, ip, key, pin};
 use super::*;
+use crate::Role;
 
 /// Something that happens in the world; small numbers name peers, keys, clients and places, and pick
 /// among what is open.

@@ -10,6 +10,7 @@ use kiln_model::{
 
 use super::fixtures::{endpoint, id, ip, key, pairing, peer, pin};
 use super::*;
+use crate::{Role, Session};
 
 /// The key of the node that the story is about.
 const OWN: u8 = 200;

@@ -6,10 +6,12 @@
 
 mod facts;
 mod plan;
+mod room;
 mod stock;
 #[cfg(test)]
 mod workload;
 
 pub use facts::Facts;
 pub use plan::{Bounds, Item, Plan, in_order, plan};
+pub use room::Room;
 pub use stock::{Extent, Found, Stock};

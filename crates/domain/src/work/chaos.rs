@@ -16,8 +16,8 @@ use super::{
     BuildTree, BundleFacts, DownloadFailure, Drive, Effect, Event, Given, ProcessOutcome,
     StepFailure, StoredJob, Work,
 };
-use crate::peering::{Role, Session};
 use crate::{InTheWay, Lending, Occupancy, RequestId, Stance};
+use crate::{Role, Session};
 
 const DEVICES: [&str; 3] = ["kitchen", "bath", "attic"];
 const RECEIVERS: [u8; 2] = [1, 2];

@@ -17,8 +17,8 @@ use super::{
     Work,
 };
 use crate::RequestId;
-use crate::peering::{Role, Session};
 use crate::storage::Extent;
+use crate::{Role, Session};
 
 pub(super) struct Shop {
     pub(super) work: Work,

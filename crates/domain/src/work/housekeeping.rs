@@ -14,7 +14,7 @@ use super::jobs::{Entry, Step};
 use super::machine::{Stage, Work};
 use crate::RequestId;
 use crate::availability::disk_floor;
-use crate::storage::{Bounds, Extent, Facts, Found, Item, Stock, in_order, plan};
+use crate::storage::{Bounds, Extent, Facts, Found, Item, Room, Stock, in_order, plan};
 
 /// When the next deletion is tried, at the earliest.
 const SHORTEST_WAIT: Duration = Duration::from_secs(60);
@@ -46,19 +46,6 @@ pub(super) struct Housekeeping {
     wished: Vec<RequestId>,
     /// For whom this deletion is done.
     served: Vec<RequestId>,
-}
-
-/// Whether Kiln keeps to its budget.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Room {
-    /// It does, or will as soon as what may go is gone.
-    #[default]
-    Left,
-    /// What is needed takes more than that.
-    UsedUp {
-        /// What all of it takes, in bytes.
-        used: u64,
-    },
 }
 
 /// Whether it was decided what goes since that could have changed.

@@ -1,7 +1,7 @@
 //! [`Links`]: open sessions, by link and by peer.
 use kiln_model::{LinkId, Pin};
 
-use crate::peering::{Role, Session};
+use crate::{Role, Session};
 
 /// Open sessions in the order in which they came up. Of several with one peer the newest counts
 /// (peer-link.md §5.3).

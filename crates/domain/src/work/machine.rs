@@ -22,9 +22,8 @@ use super::received::Intake;
 use super::remote::Uploads;
 use super::schedule::{Conditions, Pool};
 use super::yielding::Hold;
-use crate::peering::{Role, Session};
 use crate::storage::Extent;
-use crate::{Deadline, InTheWay, Lending, RequestId, Stance};
+use crate::{Deadline, InTheWay, Lending, RequestId, Role, Session, Stance};
 
 /// Everything about jobs: the owner's installs and the builds received from offloaders.
 ///

@@ -26,5 +26,4 @@ mod yielding;
 
 pub use effect::{BuildTree, Drive, Effect, Ending, Given, StoredJob};
 pub use event::{BundleFacts, DownloadFailure, Event, ProcessOutcome, StepFailure};
-pub use housekeeping::Room;
 pub use machine::Work;

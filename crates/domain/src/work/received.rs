@@ -18,7 +18,7 @@ use super::event::StepFailure;
 use super::jobs::{Entry, Step, new_job};
 use super::links::Links;
 use super::machine::{Outcome, Stage, Work};
-use crate::peering::Role;
+use crate::Role;
 
 /// Builds of one offloader that may wait or run here. A reference peer has one here at a time.
 const MAX_BUILDS_PER_OFFLOADER: usize = 16;
