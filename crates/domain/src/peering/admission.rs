@@ -26,17 +26,24 @@ pub(super) struct Knock {
     pub(super) source: IpAddr,
 }
 
-/// The answer. What has to be durable before it is said is already among the effects.
+/// What is said. What has to be durable before it is already among the effects.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// Say this and close.
-    Say(ResponseKind, Option<IntentReason>),
+pub(super) enum Said {
+    /// This, and the connection ends.
+    Answer(ResponseKind, Option<IntentReason>),
     /// The offloader is approved.
     Approved(DashboardId),
     /// `ok` to a preview.
     Previewed { requires_pairing_key: bool },
-    /// Say nothing until a person decides.
+    /// Nothing until a person decides.
     Wait(DashboardId),
+}
+
+/// What comes of a knock.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Something is said.
+    Say(Said),
     /// A session starts.
     Admit {
         approved: Approved,
@@ -65,11 +72,18 @@ pub(super) struct Doorman<'a> {
     pub(super) out: &'a mut Out,
 }
 
-const PIN_MISMATCH: Verdict = Verdict::Say(ResponseKind::Rejected, Some(IntentReason::PinMismatch));
-const NO_APPROVED_PEER: Verdict =
-    Verdict::Say(ResponseKind::Rejected, Some(IntentReason::NoApprovedPeer));
-const NO_PAIRING_WINDOW: Verdict = Verdict::Say(ResponseKind::NoPairingWindow, None);
-const BAD_INTENT: Verdict = Verdict::Say(ResponseKind::Rejected, Some(IntentReason::BadIntent));
+const PIN_MISMATCH: Said = Said::Answer(ResponseKind::Rejected, Some(IntentReason::PinMismatch));
+const NO_APPROVED_PEER: Said =
+    Said::Answer(ResponseKind::Rejected, Some(IntentReason::NoApprovedPeer));
+const NO_PAIRING_WINDOW: Said = Said::Answer(ResponseKind::NoPairingWindow, None);
+const BAD_INTENT: Said = Said::Answer(ResponseKind::Rejected, Some(IntentReason::BadIntent));
+const BAD_DASHBOARD_ID: Said =
+    Said::Answer(ResponseKind::Rejected, Some(IntentReason::BadDashboardId));
+const PENDING: Said = Said::Answer(ResponseKind::Pending, None);
+const NOT_APPROVED: Said = Said::Answer(
+    ResponseKind::Pending,
+    Some(IntentReason::PendingNotApproved),
+);
 
 /// What the two lists know of an id.
 enum Known {
@@ -86,33 +100,33 @@ impl Doorman<'_> {
             return Verdict::ConnectBack;
         }
         if self.serves == Serves::ConnectBackOnly {
-            return BAD_INTENT;
+            return Verdict::Say(BAD_INTENT);
         }
         let Some(intent) = knock.intent else {
-            return BAD_INTENT;
+            return Verdict::Say(BAD_INTENT);
         };
         if intent == LinkIntent::Preview {
-            return Verdict::Previewed {
+            return Verdict::Say(Said::Previewed {
                 requires_pairing_key: self.bootstrap.mode() == Mode::Headless,
-            };
+            });
         }
         let Some(id) = knock.hello.dashboard_id.clone() else {
-            return Verdict::Say(ResponseKind::Rejected, Some(IntentReason::BadDashboardId));
+            return Verdict::Say(BAD_DASHBOARD_ID);
         };
         // Our own key comes back to us: a copied installation, or a loop.
         if knock.pin == self.own {
-            return PIN_MISMATCH;
+            return Verdict::Say(PIN_MISMATCH);
         }
         match intent {
-            LinkIntent::PairRequest => self.pair_request(&id, knock, now),
-            LinkIntent::PairStatus => self.pair_status(&id, knock.pin),
+            LinkIntent::PairRequest => Verdict::Say(self.pair_request(&id, knock, now)),
+            LinkIntent::PairStatus => Verdict::Say(self.pair_status(&id, knock.pin)),
             LinkIntent::PeerLink => self.peer_link(&id, knock),
-            LinkIntent::Preview | LinkIntent::ConnectBack => BAD_INTENT,
+            LinkIntent::Preview | LinkIntent::ConnectBack => Verdict::Say(BAD_INTENT),
         }
     }
 
     /// The table of peer-link.md §4.3.
-    fn pair_request(&mut self, id: &DashboardId, knock: &Knock, now: Timestamp) -> Verdict {
+    fn pair_request(&mut self, id: &DashboardId, knock: &Knock, now: Timestamp) -> Said {
         if let Some(peer) = self.peers.get(id) {
             if peer.pin != knock.pin {
                 return PIN_MISMATCH;
@@ -121,7 +135,7 @@ impl Doorman<'_> {
                 Row::Changed(peer) => self.out.push(Effect::SavePeer(peer)),
                 Row::Same => {}
             }
-            return Verdict::Approved(id.clone());
+            return Said::Approved(id.clone());
         }
         if self.hearing == Hearing::Closed {
             return NO_PAIRING_WINDOW;
@@ -132,7 +146,7 @@ impl Doorman<'_> {
             return match self.bootstrap.present(presented, knock.source) {
                 Presented::Accepted => {
                     self.admit_for_good(asking, now);
-                    Verdict::Approved(id.clone())
+                    Said::Approved(id.clone())
                 }
                 Presented::Refused => NO_PAIRING_WINDOW,
             };
@@ -142,9 +156,9 @@ impl Doorman<'_> {
             Noted::New => {
                 let step = PairingStep::Asked;
                 self.out.record(step, Side::Offloader, (pin, &label), None);
-                Verdict::Say(ResponseKind::Pending, None)
+                PENDING
             }
-            Noted::Yes => Verdict::Say(ResponseKind::Pending, None),
+            Noted::Yes => PENDING,
             Noted::OtherKey => PIN_MISMATCH,
             // A full list is a closed door: a stranger learns nothing from it.
             Noted::Full => NO_PAIRING_WINDOW,
@@ -170,10 +184,10 @@ impl Doorman<'_> {
     }
 
     /// The table of peer-link.md §4.4; asked again whenever a decision may have been made.
-    pub(super) fn pair_status(&mut self, id: &DashboardId, pin: Pin) -> Verdict {
+    pub(super) fn pair_status(&mut self, id: &DashboardId, pin: Pin) -> Said {
         match self.known(id, pin) {
-            Known::Pending => Verdict::Wait(id.clone()),
-            Known::Approved(_) => Verdict::Approved(id.clone()),
+            Known::Pending => Said::Wait(id.clone()),
+            Known::Approved(_) => Said::Approved(id.clone()),
             Known::OtherKey => PIN_MISMATCH,
             Known::Nothing => NO_APPROVED_PEER,
         }
@@ -182,12 +196,9 @@ impl Doorman<'_> {
     /// The table of peer-link.md §4.5.
     fn peer_link(&mut self, id: &DashboardId, knock: &Knock) -> Verdict {
         match self.known(id, knock.pin) {
-            Known::Pending => Verdict::Say(
-                ResponseKind::Pending,
-                Some(IntentReason::PendingNotApproved),
-            ),
-            Known::OtherKey => PIN_MISMATCH,
-            Known::Nothing => NO_APPROVED_PEER,
+            Known::Pending => Verdict::Say(NOT_APPROVED),
+            Known::OtherKey => Verdict::Say(PIN_MISMATCH),
+            Known::Nothing => Verdict::Say(NO_APPROVED_PEER),
             Known::Approved(peer) => {
                 match self.peers.session_starts(id, &knock.hello, knock.source) {
                     Row::Changed(peer) => self.out.push(Effect::SavePeer(peer)),
@@ -318,11 +329,11 @@ mod tests {
     ];
 
     fn approved(n: u8) -> Verdict {
-        Verdict::Approved(id(n))
+        Verdict::Say(Said::Approved(id(n)))
     }
 
     fn say(kind: ResponseKind, reason: Option<IntentReason>) -> Verdict {
-        Verdict::Say(kind, reason)
+        Verdict::Say(Said::Answer(kind, reason))
     }
 
     //
@@ -330,7 +341,10 @@ mod tests {
     fn an_unknown_intent_is_answered_bad_intent() {
         let mut nothing = knock(LinkIntent::Preview, 1, 1);
         nothing.intent = None;
-        assert_eq!(Door::new(Hearing::Open).ask(&nothing), BAD_INTENT);
+        assert_eq!(
+            Door::new(Hearing::Open).ask(&nothing),
+            Verdict::Say(BAD_INTENT)
+        );
     }
 
     //
@@ -341,12 +355,10 @@ mod tests {
             for key in [1, 2, 200] {
                 let verdict = door.ask(&knock(LinkIntent::Preview, 1, key));
                 let requires_pairing_key = false;
-                assert_eq!(
-                    verdict,
-                    Verdict::Previewed {
-                        requires_pairing_key
-                    }
-                );
+                let said = Said::Previewed {
+                    requires_pairing_key,
+                };
+                assert_eq!(verdict, Verdict::Say(said));
             }
             assert_eq!(door.saved(), []);
             assert_eq!(door.pending.iter().count(), 0);
@@ -358,9 +370,9 @@ mod tests {
     fn a_preview_of_a_headless_receiver_says_that_a_key_is_needed_even_after_it_was_used() {
         let mut door = Door::new(Hearing::Open).headless();
         let requires_pairing_key = true;
-        let yes = Verdict::Previewed {
+        let yes = Verdict::Say(Said::Previewed {
             requires_pairing_key,
-        };
+        });
         assert_eq!(door.ask(&knock(LinkIntent::Preview, 1, 1)), yes);
         door.bootstrap.disarm();
         assert_eq!(door.ask(&knock(LinkIntent::Preview, 1, 1)), yes);
@@ -389,7 +401,7 @@ mod tests {
                 LinkIntent::Preview
                 | LinkIntent::PairRequest
                 | LinkIntent::PairStatus
-                | LinkIntent::PeerLink => BAD_INTENT,
+                | LinkIntent::PeerLink => Verdict::Say(BAD_INTENT),
             };
             assert_eq!(door.ask(&knock(*intent, 1, 1)), expected);
         }
@@ -430,7 +442,7 @@ mod tests {
             let mut door = Door::new(hearing).with_approved(1);
             assert_eq!(
                 door.ask(&knock(LinkIntent::PairRequest, 1, 2)),
-                PIN_MISMATCH
+                Verdict::Say(PIN_MISMATCH)
             );
             assert_eq!(door.saved(), []);
         }
@@ -442,7 +454,7 @@ mod tests {
         let mut door = Door::new(Hearing::Open).with_pending(1);
         assert_eq!(
             door.ask(&knock(LinkIntent::PairRequest, 1, 2)),
-            PIN_MISMATCH
+            Verdict::Say(PIN_MISMATCH)
         );
         let mut again = knock(LinkIntent::PairRequest, 1, 1);
         again.hello.label = Label::clipped("new name");
@@ -458,11 +470,14 @@ mod tests {
     fn pair_status_answers_by_what_is_known_and_waits_only_for_a_pending_entry() {
         let ask = |mut door: Door, key| door.ask(&knock(LinkIntent::PairStatus, 1, key));
         let door = || Door::new(Hearing::Open);
-        assert_eq!(ask(door().with_pending(1), 1), Verdict::Wait(id(1)));
-        assert_eq!(ask(door().with_pending(1), 2), PIN_MISMATCH);
+        assert_eq!(
+            ask(door().with_pending(1), 1),
+            Verdict::Say(Said::Wait(id(1)))
+        );
+        assert_eq!(ask(door().with_pending(1), 2), Verdict::Say(PIN_MISMATCH));
         assert_eq!(ask(door().with_approved(1), 1), approved(1));
-        assert_eq!(ask(door().with_approved(1), 2), PIN_MISMATCH);
-        assert_eq!(ask(door(), 1), NO_APPROVED_PEER);
+        assert_eq!(ask(door().with_approved(1), 2), Verdict::Say(PIN_MISMATCH));
+        assert_eq!(ask(door(), 1), Verdict::Say(NO_APPROVED_PEER));
     }
 
     //
@@ -475,9 +490,9 @@ mod tests {
             Some(IntentReason::PendingNotApproved),
         );
         assert_eq!(ask(door().with_pending(1), 1), waits);
-        assert_eq!(ask(door().with_pending(1), 2), PIN_MISMATCH);
-        assert_eq!(ask(door().with_approved(1), 2), PIN_MISMATCH);
-        assert_eq!(ask(door(), 1), NO_APPROVED_PEER);
+        assert_eq!(ask(door().with_pending(1), 2), Verdict::Say(PIN_MISMATCH));
+        assert_eq!(ask(door().with_approved(1), 2), Verdict::Say(PIN_MISMATCH));
+        assert_eq!(ask(door(), 1), Verdict::Say(NO_APPROVED_PEER));
         let admitted = Verdict::Admit {
             approved: Approved::assertion(pin(1)),
             dashboard_id: id(1),
@@ -506,14 +521,14 @@ mod tests {
         let mut second = knock(LinkIntent::PairRequest, 2, 2);
         second.hello.pairing_key = right.hello.pairing_key;
         door.hearing = Hearing::Closed;
-        assert_eq!(door.ask(&second), NO_PAIRING_WINDOW);
+        assert_eq!(door.ask(&second), Verdict::Say(NO_PAIRING_WINDOW));
     }
 
     #[test]
     fn our_own_key_is_never_admitted() {
         for intent in INTENTS {
             let mut door = Door::new(Hearing::Open);
-            assert_eq!(door.ask(&knock(intent, 1, 200)), PIN_MISMATCH);
+            assert_eq!(door.ask(&knock(intent, 1, 200)), Verdict::Say(PIN_MISMATCH));
         }
     }
 }

@@ -47,7 +47,7 @@ use self::endpoint::Probes;
 use self::hosts::Hosts;
 use self::listener::Listener;
 use self::out::Out;
-use self::pairings::Pairings;
+use self::pairings::{Known, Pairings};
 use self::peers::Peers;
 use self::pending::Pending;
 use self::window::Window;
@@ -271,8 +271,8 @@ impl Peering {
             }
             Request::SetPairingEnabled(pin, enabled) => {
                 match self.pairings.set_enabled(*pin, *enabled, &mut self.out) {
-                    Some(()) => self.out.reply(id, Reply::Done),
-                    None => self.no_such_receiver(id),
+                    Known::Yes => self.out.reply(id, Reply::Done),
+                    Known::No => self.no_such_receiver(id),
                 }
             }
             Request::EditEndpoint(pin, endpoint) => self.edit_endpoint(id, *pin, endpoint, now),

@@ -5,7 +5,7 @@ use kiln_model::{
     PeerFacts, Pin, Reply, ResponseKind, Sentence, TerminateReason, say,
 };
 
-use super::admission::{Doorman, Knock, Verdict};
+use super::admission::{Doorman, Knock, Said, Verdict};
 use super::asking;
 use super::connect_back::{self, Call};
 use super::endpoint::{Found, Probe, WantedBy};
@@ -56,7 +56,7 @@ impl Peering {
                 dashboard_id,
                 label,
             }) => self.admit(knock.link, approved, dashboard_id, label, now),
-            Some(verdict) => self.say(knock.link, knock.pin, verdict),
+            Some(Verdict::Say(said)) => self.say(knock.link, knock.pin, said),
             None => self.out.close(knock.link, None),
         }
     }
@@ -93,14 +93,14 @@ impl Peering {
             .push(Effect::SessionUp(Session { link, pin, role }));
     }
 
-    pub(super) fn say(&mut self, link: LinkId, pin: Pin, verdict: Verdict) {
-        match verdict {
-            Verdict::Say(kind, reason) => self.answer(link, kind, reason, false, None, None),
-            Verdict::Approved(id) => {
+    pub(super) fn say(&mut self, link: LinkId, pin: Pin, said: Said) {
+        match said {
+            Said::Answer(kind, reason) => self.answer(link, kind, reason, false, None, None),
+            Said::Approved(id) => {
                 let of = Some((id, pin));
                 self.answer(link, ResponseKind::Approved, None, false, None, of);
             }
-            Verdict::Previewed {
+            Said::Previewed {
                 requires_pairing_key,
             } => self.answer(
                 link,
@@ -110,14 +110,12 @@ impl Peering {
                 None,
                 None,
             ),
-            Verdict::Wait(dashboard_id) => {
+            Said::Wait(dashboard_id) => {
                 let waiter = Waiter { dashboard_id, pin };
                 if let Some(crowded_out) = self.pending.wait(link, waiter) {
                     self.out.close(crowded_out, None);
                 }
             }
-            // Made for sessions and calls only, and dealt with where they are.
-            Verdict::Admit { .. } | Verdict::ConnectBack => self.out.close(link, None),
         }
     }
 
@@ -203,7 +201,7 @@ impl Peering {
                 .handle_dialled(link, outcome, now.mono, out);
         } else {
             // A link that nobody knows was given up before its answer came.
-            let _ = self.pairings.handle_dialled(link, outcome, own, now, out);
+            self.pairings.handle_dialled(link, outcome, own, now, out);
         }
     }
 
@@ -287,11 +285,9 @@ impl Peering {
         }
         self.pending.handle_closed(link);
         self.probes.handle_knock_closed(link);
-        let ended = self
-            .pairings
-            .handle_closed(link, reason, now, &mut self.out);
         // Links that nobody knows any more were closed by us.
-        let _ = ended;
+        self.pairings
+            .handle_closed(link, reason, now, &mut self.out);
     }
 
     pub(super) fn host_seen(&mut self, host: DiscoveredHost) {

@@ -53,6 +53,13 @@ enum Runs {
     Client(Client),
 }
 
+/// Whether there is such a receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    Yes,
+    No,
+}
+
 /// How a pin can be reached through us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
@@ -205,8 +212,10 @@ impl Pairings {
 
     /// Lets the scheduler use a receiver or not. Returns whether there is such a receiver. One that
     /// was left to another computer with our key is dialled again when it is switched on.
-    pub(super) fn set_enabled(&mut self, pin: Pin, enabled: bool, out: &mut Out) -> Option<()> {
-        let row = self.rows.get_mut(&pin)?;
+    pub(super) fn set_enabled(&mut self, pin: Pin, enabled: bool, out: &mut Out) -> Known {
+        let Some(row) = self.rows.get_mut(&pin) else {
+            return Known::No;
+        };
         row.change(out, |pairing| pairing.enabled = enabled);
         let alert = self.alerts.get(&pin).map(|alert| alert.kind);
         if enabled && alert == Some(AlertKind::Superseded) {
@@ -214,7 +223,7 @@ impl Pairings {
             row.revision += 1;
             row.runs = Runs::Client(Client::new());
         }
-        Some(())
+        Known::Yes
     }
 
     /// Stores another endpoint, found good by a probe, and starts a fresh client there when nothing is
@@ -302,7 +311,7 @@ impl Pairings {
         }
     }
 
-    /// Takes an answer to, or the failure of, a dial of this part. Returns whether it was one.
+    /// Takes an answer to, or the failure of, a dial of this part, if it is one.
     pub(super) fn handle_dialled(
         &mut self,
         link: LinkId,
@@ -310,14 +319,16 @@ impl Pairings {
         own: Pin,
         now: Now,
         out: &mut Out,
-    ) -> Option<()> {
+    ) {
         if let Some(closing) = self.closing.get(&link) {
             if closing.ends == Ends::WithAnswer || !opens_session(&outcome) {
                 self.closing.remove(&link);
             }
-            return Some(());
+            return;
         }
-        let (pin, row) = self.rows.iter_mut().find(|(_, row)| row.holds(link))?;
+        let Some((pin, row)) = self.rows.iter_mut().find(|(_, row)| row.holds(link)) else {
+            return;
+        };
         let pin = *pin;
         match &mut row.runs {
             Runs::Approval(approval) => {
@@ -336,7 +347,6 @@ impl Pairings {
                 }
             }
         }
-        Some(())
     }
 
     fn decided(&mut self, pin: Pin, decision: Decision, now: Now, out: &mut Out) {
@@ -399,18 +409,20 @@ impl Pairings {
         }
     }
 
-    /// Takes the end of a session or of a dial of this part. Returns whether it was one.
+    /// Takes the end of a session or of a dial of this part, if it is one.
     pub(super) fn handle_closed(
         &mut self,
         link: LinkId,
         reason: &CloseReason,
         now: Now,
         out: &mut Out,
-    ) -> Option<()> {
+    ) {
         if self.closing.remove(&link).is_some() {
-            return Some(());
+            return;
         }
-        let (pin, row) = self.rows.iter_mut().find(|(_, row)| row.holds(link))?;
+        let Some((pin, row)) = self.rows.iter_mut().find(|(_, row)| row.holds(link)) else {
+            return;
+        };
         let pin = *pin;
         match &mut row.runs {
             Runs::Approval(approval) => {
@@ -427,7 +439,6 @@ impl Pairings {
                 self.turned(pin, link, turn, now, out);
             }
         }
-        Some(())
     }
 
     /// Ends the waits of clients whose receiver was seen: its host name (lower case, one trailing dot)

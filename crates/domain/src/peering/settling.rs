@@ -48,7 +48,7 @@ impl Peering {
         for (link, waiter) in self.pending.take_woken() {
             let Waiter { dashboard_id, pin } = waiter;
             match self.doorman(|doorman| doorman.pair_status(&dashboard_id, pin)) {
-                Some(verdict) => self.say(link, pin, verdict),
+                Some(said) => self.say(link, pin, said),
                 None => self.out.close(link, None),
             }
         }
