@@ -193,9 +193,9 @@ impl Environments {
         let _ = look.wait_for(|look| *look == Look::Over).await;
     }
 
-    /// Follows the settings `python` and `esphome_version`. The latter may also be the path of an
-    /// installed `esphome` program; `KILN_ESPHOME` goes before it, so that one process can use
-    /// another program without a change of what is remembered.
+    /// Follows the settings `python` and `esphome_version`. `KILN_ESPHOME` goes before the latter, and
+    /// may also be the path of an installed `esphome` program, so that one process can use another one
+    /// without a change of what is remembered.
     pub fn follow(&self, settings: &Settings) {
         let python = Some(settings.python.trim()).filter(|python| !python.is_empty());
         let given = self.programs.surroundings.get("KILN_ESPHOME");
