@@ -109,9 +109,8 @@ class World:
         self.here.process = self.here.spawn("kiln-desktop", *words)
         return desktop.item()
 
-    def window(self, **look):
-        """The window, in an environment that says how it is to look."""
-        return webdriver.Window(PROGRAMS / "kiln-window", {**self.here.environment, **look})
+    def window(self):
+        return webdriver.Window(PROGRAMS / "kiln-window", self.here.environment)
 
     def says(self, text, seconds=10.0):
         """Waits until the icon's menu begins with this, and returns it."""

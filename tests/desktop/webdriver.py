@@ -169,10 +169,6 @@ class Window:
                            one.querySelector('.hex').innerText];""", title))
         return found[0], re.sub(r"\s", "", found[1])
 
-    def text_size(self, percent):
-        """Makes all text larger, as somebody may who sees badly."""
-        self.run("document.documentElement.style.fontSize = arguments[0]", f"{percent}%")
-
     def sticks_out(self):
         """What reaches beyond the sides of the window."""
         return self.run("""
