@@ -8,7 +8,7 @@ import os
 import subprocess
 
 from devices import chip
-from guest import reason, runs_here
+from guest import asked, reason, runs_here
 from receiving import admit
 from world import expect, until
 
@@ -165,19 +165,28 @@ test_a_small_disk_is_never_full_whatever_a_build_writes.seconds = 900
 
 
 async def test_a_small_disk_is_never_full_however_much_waits_for_the_lane(world):
-    dash, kiln, disk = await stage(world, "waiting")
-    parts = dash.config / "parts/ballast"
-    parts.mkdir(parents=True, exist_ok=True)
-    (parts / "__init__.py").write_text("CONFIG_SCHEMA = {}\n")
+    # A stock dashboard has one job here at a time.
+    sender, kiln = world.kiln("sender"), world.kiln("receiver")
+    disk = SmallDisk(world, kiln)
+    await kiln.receive()
+    await kiln.ask("settings", "set", f"disk_floor_mb={FLOOR}", "cpu_limit=0")
+    await sender.serve("--no-receiver")
+    await kiln.ask("window", "open")
+    await sender.ask("pair", kiln.address, "--pin", kiln.pin)
+    request = (await until("the request", lambda: asked(kiln)))[0]
+    await kiln.ask("approve", request["dashboard_id"])
+    await sender.linked()
     # On its way it is a few kilobytes.
+    parts = sender.config / "parts/ballast"
+    parts.mkdir(parents=True)
+    (parts / "__init__.py").write_text("CONFIG_SCHEMA = {}\n")
     (parts / "ballast.bin").write_bytes(bytes(12 * MB))
     kiln.put("own.yaml", chip("own", seconds=90))
     own = (await kiln.ask("compile", "own", "--local"))["jobs"][0]["id"]
     source = "external_components:\n  - source:\n      type: local\n      path: parts\n"
-    names = [f"dirty-{number}" for number in range(20)]
-    for name in names:
-        await dash.put(f"{name}.yaml", chip(name, extra=source))
-        await dash.dash.call("firmware/clean", configuration=f"{name}.yaml")
+    for name in [f"dirty-{number}" for number in range(20)]:
+        sender.put(f"{name}.yaml", chip(name, extra=source))
+        await sender.ask("clean", name)
 
     async def cleans(status):
         return [j for j in await kiln.jobs() if j["kind"] == "clean" and j["status"] == status]
