@@ -322,6 +322,29 @@ async fn until_a_rotation_is_taken_back_it_is_said_that_it_is_open_which_key_cou
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_rotation_that_is_refused_does_not_forget_that_an_earlier_one_left_the_key_open() {
+    let world = World::new();
+    let mut one = world.host(1, "one").await;
+    let pin = one.pin().await;
+    one.secrets.be_late();
+    let gate = one.secrets.delay_next();
+    one.tell(Request::RotateIdentity);
+    world.settle().await;
+    gate.send_replace(true);
+    one.secrets.fail_after(1, SecretsError::Locked);
+    world.run_for(Duration::from_secs(5)).await;
+    one.tell(Request::RotateIdentity);
+    world.settle().await;
+    assert_eq!(one.view().await.notices, [say::key_open()]);
+    one.secrets.heal();
+    world.run_for(Duration::from_secs(5)).await;
+    assert!(one.view().await.notices.is_empty());
+    one.kill().await;
+    one.start().await.unwrap();
+    assert_eq!(one.pin().await, pin);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rotation_whose_last_word_finds_no_room_on_the_disk_has_happened() {
     let world = World::new();
     let mut one = world.host(1, "one").await;

@@ -386,12 +386,13 @@ impl Node {
     }
 
     async fn rotate(&mut self) {
-        // Nobody wants the key back any more that an earlier change left behind.
+        // An earlier change may have left open which key the keyring has.
+        let was_open = self.unsaved.key().is_some();
         self.restoring.shutdown().await;
-        self.unsaved.settle_key();
         let id = self.dashboard_id.clone();
         match identity::rotate(self.secrets.as_ref(), &self.context.store, id).await {
             Ok(identity) => {
+                self.unsaved.settle_key();
                 let (from, to) = (self.pin, identity.key.pin());
                 self.record(vec![Fact::Rotated { from, to }]);
                 self.become_identity(identity);
@@ -399,7 +400,7 @@ impl Node {
             }
             Err(error) => {
                 match self.context.links.identity() {
-                    Some(key) if error.is_open() => {
+                    Some(key) if was_open || error.is_open() => {
                         self.unsaved.keep_key(key, self.context.clock.now().mono);
                     }
                     Some(_) | None => self.remember_key().await,
