@@ -368,6 +368,9 @@ impl Node {
         };
         let facts = lapsed.iter().map(gone).collect();
         let changes: Vec<Change> = lapsed.iter().map(|row| row.change.clone()).collect();
+        for row in &lapsed {
+            tracing::warn!(notice = %row.notice(), "a row is not believed and is taken away");
+        }
         self.lapsed = lapsed;
         if changes.is_empty() {
             return;

@@ -2,12 +2,13 @@
 //!
 //! Lines never pass through the domain; only progress does.
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use kiln_model::{Job, JobId, JobOrigin, LinkId, WireJobId};
 
 use crate::job_log::{JobLogs, Keep};
 use crate::links::Links;
+use crate::lock::lock;
 
 /// Routes text by job. Who hears of a job is decided by the domain; steps that run beside the loop
 /// read it here.
@@ -86,10 +87,10 @@ impl Outputs {
     }
 
     fn guests(&self) -> MutexGuard<'_, HashSet<JobId>> {
-        self.guests.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.guests)
     }
 
     fn routes(&self) -> MutexGuard<'_, HashMap<JobId, (LinkId, WireJobId)>> {
-        self.routes.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.routes)
     }
 }

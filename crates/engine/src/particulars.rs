@@ -5,7 +5,6 @@ use std::sync::Mutex;
 use kiln_model::{Digest, EsphomeVersion, JobId, Pin, Tier, WireJobId};
 
 use crate::contacts::Contacts;
-
 use crate::lock::lock;
 
 /// What is known of one job beside the job itself.

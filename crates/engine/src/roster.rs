@@ -1,10 +1,12 @@
 //! [`Roster`]: the owner's devices: what lies on disk and what is seen on the network.
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use kiln_esphome::KnownAddress;
 use kiln_model::{ConfigurationName, Device, Presence};
+
+use crate::lock::lock;
 
 /// Devices that are remembered although no configuration is known of them. More are not seen in a
 /// house; whoever makes more up makes the oldest forgotten.
@@ -81,7 +83,7 @@ impl Roster {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -8,7 +8,7 @@ mod follow;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use kiln_domain::{ClientId, Event, RequestId};
 use kiln_ipc::ServerMessage;
@@ -18,6 +18,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::job_log::JobLogs;
+use crate::lock::lock;
 
 /// Job changes that wait for a slow client before it gets the whole list again.
 const JOB_CHANGES: usize = 256;
@@ -148,7 +149,7 @@ impl ControlServer {
 
 impl Counter {
     fn waiting(&self) -> MutexGuard<'_, HashMap<RequestId, Waiting>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.waiting)
     }
 
     fn new_request(&self) -> RequestId {

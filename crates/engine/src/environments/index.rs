@@ -11,6 +11,7 @@ use super::record::python_in;
 use super::tool::{FETCHED_PYTHON, Tool, tools};
 use super::{Environments, MAKE};
 use crate::interpreter::NoInterpreter;
+use crate::lock::lock;
 
 /// Time for the package index to answer.
 const QUESTION_LIMIT: Duration = Duration::from_secs(60);
@@ -77,7 +78,7 @@ impl Environments {
     ) -> Result<Option<EsphomeVersion>, Sentence> {
         let said = Mutex::new(None);
         let hear = |line: String| {
-            let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut said = lock(&said);
             *said = said.take().or_else(|| named_version(&line));
             std::future::ready(())
         };

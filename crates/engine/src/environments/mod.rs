@@ -15,7 +15,7 @@ mod tool;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use kiln_esphome::version_output::{names_version, version_of};
@@ -30,6 +30,7 @@ use self::mark::Mark;
 use self::record::{RECORD, Record, python_in, read_record, size_of, write_record};
 use self::tool::{Tool, tools};
 use crate::interpreter::{self, Interpreter, NoInterpreter};
+use crate::lock::lock;
 use crate::programs::{Customer, Programs, RunError};
 
 /// Time for making an empty environment, for filling it, and for its answer (builds.md §17).
@@ -351,6 +352,7 @@ impl Environments {
         };
         if made == Err(ProvisionError::Stopped) && !is_whole().await {
             self.delete(version).await;
+            self.forget_ours(version);
         }
         made
     }
@@ -589,9 +591,7 @@ impl Environments {
             if older || (interrupted && wanted.as_ref() != Some(&version)) {
                 tracing::info!(%version, interrupted, "deleting an environment");
                 self.delete(&version).await;
-                self.state.send_modify(|state| {
-                    state.known.remove(&version);
-                });
+                self.forget_ours(&version);
             }
         }
     }
@@ -623,17 +623,25 @@ impl Environments {
             return false;
         }
         self.delete(version).await;
-        self.state.send_modify(|state| {
-            state.known.remove(version);
-        });
+        self.forget_ours(version);
         !fs::try_exists(self.folder_of(version))
             .await
             .unwrap_or(true)
     }
 
+    /// A version that Kiln installed is not there any more. One of the owner's stays known.
+    fn forget_ours(&self, version: &EsphomeVersion) {
+        self.state.send_modify(|state| {
+            let is_ours = |known: &Known| known.origin == Origin::Ours;
+            if state.known.get(version).is_some_and(is_ours) {
+                state.known.remove(version);
+            }
+        });
+    }
+
     /// Returns what is held while a version is installed, checked or deleted.
     fn turn(&self, version: &EsphomeVersion) -> Arc<tokio::sync::Mutex<()>> {
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut turns = lock(&self.turns);
         Arc::clone(turns.entry(version.clone()).or_default())
     }
 
