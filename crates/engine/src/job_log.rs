@@ -5,11 +5,13 @@
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use kiln_model::JobId;
 use kiln_ports::Store;
 use tokio::sync::broadcast;
+
+use crate::lock::lock;
 
 /// How much is kept of what the tools of a job say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,16 +84,13 @@ impl JobLogs {
 
     /// Closes the file of a job that is final. A later append opens it again.
     pub(crate) fn close(&self, job: &JobId) {
-        self.open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(job);
+        lock(&self.open).remove(job);
         // Without readers there is nobody to tell.
         let _ = self.changes.send(job.clone());
     }
 
     fn with(&self, job: &JobId, write: impl FnOnce(&mut LogFile) -> std::io::Result<()>) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = lock(&self.open);
         let result = match open.entry(job.clone()) {
             std::collections::hash_map::Entry::Occupied(entry) => write(entry.into_mut()),
             std::collections::hash_map::Entry::Vacant(entry) => {
@@ -122,6 +121,8 @@ impl LogFile {
             return Ok(());
         }
         self.write(text)?;
+        // What Kiln says itself takes nothing from it.
+        self.bytes += text.len() as u64;
         if self.bytes > most {
             self.write("\n*** log is full; the rest is not kept ***\n")?;
         }
@@ -133,7 +134,6 @@ impl LogFile {
             return Ok(());
         }
         self.file.write_all(text.as_bytes())?;
-        self.bytes += text.len() as u64;
         self.ends_in_terminator = text.ends_with(['\n', '\r']);
         Ok(())
     }
@@ -156,6 +156,10 @@ mod tests {
             logs.append(&own, Keep::Owners, &block);
         }
         logs.note(&guest, "it was handed back");
+        let chatty = JobId::from_random(3);
+        logs.append(&chatty, Keep::Guests, &block.repeat(3));
+        logs.note(&chatty, &block);
+        logs.append(&chatty, Keep::Guests, &block.repeat(2));
         let log = |job| std::fs::read_to_string(store.log_path(job)).unwrap();
         assert_eq!(log(&own), block.repeat(8));
         let end = "\n*** log is full; the rest is not kept ***\n*** it was handed back ***\n";
@@ -163,5 +167,6 @@ mod tests {
         assert!(kept.ends_with(end), "{}", &kept[kept.len() - 200..]);
         let most = Keep::Guests.bytes() + block.len() as u64 + end.len() as u64;
         assert!(kept.len() as u64 <= most, "{}", kept.len());
+        assert!(log(&chatty).ends_with("the rest is not kept ***\n"));
     }
 }

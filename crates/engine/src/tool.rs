@@ -13,7 +13,7 @@ use kiln_ports::Clock;
 use kiln_ports::process::{Child, Command, Exit, Pace};
 use kiln_ports::sandbox::{Answer, Contact, Gate};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, unconstrained};
 
 use crate::context::Context;
 use crate::held::Held;
@@ -374,8 +374,8 @@ async fn look_after(
             finish_off(context, child, &heard, Duration::ZERO).await;
         }
     }
-    // However it ended: whom it asked for is told.
-    while let Some(asked) = contact(bounds).now_or_never() {
+    // However it ended: whom it asked for is told, however many these are.
+    while let Some(asked) = unconstrained(contact(bounds)).now_or_never() {
         contacted(&asked, context, job);
     }
     end
