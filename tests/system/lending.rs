@@ -338,8 +338,8 @@ async fn whatever_the_owner_needs_and_whenever_no_job_of_a_sender_fails() {
 
 #[tokio::test(start_paused = true)]
 async fn whatever_the_owner_needs_and_whenever_no_clean_of_a_sender_fails() {
-    // The session of a clean that is under way when the system goes to sleep ends: what its sender says
-    // of it then is the sender's.
+    // A clean that takes longer than a sleep waits ends with its session: what its sender says of it then
+    // is the sender's.
     let all = Reason::ALL.iter().copied();
     let reasons = all.filter(|reason| !matches!(reason, Reason::Ready | Reason::Sleeping));
     let mut failed = Vec::new();
@@ -394,6 +394,24 @@ async fn a_sleep_waits_a_moment_for_a_result_that_is_being_fetched() {
     let job = story.one.jobs().await.remove(0);
     let there = matches!(job.placement, Placement::Remote { .. });
     assert!(there && job.status == JobStatus::Completed, "{job:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sleep_waits_a_moment_for_a_clean() {
+    let story = Story::begin(Reason::Sleeping).await;
+    let gate = story.two.esphome.hold("clean");
+    story.after_a_reading().await;
+    story.prepare().await;
+    let clean = story.clean().await.unwrap();
+    let started = async || story.two.started("clean") == 1;
+    story.world.run_until(LONG, started).await;
+    story.two.sleep.turns(Turn::GoesToSleep);
+    story.world.settle().await;
+    gate.send_replace(true);
+    story.one.finish_jobs(LONG).await;
+    let jobs = story.one.jobs().await;
+    let clean = jobs.into_iter().find(|job| job.id == clean.id).unwrap();
+    assert_eq!(clean.status, JobStatus::Completed, "{:?}", clean.error);
 }
 
 /// A receiver whose owner lets builds go on beside them.

@@ -54,9 +54,12 @@ impl Domain {
     /// job ids and wire ids come from it.
     pub fn new(version: impl Into<String>, seed: u64) -> Self {
         let evaluator = Evaluator::new();
+        let mut work = Work::new(seed);
+        // Nothing of others begins before something was read.
+        work.lend(evaluator.lending(), Now::default());
         Self {
             peering: Peering::new(version, seed),
-            work: Work::new(seed),
+            work,
             shown: evaluator.availability(),
             evaluator,
             settings: Settings::default(),
@@ -383,7 +386,7 @@ impl Domain {
         let may_leave = match why {
             Some(AvailabilityReason::UserOff) => false,
             Some(AvailabilityReason::Sleeping) => {
-                self.leaves_by.is_none() || !self.work.is_transferring()
+                self.leaves_by.is_none() || self.work.is_done_with_others()
             }
             Some(_) | None => self.work.is_done_with_others(),
         };
@@ -402,7 +405,8 @@ impl Domain {
         let pace = match why {
             // Also what goes on after receiving was switched off has to give way.
             _ if self.work.builds_for_others() => Pace::Fast,
-            Some(AvailabilityReason::UserOff) => Pace::Never,
+            // A clean may wait for room on the disk.
+            Some(AvailabilityReason::UserOff) if self.work.is_done_with_others() => Pace::Never,
             _ => Pace::Slow,
         };
         if pace != self.pace {

@@ -331,15 +331,58 @@ fn a_sleep_waits_for_a_bundle_that_arrives_and_not_for_ever() {
     assert!(pass(&mut domain, 1_005).iter().any(leaves));
 }
 
+#[test]
+fn a_sleep_waits_for_a_clean_of_somebody_else_and_not_for_ever() {
+    let leaves = |e: &Effect| is_peering(e, |e| matches!(e, peering::Effect::StopListening));
+    let begin = || {
+        let (mut domain, job) = begun("clean");
+        let effects = tell_at(&mut domain, asleep(1_001), 1_001);
+        assert!(!effects.iter().any(leaves), "it would show as failed");
+        (domain, job)
+    };
+    let (mut domain, job) = begin();
+    let done = work::Event::ProcessEnded(job, work::ProcessOutcome::Succeeded);
+    let effects = tell_at(&mut domain, Event::Work(done), 1_002);
+    assert!(effects.iter().any(leaves), "its sender has heard of it");
+    let (mut domain, _) = begin();
+    assert!(!pass(&mut domain, 1_004).iter().any(leaves));
+    assert!(pass(&mut domain, 1_005).iter().any(leaves));
+}
+
 /// A node that has just begun a build for its offloader, beside a quiet machine on mains.
 fn building() -> Domain {
+    begun("compile").0
+}
+
+/// The same with a job of any kind; returns it too.
+fn begun(target: &str) -> (Domain, kiln_model::JobId) {
     let mut domain = node();
     tell_at(&mut domain, Event::Sensed(Box::new(on_mains())), 1_000);
     tell_at(&mut domain, knock(1), 1_000);
+    let effects = tell_at(&mut domain, arrival(target), 1_000);
+    let job = effects.iter().find_map(prepared).unwrap();
+    let tree = work::BuildTree::OwnAll;
+    let prepared = work::Event::Prepared(job.clone(), Ok(tree));
+    let effects = tell_at(&mut domain, Event::Work(prepared), 1_000);
+    let begins = |e: &Effect| matches!(e, Effect::Work(work::Effect::Build { .. }));
+    assert!(effects.iter().any(begins), "{effects:?}");
+    (domain, job)
+}
+
+/// The job whose bundle is to be unpacked.
+fn prepared(effect: &Effect) -> Option<kiln_model::JobId> {
+    match effect {
+        Effect::Work(work::Effect::Prepare { job, .. }) => Some(job.clone()),
+        _ => None,
+    }
+}
+
+/// The offloader has sent a job.
+fn arrival(target: &str) -> Event {
     let header = kiln_model::SubmitHeader {
         job_id: kiln_model::WireJobId("a".to_owned()),
         configuration_filename: "kitchen.yaml".to_owned(),
-        target: "compile".to_owned(),
+        target: target.to_owned(),
         total_bundle_bytes: 5,
         num_chunks: 1,
         bundle_sha256: String::new(),
@@ -356,17 +399,7 @@ fn building() -> Domain {
         bundle: kiln_model::BlobId::new("bundle", 1),
         verified: kiln_model::witness::DigestVerified::assertion(),
     };
-    let effects = tell_at(&mut domain, Event::Work(arrived), 1_000);
-    let job = effects.iter().find_map(|effect| match effect {
-        Effect::Work(work::Effect::Prepare { job, .. }) => Some(job.clone()),
-        _ => None,
-    });
-    let tree = work::BuildTree::OwnAll;
-    let prepared = work::Event::Prepared(job.unwrap(), Ok(tree));
-    let effects = tell_at(&mut domain, Event::Work(prepared), 1_000);
-    let builds = |e: &Effect| matches!(e, Effect::Work(work::Effect::Build { .. }));
-    assert!(effects.iter().any(builds), "{effects:?}");
-    domain
+    Event::Work(arrived)
 }
 
 fn on_mains() -> kiln_model::Inputs {
@@ -376,6 +409,25 @@ fn on_mains() -> kiln_model::Inputs {
         lid: Some(kiln_model::Lid::Open),
         ..Default::default()
     }
+}
+
+#[test]
+fn a_clean_that_waits_for_room_is_done_also_after_receiving_was_switched_off() {
+    let mut domain = node();
+    let with_free = |mib| kiln_model::Inputs {
+        free_disk: Some(mib),
+        ..on_mains()
+    };
+    let senses = |mib| Event::Sensed(Box::new(with_free(mib)));
+    tell_at(&mut domain, senses(1), 1_000);
+    tell_at(&mut domain, knock(1), 1_000);
+    let effects = tell_at(&mut domain, arrival("clean"), 1_000);
+    assert_eq!(effects.iter().find_map(prepared), None);
+    let effects = ask(&mut domain, set(&[("receiver", "off")]));
+    let rests = |e: &Effect| matches!(e, Effect::Watch(Pace::Never));
+    assert!(!effects.iter().any(rests), "{effects:?}");
+    let effects = tell_at(&mut domain, senses(100_000), 1_001);
+    assert!(effects.iter().find_map(prepared).is_some(), "{effects:?}");
 }
 
 #[test]

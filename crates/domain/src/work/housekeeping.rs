@@ -12,9 +12,9 @@ use kiln_model::{
 use super::effect::{BuildTree, Effect};
 use super::jobs::{Entry, Step};
 use super::machine::{Stage, Work};
-use crate::RequestId;
 use crate::availability::disk_floor;
 use crate::storage::{Bounds, Extent, Facts, Found, Item, Room, Stock, in_order, plan};
+use crate::{Lending, RequestId, Stance};
 
 /// When the next deletion is tried, at the earliest.
 const SHORTEST_WAIT: Duration = Duration::from_secs(60);
@@ -273,6 +273,14 @@ impl Work {
         let bytes = |mib: u32| (mib > 0).then(|| u64::from(mib) << 20);
         let floor = disk_floor(&self.settings, self.lending.occupancy);
         (bytes(self.settings.storage_budget_mb), bytes(floor))
+    }
+
+    /// Returns whether the node has just started, and how much of the disk is free is not known yet.
+    pub(super) fn is_unread(&self) -> bool {
+        let Lending {
+            stance, absence, ..
+        } = self.lending;
+        self.house.free.is_none() && stance == Stance::Brief && absence.is_none()
     }
 
     /// Returns whether less of the disk is free than has to stay so.

@@ -288,7 +288,7 @@ impl Work {
     /// of the lane: unpacked it takes up to two hundred times as much, and its sender chose how much. On
     /// a disk that is short all of them stay packed.
     pub(super) fn start_unpacking(&mut self) {
-        if self.is_disk_short() {
+        if self.is_unread() || self.is_disk_short() {
             return;
         }
         let mut next: BTreeMap<Pin, JobId> = BTreeMap::new();
@@ -548,6 +548,7 @@ mod tests {
     use super::super::ProcessOutcome;
     use super::super::fixtures::{Shop, failed, pin, step_failed, wire};
     use super::*;
+    use crate::{Lending, Stance};
 
     fn cancel(shop: &mut Shop, link: LinkId, job: &str) {
         let job_id = wire(job);
@@ -790,6 +791,27 @@ mod tests {
         shop.has_free(2_048);
         assert_eq!(shop.lines_of("unpack"), ["unpack j1 of 2"]);
         assert_eq!(shop.job(&clean).reason, say::being_unpacked());
+    }
+
+    #[test]
+    fn until_it_is_known_how_much_room_there_is_a_bundle_stays_packed() {
+        let brief = Lending {
+            stance: Stance::Brief,
+            ..Lending::FREE
+        };
+        let ends: [fn(&mut Shop); 2] = [
+            |shop| shop.has_free(100_000),
+            |shop| shop.lends(Lending::FREE),
+        ];
+        for known in ends {
+            let mut shop = Shop::open();
+            let link = shop.offloader(2);
+            shop.lends(brief);
+            shop.submit(link, "a", "kitchen");
+            assert_eq!(shop.lines_of("unpack"), [""; 0]);
+            known(&mut shop);
+            assert_eq!(shop.lines_of("unpack"), ["unpack j1 of 2"]);
+        }
     }
 
     // Covers: M62

@@ -101,7 +101,7 @@ impl Work {
     }
 
     /// Returns whether a bundle arrives, or a result is fetched or about to be.
-    pub fn is_transferring(&self) -> bool {
+    fn is_transferring(&self) -> bool {
         !self.intake.is_quiet() || self.intake.owes(&self.links)
     }
 
