@@ -595,8 +595,14 @@ impl Desk {
         match id {
             // The question reached nobody: it is as if it was answered with no.
             QUIT => self.question = None,
-            REFUSED if matches!(self.window, Window::Open(_)) => self.refuse_in_window(),
-            REFUSED => self.open(Goal::overview()),
+            REFUSED => match self.window {
+                Window::Open(_) => self.refuse_in_window(),
+                Window::Closed | Window::Closing { goal: None } if self.ending == Ending::No => {
+                    self.open(Goal::overview());
+                }
+                // It is said in the window that comes; and who wants to end is not kept by it.
+                Window::Closed | Window::Starting { .. } | Window::Closing { .. } => {}
+            },
             _ => {}
         }
     }

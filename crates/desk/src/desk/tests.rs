@@ -539,6 +539,13 @@ fn a_click_that_was_in_vain_is_said_in_the_window_where_no_notification_is() {
     let told = story.then(nobody());
     assert_eq!(said_in_window(&told[0]), why);
 
+    let mut ends = Story::begins();
+    ends.then(flashing());
+    ends.then(refused());
+    ends.clicks("quit");
+    assert_eq!(ends.then(nobody()), [""; 0], "who wants to end is not kept");
+    assert_eq!(ends.then(view("")), ["stop node"]);
+
     let mut seen = Story::begins();
     seen.then(refused());
     seen.shows("desk-refused");
