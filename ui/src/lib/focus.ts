@@ -2,7 +2,7 @@
 
 const CONTROLS = 'a[href], button, input, select, textarea, summary, [tabindex]';
 /** What belongs together on a page, the nearest first looked at. */
-const PARTS = '[role=row], li, section, dialog, .page';
+const PARTS = '[role=row], li, section, dialog, .notes, .page';
 
 function controls(part: Element): HTMLElement[] {
   return [...part.querySelectorAll<HTMLElement>(CONTROLS)].filter((one) => one.tabIndex >= 0 && !one.matches(':disabled'));

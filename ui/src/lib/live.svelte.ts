@@ -71,6 +71,13 @@ class Live {
 
   #kept = new Set<Kept>();
 
+  /** Returns why the node does not answer. What the desktop says of it is in the owner's language already, and what runs
+   * from right to left in it is kept apart. */
+  nodeWhy(): string {
+    const { state, message, message_words } = this.node;
+    return state === 'troubled' ? message : said(message, message_words);
+  }
+
   /** Returns seconds since 1970, as far as anything is known: without a node nothing goes on. */
   now(): number {
     return this.stale && this.view !== null ? this.view.at : now();
@@ -90,7 +97,7 @@ class Live {
     bridge.onNotifications((notifications) => {
       if (this.start !== null) this.start = { ...this.start, notifications };
     });
-    const refused = (message: string) => warn({ code: 'unavailable', message, hint: '' });
+    const refused = (message: string) => complain(message);
     bridge.onRefused(refused);
     try {
       this.start = await bridge.start();

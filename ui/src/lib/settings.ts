@@ -75,8 +75,9 @@ export function namesOf(group: Group, settings: Settings): string[] {
 }
 
 /** Returns what is asked before a value is set that lets others do more here; null for every other. */
-export function questionOf(name: string, wanted: string): Question | null {
-  if (name !== 'sandbox' || wanted === 'required') return null;
+export function questionOf(name: string, value: string, wanted: string): Question | null {
+  const order = ['required', 'best_effort', 'off'];
+  if (name !== 'sandbox' || order.indexOf(wanted) <= order.indexOf(value)) return null;
   const text = t(wanted === 'off' ? 'sandbox_ask.off' : 'sandbox_ask.best_effort');
   return { title: t('sandbox_ask.title'), text, yes: t('sandbox_ask.yes'), kind: 'danger' };
 }
