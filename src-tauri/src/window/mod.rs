@@ -137,7 +137,7 @@ fn open(
 }
 
 /// Ends: the process that shows the pages did, and what is left is a blank window. The desktop says so
-/// and opens another one.
+/// and offers another one.
 fn pages_broke(app: &AppHandle, why: &str) {
     tracing::error!(why, "the process that shows the pages ended");
     app.exit(1);

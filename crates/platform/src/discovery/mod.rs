@@ -341,7 +341,10 @@ fn own_addresses(host: Option<&str>) -> Vec<IpAddr> {
 fn reach(announced: &Announced, here: &[IpAddr]) -> Reach {
     let announcement = &announced.announcement;
     let host = announcement.host.as_deref().unwrap_or_default();
-    let is_inside = host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+    let is_loopback = |ip: IpAddr| ip.is_loopback();
+    let is_inside = host
+        .parse()
+        .map_or(!interfaces::is_outside(host), is_loopback);
     let is_lost = announced.addresses.is_empty() && !here.is_empty();
     if announcement.receiver.is_some() && is_lost && !is_inside {
         Reach::Nowhere
@@ -403,7 +406,9 @@ mod tests {
             Reach::AsBound,
             "no network"
         );
-        assert_eq!(reach(&on("127.0.0.1", &[]), &[address]), Reach::AsBound);
+        for own in ["127.0.0.1", "lo"] {
+            assert_eq!(reach(&on(own, &[]), &[address]), Reach::AsBound);
+        }
         assert_eq!(reach(&on("::", &[address]), &[address]), Reach::AsBound);
     }
 

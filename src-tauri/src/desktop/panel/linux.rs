@@ -77,6 +77,7 @@ impl Panel {
 
 /// Keeps the icon in the panel until nothing is to be shown any more.
 async fn keep(mut newest: watch::Receiver<Tray>, events: UnboundedSender<Event>) {
+    let mut told = String::new();
     loop {
         let tray = newest.borrow_and_update().clone();
         let begun = tokio::select! {
@@ -92,7 +93,11 @@ async fn keep(mut newest: watch::Receiver<Tray>, events: UnboundedSender<Event>)
             }
             // Another panel may come, or this one may change its mind.
             Err(error @ TrayError::Refused(_)) => {
-                tracing::warn!("{error}");
+                let why = error.to_string();
+                if told != why {
+                    tracing::warn!("{why}");
+                    told = why;
+                }
                 missing(&events);
                 tokio::select! {
                     () = sleep(PAUSE) => {}
