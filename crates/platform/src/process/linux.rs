@@ -12,13 +12,25 @@ use super::os::Belongs;
 
 /// Returns how many living processes belong, after sending each of them a signal if there is one.
 pub(super) fn signal_all(belongs: &Belongs, signal: Option<Signal>) -> usize {
-    let mut reached = 0;
+    let (mut reached, mut hurried) = (0, HashSet::new());
     each_member(belongs, |pid, stat| {
+        // Before the signal: who ends has left its session's share.
+        let is_to_end = signal == Some(Signal::KILL) && !hurried.contains(&stat.session);
+        if is_to_end && hurry(pid).is_ok() {
+            hurried.insert(stat.session);
+        }
         if signal.is_none_or(|signal| signal_one(pid, stat, signal)) {
             reached += 1;
         }
     });
     reached
+}
+
+/// Gives the session of a process back the share of the processor that [`lower_priority`] took. Who is
+/// killed has to run once more: a thousand programs with the least share take minutes for that while
+/// anybody else is busy.
+fn hurry(pid: Pid) -> std::io::Result<()> {
+    fs::write(format!("/proc/{}/autogroup", pid.as_raw_nonzero()), "0")
 }
 
 /// The process is held before it is looked at again, so that its number cannot pass to another one
@@ -45,16 +57,31 @@ pub(super) fn all_stand(belongs: &Belongs) -> bool {
 /// than to make more. Then those that only their parents tell: they left the session and cleaned
 /// their environment.
 fn each_member(belongs: &Belongs, mut act: impl FnMut(Pid, &Stat)) {
-    let (mut tree, mut others) = (HashSet::new(), Vec::new());
-    for (pid, stat) in processes() {
-        match stat_of_member(pid, belongs) {
-            Some(now) => {
-                tree.insert(pid);
-                act(pid, &now);
+    let (mut tree, mut others, mut unclear) = (HashSet::new(), Vec::new(), processes());
+    let mut blinks = BLINKS;
+    loop {
+        unclear.retain(|(pid, stat)| match membership(*pid, belongs) {
+            Membership::Member(now) => {
+                tree.insert(*pid);
+                act(*pid, &now);
+                false
             }
-            None => others.push((pid, stat)),
-        }
+            Membership::Stranger => {
+                others.push((*pid, stat.clone()));
+                false
+            }
+            Membership::Gone => false,
+            Membership::Unclear => true,
+        });
+        // All of them are waited for at once: a build can end with a thousand programs.
+        let looks = unclear.len() / LOOKS_PER_BLINK;
+        blinks = match blinks.checked_sub(1 + looks) {
+            Some(left) if !unclear.is_empty() => left,
+            _ => break,
+        };
+        blink();
     }
+    others.append(&mut unclear);
     for (pid, stat) in descendants(&mut tree, others) {
         act(pid, &stat);
     }
@@ -106,27 +133,38 @@ pub(super) fn measure(belongs: &Belongs) -> (u32, u64) {
     (tree.len().try_into().unwrap_or(u32::MAX), bytes)
 }
 
-/// How long, and how many times, a process is waited for whose environment cannot be told.
+/// How long, and how many times, processes are waited for whose environment cannot be told: a second in all.
 const BLINK: Duration = Duration::from_millis(1);
 const BLINKS: usize = 1000;
 
-/// Returns what there is to say of a process that lives and has the session or the mark.
-///
-/// While it starts another program, and while it gives its memory back at its end, a process has no
-/// environment to tell it by. It is waited for, so that neither is taken for a stranger.
-fn stat_of_member(pid: Pid, belongs: &Belongs) -> Option<Stat> {
-    for _ in 0..BLINKS {
-        let stat = Stat::read(pid)?;
-        if belongs.holds_session(stat.session) {
-            return Some(stat);
-        }
-        match environment(pid, &stat) {
-            Environment::Hidden => return None,
-            Environment::Here(text) => return belongs.marks(&text).then_some(stat),
-            Environment::Changing => blink(),
-        }
+/// How many processes are looked at in the time of a blink, on a slow machine.
+const LOOKS_PER_BLINK: usize = 20;
+
+/// Whether a process has the session or the mark.
+enum Membership {
+    /// It lives and has.
+    Member(Stat),
+    /// It has not.
+    Stranger,
+    /// It does not live any more.
+    Gone,
+    /// While it starts another program, and while it gives its memory back at its end, a process has no
+    /// environment to tell it by. It is waited for, so that neither is taken for a stranger.
+    Unclear,
+}
+
+fn membership(pid: Pid, belongs: &Belongs) -> Membership {
+    let Some(stat) = Stat::read(pid) else {
+        return Membership::Gone;
+    };
+    if belongs.holds_session(stat.session) {
+        return Membership::Member(stat);
     }
-    None
+    match environment(pid, &stat) {
+        Environment::Here(text) if belongs.marks(&text) => Membership::Member(stat),
+        Environment::Here(_) | Environment::Hidden => Membership::Stranger,
+        Environment::Changing => Membership::Unclear,
+    }
 }
 
 #[expect(
@@ -162,6 +200,7 @@ fn environment(pid: Pid, stat: &Stat) -> Environment {
 const OF_KERNEL: u64 = 0x0020_0000;
 
 /// What `/proc/PID/stat` says of a living process.
+#[derive(Clone)]
 struct Stat {
     state: char,
     parent: Option<Pid>,
