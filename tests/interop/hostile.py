@@ -18,7 +18,7 @@ def breach():
     Path("breached").write_text(str(time.time()))
 
 
-def fork(rest=60):
+def fork():
     """Doubles ten times, to twice what is allowed: what more would do, the machine that tests need not feel."""
     breach()
     for _ in range(10):
@@ -27,12 +27,7 @@ def fork(rest=60):
         except OSError:
             break
     while True:
-        time.sleep(rest)
-
-
-def storm():
-    """The same, and none of them ever rests."""
-    fork(rest=0)
+        time.sleep(60)
 
 
 def cpu():
