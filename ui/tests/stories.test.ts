@@ -526,7 +526,8 @@ test('what failed stays while successes come and go, and what has no room is cou
   const alert = () => text('.notes [role=alert]');
   expect(alert()).toBe('Problem 3 Problem 4 Problem 5 Problem 6 and 2 more Close all');
   expect(text('.notes [role=status]')).toBe('Done 3');
-  await press('Close', document.querySelector('.note.problem:not(.more)') ?? document);
+  await hit('Close', document.querySelector('.note.problem:not(.more)') ?? document);
+  expect(standsOn()).toBe('Close');
   expect(alert()).toBe('Problem 2 Problem 4 Problem 5 Problem 6 and 1 more Close all');
   await press('Close all');
   expect(alert()).toBe('');
