@@ -546,6 +546,15 @@ fn a_click_that_was_in_vain_is_said_in_the_window_where_no_notification_is() {
     assert_eq!(ends.then(nobody()), [""; 0], "who wants to end is not kept");
     assert_eq!(ends.then(view("")), ["stop node"]);
 
+    let mut elsewhere = Story::begins();
+    elsewhere.then(refused());
+    elsewhere.then(Event::Show(Goal::page("devices").unwrap()));
+    assert_eq!(
+        elsewhere.then(nobody()),
+        [""; 0],
+        "the window that comes keeps its goal"
+    );
+
     let mut seen = Story::begins();
     seen.then(refused());
     seen.shows("desk-refused");
