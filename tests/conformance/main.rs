@@ -2,6 +2,8 @@
 //!
 //! A test names what it covers in a line `// Covers: R-11, M24` above its `#[test]`. Set
 //! `KILN_BLESS=1` to write the table anew.
+mod names;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
