@@ -1,5 +1,4 @@
 """Hostile builds of a stock dashboard, in real boxes: each ends alone, soon, and leaves nothing."""
-import asyncio
 import hashlib
 import os
 import subprocess
@@ -179,8 +178,7 @@ async def test_a_hostile_build_leaves_nothing_for_the_clean_ones_of_others(world
     hostile, kiln = await guarded(world)
     neighbour = await world.dashboard("neighbour", standin=False)
     await admit(neighbour, kiln)
-    # It holds back remote work for 20 s after its start.
-    await asyncio.sleep(20.5)
+    await neighbour.sends()
 
     async def clean(dash):
         await dash.put("clean.yaml", chip("clean", size=100_000))

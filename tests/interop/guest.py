@@ -48,8 +48,7 @@ async def stage(world, tier=3):
     await admit(dash, kiln)
     # Who waits for somebody to pair with is there whatever happens.
     await kiln.ask("window", "close")
-    # It holds back remote work for 20 s after its start.
-    await asyncio.sleep(20.5)
+    await dash.sends()
     return dash, kiln
 
 

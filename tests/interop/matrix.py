@@ -152,9 +152,8 @@ class House:
                 hostname="127.0.0.1", port=sender.network.port)
         # Who waits for somebody to pair with is there whatever happens.
         await self.kiln.ask("window", "close")
-        # A dashboard holds back remote work for 20 s after its start.
-        await asyncio.sleep(20.5)
         for sender in self.senders.values():
+            await sender.dash.sends()
             await sender.dash.linked()
 
     async def sender(self, stage):

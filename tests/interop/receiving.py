@@ -384,7 +384,7 @@ async def test_two_dashboards_with_the_same_device_name_do_not_meet(world):
     await admit(other, kiln)
     await dash.put("kitchen.yaml", chip("kitchen", size=111_111, seconds=2))
     await other.put("kitchen.yaml", chip("kitchen", size=222_222, seconds=2))
-    await asyncio.sleep(20.5)  # the second dashboard holds back work after its start
+    await other.sends()
     first, second = await dash.submit("kitchen.yaml"), await other.submit("kitchen.yaml")
     await dash.reaches(first, "completed")
     await other.reaches(second, "completed")

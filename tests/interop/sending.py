@@ -116,11 +116,7 @@ async def test_cancelling_here_ends_the_build_there(world):
     receiver, kiln = await paired(world)
     kiln.put("slow.yaml", chip("slow", seconds=120))
     job = await compiled(kiln, "slow")
-
-    async def there():
-        rows = await receiver.dash.call("firmware/get_jobs")
-        return [j for j in rows if j["status"] == "running"]
-    theirs = (await until("the build to run there", there))[0]
+    theirs = await receiver.builds()
     await kiln.ask("cancel", job)
     await receiver.reaches(theirs["job_id"], "cancelled")
     ended = await kiln.final(job)
@@ -131,11 +127,7 @@ async def test_cancelling_there_is_told_here(world):
     receiver, kiln = await paired(world)
     kiln.put("slow.yaml", chip("slow", seconds=120))
     job = await compiled(kiln, "slow")
-
-    async def there():
-        rows = await receiver.dash.call("firmware/get_jobs")
-        return [j for j in rows if j["status"] == "running"]
-    theirs = (await until("the build to run there", there))[0]
+    theirs = await receiver.builds()
     await receiver.dash.call("firmware/cancel", job_id=theirs["job_id"])
     ended = await kiln.final(job)
     expect(ended["status"] == "cancelled", f"{ended}")
@@ -154,11 +146,7 @@ async def test_a_receiver_that_dies_does_not_lose_the_build(world):
     receiver, kiln = await paired(world)
     kiln.put("tough.yaml", chip("tough", seconds=3))
     job = await compiled(kiln, "tough")
-
-    async def there():
-        rows = await receiver.dash.call("firmware/get_jobs")
-        return [j for j in rows if j["status"] == "running"]
-    await until("the build to run there", there)
+    await receiver.builds()
     os.kill(receiver.info["pid"], signal.SIGKILL)
     ended = await kiln.final(job, 120)
     expect(ended["status"] == "completed", f"{ended}")
@@ -169,11 +157,7 @@ async def test_a_receiver_that_is_stopped_cancels_its_builds_and_kiln_names_it(w
     receiver, kiln = await paired(world)
     kiln.put("slow.yaml", chip("slow", seconds=60))
     job = await compiled(kiln, "slow")
-
-    async def there():
-        rows = await receiver.dash.call("firmware/get_jobs")
-        return [j for j in rows if j["status"] == "running"]
-    await until("the build to run there", there)
+    await receiver.builds()
     await world.stop_dashboard(receiver)
     ended = await kiln.final(job, 120)
     # A stock dashboard that stops ends its builds, and calls them cancelled or failed.
@@ -189,11 +173,7 @@ async def test_a_cut_link_heals_and_the_build_completes_there(world):
     await admit(receiver, kiln, f"127.0.0.1:{proxy.port}")
     kiln.put("blip.yaml", chip("blip", seconds=4))
     job = await compiled(kiln, "blip")
-
-    async def there():
-        rows = await receiver.dash.call("firmware/get_jobs")
-        return [j for j in rows if j["status"] == "running"]
-    await until("the build to run there", there)
+    await receiver.builds()
     proxy.cut()
     ended = await kiln.final(job, 120)
     expect(ended["status"] == "completed", f"{ended}")
@@ -203,11 +183,7 @@ async def test_the_sender_is_killed_and_its_job_goes_on_after_the_restart(world)
     receiver, kiln = await paired(world)
     kiln.put("again.yaml", chip("again", seconds=3))
     job = await compiled(kiln, "again")
-
-    async def there():
-        rows = await receiver.dash.call("firmware/get_jobs")
-        return [j for j in rows if j["status"] == "running"]
-    await until("the build to run there", there)
+    await receiver.builds()
     await kiln.kill()
     await kiln.serve()
     ended = await kiln.final(job, 120)

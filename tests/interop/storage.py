@@ -88,8 +88,7 @@ async def stage(world, name, tier=3):
     await kiln.receive()
     await kiln.ask("settings", "set", f"disk_floor_mb={FLOOR}", "cpu_limit=0")
     await admit(dash, kiln)
-    # It holds back remote work for 20 s after its start.
-    await asyncio.sleep(20.5)
+    await dash.sends()
     return dash, kiln, disk
 
 

@@ -186,6 +186,7 @@ class Peer:
 
     def __init__(self, name, info):
         self.name, self.info, self.dash = name, info, None
+        self.ready = time.monotonic()
 
     @property
     def config(self):
@@ -194,6 +195,10 @@ class Peer:
     @property
     def link(self):
         return self.info["link"]
+
+    async def sends(self):
+        """Waits until it sends work to others: it holds that back for 20 s after its start."""
+        await asyncio.sleep(max(0, self.ready + 20.5 - time.monotonic()))
 
     async def put(self, name, text):
         await self.dash.call("devices/update_config", configuration=name, content=text)
@@ -235,6 +240,12 @@ class Peer:
 
     async def job(self, job_id):
         return await self.dash.call("firmware/get_job", job_id=job_id)
+
+    async def builds(self):
+        """Waits until it builds something, and returns that job."""
+        async def probe():
+            return [j for j in await self.dash.call("firmware/get_jobs") if j["status"] == "running"]
+        return (await until("the build to run there", probe))[0]
 
     async def reaches(self, job_id, status, seconds=180.0):
         """Wait until a job has a status; fail when it ends otherwise."""
@@ -303,9 +314,8 @@ class World:
         """
         if not self.shared.offloader:
             self.shared.offloader = await start_dashboard("offloader", standin=False)
-            # It holds back remote work for 20 s after its start.
-            await asyncio.sleep(20.5)
         peer = self.shared.offloader
+        await peer.sends()
         for job in await peer.dash.call("firmware/get_jobs"):
             if job["status"] in ("queued", "running"):
                 try:

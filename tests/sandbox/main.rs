@@ -1,13 +1,9 @@
-//! Real boxes of this system: what they must deny, what they must allow, and what they cost.
+//! Real boxes of this system: what they must deny, and what they must allow.
 //!
 //! Every attempt is made by the program `probe` inside a box and, as its control, outside.
 #![cfg(target_os = "linux")]
 #![expect(clippy::expect_used, reason = "a test cannot go on")]
-#![allow(
-    clippy::disallowed_methods,
-    clippy::print_stdout,
-    reason = "figures are part of the result"
-)]
+#![allow(clippy::print_stdout, reason = "figures are part of the result")]
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
@@ -16,7 +12,6 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
 
 use kiln_model::{BuildHosts, Tier};
 use kiln_platform::OsSandbox;
@@ -391,33 +386,6 @@ async fn when_memory_runs_out_what_is_in_a_box_goes_before_all_else() {
         // Its input ends, and it with it.
         drop(boxed.stdin.take());
         boxed.wait().expect("it ends");
-    }
-}
-
-#[tokio::test]
-async fn a_box_costs_some_milliseconds() {
-    const ROUNDS: u32 = 10;
-    let world = World::new(None);
-    let mut bare = Command::new(&world.probe);
-    bare.arg("nothing");
-    let mean = |command: &mut Command| {
-        let begun = Instant::now();
-        for _ in 0..ROUNDS {
-            assert!(command.status().expect("the probe runs").success());
-        }
-        begun.elapsed().as_secs_f64() * 1000.0 / f64::from(ROUNDS)
-    };
-    let without = mean(&mut bare);
-    for tier in tiers() {
-        let sandbox = world.sandbox(tier);
-        assert_eq!(sandbox.prove().await.tier, tier);
-        let mut command = world.boxed(&sandbox, &["nothing"]).await;
-        let with = mean(&mut command);
-        println!(
-            "tier {}: {:.1} ms more per start",
-            tier.number(),
-            with - without
-        );
     }
 }
 
