@@ -3,7 +3,9 @@ times are measured and printed; what is asserted is that little is drawn and tha
 as `household` says."""
 import re
 import statistics
+import subprocess
 
+import desktop
 import webdriver
 from desktop import until
 from household import DEVICE, ROOT, SHOTS, TESTS, World, play, skip_welcome
@@ -104,6 +106,48 @@ def a_log_that_rushes_by_can_be_read(world):
         assert window.complaints() == [], window.complaints()
 
 
+def a_long_build_is_told_when_it_is_done_and_a_click_leads_to_it(world):
+    world.here.put("long", seconds=61)
+    desktop.close_notifications()
+    with world.window() as window:
+        window.shows("Overview")
+        elsewhere(window)
+        world.here.ask("compile", "long", "--local")
+        until("it is told", lambda: desktop.displayed() == 1, 90)
+        assert world.here.job()["status"] == "completed"
+        desktop.screenshot(SHOTS / "large-done.png")
+        desktop.open_notification()
+        window.until("its page is shown", lambda: window.heading() == "long")
+        window.shows("Successfully compiled program.")
+        assert window.complaints() == [], window.complaints()
+    desktop.close_notifications()
+    assert [title for title, _ in desktop.history()][:1] == ["long is built"], desktop.history()
+
+
+def many_builds_are_told_in_one_notification_that_leads_to_all_of_them(world):
+    names = [f"many-{n}" for n in range(4)]
+    for name in names:
+        world.here.put(name, seconds=16)
+    with world.window() as window:
+        window.shows("Overview")
+        elsewhere(window)
+        world.here.ask("compile", *names, "--local")
+        until("the first is told", lambda: desktop.displayed() == 1, 60)
+        desktop.screenshot(SHOTS / "large-many.png")
+        desktop.open_notification()
+        window.until("all are shown", lambda: window.heading() == "Activity")
+        until("all are done", lambda: all(job["status"] == "completed" for job in world.here.ask("jobs")["jobs"]), 90)
+        assert desktop.displayed() == 0, "who looks at it is not told"
+        assert window.complaints() == [], window.complaints()
+
+
+def elsewhere(window):
+    """Takes the focus away from the window: who looks at it needs no notification."""
+    # Where nothing manages windows, the one below the pointer has it.
+    subprocess.run(["xdotool", "mousemove", "9999", "9999"], check=True)
+    window.until("the window has no focus", lambda: not window.run("return document.hasFocus()"))
+
+
 def last(window):
     """The number of the last compile step that is seen."""
     steps = re.findall(r"(?m)^\[(\d+)/", window.run(
@@ -114,4 +158,6 @@ def last(window):
 play(World(), [
     five_hundred_devices_are_listed_filtered_and_chosen,
     a_log_that_rushes_by_can_be_read,
+    a_long_build_is_told_when_it_is_done_and_a_click_leads_to_it,
+    many_builds_are_told_in_one_notification_that_leads_to_all_of_them,
 ])

@@ -34,6 +34,9 @@ READ, LOAD_RISES = 10.0, 20.0
 # How long it stays open at least (DWELL in domain/availability), and a moment for its start.
 DWELL = 62.0
 
+# How long it takes at least until all jobs are at their stages.
+SETS_OUT = 35.0
+
 # How long before a reading the last bundle is let through: it is unpacked when the reading comes.
 AHEAD = 3.0
 
@@ -196,9 +199,9 @@ class House:
             return many.network.waits["up"]
         await until("the bundle of many files", bundled, 120)
 
-    async def dwelt(self):
-        """Waits until Kiln was open for so long that it may close."""
-        await asyncio.sleep(max(0.0, self.opened + DWELL - time.monotonic()))
+    async def dwelt(self, early=0.0):
+        """Waits until Kiln was open for so long that it may close, or so many seconds less."""
+        await asyncio.sleep(max(0.0, self.opened + DWELL - early - time.monotonic()))
 
     async def before_reading(self):
         """Waits until the machine is about to be read."""
@@ -288,6 +291,8 @@ async def soon(house, begin):
 
 async def play(house, how, begin, *settings, ready=None):
     await house.opens(*settings)
+    # The sender of the bundle that is kept back waits a minute for an answer.
+    await house.dwelt(early=SETS_OUT)
     await house.set_out()
     if ready:
         await ready()
