@@ -697,7 +697,7 @@ mod tests {
             100,
             &expect![[r#"
             Quiet many -> activity
-              Installing 4 devices
+              Working on 4 devices
               1 of 4 done
               25 %
               (open) Open
@@ -710,7 +710,7 @@ mod tests {
             110,
             &expect![[r#"
             Quiet many -> activity
-              Installing 4 devices
+              Working on 4 devices
               3 of 4 done, 1 failed
               75 %
               (open) Open
