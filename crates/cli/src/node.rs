@@ -368,12 +368,13 @@ fn environments_text(reply: &Reply) -> String {
                 EnvironmentState::Broken(why) => format!("broken: {}", safe(why)),
             };
             vec![
+            let used_for = match (environment.installed, &environment.state) {
+                (true, _) => "own builds",
+                (false, EnvironmentState::Ready) => "builds of others",
+                (false, EnvironmentState::Installing(_) | EnvironmentState::Broken(_)) => "",
+            };
                 environment.version.to_string(),
-                if environment.installed {
-                    "own builds".to_owned()
-                } else {
-                    String::new()
-                },
+                used_for.to_owned(),
                 environment.size_bytes.map(size).unwrap_or_default(),
                 state,
             ]

@@ -7,6 +7,7 @@
 //! the programs of an environment contain its path.) An ESPHome on the search path is used too,
 //! and never changed.
 mod index;
+mod known;
 mod mark;
 mod record;
 #[cfg(test)]
@@ -26,8 +27,9 @@ use tokio::fs;
 use tokio::sync::watch;
 
 pub use self::index::NewestError;
+use self::known::{Known, Look, Origin, Own, State};
 use self::mark::Mark;
-use self::record::{RECORD, Record, python_in, read_record, size_of, write_record};
+use self::record::{MadeFor, RECORD, Record, python_in, read_record, size_of, write_record};
 use self::tool::{Tool, tools};
 use crate::interpreter::{self, Interpreter, NoInterpreter};
 use crate::lock::lock;
@@ -44,27 +46,8 @@ pub struct Environments {
     state: watch::Sender<State>,
     /// One per version, so that it is installed once.
     turns: Mutex<BTreeMap<EsphomeVersion, Arc<tokio::sync::Mutex<()>>>>,
-    look: watch::Sender<Look>,
     /// Held while the owner's ESPHome is asked again.
     adopting: tokio::sync::Mutex<()>,
-}
-
-/// Whether it is known what the owner has installed. Finding out takes a second after the start,
-/// and a job must not fail for having been faster.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Look {
-    /// Nobody announced a look, or it is done.
-    #[default]
-    Over,
-    /// It is announced or going on.
-    Ahead,
-}
-
-#[derive(Default)]
-struct State {
-    known: BTreeMap<EsphomeVersion, Known>,
-    own: Own,
-    python: Option<PathBuf>,
 }
 
 /// Tells that the list may have changed: an installation reached its next step or ended, or a
@@ -79,41 +62,6 @@ impl Changes {
             std::future::pending::<()>().await;
         }
     }
-}
-
-/// Which environment the owner's own builds use.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-enum Own {
-    /// The newest that is ready.
-    #[default]
-    Newest,
-    /// This version.
-    Version(EsphomeVersion),
-    /// This installed program.
-    Program(PathBuf),
-    /// The setting is neither.
-    Nothing,
-}
-
-#[derive(Clone, Debug)]
-struct Known {
-    launcher: Launcher,
-    /// Folder or program, for people.
-    place: PathBuf,
-    state: EnvironmentState,
-    size_bytes: Option<u64>,
-    origin: Origin,
-    /// It answered with its version in this process.
-    verified: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Origin {
-    /// Made by Kiln.
-    Ours,
-    /// Installed by the owner; never changed. How its program looked when it was asked; nothing if it
-    /// was just being replaced.
-    Adopted(Option<Mark>),
 }
 
 /// Why a version cannot be had.
@@ -176,7 +124,6 @@ impl Environments {
             },
             state: watch::Sender::default(),
             turns: Mutex::default(),
-            look: watch::Sender::default(),
             adopting: tokio::sync::Mutex::default(),
         }
     }
@@ -184,14 +131,14 @@ impl Environments {
     /// Announces that [`Environments::tidy`] follows: until it looked, [`Environments::looked`]
     /// waits.
     pub fn expect_look(&self) {
-        self.look.send_replace(Look::Ahead);
+        self.state.send_modify(|state| state.look = Look::Ahead);
     }
 
     /// Waits until an announced look for what the owner has installed is over.
     pub async fn looked(&self) {
-        let mut look = self.look.subscribe();
+        let mut states = self.state.subscribe();
         // The sender is ours, so this ends with `Over` only.
-        let _ = look.wait_for(|look| *look == Look::Over).await;
+        let _ = states.wait_for(|state| state.look == Look::Over).await;
     }
 
     /// Follows the settings `python` and `esphome_version`. `KILN_ESPHOME` goes before the latter, and
@@ -218,11 +165,16 @@ impl Environments {
     pub async fn scan(&self) -> Vec<EnvironmentInfo> {
         for version in self.versions_on_disk().await {
             let folder = self.folder_of(&version);
-            let (state, size_bytes) = match read_record(&folder, &version).await {
-                Some(record) => (EnvironmentState::Ready, Some(record.size_bytes)),
+            let (state, size_bytes, made_for) = match read_record(&folder, &version).await {
+                Some(record) => (
+                    EnvironmentState::Ready,
+                    Some(record.size_bytes),
+                    record.made_for,
+                ),
                 None => (
                     EnvironmentState::Broken(say::installing_interrupted()),
                     None,
+                    MadeFor::Others,
                 ),
             };
             let launcher = Launcher::module(&python_in(&folder));
@@ -231,7 +183,7 @@ impl Environments {
                 place: folder,
                 state,
                 size_bytes,
-                origin: Origin::Ours,
+                origin: Origin::Ours(made_for),
                 verified: false,
             };
             self.state.send_if_modified(|state| {
@@ -246,13 +198,13 @@ impl Environments {
     }
 
     /// Tidies up once after the start: looks for an ESPHome of the owner, deletes interrupted
-    /// installations and environments that are older than the one for own builds (MUST 81), asks
-    /// the others whether they work, and repairs the one for own builds. Takes seconds; installing
-    /// and building may go on meanwhile.
+    /// installations and environments of others that are older than the one for own builds
+    /// (MUST 81), asks the rest whether they work, and repairs the one for own builds. Takes seconds;
+    /// installing and building may go on meanwhile.
     pub async fn tidy(&self) -> Vec<EnvironmentInfo> {
         self.scan().await;
         self.adopt().await;
-        self.look.send_replace(Look::Over);
+        self.state.send_modify(|state| state.look = Look::Over);
         self.sweep().await;
         for (version, _) in self.ours() {
             let turn = self.turn(&version);
@@ -262,7 +214,9 @@ impl Environments {
         let own = self.wanted_for_own();
         if let Some(version) = own.filter(|version| self.is_broken(version)) {
             tracing::warn!(%version, "the environment for own builds is broken; repairing it");
-            if let Err(error) = self.ensure(&version, |_| async {}).await {
+            // Nobody asked for it, so it stays whose it was.
+            let ensured = self.ensure_as(MadeFor::Others, Customer::Owner, &version, |_| async {});
+            if let Err(error) = ensured.await {
                 tracing::error!(%version, %error, "the environment was not repaired");
             }
         }
@@ -321,13 +275,24 @@ impl Environments {
         version: &EsphomeVersion,
         say: impl Fn(String) -> Saying,
     ) -> Result<(), ProvisionError> {
-        self.ensure_for(Customer::Owner, version, say).await
+        self.ensure_as(MadeFor::Owner, Customer::Owner, version, say)
+            .await
     }
 
-    /// The same for whoever wants it, until they do not any more. What there is of an installation by
-    /// then is deleted: it may be given up for want of room.
+    /// The same for a build of somebody else, until they do not want it any more. What there is of an
+    /// installation by then is deleted: it may be given up for want of room.
     pub(crate) async fn ensure_for<Saying: Future<Output = ()>>(
         &self,
+        guest: Customer,
+        version: &EsphomeVersion,
+        say: impl Fn(String) -> Saying,
+    ) -> Result<(), ProvisionError> {
+        self.ensure_as(MadeFor::Others, guest, version, say).await
+    }
+
+    async fn ensure_as<Saying: Future<Output = ()>>(
+        &self,
+        made_for: MadeFor,
         mut customer: Customer,
         version: &EsphomeVersion,
         say: impl Fn(String) -> Saying,
@@ -344,7 +309,7 @@ impl Environments {
         let made = tokio::select! {
             biased;
             () = &mut stopped => Err(ProvisionError::Stopped),
-            made = self.make_sure(&programs, version, &say) => made,
+            made = self.make_sure(made_for, &programs, version, &say) => made,
         };
         let is_whole = async || {
             let folder = self.folder_of(version);
@@ -360,14 +325,16 @@ impl Environments {
     /// The same for whoever has the turn.
     async fn make_sure<Saying: Future<Output = ()>>(
         &self,
+        made_for: MadeFor,
         programs: &Programs,
         version: &EsphomeVersion,
         say: &impl Fn(String) -> Saying,
     ) -> Result<(), ProvisionError> {
         // Another Kiln that shares the folder may have made it meanwhile.
         self.scan().await;
+        let made_for = made_for.max(self.made_for(version));
         if self.works(version).await {
-            return Ok(());
+            return self.becomes(made_for, version).await;
         }
         if !version.is_pinnable() {
             return Err(ProvisionError::NotPinnable(version.clone()));
@@ -377,12 +344,12 @@ impl Environments {
             version,
             outcome: None,
         };
-        let outcome = self.install(programs, version, say).await;
+        let outcome = self.install(made_for, programs, version, say).await;
         if outcome.is_err() {
             self.delete(version).await;
         }
         unfinished.outcome = Some(match &outcome {
-            Ok(size) => Ok(*size),
+            Ok(size) => Ok((*size, made_for)),
             // The version is in the list already.
             Err(ProvisionError::Failed { reason, .. }) => Err(reason.clone()),
             Err(error) => Err(error.sentence()),
@@ -410,6 +377,7 @@ impl Environments {
     /// Makes an environment from nothing and returns its size in bytes.
     async fn install<Saying: Future<Output = ()>>(
         &self,
+        made_for: MadeFor,
         programs: &Programs,
         version: &EsphomeVersion,
         say: &impl Fn(String) -> Saying,
@@ -431,11 +399,50 @@ impl Environments {
             ))
             .await;
             match self.install_with(programs, &tool, version, say).await {
-                Ok(size) => return Ok(size),
+                Ok(size_bytes) => {
+                    let record = Record {
+                        version: version.to_string(),
+                        size_bytes,
+                        made_for,
+                    };
+                    self.write(&record, version).await?;
+                    return Ok(size_bytes);
+                }
                 Err(error) => reason = error,
             }
         }
         Err(failed(reason))
+    }
+
+    /// Makes sure that the record of one that works says for whom it is.
+    async fn becomes(
+        &self,
+        made_for: MadeFor,
+        version: &EsphomeVersion,
+    ) -> Result<(), ProvisionError> {
+        let ours = |known: &Known| matches!(known.origin, Origin::Ours(of) if of != made_for);
+        if !self.state().known.get(version).is_some_and(ours) {
+            return Ok(());
+        }
+        if let Some(mut record) = read_record(&self.folder_of(version), version).await {
+            record.made_for = made_for;
+            self.write(&record, version).await?;
+        }
+        self.state.send_modify(|state| {
+            if let Some(known) = state.known.get_mut(version) {
+                known.origin = Origin::Ours(made_for);
+            }
+        });
+        Ok(())
+    }
+
+    async fn write(&self, record: &Record, version: &EsphomeVersion) -> Result<(), ProvisionError> {
+        let folder = self.folder_of(version);
+        let written = write_record(&folder, record).await;
+        written.map_err(|error| ProvisionError::Failed {
+            version: version.clone(),
+            reason: format!("{}: {error}", folder.display()).into(),
+        })
     }
 
     async fn install_with<Saying: Future<Output = ()>>(
@@ -460,15 +467,7 @@ impl Environments {
         run(programs, step, program, &arguments, FILL, say).await?;
         self.note_installing(version, say::installing_checking());
         self.ask(&Launcher::module(&python), version).await?;
-        let size_bytes = size_of(&folder).await;
-        let record = Record {
-            version: version.to_string(),
-            size_bytes,
-        };
-        write_record(&folder, &record)
-            .await
-            .map_err(|error| format!("{place}: {error}"))?;
-        Ok(size_bytes)
+        Ok(size_of(&folder).await)
     }
 
     /// Asks an ESPHome for its version, which has to be this one.
@@ -587,6 +586,8 @@ impl Environments {
             let older = own
                 .as_ref()
                 .is_some_and(|own| version.order_key() < own.order_key());
+            // What the owner asked for stays.
+            let older = older && known.origin.made_for() == MadeFor::Others;
             let interrupted = known.state != EnvironmentState::Ready;
             if older || (interrupted && wanted.as_ref() != Some(&version)) {
                 tracing::info!(%version, interrupted, "deleting an environment");
@@ -632,7 +633,7 @@ impl Environments {
     /// A version that Kiln installed is not there any more. One of the owner's stays known.
     fn forget_ours(&self, version: &EsphomeVersion) {
         self.state.send_modify(|state| {
-            let is_ours = |known: &Known| known.origin == Origin::Ours;
+            let is_ours = |known: &Known| matches!(known.origin, Origin::Ours(_));
             if state.known.get(version).is_some_and(is_ours) {
                 state.known.remove(version);
             }
@@ -667,12 +668,19 @@ impl Environments {
             place,
             state: EnvironmentState::Installing(step),
             size_bytes: None,
-            origin: Origin::Ours,
+            origin: Origin::Ours(self.made_for(version)),
             verified: false,
         };
         self.state.send_modify(|state| {
             state.known.insert(version.clone(), known);
         });
+    }
+
+    /// For whom a version is there; nobody's word counts while it is not.
+    fn made_for(&self, version: &EsphomeVersion) -> MadeFor {
+        let state = self.state();
+        let known = state.known.get(version);
+        known.map_or(MadeFor::Others, |known| known.origin.made_for())
     }
 
     /// Our environments.
@@ -681,7 +689,7 @@ impl Environments {
         let ours = state
             .known
             .iter()
-            .filter(|(_, known)| known.origin == Origin::Ours);
+            .filter(|(_, known)| matches!(known.origin, Origin::Ours(_)));
         ours.map(|(version, known)| (version.clone(), known.clone()))
             .collect()
     }
@@ -746,48 +754,11 @@ impl Environments {
     }
 }
 
-impl State {
-    /// The version own builds use, if it is ready.
-    fn own_version(&self) -> Option<&EsphomeVersion> {
-        let ready = |known: &Known| known.state == EnvironmentState::Ready;
-        match &self.own {
-            Own::Newest => self.newest(ready),
-            Own::Version(version) => {
-                let (version, known) = self.known.get_key_value(version)?;
-                ready(known).then_some(version)
-            }
-            Own::Program(place) => {
-                let mut all = self.known.iter();
-                all.find(|(_, known)| known.place == *place && ready(known))
-                    .map(|(v, _)| v)
-            }
-            Own::Nothing => None,
-        }
-    }
-
-    /// Takes in the owner's ESPHome, unless there is that version already and the owner chose none.
-    fn adopt(&mut self, version: EsphomeVersion, adopted: Known) {
-        let chosen = self.own == Own::Program(adopted.place.clone());
-        let known = self.known.get(&version);
-        if chosen || known.is_none_or(|known| known.state != EnvironmentState::Ready) {
-            self.known.insert(version, adopted);
-        }
-    }
-
-    /// The newest version; one that is no release (a checkout of the owner) comes last.
-    fn newest(&self, fits: impl Fn(&Known) -> bool) -> Option<&EsphomeVersion> {
-        let fitting = self.known.iter().filter(|(_, known)| fits(known));
-        fitting
-            .map(|(version, _)| version)
-            .max_by_key(|version| version.order_key())
-    }
-}
-
 /// What the list says while an installation runs, and after it ended or was dropped.
 struct Unfinished<'a> {
     environments: &'a Environments,
     version: &'a EsphomeVersion,
-    outcome: Option<Result<u64, Sentence>>,
+    outcome: Option<Result<(u64, MadeFor), Sentence>>,
 }
 
 impl Drop for Unfinished<'_> {
@@ -798,8 +769,9 @@ impl Drop for Unfinished<'_> {
                 return;
             };
             match outcome {
-                Some(Ok(size)) => {
+                Some(Ok((size, made_for))) => {
                     known.state = EnvironmentState::Ready;
+                    known.origin = Origin::Ours(made_for);
                     known.size_bytes = Some(size);
                     known.verified = true;
                 }

@@ -19,6 +19,23 @@ pub(super) struct Record {
     pub(super) version: String,
     /// Size of the environment.
     pub(super) size_bytes: u64,
+    /// Older records do not say it: their environments are the owner's.
+    #[serde(default = "owners")]
+    pub(super) made_for: MadeFor,
+}
+
+/// For whom an environment was made. Once it is the owner's it stays that.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum MadeFor {
+    /// A build of somebody else wanted it, or nobody knows who did.
+    Others,
+    /// The owner asked for it.
+    Owner,
+}
+
+fn owners() -> MadeFor {
+    MadeFor::Owner
 }
 
 /// The interpreter of an environment: the one that exists, else where it would be.

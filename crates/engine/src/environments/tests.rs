@@ -156,6 +156,22 @@ impl Machine {
         next
     }
 
+    /// A build of somebody else wants a version.
+    async fn ensure_for_others(&self, text: &str) {
+        let (_ask, customer) = guest(Settings::default());
+        let version = version(text);
+        let ensured = self
+            .environments
+            .ensure_for(customer, &version, |_| async {});
+        ensured.await.unwrap();
+    }
+
+    /// The version of own builds.
+    fn own(&self) -> Option<String> {
+        let own = self.environments.launcher(None);
+        own.map(|(version, _)| version.to_string())
+    }
+
     async fn ensure(&self, text: &str) -> Result<(), ProvisionError> {
         let say = |line: String| {
             self.said.lock().unwrap().push_str(&line);
@@ -328,7 +344,10 @@ async fn two_compiles_for_one_new_version_install_it_once() {
 #[tokio::test]
 async fn after_the_start_older_environments_go_and_newer_ones_stay() {
     let (world, machine) = Machine::with_python();
-    for text in ["2026.10.0b6", "2026.9.1", "2026.10.0", "2026.11.0"] {
+    for text in ["2026.10.0b6", "2026.9.1", "2026.11.0"] {
+        machine.ensure_for_others(text).await;
+    }
+    for text in ["2026.9.2", "2026.10.0"] {
         machine.ensure(text).await.unwrap();
     }
     let machine = machine.restarted(&world);
@@ -339,25 +358,28 @@ async fn after_the_start_older_environments_go_and_newer_ones_stay() {
     });
     disk::create_dir_all(machine.environment("2026.12.0")).unwrap();
     let infos = machine.environments.tidy().await;
-    assert_eq!(machine.states(), [ready("2026.10.0"), ready("2026.11.0")]);
+    let owners = "2026.9.2";
+    assert_eq!(
+        machine.states(),
+        [ready(owners), ready("2026.10.0"), ready("2026.11.0")]
+    );
     assert!(
         !machine.environment("2026.12.0").exists(),
         "an interrupted installation"
     );
     assert!(!machine.environment("2026.9.1").exists());
     let own: Vec<bool> = infos.iter().map(|info| info.installed).collect();
-    assert_eq!(own, [true, false]);
+    assert_eq!(own, [false, true, false]);
 }
 
 #[tokio::test]
 async fn an_older_environment_that_a_job_uses_already_is_not_deleted_under_it() {
     let (world, machine) = Machine::with_python();
-    for text in ["2026.9.1", "2026.10.0"] {
-        machine.ensure(text).await.unwrap();
-    }
+    machine.ensure_for_others("2026.9.1").await;
+    machine.ensure("2026.10.0").await.unwrap();
     let machine = machine.restarted(&world);
     machine.environments.scan().await;
-    machine.ensure("2026.9.1").await.unwrap();
+    machine.ensure_for_others("2026.9.1").await;
     machine.environments.tidy().await;
     assert_eq!(machine.states(), [ready("2026.9.1"), ready("2026.10.0")]);
 }
@@ -366,7 +388,7 @@ async fn an_older_environment_that_a_job_uses_already_is_not_deleted_under_it() 
 #[tokio::test]
 async fn nothing_is_deleted_while_the_version_for_own_builds_is_missing() {
     let (world, machine) = Machine::with_python();
-    machine.ensure("2026.9.1").await.unwrap();
+    machine.ensure_for_others("2026.9.1").await;
     let machine = machine.restarted(&world);
     let esphome_version = "2026.10.0".to_owned();
     machine.environments.follow(&Settings {
@@ -384,13 +406,7 @@ async fn own_builds_use_the_newest_unless_a_version_is_set() {
     for text in ["2026.10.0", "2026.9.1", "2026.10.0b6"] {
         machine.ensure(text).await.unwrap();
     }
-    let own = || {
-        machine
-            .environments
-            .launcher(None)
-            .map(|(version, _)| version.to_string())
-    };
-    assert_eq!(own().as_deref(), Some("2026.10.0"));
+    assert_eq!(machine.own().as_deref(), Some("2026.10.0"));
     let set = |text: &str| {
         let esphome_version = text.to_owned();
         machine.environments.follow(&Settings {
@@ -399,9 +415,65 @@ async fn own_builds_use_the_newest_unless_a_version_is_set() {
         });
     };
     set("2026.9.1");
-    assert_eq!(own().as_deref(), Some("2026.9.1"));
+    assert_eq!(machine.own().as_deref(), Some("2026.9.1"));
     set("newest please");
-    assert_eq!(own(), None);
+    assert_eq!(machine.own(), None);
+}
+
+#[tokio::test]
+async fn a_version_that_others_wanted_never_takes_the_place_of_the_owners() {
+    let (world, machine) = Machine::with_python();
+    machine.ensure_for_others("2026.11.0b1").await;
+    assert_eq!(
+        machine.own().as_deref(),
+        Some("2026.11.0b1"),
+        "better than none"
+    );
+    machine.ensure("2026.10.0").await.unwrap();
+    assert_eq!(machine.own().as_deref(), Some("2026.10.0"));
+    let machine = machine.restarted(&world);
+    machine.environments.tidy().await;
+    assert_eq!(machine.own().as_deref(), Some("2026.10.0"));
+    assert_eq!(machine.states(), [ready("2026.10.0"), ready("2026.11.0b1")]);
+
+    machine.ensure("2026.11.0b1").await.unwrap();
+    assert_eq!(machine.count("venv"), 0, "it is there");
+    assert_eq!(machine.own().as_deref(), Some("2026.11.0b1"), "asked for");
+    machine.ensure_for_others("2026.11.0b1").await;
+    let machine = machine.restarted(&world);
+    machine.environments.tidy().await;
+    assert_eq!(
+        machine.own().as_deref(),
+        Some("2026.11.0b1"),
+        "and it stays"
+    );
+    assert_eq!(machine.states(), [ready("2026.10.0"), ready("2026.11.0b1")]);
+}
+
+#[tokio::test]
+async fn an_environment_of_a_kiln_that_kept_nobodys_wish_is_the_owners() {
+    let (world, machine) = Machine::with_python();
+    for text in ["2026.10.0", "2026.11.0b1"] {
+        machine.ensure_for_others(text).await;
+    }
+    let record = machine.environment("2026.10.0").join(RECORD);
+    disk::write(&record, r#"{"version":"2026.10.0","size_bytes":9}"#).unwrap();
+    let machine = machine.restarted(&world);
+    machine.environments.tidy().await;
+    assert_eq!(machine.own().as_deref(), Some("2026.10.0"));
+}
+
+#[tokio::test]
+async fn what_others_wanted_is_repaired_for_the_owner_who_has_none_and_stays_theirs() {
+    let (world, machine) = Machine::with_python();
+    machine.ensure_for_others("2026.11.0b1").await;
+    let machine = machine.restarted(&world);
+    let python = machine.environment("2026.11.0b1").join("bin/python");
+    disk::write(python, "2026.9.0").unwrap();
+    machine.environments.tidy().await;
+    assert_eq!(machine.own().as_deref(), Some("2026.11.0b1"), "made anew");
+    machine.ensure("2026.10.0").await.unwrap();
+    assert_eq!(machine.own().as_deref(), Some("2026.10.0"));
 }
 
 #[tokio::test]
@@ -633,9 +705,8 @@ async fn an_esphome_of_the_owner_is_used_as_it_is() {
 
     machine.python("bin/python3.13");
     machine.ensure("2026.10.0").await.unwrap();
-    let own = |m: &Machine| m.environments.launcher(None).map(|(v, _)| v.to_string());
     assert_eq!(
-        own(&machine).as_deref(),
+        machine.own().as_deref(),
         Some("2026.10.0"),
         "the newest wins"
     );
@@ -645,7 +716,7 @@ async fn an_esphome_of_the_owner_is_used_as_it_is() {
         ..Settings::default()
     });
     assert_eq!(
-        own(&machine).as_deref(),
+        machine.own().as_deref(),
         Some("2026.9.0"),
         "unless the program is set"
     );
@@ -671,6 +742,27 @@ async fn an_esphome_that_its_owner_upgrades_is_asked_again_and_no_longer_called_
     disk::remove_file(machine.folder.path().join("bin/esphome")).unwrap();
     machine.environments.ask_again_if_replaced().await;
     assert_eq!(machine.states(), []);
+}
+
+#[tokio::test]
+async fn until_it_is_known_what_the_owner_has_nothing_of_others_is_used_in_its_place() {
+    let world = World::default();
+    let machine = Machine::new(&world, &["python3.13", "esphome"]);
+    machine.python("bin/python3.13");
+    for text in ["2026.9.0", "2026.10.0"] {
+        machine.ensure_for_others(text).await;
+    }
+    machine.environments.expect_look();
+    assert_eq!(machine.own(), None);
+    machine.environments.tidy().await;
+    assert_eq!(
+        machine.own().as_deref(),
+        Some("2026.9.0"),
+        "the owner's program is of a version that others wanted as well"
+    );
+    let (_, launcher) = machine.environments.launcher(None).unwrap();
+    let python = machine.environment("2026.9.0").join("bin/python");
+    assert_eq!(launcher, Launcher::module(&python));
 }
 
 #[tokio::test]
