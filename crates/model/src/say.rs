@@ -253,6 +253,11 @@ sentences! {
     status_completed() = "completed";
     status_failed() = "failed";
     status_cancelled() = "cancelled";
+    own_esphome_missing() = "No ESPHome is installed on this computer. Your devices are prepared and flashed with it, wherever they are built.";
+    hint_install_esphome() = "Install it with `kiln env install`, or with the button \"Install ESPHome\" in the window.";
+    set_esphome_missing(set) = "The ESPHome that the setting esphome_version names is not installed: {set}.";
+    hint_set_esphome() = "Install it with `kiln env install VERSION`, or empty the setting to use the newest of yours: kiln settings set esphome_version \"\"";
+    own_esphome_comes(version) = "ESPHome {version} is being installed; nothing can be built or flashed before.";
     no_port(path) = "There is no serial port {path}.";
     hint_list_ports() = "`kiln ports` shows what is connected.";
     not_paired(pin) = "No receiver {pin} is paired.";

@@ -69,6 +69,9 @@ class Live {
   /** ESPHome version that would be installed now. */
   readonly available: string | null = $derived(this.view?.identity.esphome_version ?? null);
 
+  /** Own builds have no ESPHome: nothing of the owner's can be built or flashed. */
+  readonly lacksEsphome: boolean = $derived(this.view !== null && this.environments !== null && this.available === null);
+
   #kept = new Set<Kept>();
 
   /** Returns why the node does not answer. What the desktop says of it is in the owner's language already, and what runs

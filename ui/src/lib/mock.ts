@@ -389,7 +389,8 @@ export function mockBridge(query: URLSearchParams): Bridge {
   const language = (query.get('lang') === 'de' ? 'de' : 'en') as Language;
   const lines = Number(query.get('lines') ?? 2000);
   const now = Date.now() / 1000;
-  const all = devices(scene === 'empty' || scene === 'first' ? 0 : Number(query.get('devices') ?? 500), now);
+  const bare = scene === 'empty' || scene === 'first';
+  const all = devices(bare ? 0 : Number(query.get('devices') ?? 500), now);
   let state = view(scene, now, all);
   let settings = { ...SETTINGS };
   const desktop: DesktopSettings = { start_at_login: 'on', language: 'system', notifications: 'on' };
@@ -431,7 +432,7 @@ export function mockBridge(query: URLSearchParams): Bridge {
       case 'job':
         return { reply: 'jobs', jobs: state.jobs };
       case 'environments':
-        return { reply: 'environments', environments: scene === 'empty' ? [] : ENVIRONMENTS };
+        return { reply: 'environments', environments: bare ? [] : ENVIRONMENTS };
       case 'newest_environment':
         return { reply: 'newest_environment', version: '2026.11.0' };
       case 'settings':
@@ -440,7 +441,7 @@ export function mockBridge(query: URLSearchParams): Bridge {
         if (scene === 'trouble') return { reply: 'audit_verified', verdict: 'broken', number: 1204, fault: 'changed' };
         return { reply: 'audit_verified', verdict: 'intact', first: 1, last: 1830, head: PIN.own };
       case 'statistics':
-        return { reply: 'statistics', since: NOON - 30 * 86_400, ...(scene === 'empty' || scene === 'first' ? { given: [], gained: [] } : BALANCE) };
+        return { reply: 'statistics', since: NOON - 30 * 86_400, ...(bare ? { given: [], gained: [] } : BALANCE) };
       case 'serial_ports':
         return {
           reply: 'serial_ports',
@@ -550,7 +551,7 @@ export function mockBridge(query: URLSearchParams): Bridge {
         on({ event: 'view', view: state });
         if (scene === 'failing') setTimeout(fail, 50);
       } else if (body.follow === 'devices') on({ event: 'devices', devices: all });
-      else if (body.follow === 'environments') on({ event: 'environments', environments: scene === 'empty' ? [] : ENVIRONMENTS });
+      else if (body.follow === 'environments') on({ event: 'environments', environments: bare ? [] : ENVIRONMENTS });
       else if (body.follow === 'log') {
         const of = state.jobs.find((one) => one.id === body.job);
         const text = of?.status === 'queued' ? '' : of?.status === 'failed' ? FAILED_LOG : log(lines);

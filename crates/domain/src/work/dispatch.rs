@@ -634,12 +634,14 @@ mod tests {
     #[test]
     fn a_new_version_of_ours_is_seen_by_the_next_pass() {
         let mut shop = Shop::open();
-        shop.happens(Event::EnvironmentsChanged(Vec::new()));
-        assert_eq!(shop.work.own_version(), None);
+        shop.happens(Event::EnvironmentsChanged(vec![installed("2026.9.0")]));
         shop.policy(VersionPolicy::Exact);
         shop.receiver(1);
         shop.lines();
         shop.compile("kitchen", BuildChoice::Auto);
-        assert_eq!(shop.acts(), ["bundle j1 kitchen.yaml"]);
+        assert_eq!(shop.acts(), ["build j1 compile own kitchen.yaml"]);
+        shop.happens(Event::EnvironmentsChanged(vec![installed("2026.10.0")]));
+        shop.compile("bath", BuildChoice::Auto);
+        assert_eq!(shop.acts(), ["bundle j2 bath.yaml"]);
     }
 }

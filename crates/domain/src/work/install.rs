@@ -1,15 +1,15 @@
 //! The owner's requests: an install is a compile and a flash that waits for it. Devices that are
 //! away are flashed when they come back.
 use kiln_model::{
-    Bootloader, ConfigurationName, Device, ErrorCode, JobId, JobKind, JobOrigin, JobStatus, Mono,
-    Now, PairingStatus, Pin, Placement, Port, PortState, Presence, Reply, Request, RequestError,
-    Sentence, SerialPort, say,
+    Bootloader, ConfigurationName, Device, EnvironmentInfo, EnvironmentState, ErrorCode, JobId,
+    JobKind, JobOrigin, JobStatus, Mono, Now, PairingStatus, Pin, Placement, Port, PortState,
+    Presence, Reply, Request, RequestError, Sentence, SerialPort, say,
 };
 
 use super::devices;
 use super::effect::{Effect, StoredJob};
 use super::jobs::{Entry, Step, new_job};
-use super::machine::{Outcome, SCAN_PATIENCE, Stage, Work};
+use super::machine::{Answer, Outcome, SCAN_PATIENCE, Stage, Work};
 use super::schedule::{Path, Standing};
 use crate::RequestId;
 use kiln_model::{BuildChoice, EsphomeVersion};
@@ -263,6 +263,7 @@ impl Work {
     /// is dispatched, unless the owner chose one.
     fn plan(&mut self, build: &BuildChoice) -> Result<Plan, RequestError> {
         self.refresh_conditions();
+        self.has_own_esphome()?;
         match build {
             BuildChoice::Local => Ok(Plan {
                 placement: Placement::Local,
@@ -272,6 +273,31 @@ impl Work {
             BuildChoice::On(pin) => self.plan_on(*pin),
             BuildChoice::Auto => self.plan_auto(),
         }
+    }
+
+    /// Refuses what cannot be done without an ESPHome here: whoever builds, configurations are packed
+    /// and devices flashed with the owner's.
+    fn has_own_esphome(&self) -> Result<(), RequestError> {
+        if self.own_version().is_some() || self.answer == Answer::Awaited {
+            return Ok(());
+        }
+        let comes = |e: &&EnvironmentInfo| matches!(e.state, EnvironmentState::Installing(_));
+        if let Some(coming) = self.environments.iter().find(comes) {
+            return Err(RequestError {
+                code: ErrorCode::Unavailable,
+                message: say::own_esphome_comes(&coming.version),
+                hint: say::hint_ask_again(),
+            });
+        }
+        let (message, hint) = match self.settings.esphome_version.trim() {
+            "" => (say::own_esphome_missing(), say::hint_install_esphome()),
+            set => (say::set_esphome_missing(set), say::hint_set_esphome()),
+        };
+        Err(RequestError {
+            code: ErrorCode::PreconditionFailed,
+            message,
+            hint,
+        })
     }
 
     fn plan_auto(&self) -> Result<Plan, RequestError> {
@@ -552,6 +578,9 @@ impl Work {
             };
             return self.refuse(request, error);
         };
+        if let Err(error) = self.has_own_esphome() {
+            return self.refuse(request, error);
+        }
         let device_name = job.device_name.clone();
         let first = job.id.clone();
         let follows = |e: &Entry| e.stored.job.depends_on.as_ref() == Some(&first);

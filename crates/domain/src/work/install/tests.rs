@@ -2,7 +2,9 @@
 use kiln_model::JobStatus;
 
 use super::super::Event;
-use super::super::fixtures::{Shop, device, failed, pairing, pin, seen, serial_port, yaml};
+use super::super::fixtures::{
+    Shop, device, failed, installed, pairing, pin, seen, serial_port, yaml,
+};
 use super::*;
 
 fn offline(shop: &mut Shop, name: &str) {
@@ -50,6 +52,68 @@ fn a_chain_is_kept_whole_before_it_is_promised() {
             _ => {}
         }
     }
+}
+
+#[test]
+fn without_an_esphome_here_nothing_is_begun_and_its_owner_hears_how_to_get_one() {
+    let mut shop = Shop::open();
+    shop.receiver(1);
+    let (before, _) = shop.install("bath", BuildChoice::Auto);
+    let jobs = shop.work.jobs().len();
+    shop.happens(Event::EnvironmentsChanged(Vec::new()));
+    shop.lines();
+    let install = |build| Request::Install {
+        device: "kitchen".to_owned(),
+        build,
+        port: Port::Ota,
+    };
+    for asked in [
+        install(BuildChoice::Auto),
+        install(BuildChoice::On(pin(1))),
+        install(BuildChoice::Local),
+        Request::Compile {
+            device: "kitchen".to_owned(),
+            build: BuildChoice::Auto,
+        },
+        Request::BuildHere(before.clone()),
+    ] {
+        let refused = shop.ask_in_vain(&asked);
+        assert_eq!(refused.code, ErrorCode::PreconditionFailed, "{asked:?}");
+        assert!(refused.hint.contains("`kiln env install`"), "{asked:?}");
+    }
+    assert_eq!(shop.work.jobs().len(), jobs);
+    assert!(shop.acts().is_empty());
+    assert!(!shop.job(&before).status.is_final(), "what runs goes on");
+
+    let mut coming = installed("2026.11.0");
+    coming.installed = false;
+    coming.state = EnvironmentState::Installing("making".into());
+    shop.happens(Event::EnvironmentsChanged(vec![coming]));
+    let refused = shop.ask_in_vain(&install(BuildChoice::Auto));
+    assert_eq!(refused.code, ErrorCode::Unavailable);
+    assert!(refused.message.contains("2026.11.0 is being installed"));
+
+    shop.happens(Event::EnvironmentsChanged(vec![installed("2026.11.0")]));
+    shop.install("kitchen", BuildChoice::Auto);
+}
+
+#[test]
+fn a_version_that_is_set_and_not_there_is_named() {
+    let mut shop = Shop::open();
+    shop.change(|settings| settings.esphome_version = "2026.7.0".to_owned());
+    let mut other = installed("2026.10.0");
+    other.installed = false;
+    shop.happens(Event::EnvironmentsChanged(vec![other]));
+    let refused = shop.ask_in_vain(&Request::Compile {
+        device: "kitchen".to_owned(),
+        build: BuildChoice::Local,
+    });
+    assert!(
+        refused
+            .message
+            .contains("esphome_version names is not installed: 2026.7.0")
+    );
+    assert!(refused.hint.contains("settings set esphome_version"));
 }
 
 // Covers: M25
