@@ -32,6 +32,7 @@ afterEach(async () => {
   Object.assign(live, { view: null, devices: null, settings: null, start: null, environments: null });
   live.node = { state: 'connecting', message: '' };
   route.request = null;
+  vi.useRealTimers();
   vi.restoreAllMocks();
 });
 
@@ -580,6 +581,61 @@ test('without a version the newest is named and asked for before it is installed
   expect(asked.some((one) => one.request === 'install_environment')).toBe(false);
   await press('Install', document.querySelector('dialog') as HTMLElement);
   expect(asked).toContainEqual({ request: 'install_environment', version: '2026.11.0' });
+});
+
+test('whoever has no ESPHome is offered the newest where the devices are, and at the first start', async () => {
+  await open('first');
+  await press('Skip');
+  expect(text('dialog')).toContain('wherever they are built');
+  await press('Skip');
+  await press('No');
+  await goTo('devices');
+  await press('Install ESPHome');
+  expect(asked).toContainEqual({ request: 'install_environment', version: '2026.11.0' });
+  live.environments = [{ version: '2026.11.0', path: '', state: 'installing', detail: 'making the environment', size_bytes: null, installed: false }];
+  await settle();
+  expect(text('.offer')).toContain('Installing ESPHome 2026.11.0: making the environment');
+  await happens(({ identity }) => ({ identity: { ...identity, esphome_version: '2026.11.0' } }));
+  expect(document.querySelector('.offer')).toBeNull();
+});
+
+test('the version that the settings name is the one that is offered, and a refusal stands beside its button', async () => {
+  const refuse = (bridge: Bridge): Bridge => ({
+    ...bridge,
+    request: async (body) => {
+      const reply = await bridge.request(body);
+      if (body.request === 'install_environment') throw { code: 'invalid_args', message: 'No Python.', hint: 'Install one.' };
+      return reply.reply === 'settings' ? { ...reply, settings: { ...reply.settings, esphome_version: '2026.7.0' } } : reply;
+    },
+  });
+  await open('empty', '#/devices', refuse);
+  await live.readSettings();
+  await settle();
+  expect(text('.offer')).toContain('The ESPHome that your settings name is not installed on this computer: 2026.7.0.');
+  await press('Install ESPHome');
+  expect(asked).toContainEqual({ request: 'install_environment', version: '2026.7.0' });
+  expect(asked).not.toContainEqual({ request: 'newest_environment' });
+  expect(text('.offer')).toContain('No Python. Install one.');
+});
+
+test('the folder is looked at again when its page or the window is come back to, and not all the time', async () => {
+  await open('busy');
+  vi.useFakeTimers();
+  const looks = () => asked.filter((one) => one.request === 'devices').length;
+  const comesBack = () => window.dispatchEvent(new FocusEvent('focus'));
+  await goTo('devices');
+  vi.advanceTimersByTime(0);
+  expect(looks()).toBe(1);
+  for (let i = 0; i < 3; i += 1) comesBack();
+  vi.advanceTimersByTime(4000);
+  expect(looks()).toBe(1);
+  vi.advanceTimersByTime(1000);
+  expect(looks()).toBe(2);
+  vi.advanceTimersByTime(60_000);
+  expect(looks()).toBe(2);
+  comesBack();
+  vi.advanceTimersByTime(0);
+  expect(looks()).toBe(3);
 });
 
 test('every setting of the node is shown, also one that this window does not know', async () => {

@@ -28,6 +28,9 @@ const GONE = ['no_node', 'connection_lost'];
 /** Devices that are named when several were refused. */
 const NAMED = 3;
 
+/** Milliseconds between two looks at the owner's folder. */
+const LOOK = 5000;
+
 /** A follow that is begun again after every break. */
 interface Kept {
   body: () => FollowBody;
@@ -73,6 +76,8 @@ class Live {
   readonly lacksEsphome: boolean = $derived(this.view !== null && this.environments !== null && this.available === null);
 
   #kept = new Set<Kept>();
+  #looked = -Infinity;
+  #look: ReturnType<typeof setTimeout> | undefined;
 
   /** Returns why the node does not answer. What the desktop says of it is in the owner's language already, and what runs
    * from right to left in it is kept apart. */
@@ -90,6 +95,9 @@ class Live {
   async open(bridge: Bridge): Promise<void> {
     this.bridge = bridge;
     this.#kept.clear();
+    clearTimeout(this.#look);
+    this.#look = undefined;
+    this.#looked = -Infinity;
     bridge.onNode((state) => {
       this.node = state;
       if (state.state === 'connected') this.#again();
@@ -162,6 +170,19 @@ class Live {
       this.#kept.delete(kept);
       if (kept.id !== null) void this.bridge.unfollow(kept.id).catch(() => undefined);
     };
+  }
+
+  /** Has the node look at the owner's configurations again, which are edited elsewhere; what it finds comes with the
+   * devices that are followed. Soon after a look the next one waits, and there is one however often it is wanted. */
+  lookAgain(): void {
+    if (this.devices === null) return;
+    const wait = Math.max(0, this.#looked + LOOK - performance.now());
+    this.#look ??= setTimeout(() => {
+      this.#look = undefined;
+      this.#looked = performance.now();
+      // The banner says that the node is not there.
+      void this.ask({ request: 'devices' }).catch(() => undefined);
+    }, wait);
   }
 
   /** Asks the node; rejects with a `Refusal`. */
