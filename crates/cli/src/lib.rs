@@ -19,6 +19,7 @@ mod pairing;
 mod pick;
 mod storage;
 mod text;
+mod waited_logs;
 mod work;
 
 use std::io;

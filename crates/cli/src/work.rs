@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 
 use crate::args::{CompileArgs, InstallArgs, Wait, Where};
 use crate::exit::Failure;
-use crate::face::{Face, Reader, Shape};
+use crate::face::{Face, Shape};
 use crate::log_filter::LogFilter;
 use crate::node::{unexpected, view};
 use crate::pick;
 use crate::text::{duration, safe, table, when};
+use crate::waited_logs::{WaitedLogs, show_log};
 use kiln_client::{Client, Transport};
 
 pub(crate) async fn devices(transport: &impl Transport, face: &mut Face) -> Result<(), Failure> {
@@ -286,7 +287,7 @@ fn jobs_json(jobs: &[Job]) -> Value {
     json!({ "jobs": jobs.iter().map(job_json).collect::<Vec<_>>() })
 }
 
-/// Follows jobs until all are final, showing logs of the first one that has something to say.
+/// Follows jobs until all are final, showing their logs one after the other.
 async fn wait_for(
     client: &mut Client,
     face: &mut Face,
@@ -295,18 +296,12 @@ async fn wait_for(
     let mut jobs: BTreeMap<JobId, Job> =
         started.iter().map(|j| (j.id.clone(), j.clone())).collect();
     client.follow(Follow::Jobs).await?;
-    let shows_log = face.shape == Shape::Text && !face.quiet;
-    let mut logs: BTreeMap<u64, LogFilter> = BTreeMap::new();
-    if shows_log {
-        for job in &started {
-            let follow = Follow::Log {
-                job: job.id.clone(),
-                offset: 0,
-            };
-            logs.insert(client.follow(follow).await?, LogFilter::default());
-        }
-    }
-    while jobs.values().any(|job| !job.status.is_final()) || !logs.is_empty() {
+    let mut logs = match face.shape {
+        Shape::Text if !face.quiet => WaitedLogs::of(&started),
+        Shape::Text | Shape::Json => WaitedLogs::default(),
+    };
+    while jobs.values().any(|job| !job.status.is_final()) || !logs.is_over() {
+        logs.go_on(client, &jobs).await?;
         let (id, event) = client.event().await?;
         match event {
             Event::Job { job } => {
@@ -319,14 +314,8 @@ async fn wait_for(
                     }
                 }
             }
-            Event::Log { text, .. } => {
-                if let Some(filter) = logs.get_mut(&id) {
-                    show_log(face, filter, &text)?;
-                }
-            }
-            Event::End => {
-                logs.remove(&id);
-            }
+            Event::Log { text, .. } => logs.text(face, id, &text)?,
+            Event::End => logs.ended(id),
             Event::View { .. } | Event::Devices { .. } | Event::Environments { .. } => {}
         }
     }
@@ -334,15 +323,6 @@ async fn wait_for(
         .iter()
         .filter_map(|job| jobs.remove(&job.id))
         .collect())
-}
-
-/// Prints log text: on a terminal with its colours and redrawn lines, in a pipe line by line.
-fn show_log(face: &mut Face, filter: &mut LogFilter, text: &str) -> Result<(), Failure> {
-    let text = filter.pass(text);
-    match face.reader {
-        Reader::Terminal => face.print(&text),
-        Reader::Pipe => face.print(&text.replace("\r\n", "\n").replace('\r', "\n")),
-    }
 }
 
 pub(crate) async fn jobs(transport: &impl Transport, face: &mut Face) -> Result<(), Failure> {

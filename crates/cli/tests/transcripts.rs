@@ -614,6 +614,59 @@ async fn an_install_that_is_waited_for_shows_its_log_and_its_end() {
     );
 }
 
+#[tokio::test]
+async fn logs_of_several_devices_are_shown_whole_and_one_after_the_other() {
+    let (kitchen, bath) = ("0123456789ab", "ba9876543210");
+    let of_bath = |status: &str| {
+        let mut made = job(bath, "compile", status);
+        made["configuration"] = json!("bath.yaml");
+        made
+    };
+    let made = |job: Value| json!({"reply": "jobs", "jobs": [job]});
+    let event = |job: Value| json!({"event": "job", "job": job});
+    let log = |text: &str| json!({"event": "log", "offset": 0, "text": text, "next": 9});
+    let end = || json!({"event": "end"});
+    let script = Script::new()
+        .on("compile", made(job(kitchen, "compile", "queued")))
+        .on("compile", made(of_bath("queued")))
+        .on_all(
+            "jobs",
+            vec![
+                event(of_bath("running")),
+                event(job(kitchen, "compile", "running")),
+            ],
+        )
+        .on_all(
+            "log",
+            vec![
+                log("INFO bath begins\n"),
+                event(job(kitchen, "compile", "completed")),
+                log("INFO bath ends\n"),
+                event(of_bath("completed")),
+                end(),
+            ],
+        )
+        .on_all("log", vec![log("INFO kitchen\n"), end()]);
+    let told = kiln("compile kitchen bath --wait", "", script).await;
+    shows(
+        &told,
+        expect![[r#"
+            exit 0
+            --- out
+            --- compile bath.yaml
+            INFO bath begins
+            INFO bath ends
+            --- compile kitchen.yaml
+            INFO kitchen
+            0123456789ab  compile kitchen.yaml: completed after 2.5 s, on Tower (receiver Tower: idle)
+            ba9876543210  compile bath.yaml: completed after 2.5 s, on Tower (receiver Tower: idle)
+            --- err
+            ba9876543210  compile bath.yaml: running, on Tower (receiver Tower: idle)
+            0123456789ab  compile kitchen.yaml: running, on Tower (receiver Tower: idle)
+        "#]],
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_wait_with_a_limit_ends_and_says_that_the_work_goes_on() {
     let made = json!({"reply": "jobs", "jobs": [job("0123456789ab", "compile", "queued")]});
