@@ -173,7 +173,8 @@ pub(crate) fn alert_text(kind: kiln_model::AlertKind) -> &'static str {
             "it does not know this computer any more. Pair again."
         }
         kiln_model::AlertKind::Superseded => {
-            "another Kiln with the same identity took over. Stop that one, then pair again."
+            "another Kiln with the same identity took over. Stop that one, then connect again with \
+             `kiln receivers enable`."
         }
     }
 }
@@ -367,12 +368,12 @@ fn environments_text(reply: &Reply) -> String {
                 EnvironmentState::Installing(step) => format!("installing: {}", safe(step)),
                 EnvironmentState::Broken(why) => format!("broken: {}", safe(why)),
             };
-            vec![
             let used_for = match (environment.installed, &environment.state) {
                 (true, _) => "own builds",
                 (false, EnvironmentState::Ready) => "builds of others",
                 (false, EnvironmentState::Installing(_) | EnvironmentState::Broken(_)) => "",
             };
+            vec![
                 environment.version.to_string(),
                 used_for.to_owned(),
                 environment.size_bytes.map(size).unwrap_or_default(),
