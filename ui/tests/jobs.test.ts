@@ -1,7 +1,7 @@
 // Jobs that belong together are told as one.
 import { expect, test } from 'vitest';
 
-import { installations, lastBuilds, latest, speed } from '../src/lib/jobs.ts';
+import { installations, lastBuilds, latest } from '../src/lib/jobs.ts';
 import type { Job } from '../src/lib/model.ts';
 
 function job(id: string, over: Partial<Job> = {}): Job {
@@ -66,13 +66,4 @@ test('the newest of ours tells how a device stands, also when it failed or is a 
   const found = latest(installations([job('theirs', { origin: others }), job('bad', { status: 'failed' }), job('good')]));
   expect(found.get('a.yaml')?.id).toBe('bad');
   expect(latest(installations([flash('f', 'b', { status: 'failed' }), job('b')])).get('a.yaml')?.id).toBe('f');
-});
-
-test('the speed of a computer is the middle of its builds, failures counted apart', () => {
-  const there = { on: 'remote', pin_sha256: 'p', label: 'Tower', esphome_version: null } as const;
-  const jobs = [20, 40, 1000].map((end, i) => job(`${i}`, { placement: there, started_at: 0, completed_at: end }));
-  jobs.push(job('x', { placement: there, status: 'failed' }), job('here'));
-  expect(speed(jobs, 'p')).toEqual({ built: 3, failed: 1, median: 40 });
-  expect(speed(jobs, null)).toEqual({ built: 1, failed: 0, median: 60 });
-  expect(speed([], 'p')).toEqual({ built: 0, failed: 0, median: null });
 });

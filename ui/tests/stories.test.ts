@@ -779,6 +779,12 @@ test('storage shows what is kept for whom and why, and frees the rest only after
   expect(button('Nothing to free').getAttribute('aria-disabled')).toBe('true');
 });
 
+test('a builder says what it built in the last month, also of devices that were built more than once', async () => {
+  await open('busy', '#/builders');
+  expect(text()).toContain('86 builds in the last 30 days · about 1 min 10 s each');
+  expect(text()).toContain('No builds in the last 30 days');
+});
+
 test('a builder that is away says why, in the words of this window', async () => {
   await open('busy', '#/builders');
   const view = live.view;

@@ -1,5 +1,5 @@
 // Questions about jobs: whose they are, which belong together, how long they took.
-import type { Device, Job, Pin, Receiver } from './model.ts';
+import type { Device, Job, Receiver } from './model.ts';
 import { isOlder } from './version.ts';
 
 export function isFinal(job: Job): boolean {
@@ -75,31 +75,6 @@ export function latest(found: readonly Installation[]): Map<string, Job> {
     if (isMine(lead) && !newest.has(lead.configuration)) newest.set(lead.configuration, lead);
   }
   return newest;
-}
-
-export interface Speed {
-  /** Builds that ended well. */
-  built: number;
-  failed: number;
-  /** Middle time of a build in seconds; null without builds. */
-  median: number | null;
-}
-
-/** Returns what a receiver, or this computer for `null`, has built for us. */
-export function speed(jobs: readonly Job[], pin: Pin | null): Speed {
-  const there = jobs.filter((job) => {
-    if (job.kind !== 'compile' || !isMine(job)) return false;
-    return job.placement.on === 'remote' ? job.placement.pin_sha256 === pin : pin === null;
-  });
-  const times = there
-    .filter((job) => job.status === 'completed')
-    .map((job) => worked(job, 0) ?? 0)
-    .sort((a, b) => a - b);
-  return {
-    built: times.length,
-    failed: there.filter((job) => job.status === 'failed').length,
-    median: times[Math.floor(times.length / 2)] ?? null,
-  };
 }
 
 /** Tells whether a device runs something older than what would be built now. */

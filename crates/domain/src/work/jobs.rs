@@ -160,7 +160,7 @@ impl Entry {
         self.stored.job.placement = Placement::RemotePending;
     }
 
-    /// Jobs of which only the newest final one is kept.
+    /// Jobs of which only the newest final one is kept, and the newest that completed.
     fn history_key(&self) -> (Option<Pin>, &str, JobKind) {
         let job = &self.stored.job;
         (self.sender().map(|s| s.0), &job.configuration, job.kind)
@@ -221,11 +221,19 @@ impl Jobs {
         let forgettable = |e: &Entry| e.is_forgettable() && is_primary(e) == primary;
         let mut drop: Vec<JobId> = Vec::new();
         if primary {
-            let older = self
-                .table
-                .iter()
-                .filter(|(other, e)| *other != id && forgettable(e) && e.history_key() == key);
-            drop.extend(older.map(|(other, _)| other.clone()));
+            let alike = |(other, e): &(&JobId, &Entry)| {
+                *other != id && forgettable(e) && e.history_key() == key
+            };
+            let is_done = |e: &Entry| e.stored.job.status == JobStatus::Completed;
+            // What did not go well does not make forgotten when it last did, and how long that took.
+            let mut keeps_last = !is_done(newest);
+            for (other, entry) in self.table.iter().rev().filter(alike) {
+                if keeps_last && is_done(entry) {
+                    keeps_last = false;
+                } else {
+                    drop.push(other.clone());
+                }
+            }
         }
         let keep = if primary {
             PRIMARY_HISTORY

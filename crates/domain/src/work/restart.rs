@@ -351,6 +351,29 @@ mod tests {
 
     // Covers: M33
     #[test]
+    fn what_fails_leaves_the_last_that_went_well_in_history() {
+        let mut shop = Shop::open();
+        let (well, flashed) = shop.install("kitchen", BuildChoice::Auto);
+        shop.succeeds(&well);
+        shop.succeeds(&flashed);
+        let mut failures = Vec::new();
+        for _ in 0..3 {
+            let (compile, flash) = shop.install("kitchen", BuildChoice::Auto);
+            shop.ends(&compile, failed("syntax"));
+            failures.push((compile, flash));
+        }
+        let kept: Vec<_> = shop.work.jobs().into_iter().map(|job| job.id).collect();
+        let (failed, cancelled) = failures[2].clone();
+        assert_eq!(kept, [cancelled, failed, flashed, well]);
+        let again = shop.compile("kitchen", BuildChoice::Auto);
+        shop.succeeds(&again);
+        let compiles = shop.work.jobs().into_iter();
+        let compiles = compiles.filter(|job| job.kind == JobKind::Compile);
+        assert_eq!(compiles.map(|job| job.id).collect::<Vec<_>>(), [again]);
+    }
+
+    // Covers: M33
+    #[test]
     fn history_is_bounded() {
         let mut shop = Shop::open();
         for n in 0..7 {
