@@ -66,6 +66,7 @@ sentences! {
     waits_for_links() = "waits for receivers to connect after the start";
     waits_for_own_version() = "waits until this computer's ESPHome has said its version";
     waits_a_moment(why) = "waits a moment for its receiver: {why}";
+    waits_for_either(why) = "waits for this computer or a receiver, whichever is free first: {why}";
     waits_for_build() = "waits for its build";
     waits_for_upload_slot() = "waits for a free upload slot";
     device_offline(name) = "{name} is offline: it is flashed when it comes back";

@@ -1,21 +1,23 @@
 //! The pool: compiles that may be built elsewhere wait here until a receiver, or this machine,
 //! takes them (builds.md §3). The receiver is chosen when work starts, not when it is asked for.
 //!
-//! Two deliberate differences from the reference peer. The startup grace ends with the first usable
-//! receiver that connects and lasts 3 s at most, not always 20 s. A build that lost its receiver
-//! waits 20 s for a receiver before it may go local, because most losses are short.
+//! Three deliberate differences from the reference peer. The startup grace ends with the first usable
+//! receiver that connects and lasts 3 s at most, not always 20 s. When a receiver is lost, its build
+//! and all that waits stay for 20 s before any of it goes local, because most losses are short. And
+//! this machine takes what no receiver can build one by one, as its lane is free for it: what waits
+//! longer is there for a receiver that comes back meanwhile.
 use std::time::Duration;
 
 use kiln_model::{JobId, JobKind, Mono, Now, Pairing, Pin, Placement, Sentence, say};
 
 use super::jobs::{Entry, Step};
 use super::machine::{Outcome, Work};
-use super::schedule::{Link, Receiver, Standing, Target};
+use super::schedule::{Link, Pool, Receiver, Rule, Standing, Target};
 
 /// Longest time after a start in which nothing is dispatched.
 pub(super) const STARTUP_GRACE: Duration = Duration::from_secs(3);
-/// How long a build that lost its receiver does not go local, and how long one run waits for a link
-/// to come back (builds.md §3 allows 10 to 30 s).
+/// How long nothing that waits goes local after a receiver was lost, and how long one run waits for a
+/// link to come back (builds.md §3 allows 10 to 30 s).
 pub(super) const RECONNECT_GRACE: Duration = Duration::from_secs(20);
 /// How long a build for one chosen receiver waits while that is not connected. Longer than the
 /// longest wait between two dials (30 s).
@@ -100,6 +102,9 @@ impl Work {
             {
                 let reason = say::waits_a_moment(decision.sentence());
                 return (Verdict::Wait, reason);
+            }
+            Target::Local if decision.rule == Rule::Fallback && !self.lane_begins(id) => {
+                return (Verdict::Wait, say::waits_for_either(decision.sentence()));
             }
             Target::Local => Verdict::Local,
             Target::NoCompatiblePeer => Verdict::Fail,
@@ -200,6 +205,31 @@ impl Work {
         self.end_grace();
     }
 
+    /// Changes what is known of a receiver. One that could build and cannot any more may be back in a
+    /// moment: until then nothing that waits goes local or fails.
+    pub(super) fn update_receiver(
+        &mut self,
+        pin: Pin,
+        now: Now,
+        change: impl FnOnce(&mut Receiver),
+    ) {
+        let can_build = |receivers: &Pool| {
+            let found = receivers.standing(pin);
+            found.is_some_and(|found| found.standing.can_build())
+        };
+        let could_build = can_build(&self.receivers);
+        self.receivers.update(pin, change);
+        if !could_build || can_build(&self.receivers) {
+            return;
+        }
+        let waits = |e: &Entry| matches!(e.step, Step::Pool(_)) && e.stored.only_on.is_none();
+        for id in self.jobs.ids(waits) {
+            if let Some(entry) = self.jobs.get_mut(&id) {
+                entry.step = Step::Pool(Some(now.mono + RECONNECT_GRACE));
+            }
+        }
+    }
+
     pub(super) fn receiver_up(&mut self, pin: Pin) {
         self.receivers.update(pin, |r| r.link = Link::Open);
         let chosen = |e: &Entry| matches!(e.step, Step::Pool(_)) && e.stored.only_on == Some(pin);
@@ -259,7 +289,8 @@ impl Work {
 #[cfg(test)]
 mod tests {
     use kiln_model::{
-        BuildChoice, FailureReason, JobStatus, Message, PairingStatus, QueueStatus, VersionPolicy,
+        Absence, AvailabilityReason, BuildChoice, FailureReason, JobStatus, LinkId, Message,
+        PairingStatus, QueueStatus, VersionPolicy,
     };
 
     use super::super::Event;
@@ -521,6 +552,139 @@ mod tests {
         shop.pass(1);
         assert_eq!(shop.acts(), ["build j1 compile own kitchen.yaml"]);
         assert_eq!(shop.job(&job).placement, Placement::Local);
+    }
+
+    /// Three compiles for one receiver: the first builds there, the others wait.
+    fn three() -> (Shop, LinkId, [JobId; 3]) {
+        let mut shop = Shop::open();
+        let link = shop.receiver(1);
+        let names = ["kitchen", "bath", "attic"];
+        let jobs = names.map(|name| shop.compile(name, BuildChoice::Auto));
+        shop.building_on(&jobs[0], link);
+        shop.lines();
+        (shop, link, jobs)
+    }
+
+    fn all_say(shop: &Shop, jobs: &[JobId], text: &str) {
+        for job in jobs {
+            let reason = shop.job(job).reason;
+            assert!(reason.contains(text), "{reason}");
+        }
+    }
+
+    /// What a receiver says whose owner sits down at it.
+    fn absent() -> Message {
+        let absence = Absence {
+            reason: AvailabilityReason::UserActive,
+            until: None,
+        };
+        Message::QueueStatus(QueueStatus {
+            absence: Some(absence),
+            ..QueueStatus::of(true, 0)
+        })
+    }
+
+    #[test]
+    fn a_short_loss_of_a_receiver_sends_nothing_of_what_waits_for_it_elsewhere() {
+        let (mut shop, link, jobs) = three();
+        shop.hang_up(1, link);
+        shop.pass(19);
+        assert!(shop.acts().is_empty());
+        all_say(&shop, &jobs, "waits a moment for its receiver");
+        shop.connect(1, 9);
+        assert_eq!(shop.acts(), ["bundle j1 kitchen.yaml"]);
+        shop.pass(60);
+        assert!(shop.acts().is_empty());
+        all_say(&shop, &jobs[1..], "waits for a receiver to finish our work");
+    }
+
+    #[test]
+    fn this_machine_takes_one_of_what_waits_at_a_time_and_a_receiver_that_is_back_the_next() {
+        let (mut shop, link, jobs) = three();
+        shop.hang_up(1, link);
+        shop.pass(20);
+        assert_eq!(shop.acts(), ["build j1 compile own kitchen.yaml"]);
+        let waiting = "waits for this computer or a receiver, whichever is free first: \
+                       no receiver can build now: receiver R1: link closed";
+        all_say(&shop, &jobs[1..], waiting);
+        shop.crash();
+        shop.pass(60);
+        assert_eq!(shop.acts(), ["build j1 compile own kitchen.yaml"]);
+        all_say(&shop, &jobs[1..], waiting);
+        shop.connect(1, 9);
+        assert_eq!(shop.acts(), ["bundle j2 bath.yaml"]);
+        shop.succeeds(&jobs[0]);
+        assert!(shop.acts().is_empty(), "the receiver is there for the rest");
+        let place = |job: &JobId| shop.job(job).placement;
+        assert_eq!(place(&jobs[0]), Placement::Local);
+        assert_eq!(place(&jobs[2]), Placement::RemotePending);
+    }
+
+    #[test]
+    fn when_no_receiver_comes_back_this_machine_builds_all_that_waits_in_its_order() {
+        let (mut shop, link, jobs) = three();
+        shop.hang_up(1, link);
+        shop.pass(20);
+        for (job, yaml) in jobs.iter().zip(["kitchen", "bath", "attic"]) {
+            let builds = shop.acts();
+            assert_eq!(builds.len(), 1, "{builds:?}");
+            assert!(builds[0].ends_with(&format!("own {yaml}.yaml")));
+            shop.succeeds(job);
+            assert_eq!(shop.status(job), JobStatus::Completed);
+        }
+    }
+
+    #[test]
+    fn an_owner_who_sits_down_at_the_receiver_for_a_moment_sends_nothing_of_what_waits_elsewhere() {
+        let (mut shop, link, jobs) = three();
+        shop.says(link, absent());
+        shop.pass(19);
+        assert!(shop.acts().is_empty());
+        all_say(&shop, &jobs[1..], "R1: needed by its owner");
+        shop.says(link, Message::QueueStatus(QueueStatus::of(true, 0)));
+        shop.pass(60);
+        assert!(shop.acts().is_empty());
+        // This time its owner stays: this machine takes one of the two, and no more.
+        shop.says(link, absent());
+        shop.pass(60);
+        assert_eq!(shop.acts(), ["build j2 compile own bath.yaml"]);
+        shop.says(link, Message::QueueStatus(QueueStatus::of(true, 0)));
+        shop.state(link, &shop.wire(1), JobStatus::Failed);
+        assert_eq!(shop.acts(), ["bundle j3 attic.yaml"]);
+        assert_eq!(shop.status(&jobs[1]), JobStatus::Running);
+    }
+
+    #[test]
+    fn what_is_asked_for_while_the_receiver_is_away_is_there_for_it_when_it_comes() {
+        let mut shop = Shop::open();
+        shop.pair(pairing(1));
+        for name in ["kitchen", "bath"] {
+            shop.compile(name, BuildChoice::Auto);
+        }
+        let here = shop.compile("attic", BuildChoice::Local);
+        assert_eq!(shop.acts(), ["build j1 compile own kitchen.yaml"]);
+        shop.connect(1, 1);
+        assert_eq!(shop.acts(), ["bundle j2 bath.yaml"]);
+        assert_eq!(shop.job(&here).placement, Placement::Local, "as chosen");
+    }
+
+    #[test]
+    fn what_waits_for_either_and_what_waits_for_this_machine_alone_are_built_by_age() {
+        let mut shop = Shop::open();
+        shop.pair(pairing(1));
+        let first = shop.compile("kitchen", BuildChoice::Local);
+        let second = shop.compile("bath", BuildChoice::Auto);
+        shop.compile("attic", BuildChoice::Local);
+        shop.succeeds(&first);
+        shop.succeeds(&second);
+        assert_eq!(
+            shop.acts(),
+            [
+                "build j1 compile own kitchen.yaml",
+                "build j2 compile own bath.yaml",
+                "build j3 compile own attic.yaml"
+            ]
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::devices;
 use super::effect::{Effect, StoredJob};
 use super::jobs::{Entry, Step, new_job};
 use super::machine::{Answer, Outcome, SCAN_PATIENCE, Stage, Work};
-use super::schedule::{Path, Standing};
+use super::schedule::{Path, Rule, Standing};
 use crate::RequestId;
 use kiln_model::{BuildChoice, EsphomeVersion};
 
@@ -314,6 +314,10 @@ impl Work {
         }
         let decision = self.receivers.pick_build_path();
         match decision.outcome {
+            // A receiver may be back before this machine comes to it.
+            Path::Local if decision.rule == Rule::Fallback && decision.tally.intended > 0 => {
+                Ok(remote(say::waits_for_either(decision.sentence())))
+            }
             Path::Local => Ok(Plan {
                 placement: Placement::Local,
                 reason: say::here_because(decision.sentence()),

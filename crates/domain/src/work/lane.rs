@@ -14,19 +14,13 @@ use super::yielding::Hold;
 
 impl Work {
     pub(super) fn start_compile(&mut self, now: Now) {
-        if self.jobs.active().any(|(_, e)| e.step.holds_lane()) {
+        if self.lane_is_held() {
             return;
         }
         let mut waiting = Vec::new();
         for (id, entry) in self.jobs.active() {
-            let offloader = entry.sender().map(|s| s.0);
-            let may_start = match offloader {
-                None => !self.own_tree_in_use(id, &entry.stored.job.configuration),
-                Some(_) if !self.may_begin(entry) => false,
-                Some(pin) if self.is_being_cleared(pin, entry) => false,
-                Some(pin) => !self.intake.is_serving(pin, &entry.stored.job.configuration),
-            };
-            if matches!(entry.step, Step::Lane) && may_start {
+            if matches!(entry.step, Step::Lane) && self.may_start(id, entry) {
+                let offloader = entry.sender().map(|s| s.0);
                 waiting.push(Waiting { id, offloader });
             }
         }
@@ -88,6 +82,32 @@ impl Work {
                 self.build(&id, named);
             }
         }
+    }
+
+    /// A compile, clean or reset is under way on this machine.
+    pub(super) fn lane_is_held(&self) -> bool {
+        self.jobs.active().any(|(_, e)| e.step.holds_lane())
+    }
+
+    /// Nothing but the lane itself is in the way of this job.
+    fn may_start(&self, id: &JobId, entry: &Entry) -> bool {
+        match entry.sender().map(|s| s.0) {
+            None => !self.own_tree_in_use(id, &entry.stored.job.configuration),
+            Some(_) if !self.may_begin(entry) => false,
+            Some(pin) if self.is_being_cleared(pin, entry) => false,
+            Some(pin) => !self.intake.is_serving(pin, &entry.stored.job.configuration),
+        }
+    }
+
+    /// The lane would begin this job of the owner at once, if it waited there: of the owner's, the
+    /// oldest is next.
+    pub(super) fn lane_begins(&self, id: &JobId) -> bool {
+        let is_next = |other: &JobId, e: &Entry| {
+            e.is_owners() && matches!(e.step, Step::Lane) && self.may_start(other, e)
+        };
+        let mut older = self.jobs.active().take_while(|(other, _)| *other != id);
+        let begins = self.jobs.get(id).is_some_and(|e| self.may_start(id, e));
+        begins && !self.lane_is_held() && !older.any(|(other, e)| is_next(other, e))
     }
 
     /// What this job needs is being deleted; it is made again when that is done.

@@ -294,7 +294,7 @@ impl Work {
 
     /// Returns the truth about our compile lane, as the owner's own builds need it.
     fn lane_status(&self) -> QueueStatus {
-        let running = self.jobs.active().any(|(_, e)| e.step.holds_lane());
+        let running = self.lane_is_held();
         let waits = |e: &Entry| matches!(e.step, Step::Lane);
         let depth = self.jobs.active().filter(|(_, e)| waits(e)).count();
         QueueStatus::of(running, depth as u64)

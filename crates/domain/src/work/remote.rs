@@ -585,7 +585,7 @@ impl Work {
 
     pub(super) fn receiver_down(&mut self, link: LinkId, pin: Pin, now: Now) {
         let state = self.link_state(pin);
-        self.receivers.update(pin, |r| r.link = state);
+        self.update_receiver(pin, now, |r| r.link = state);
         self.uploads.abandoned.retain(|(l, _)| *l != link);
         if self.stage == Stage::Stopping {
             return;
@@ -658,7 +658,7 @@ impl Work {
     pub(super) fn receiver_said(&mut self, link: LinkId, pin: Pin, message: Message, now: Now) {
         match message {
             Message::QueueStatus(status) => {
-                self.receivers.update(pin, |r| r.queue = Some(status));
+                self.update_receiver(pin, now, |r| r.queue = Some(status));
                 self.push(Effect::ViewChanged);
             }
             Message::SubmitJobAck { job_id, verdict } => {

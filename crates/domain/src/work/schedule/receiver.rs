@@ -176,6 +176,21 @@ pub enum Standing {
 }
 
 impl Standing {
+    /// Returns whether this receiver can build for us, now or when it has built what it builds for us.
+    pub fn can_build(self) -> bool {
+        match self {
+            Standing::BusyWithOurs
+            | Standing::Idle
+            | Standing::BusyWithOthers
+            | Standing::QueueUnknown => true,
+            Standing::NotApproved
+            | Standing::Disabled
+            | Standing::LinkClosed
+            | Standing::NotLent
+            | Standing::OtherVersion => false,
+        }
+    }
+
     pub(super) fn sentence(self) -> Sentence {
         match self {
             Standing::NotApproved => say::standing_not_approved(),
