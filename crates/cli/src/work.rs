@@ -279,7 +279,17 @@ fn place_text(job: &Job) -> Option<String> {
     match &job.placement {
         Placement::Local => Some("here".to_owned()),
         Placement::RemotePending => None,
-        Placement::Remote { label, .. } => Some(format!("on {}", safe(label.as_str()))),
+        Placement::Remote {
+            label,
+            esphome_version,
+            ..
+        } => {
+            let mut place = format!("on {}", safe(label.as_str()));
+            if let Some(version) = esphome_version {
+                place.push_str(&format!(" with ESPHome {version}"));
+            }
+            Some(place)
+        }
     }
 }
 

@@ -685,6 +685,22 @@ async fn a_wait_with_a_limit_ends_and_says_that_the_work_goes_on() {
 }
 
 #[tokio::test]
+async fn a_build_with_another_esphome_says_with_which() {
+    let mut other = job("0123456789ab", "compile", "queued");
+    other["placement"]["esphome_version"] = json!("2026.9.1");
+    let made = json!({"reply": "jobs", "jobs": [other]});
+    shows(
+        &kiln("compile kitchen", "", Script::new().on("compile", made)).await,
+        expect![[r#"
+            exit 0
+            --- out
+            0123456789ab  compile kitchen.yaml: queued, on Tower with ESPHome 2026.9.1 (receiver Tower: idle)
+            --- err
+        "#]],
+    );
+}
+
+#[tokio::test]
 async fn one_refused_device_does_not_stop_the_others() {
     let refused = json!({
         "reply": "refused", "code": "not_found", "message": "There is no device bath.",

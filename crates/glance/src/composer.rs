@@ -82,9 +82,23 @@ impl Composer<'_> {
         };
         let time = self.0.took(took);
         let body = match &chain.first.placement {
-            Placement::Remote { label, pin, .. } => {
-                let peer = name(&[label.as_str(), &pin.short()]);
-                self.say(Key::NoticeTookOn, &[("peer", peer), ("time", time)])
+            Placement::Remote {
+                label,
+                pin,
+                esphome_version,
+            } => {
+                let mut values = vec![
+                    ("peer", name(&[label.as_str(), &pin.short()])),
+                    ("time", time),
+                ];
+                let key = match esphome_version {
+                    Some(version) => {
+                        values.push(("version", version.to_string()));
+                        Key::NoticeTookOnWith
+                    }
+                    None => Key::NoticeTookOn,
+                };
+                self.say(key, &values)
             }
             Placement::Local | Placement::RemotePending => {
                 self.say(Key::NoticeTook, &[("time", time)])

@@ -363,7 +363,7 @@ mod tests {
     use super::*;
     use crate::stage::*;
     use expect_test::{Expect, expect};
-    use kiln_model::{JobKind, JobStatus, Request};
+    use kiln_model::{EsphomeVersion, JobKind, JobStatus, Placement, Request};
     use std::fmt::Write as _;
 
     /// A machine that has seen a quiet evening, and what it said since.
@@ -625,6 +625,24 @@ mod tests {
                 assert_eq!(desk.says(70), "withdraw job:000000000001\n");
             }
         }
+    }
+
+    #[test]
+    fn a_build_with_another_esphome_says_with_which() {
+        let mut desk = Desk::new();
+        let mut build = on_laptop(compile(1, "kitchen", JobStatus::Running));
+        if let Placement::Remote {
+            esphome_version, ..
+        } = &mut build.placement
+        {
+            *esphome_version = EsphomeVersion::parse("2026.9.1");
+        }
+        desk.view.jobs = vec![build];
+        desk.says(1);
+        desk.ends(0, JobStatus::Completed, 61);
+        let said = desk.says(61);
+        let told = "Laptop built it with ESPHome 2026.9.1; it took 1 min.";
+        assert!(said.contains(told), "{said}");
     }
 
     #[test]

@@ -190,6 +190,7 @@ keys! {
     NoticeInstalled = "notice.installed",
     NoticeTook = "notice.took",
     NoticeTookOn = "notice.took_on",
+    NoticeTookOnWith = "notice.took_on_with",
     NoticeManyTitle = "notice.many_title",
     NoticeManyDone = "notice.many_done",
     NoticeManyEnded = "notice.many_ended",

@@ -73,7 +73,7 @@ function devices(n: number, now: number): Device[] {
 
 const OWNER = { by: 'owner' } as const;
 const here = { on: 'local' } as const;
-const tower = { on: 'remote', pin_sha256: PIN.tower, label: 'Tower', esphome_version: '2026.10.0' } as const;
+const tower = { on: 'remote', pin_sha256: PIN.tower, label: 'Tower', esphome_version: null } as const;
 const nas = { on: 'remote', pin_sha256: PIN.nas, label: 'NAS', esphome_version: '2026.9.1' } as const;
 
 function job(id: string, over: Partial<Job>): Job {

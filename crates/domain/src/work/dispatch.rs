@@ -787,12 +787,17 @@ mod tests {
             Placement::Local | Placement::RemotePending => None,
         };
         assert_eq!(named(&shop, &job), Some(version("2026.9.1")));
+        let told = "R1 builds with ESPHome 2026.9.1, not with this computer's version";
+        let tells =
+            |shop: &Shop, job: &JobId| shop.notes.iter().any(|(j, n)| j == job && n == told);
+        assert!(tells(&shop, &job), "{:?}", shop.notes);
         old.pin = pin(2);
         old.capabilities.auto_provision = true;
         shop.pair(old);
         shop.connect(2, 2);
         let job = shop.compile("bath", BuildChoice::Auto);
         assert_eq!(named(&shop, &job), None);
+        assert!(!tells(&shop, &job));
     }
 
     #[test]

@@ -46,6 +46,12 @@ impl Work {
                 esphome_version: None,
             },
         };
+        let other = match &placement {
+            Placement::Remote {
+                esphome_version, ..
+            } => esphome_version.clone(),
+            Placement::Local | Placement::RemotePending => None,
+        };
         let Some(entry) = self.jobs.get_mut(id) else {
             return;
         };
@@ -60,10 +66,18 @@ impl Work {
         entry.step = Step::Remote(Run::new(pin, phase));
         entry.stored.job.placement = placement;
         entry.mark_running(now);
-        if entry.is(JobKind::Compile) {
+        let is_compile = entry.is(JobKind::Compile);
+        if is_compile {
             self.receivers.update(pin, |r| r.ours_in_flight = true);
         }
         self.explain(id, reason);
+        if let Some(version) = other.filter(|_| is_compile) {
+            let name = self.receiver_name(pin);
+            self.note(
+                id,
+                format!("{name} builds with ESPHome {version}, not with this computer's version"),
+            );
+        }
         self.announce(id);
         if let Some(configuration) = configuration {
             self.push(Effect::MakeBundle(id.clone(), configuration));
