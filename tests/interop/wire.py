@@ -167,7 +167,7 @@ async def test_a_cancel_while_artifacts_are_fetched_changes_nothing(world):
 
 
 # Covers: M67
-async def test_an_outcome_that_nobody_heard_is_told_after_reconnecting(world):
+async def test_a_result_that_nobody_heard_of_can_be_fetched_after_reconnecting(world):
     kiln, peer = await met(world)
     await peer.submits("alone", "alone", bundle("alone", seconds=3))
     await peer.hears_that("alone", "running")
@@ -177,8 +177,28 @@ async def test_an_outcome_that_nobody_heard_is_told_after_reconnecting(world):
         return [j for j in await kiln.jobs() if j["status"] == "completed"]
     await until("the build to end without its sender", done, 120)
     await peer.open()
-    await peer.hears_that("alone", "completed")
     expect(isinstance(await peer.fetches("alone"), bytes), "its artifacts can be fetched")
+
+
+# Covers: M62
+async def test_an_end_between_two_submissions_by_the_same_id_is_not_told_as_that_of_the_second(world):
+    kiln, peer = await met(world)
+    await peer.submits("again", "again", bundle("again", seconds=3))
+    await peer.hears_that("again", "running")
+    await peer.cut()
+    await peer.open()
+
+    async def done():
+        return [j for j in await kiln.jobs() if j["status"] == "completed"]
+    await until("the first build to end", done, 120)
+    data = bundle("again", seconds=0)
+    await peer.says(header("again", "again", data), *chunks("again", data))
+    heard = [await peer.hears(90) for _ in range(2)]
+    kinds = [(frame["type"], frame.get("status")) for frame in heard]
+    expect(kinds == [("submit_job_ack", None), ("job_state_changed", "queued")],
+           f"the first end is heard by nobody: {heard}")
+    await peer.hears_that("again", "completed")
+    expect(isinstance(await peer.fetches("again"), bytes), "its artifacts can be fetched")
 
 
 # Covers: M67
@@ -190,7 +210,11 @@ async def test_a_link_that_is_cut_while_queued_keeps_the_place_in_the_queue(worl
     await peer.hears_that("behind", "queued")
     await peer.cut()
     await peer.open()
-    await peer.hears_that("behind", "completed")
+
+    async def both():
+        return len([j for j in await kiln.jobs() if j["status"] == "completed"]) == 2
+    await until("both builds to end", both, 120)
+    expect(isinstance(await peer.fetches("behind"), bytes), "its artifacts can be fetched")
 
 
 async def test_a_download_that_is_cut_can_be_repeated_whole(world):

@@ -199,7 +199,7 @@ impl Domain {
             discovered: half.discovered,
             jobs: self.work.jobs(),
             queue: self.work.queue_status(),
-            storage: self.work.storage(now.wall),
+            storage: self.work.storage(),
             notices: half.notices.into_iter().chain(self.unboxed()).collect(),
             at: now.wall,
             own_label: half.own_label,

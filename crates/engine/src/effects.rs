@@ -223,9 +223,11 @@ impl Node {
             work::Effect::Prepare {
                 job,
                 pin,
+                wire,
                 configuration,
                 bundle,
             } => {
+                context.links.submission_prepared(pin, &wire);
                 self.steps.start(&job.clone(), |stop| {
                     steps::prepare(context, job, pin, configuration, bundle, stop)
                 });

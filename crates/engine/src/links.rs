@@ -226,7 +226,12 @@ impl Links {
         self.send(link, Message::ArtifactsEnd { job_id, verdict });
     }
 
-    /// Says that an accepted submission is out of preparation: its wire id may be used again.
+    /// Says that an accepted submission is being unpacked: its wire id is taken.
+    pub fn submission_prepared(&self, pin: Pin, job_id: &WireJobId) {
+        self.0.prepare(pin, job_id);
+    }
+
+    /// Says that an accepted submission is not being unpacked (any more): its wire id may be used again.
     pub fn submission_settled(&self, pin: Pin, job_id: &WireJobId) {
         self.0.submission_settled(pin, job_id);
     }
@@ -376,7 +381,7 @@ impl Shared {
         }
     }
 
-    /// Notes that a complete submission goes to be prepared.
+    /// Notes that a complete submission goes to the domain, or is being unpacked.
     pub(crate) fn prepare(&self, pin: Pin, job_id: &WireJobId) {
         lock(&self.preparing).insert((pin, job_id.clone()));
     }

@@ -175,7 +175,6 @@ pub fn job_row(stored: &StoredJob) -> Result<Row, BadRecord> {
         bundle_bytes: stored.bundle_bytes,
         attempt: stored.attempt.as_ref().map(|id| id.0.clone()),
         losses: stored.losses,
-        outcome_told: stored.outcome_told,
         only_on: stored.only_on.map(|pin| pin.to_string()),
         released: stored.released,
         cancel_requested: stored.cancel_requested,
@@ -223,7 +222,6 @@ pub fn job(row: &Row) -> Result<StoredJob, BadRecord> {
             bundle_bytes: b.bundle_bytes,
             attempt: b.attempt.map(WireJobId),
             losses: b.losses,
-            outcome_told: b.outcome_told,
             only_on: b.only_on.map(|pin| pin.parse().map_err(text)).transpose()?,
             released: b.released,
             cancel_requested: b.cancel_requested,
@@ -414,8 +412,6 @@ struct JobBody {
     attempt: Option<String>,
     #[serde(default)]
     losses: u8,
-    #[serde(default)]
-    outcome_told: bool,
     #[serde(default)]
     only_on: Option<String>,
     #[serde(default)]
@@ -889,17 +885,16 @@ mod tests {
                 reason: say::here_because(d.4),
                 deferred: d.5,
             });
-        let extra = any::<(Option<u64>, Option<String>, u8, [bool; 3], u64)>();
+        let extra = any::<(Option<u64>, Option<String>, u8, [bool; 2], u64)>();
         (job, extra, proptest::option::of(pin())).prop_map(|(job, extra, only_on)| StoredJob {
             job,
             bundle: extra.0.map(|n| BlobId::new("bundle", n)),
             bundle_bytes: extra.4,
             attempt: extra.1.map(WireJobId),
             losses: extra.2,
-            outcome_told: extra.3[0],
             only_on,
-            released: extra.3[1],
-            cancel_requested: extra.3[2],
+            released: extra.3[0],
+            cancel_requested: extra.3[1],
         })
     }
 }

@@ -139,9 +139,9 @@ struct World {
     given: BTreeMap<JobId, Given>,
     /// The queue status that each offloader heard last.
     said: BTreeMap<LinkId, QueueStatus>,
-    /// Jobs accepted from offloaders, and ends told to them.
-    accepted: BTreeMap<(u8, WireJobId), usize>,
-    told: BTreeMap<(u8, WireJobId), usize>,
+    /// Jobs accepted over open sessions, and ends told there.
+    accepted: BTreeMap<(LinkId, WireJobId), usize>,
+    told: BTreeMap<(LinkId, WireJobId), usize>,
 }
 
 impl World {
@@ -190,6 +190,8 @@ impl World {
         self.far.clear();
         self.links.clear();
         self.said.clear();
+        self.accepted.clear();
+        self.told.clear();
         self.lending = Lending::FREE;
         self.free = u64::MAX;
         self.unpacked.clear();
@@ -492,10 +494,10 @@ impl World {
     }
 
     fn sent(&mut self, link: LinkId, message: Message) {
-        let (who, role) = self.links.get(&link).expect("sent over a dead link");
+        let (_, role) = self.links.get(&link).expect("sent over a dead link");
         let counts = match message {
             Message::JobStateChanged { job_id, status, .. } if status.is_final() => {
-                self.told.entry((*who, job_id))
+                self.told.entry((link, job_id))
             }
             Message::SubmitJobAck {
                 job_id,
@@ -504,7 +506,7 @@ impl World {
             | Message::ResetBuildEnvAck {
                 job_id,
                 verdict: Ok(()),
-            } => self.accepted.entry((*who, job_id)),
+            } => self.accepted.entry((link, job_id)),
             Message::ResetBuildEnv { job_id } => {
                 return self.far.push((link, job_id, Verdict::Open));
             }
@@ -871,6 +873,8 @@ impl World {
     fn hang_up(&mut self, link: LinkId, who: u8) {
         self.links.remove(&link);
         self.far.retain(|(l, ..)| *l != link);
+        self.accepted.retain(|(l, _), _| *l != link);
+        self.told.retain(|(l, _), _| *l != link);
         self.work.session_down(link, pin(who), self.now);
         self.drain();
         // The transfers of the link notice a little later.

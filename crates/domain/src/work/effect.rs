@@ -54,12 +54,14 @@ pub enum Effect {
         job: JobId,
         /// Whose.
         pin: Pin,
+        /// Its id there; it is taken until `SubmissionSettled`.
+        wire: WireJobId,
         /// Its configuration.
         configuration: ConfigurationName,
         /// The bundle; it stays until `DropBlob`, which follows when the job does not need it.
         bundle: BlobId,
     },
-    /// Receiver: the upload slot of a wire id is free again (queued, refused or cancelled).
+    /// Receiver: a wire id may be used again: what was submitted by it is not being unpacked (any more).
     SubmissionSettled(Pin, WireJobId),
     /// Receiver: pack and stream artifacts; ends with `ArtifactsServed`.
     ServeArtifacts(LinkId, WireJobId, BuildTree),
@@ -160,9 +162,6 @@ pub struct StoredJob {
     pub attempt: Option<WireJobId>,
     /// Times a receiver was lost.
     pub losses: u8,
-    /// Nothing more is told to the offloader (receiver): it knows the outcome, or its id means a
-    /// newer job.
-    pub outcome_told: bool,
     /// The owner chose this receiver and no other.
     pub only_on: Option<Pin>,
     /// The prerequisite completed once; it need not exist any more.

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kiln_model::{
-    EnvironmentInfo, EsphomeVersion, JobStatus, Mono, Now, Pin, Reclaimed, Reply, Storage,
-    StoredItem, Timestamp,
+    EnvironmentInfo, EsphomeVersion, Mono, Now, Pin, Reclaimed, Reply, Storage, StoredItem,
+    Timestamp,
 };
 
 use super::effect::{BuildTree, Effect};
@@ -94,8 +94,8 @@ impl Work {
     }
 
     /// Returns what is kept on disk, as of the last look.
-    pub fn storage(&self, now: Timestamp) -> Storage {
-        let items = self.items(now);
+    pub fn storage(&self) -> Storage {
+        let items = self.items();
         let (budget, floor) = self.bounds();
         Storage {
             measured_at: self.house.measured_at,
@@ -174,7 +174,7 @@ impl Work {
             let wishing = std::mem::take(&mut house.wishing);
             house.wished.extend(wishing);
             let curious = std::mem::take(&mut house.curious);
-            let storage = self.storage(now.wall);
+            let storage = self.storage();
             for id in curious {
                 self.reply(id, Reply::Storage(Box::new(storage.clone())));
             }
@@ -183,9 +183,9 @@ impl Work {
         self.look_next();
     }
 
-    pub(super) fn evicted(&mut self, gone: &[Stock], free: Option<u64>, now: Now) {
+    pub(super) fn evicted(&mut self, gone: &[Stock], free: Option<u64>) {
         let going = std::mem::take(&mut self.house.going);
-        let items = self.items(now.wall);
+        let items = self.items();
         let asked = items.iter().filter(|item| going.contains(&item.stock));
         let (freed, left): (Vec<&Item>, Vec<&Item>) =
             asked.partition(|item| gone.contains(&item.stock));
@@ -232,7 +232,7 @@ impl Work {
         if !pressed && !late && house.wished.is_empty() && house.review == Review::Done {
             return;
         }
-        let items = self.items(now.wall);
+        let items = self.items();
         let plan = plan(&items, &bounds, now.wall);
         let until = |at: Timestamp| {
             let left = u64::try_from(at.0.saturating_sub(now.wall.0)).unwrap_or_default();
@@ -260,8 +260,8 @@ impl Work {
     }
 
     /// What is kept, in the order in which it would go.
-    fn items(&self, now: Timestamp) -> Vec<Item> {
-        let facts = self.facts(now);
+    fn items(&self) -> Vec<Item> {
+        let facts = self.facts();
         let found = self.house.found.values();
         let mut items: Vec<Item> = found.map(|found| facts.judge(found)).collect();
         in_order(&mut items);
@@ -291,14 +291,14 @@ impl Work {
     }
 
     /// Who needs what, as far as jobs say.
-    fn facts(&self, now: Timestamp) -> Facts {
+    fn facts(&self) -> Facts {
         let own = self.own_version().cloned();
         let mut facts = Facts {
             stuck: self.house.stuck.clone(),
             ..Facts::default()
         };
         for (_, entry) in self.jobs.iter() {
-            self.add_job(&mut facts, entry, own.as_ref(), now);
+            self.add_job(&mut facts, entry, own.as_ref());
         }
         let mut owe = |pin: Pin, name: &str| facts.owed.insert((pin, name.to_owned()));
         for tree in self.intake.served_trees() {
@@ -316,16 +316,9 @@ impl Work {
         facts
     }
 
-    /// A result that its sender does not know of waits for it as long as an unused bundle is kept. A job
-    /// whose bundle is not unpacked needs nothing but that: what waits must not keep so much that there
-    /// is never room to unpack it.
-    fn add_job(
-        &self,
-        facts: &mut Facts,
-        entry: &Entry,
-        own: Option<&EsphomeVersion>,
-        now: Timestamp,
-    ) {
+    /// A job whose bundle is not unpacked needs nothing but that: what waits must not keep so much that
+    /// there is never room to unpack it.
+    fn add_job(&self, facts: &mut Facts, entry: &Entry, own: Option<&EsphomeVersion>) {
         let job = &entry.stored.job;
         let last = job
             .completed_at
@@ -360,13 +353,8 @@ impl Work {
             return;
         };
         let device = (pin, configuration.stem().to_owned());
-        let age = now.0.saturating_sub(last.0) / 1_000_000;
-        let waits = age < i64::from(self.settings.cleanup_ttl_seconds);
-        let untold = job.status == JobStatus::Completed && !entry.stored.outcome_told && waits;
         if needs {
             facts.used.insert(device.clone());
-        } else if untold {
-            facts.owed.insert(device.clone());
         }
         let used = facts.device_used.entry(device).or_default();
         *used = last.max(*used);
@@ -460,7 +448,7 @@ mod tests {
     }
 
     fn kept(shop: &Shop, stock: &Stock) -> Option<Kept> {
-        let storage = shop.work.storage(shop.now.wall);
+        let storage = shop.work.storage();
         let device = match stock {
             Stock::Bundle(_, name) | Stock::Build(_, name) => name.as_str(),
             _ => "",
@@ -591,29 +579,6 @@ mod tests {
     }
 
     #[test]
-    fn a_result_that_was_not_told_waits_for_its_sender_as_long_as_a_bundle_is_kept() {
-        let mut shop = shop();
-        shop.change(|s| s.cleanup_ttl_seconds = 86_400);
-        let link = shop.offloader(2);
-        let job = shop.submit_queued(link, "a", "kitchen");
-        shop.hang_up(2, link);
-        shop.succeeds(&job);
-        finds(&mut shop, Vec::new());
-        shop.change(|s| s.storage_budget_mb = 1);
-        let found = [bundle(2, "kitchen"), build(2, "kitchen")];
-        let found = found.map(|stock| aged(&shop, stock, 0));
-        finds(&mut shop, found.into());
-        assert_eq!(kept(&shop, &build(2, "kitchen")), Some(Kept::NotFetched));
-        assert!(shop.lines_of("evict").is_empty());
-        assert_eq!(shop.work.room(), Room::UsedUp { used: 2 * GIB });
-        shop.pass(DAY);
-        let both = [bundle(2, "kitchen"), build(2, "kitchen")];
-        assert_eq!(shop.lines_of("evict"), evicts(&both));
-        gone(&mut shop, &both);
-        assert_eq!(shop.work.room(), Room::Left);
-    }
-
-    #[test]
     fn a_result_that_is_being_fetched_stays_whole() {
         let mut shop = shop();
         let link = shop.offloader(2);
@@ -681,7 +646,7 @@ mod tests {
             ..Lending::FREE
         });
         assert_eq!(shop.lines_of("evict"), evicts(&[build(2, "d3")]));
-        let floor = shop.work.storage(shop.now.wall).floor_bytes;
+        let floor = shop.work.storage().floor_bytes;
         assert_eq!(floor, Some(6 * GIB), "what is said is what holds");
     }
 
@@ -768,7 +733,7 @@ mod tests {
         };
         assert_eq!(reclaimed.freed_bytes(), GIB);
         assert_eq!((reclaimed.freed.len(), reclaimed.left.len()), (1, 0));
-        assert_eq!(shop.work.storage(shop.now.wall).used_bytes, GIB);
+        assert_eq!(shop.work.storage().used_bytes, GIB);
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use kiln_model::{
-    Bootloader, ConfigurationName, JobId, JobKind, JobOrigin, JobStatus, Mono, Now, Pin, Placement,
-    Sentence, Timestamp, WireJobId, say,
+    Bootloader, ConfigurationName, JobId, JobKind, JobOrigin, JobStatus, LinkId, Mono, Now, Pin,
+    Placement, Sentence, Timestamp, WireJobId, say,
 };
 
 use super::effect::StoredJob;
@@ -30,6 +30,9 @@ pub(super) struct Jobs {
 pub(super) struct Entry {
     pub(super) stored: StoredJob,
     pub(super) step: Step,
+    /// The session on which its sender hears of it: that on which it came. With the session every
+    /// sender gives up its wait, and may ask again by the same id. `None`: nobody hears of it.
+    pub(super) heard_on: Option<LinkId>,
     /// What a cancelled job says, once somebody asked.
     pub(super) cancelled_because: Sentence,
     /// How its build is treated, if it is somebody else's and runs.
@@ -81,6 +84,7 @@ impl Entry {
         Self {
             stored,
             step,
+            heard_on: None,
             cancelled_because: say::cancelled(),
             hold: Hold::Free,
             began: None,
@@ -165,11 +169,6 @@ impl Entry {
         let job = &self.stored.job;
         (self.sender().map(|s| s.0), &job.configuration, job.kind)
     }
-
-    /// Final, and its sender knows.
-    fn is_forgettable(&self) -> bool {
-        self.is_over() && (self.is_owners() || self.stored.outcome_told)
-    }
 }
 
 impl Jobs {
@@ -218,7 +217,7 @@ impl Jobs {
         };
         let primary = is_primary(newest);
         let key = newest.history_key();
-        let forgettable = |e: &Entry| e.is_forgettable() && is_primary(e) == primary;
+        let forgettable = |e: &Entry| e.is_over() && is_primary(e) == primary;
         let mut drop: Vec<JobId> = Vec::new();
         if primary {
             let alike = |(other, e): &(&JobId, &Entry)| {
@@ -307,7 +306,6 @@ pub(super) fn new_job(
         bundle_bytes: 0,
         attempt: None,
         losses: 0,
-        outcome_told: false,
         only_on: None,
         released: false,
         cancel_requested: false,

@@ -188,7 +188,7 @@ impl Work {
                 self.house.review();
             }
             Event::Measured { found, free } => self.measured(found, free, now),
-            Event::Evicted { gone, free } => self.evicted(&gone, free, now),
+            Event::Evicted { gone, free } => self.evicted(&gone, free),
             Event::Provisioned(job, result) => self.provisioned(&job, result, now),
             Event::ProcessEnded(job, outcome) => self.process_ended(&job, outcome, now),
             Event::Progressed(job, percent) => return self.progressed(&job, percent),
@@ -212,7 +212,7 @@ impl Work {
         self.links.insert(session.clone());
         match session.role {
             Role::Offloader => self.receiver_up(session.pin),
-            Role::Receiver { .. } => self.offloader_up(session.link, session.pin),
+            Role::Receiver { .. } => self.offloader_up(session.link),
         }
         self.advance(now);
     }
@@ -231,9 +231,11 @@ impl Work {
         self.advance(now);
     }
 
-    /// An offloader is not admitted any more: what it asked for is stopped.
+    /// An offloader is not admitted any more: what it asked for is stopped. It hears nothing but the end
+    /// of its session, after which it builds elsewhere; nobody there cancelled anything.
     pub fn offloader_forgotten(&mut self, pin: Pin, now: Now) {
         for id in self.jobs.ids(|e| e.sender().is_some_and(|s| s.0 == pin)) {
+            self.mute(&id);
             self.cancel(&id, say::offloader_removed(), now);
         }
         self.advance(now);
@@ -332,12 +334,12 @@ impl Work {
     }
 
     /// Receiver: where output of a received job goes right now, beside its log. `None`: the owner's
-    /// job, or the offloader is away.
+    /// job, or its session is over.
     pub fn output_route(&self, job: &JobId) -> Option<(LinkId, WireJobId)> {
         let entry = self.jobs.get(job)?;
-        let (pin, wire) = entry.sender()?;
-        let link = self.links.to_offloader(pin)?;
-        (!entry.stored.outcome_told).then(|| (link, wire.clone()))
+        let (_, wire) = entry.sender()?;
+        let link = entry.heard_on?;
+        self.links.get(link).map(|_| (link, wire.clone()))
     }
 }
 
@@ -439,7 +441,7 @@ impl Work {
         let step = std::mem::replace(&mut entry.step, Step::Over);
         let bundle = entry.stored.bundle.take();
         let settled = match step {
-            Step::Arrived | Step::Unpacking => entry.sender().map(|(pin, w)| (pin, w.clone())),
+            Step::Unpacking => entry.sender().map(|(pin, w)| (pin, w.clone())),
             _ => None,
         };
         let completed = outcome == Outcome::Completed;

@@ -1,8 +1,9 @@
 //! The receiver side: what offloaders ask of this machine (builds.md §5).
 //!
-//! A submission is a promise: it is durable before it is acknowledged, it ends in exactly one
-//! outcome, and an outcome that could not be told is told when its sender is back. What we do not
-//! want to build is accepted and handed back with the category `provision`, because every other
+//! A submission is a promise: it is durable before it is acknowledged and ends in exactly one outcome.
+//! That is told over the session on which it came and over no later one: a sender gives up with its
+//! session, a reference peer asks again by the same id, and would take the old end for the new one's.
+//! What we do not want to build is accepted and handed back with the category `provision`, because every other
 //! refusal shows the sender's user a failed install; with this one its dashboard builds itself.
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -199,10 +200,12 @@ impl Work {
         let is_full = all >= MAX_JOBS_PER_OFFLOADER
             || is_build && builds >= MAX_BUILDS_PER_OFFLOADER
             || held.saturating_add(bytes) > MAX_BUNDLES_PER_OFFLOADER;
-        self.jobs.insert(Entry::new(stored, Step::Arrived));
+        self.receive(Entry::new(stored, Step::Arrived), link);
         self.save(&id);
         let verdict = Ok(());
+        let wire = job_id.clone();
         self.send(link, Message::SubmitJobAck { job_id, verdict });
+        self.push(Effect::SubmissionSettled(pin, wire));
         self.changed(&id);
         if is_full {
             let why = say::receiver_full(all);
@@ -222,11 +225,23 @@ impl Work {
         let Some(id) = self.jobs.received(pin, wire).map(|(id, _)| id.clone()) else {
             return;
         };
-        if let Some(entry) = self.jobs.get_mut(&id) {
-            entry.stored.outcome_told = true;
-        }
-        self.save(&id);
+        self.mute(&id);
         self.cancel(&id, say::job_not_kept(), now);
+    }
+
+    /// Takes in what came over a session: that is where its sender hears of it.
+    fn receive(&mut self, mut entry: Entry, link: LinkId) {
+        entry.heard_on = Some(link);
+        self.jobs.insert(entry);
+    }
+
+    /// Nobody hears of this job any more.
+    pub(super) fn mute(&mut self, id: &JobId) {
+        if let Some(entry) = self.jobs.get_mut(id) {
+            entry.heard_on = None;
+        }
+        // Its output goes nowhere from now on.
+        self.save(id);
     }
 
     /// Who submits on a link, and what its jobs say of their origin.
@@ -270,12 +285,11 @@ impl Work {
         };
         let configuration = entry.stored.job.configuration.clone();
         for id in self.jobs.ids(|e| e.sender().is_some_and(|s| s.0 == pin)) {
-            let Some(older) = self.jobs.get_mut(&id).filter(|_| id != *newer) else {
+            let Some(older) = self.jobs.get(&id).filter(|_| id != *newer) else {
                 continue;
             };
             if older.sender() == Some((pin, &wire)) {
-                older.stored.outcome_told = true;
-                self.save(&id);
+                self.mute(&id);
             }
             let same = |e: &Entry| e.stored.job.configuration == configuration;
             if self.jobs.get(&id).is_some_and(same) {
@@ -332,7 +346,8 @@ impl Work {
                 continue;
             }
             let facts = entry.configuration().zip(entry.stored.bundle.clone());
-            let Some((configuration, bundle)) = facts else {
+            let wire = entry.sender().map(|(_, wire)| wire.clone());
+            let Some(((configuration, bundle), wire)) = facts.zip(wire) else {
                 continue;
             };
             if let Some(entry) = self.jobs.get_mut(&id) {
@@ -342,6 +357,7 @@ impl Work {
             self.push(Effect::Prepare {
                 job: id,
                 pin,
+                wire,
                 configuration,
                 bundle,
             });
@@ -462,31 +478,22 @@ impl Work {
         let mut reset = new_job(id.clone(), JobKind::ResetBuildEnv, "", "", now.wall);
         reset.job.origin = origin(job_id.clone());
         reset.job.reason = say::asked_by_offloader(pin.short());
-        self.jobs.insert(Entry::new(reset, Step::Lane));
+        self.receive(Entry::new(reset, Step::Lane), link);
         self.announce(&id);
         self.advance(now);
         let verdict = Ok(());
         self.send(link, Message::ResetBuildEnvAck { job_id, verdict });
     }
 
-    /// Tells a sender what became of its job, if it is there. An outcome is marked as told after it
-    /// was sent, so that a crash between the two tells it twice rather than never.
+    /// Tells a sender what became of its job, if it still waits for that.
     pub(super) fn tell_sender(&mut self, id: &JobId) {
-        let Some(entry) = self.jobs.get_mut(id) else {
+        let Some((link, job_id)) = self.output_route(id) else {
             return;
         };
-        let Some((pin, wire)) = entry.sender() else {
+        let Some(entry) = self.jobs.get(id) else {
             return;
         };
-        let (pin, job_id) = (pin, wire.clone());
         let job = &entry.stored.job;
-        let is_final = job.status.is_final();
-        if entry.stored.outcome_told {
-            return;
-        }
-        let Some(link) = self.links.to_offloader(pin) else {
-            return;
-        };
         let error_message = match job.status {
             JobStatus::Failed | JobStatus::Cancelled => {
                 job.error.clone().unwrap_or_default().into()
@@ -504,24 +511,12 @@ impl Work {
             failure_reason,
         };
         self.send(link, message);
-        if is_final && let Some(entry) = self.jobs.get_mut(id) {
-            entry.stored.outcome_told = true;
-            self.save(id);
-        }
     }
 
-    /// A sender is here: it hears how busy we are, and what became of its jobs meanwhile.
-    pub(super) fn offloader_up(&mut self, link: LinkId, pin: Pin) {
+    /// A sender is here: it hears how busy we are.
+    pub(super) fn offloader_up(&mut self, link: LinkId) {
         let status = self.queue_status();
         self.send(link, Message::QueueStatus(status));
-        let untold = |e: &Entry| {
-            e.is_over() && !e.stored.outcome_told && e.sender().is_some_and(|s| s.0 == pin)
-        };
-        let entries = self.jobs.iter().filter(|(_, e)| untold(e));
-        let ids: Vec<JobId> = entries.map(|(id, _)| id.clone()).collect();
-        for id in ids {
-            self.tell_sender(&id);
-        }
     }
 }
 
@@ -588,7 +583,10 @@ mod tests {
         let mut shop = Shop::open();
         let link = shop.offloader(2);
         let job = shop.submit(link, "a", "kitchen");
-        assert_eq!(shop.acts(), ["link-2 ack a", "unpack j1 of 2"]);
+        assert_eq!(
+            shop.acts(),
+            ["link-2 ack a", "settled 2 a", "unpack j1 of 2"]
+        );
         shop.prepared(&job);
         assert_eq!(
             shop.acts(),
@@ -785,12 +783,12 @@ mod tests {
         let mut shop = Shop::open();
         let link = shop.offloader(2);
         shop.has_free(2_047);
-        let clean = shop.submit_with(link, "a", "kitchen", |h| h.target = "clean".to_owned());
+        let job = shop.submit(link, "a", "kitchen");
         assert_eq!(shop.lines_of("unpack"), [""; 0]);
-        assert_eq!(shop.status(&clean), JobStatus::Queued);
+        assert_eq!(shop.status(&job), JobStatus::Queued);
         shop.has_free(2_048);
         assert_eq!(shop.lines_of("unpack"), ["unpack j1 of 2"]);
-        assert_eq!(shop.job(&clean).reason, say::being_unpacked());
+        assert_eq!(shop.job(&job).reason, say::being_unpacked());
     }
 
     #[test]
@@ -822,7 +820,7 @@ mod tests {
         let old = shop.submit_queued(link, "a", "kitchen");
         shop.lines();
         shop.submit(link, "b", "kitchen");
-        assert_eq!(shop.acts(), ["link-2 ack b", "stop j1"]);
+        assert_eq!(shop.acts(), ["link-2 ack b", "settled 2 b", "stop j1"]);
         shop.ends(&old, ProcessOutcome::Killed);
         assert_eq!(
             shop.acts(),
@@ -831,6 +829,23 @@ mod tests {
                 "unpack j2 of 2"
             ]
         );
+    }
+
+    // Covers: M62
+    #[test]
+    fn the_id_of_a_bundle_that_waits_packed_is_free_until_it_is_unpacked() {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        shop.submit_queued(link, "a", "kitchen");
+        shop.submit_queued(link, "b", "bath");
+        shop.lines();
+        let packed = shop.submit(link, "c", "attic");
+        assert_eq!(shop.acts(), ["link-2 ack c", "settled 2 c"]);
+        shop.hang_up(2, link);
+        let back = shop.offloader_on(2, 9);
+        shop.submit(back, "c", "attic");
+        assert_eq!(shop.acts(), ["link-9 ack c", "settled 2 c"]);
+        assert_eq!(shop.status(&packed), JobStatus::Cancelled);
     }
 
     // Covers: M62
@@ -875,38 +890,57 @@ mod tests {
         assert_eq!(frames(&mut shop), ["link-3 x failed syntax error"]);
     }
 
-    // Covers: M67, R-40
+    // Covers: M67, R-37, R-40
     #[test]
-    fn a_lost_session_does_not_stop_the_build_and_its_outcome_is_told_once_on_return() {
+    fn a_lost_session_does_not_stop_the_build_and_a_later_one_hears_nothing_of_it() {
         let mut shop = Shop::open();
         let link = shop.offloader(2);
         let job = shop.submit_queued(link, "a", "kitchen");
         shop.hang_up(2, link);
+        let back = shop.offloader_on(2, 9);
         shop.lines();
         assert_eq!(shop.work.output_route(&job), None);
         shop.succeeds(&job);
-        assert!(shop.acts().is_empty());
-        shop.offloader_on(3, 8);
-        assert!(frames(&mut shop).is_empty(), "only its sender hears");
-        let back = shop.offloader_on(2, 9);
-        assert_eq!(shop.lines(), ["link-9 queue idle", "link-9 a completed"]);
-        shop.hang_up(2, back);
-        shop.offloader_on(2, 10);
-        assert!(frames(&mut shop).is_empty());
+        assert!(
+            frames(&mut shop).is_empty(),
+            "it may mean a newer job by this id"
+        );
+        download(&mut shop, back, "a");
+        assert_eq!(shop.acts(), ["serve link-9 a"], "its result is there");
     }
 
-    // Covers: M67, R-37
+    // Covers: M62
     #[test]
-    fn frames_of_a_running_job_go_to_the_senders_newest_session() {
+    fn an_end_that_comes_between_two_submissions_by_the_same_id_is_not_told_as_that_of_the_second()
+    {
+        let mut shop = Shop::open();
+        let link = shop.offloader(2);
+        let old = shop.submit_queued(link, "a", "kitchen");
+        shop.hang_up(2, link);
+        let back = shop.offloader_on(2, 9);
+        shop.lines();
+        shop.succeeds(&old);
+        let new = shop.submit_queued(back, "a", "kitchen");
+        assert_eq!(
+            frames(&mut shop),
+            ["link-9 ack a", "link-9 a queued", "link-9 a running"]
+        );
+        shop.succeeds(&new);
+        assert_eq!(frames(&mut shop), ["link-9 a completed"]);
+    }
+
+    //
+    #[test]
+    fn frames_of_a_running_job_go_to_the_session_over_which_it_came() {
         let mut shop = Shop::open();
         let link = shop.offloader(2);
         let job = shop.submit_queued(link, "a", "kitchen");
-        let newer = shop.offloader_on(2, 9);
-        shop.hang_up(2, link);
+        shop.offloader_on(2, 9);
+        shop.offloader_on(3, 8);
         shop.lines();
-        assert_eq!(shop.work.output_route(&job), Some((newer, wire("a"))));
+        assert_eq!(shop.work.output_route(&job), Some((link, wire("a"))));
         shop.ends(&job, failed("boom"));
-        assert_eq!(frames(&mut shop), ["link-9 a failed boom"]);
+        assert_eq!(frames(&mut shop), ["link-2 a failed boom"]);
     }
 
     // Covers: R-24, M65
@@ -1066,7 +1100,7 @@ mod tests {
         }
         shop.lines();
         let clean = shop.submit_with(link, "clean", "hall", |h| h.target = "clean".to_owned());
-        assert_eq!(shop.acts(), ["link-2 ack clean"]);
+        assert_eq!(shop.acts(), ["link-2 ack clean", "settled 2 clean"]);
         shop.cancel(&clean);
         shop.lines();
         shop.submit(link, "more", "kitchen");
@@ -1074,8 +1108,8 @@ mod tests {
             shop.acts(),
             [
                 "link-2 ack more",
-                "link-2 more failed [provision] this receiver has 16 jobs of yours already",
-                "settled 2 more"
+                "settled 2 more",
+                "link-2 more failed [provision] this receiver has 16 jobs of yours already"
             ]
         );
         let other = shop.offloader(3);
@@ -1210,8 +1244,12 @@ mod tests {
         let running = shop.submit_queued(two, "a", "kitchen");
         let queued = shop.submit_queued(two, "b", "bath");
         let other = shop.submit_queued(three, "c", "bath");
+        shop.lines();
         shop.work.offloader_forgotten(pin(2), shop.now);
         shop.ends(&running, ProcessOutcome::Killed);
+        let acts = shop.acts();
+        let told: Vec<_> = acts.iter().filter(|l| l.starts_with("link-2")).collect();
+        assert!(told.is_empty(), "nobody there cancelled anything: {told:?}");
         let statuses = [&running, &queued, &other].map(|id| shop.status(id));
         assert_eq!(
             statuses,

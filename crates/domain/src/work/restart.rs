@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn received_jobs_resume_and_their_sender_hears_the_end() {
+    fn received_jobs_resume_and_the_next_session_of_their_sender_hears_nothing_of_them() {
         let mut shop = Shop::open();
         let link = shop.offloader(2);
         let running = shop.submit_queued(link, "a", "kitchen");
@@ -216,29 +216,14 @@ mod tests {
             ]
         );
         shop.prepared(&unpacking);
+        shop.offloader_on(2, 9);
         shop.succeeds(&running);
+        shop.lines();
         shop.ends(&unpacking, failed("boom"));
-        shop.lines();
-        shop.offloader_on(2, 9);
-        assert_eq!(shop.acts(), ["link-9 a completed", "link-9 b failed boom"]);
-    }
-
-    #[test]
-    fn an_outcome_that_was_not_told_before_the_crash_is_told_after_it() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
-        let job = shop.submit_queued(link, "a", "kitchen");
-        shop.succeeds(&job);
-        // The process died between keeping the outcome and telling it.
-        let untold = |s: &StoredJob| s.job.status.is_final() && s.outcome_told;
-        shop.store.retain(|s| !untold(s));
-        shop.lines();
-        shop.crash();
-        shop.offloader_on(2, 9);
-        assert_eq!(shop.acts(), ["link-9 a completed"]);
-        shop.crash();
-        shop.offloader_on(2, 10);
-        assert!(shop.acts().is_empty());
+        assert!(
+            shop.acts().is_empty(),
+            "it may mean newer jobs by these ids"
+        );
     }
 
     #[test]
