@@ -405,7 +405,7 @@ impl Domain {
         let pace = match why {
             // Also what goes on after receiving was switched off has to give way.
             _ if self.work.builds_for_others() => Pace::Fast,
-            // A clean may wait for room on the disk.
+            // A clean may wait packed on a disk that is short.
             Some(AvailabilityReason::UserOff) if self.work.is_done_with_others() => Pace::Never,
             _ => Pace::Slow,
         };

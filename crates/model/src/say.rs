@@ -142,6 +142,7 @@ sentences! {
     box_not_made(why) = "this build could not be boxed: {why}";
     program_did_not_start(program, why) = "{program} did not start: {why}";
     extract_failed() = "receiver could not process the bundle: extract_failed";
+    build_not_deleted() = "what was built of it could not be deleted";
     ran_out_of_memory() = "this computer ran out of memory";
     ran_out_of_disk() = "this computer ran out of disk space";
     ended_by_system() = "the system ended it, as it does when memory runs out";

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kiln_model::{
-    EnvironmentInfo, EsphomeVersion, Mono, Now, Pin, Reclaimed, Reply, Storage, StoredItem,
-    Timestamp,
+    EnvironmentInfo, EsphomeVersion, JobKind, Kept, Mono, Now, Pin, Reclaimed, Reply, Storage,
+    StoredItem, Timestamp, say,
 };
 
 use super::effect::{BuildTree, Effect};
 use super::jobs::{Entry, Step};
-use super::machine::{Stage, Work};
+use super::machine::{Outcome, Stage, Work};
 use crate::availability::disk_floor;
 use crate::storage::{Bounds, Extent, Facts, Found, Item, Room, Stock, in_order, plan};
 use crate::{Lending, RequestId, Stance};
@@ -268,6 +268,47 @@ impl Work {
         items
     }
 
+    /// Ends the cleans that wait packed on a disk that is short, as soon as nothing is left that was built
+    /// of their devices: that goes like all that nobody needs, and takes no ESPHome. Their sender may
+    /// build nothing at all before they are over.
+    pub(super) fn clean_packed(&mut self, now: Now) {
+        let house = &self.house;
+        let is_known = house.measured_at.is_some() && house.looking.is_none();
+        if !is_known || !self.is_disk_short() {
+            return;
+        }
+        let facts = self.facts();
+        let packed = |e: &Entry| matches!(e.step, Step::Arrived) && e.is(JobKind::Clean);
+        for id in self.jobs.ids(packed) {
+            let entry = self.jobs.get(&id);
+            let device = entry.and_then(|e| Some((e.sender()?.0, e.configuration()?)));
+            let Some((pin, configuration)) = device else {
+                continue;
+            };
+            let name = configuration.stem();
+            let is_its = |found: &&Found| {
+                matches!(&found.stock, Stock::Build(of, _) if *of == pin)
+                    && found.devices.contains(name)
+            };
+            let its = self.house.found.values().filter(is_its);
+            let kept: Vec<Option<Kept>> = its.map(|found| facts.judge(found).kept).collect();
+            let stays = |kept: &Option<Kept>| *kept == Some(Kept::Stuck);
+            if facts.used.contains(&(pin, name.to_owned())) || !kept.iter().all(stays) {
+                continue;
+            }
+            let outcome = if kept.is_empty() {
+                self.note(
+                    &id,
+                    "the disk is short, and what was built of it is deleted",
+                );
+                Outcome::Completed
+            } else {
+                Outcome::failed(say::build_not_deleted())
+            };
+            self.finish(&id, outcome, now);
+        }
+    }
+
     /// Budget, and the floor that holds now, in bytes.
     fn bounds(&self) -> (Option<u64>, Option<u64>) {
         let bytes = |mib: u32| (mib > 0).then(|| u64::from(mib) << 20);
@@ -387,7 +428,7 @@ fn shown(item: &Item) -> StoredItem {
 
 #[cfg(test)]
 mod tests {
-    use kiln_model::{BuildChoice, Kept, Message, Request};
+    use kiln_model::{BuildChoice, JobId, JobStatus, LinkId, Message, Request};
 
     use super::super::Event;
     use super::super::fixtures::{Shop, installed, pin, version, wire};
@@ -430,6 +471,12 @@ mod tests {
     fn gone(shop: &mut Shop, gone: &[Stock]) {
         let (gone, free) = (gone.to_vec(), Some(100 * GIB));
         shop.happens(Event::Evicted { gone, free });
+    }
+
+    fn clean_of(shop: &mut Shop, link: LinkId, job: &str, configuration: &str) -> JobId {
+        shop.submit_with(link, job, configuration, |header| {
+            header.target = "clean".to_owned();
+        })
     }
 
     fn evicts(stocks: &[Stock]) -> Vec<String> {
@@ -576,6 +623,73 @@ mod tests {
         assert!(shop.lines_of("evict").is_empty());
         shop.succeeds(&job);
         assert_eq!(shop.lines_of("evict"), evicts(&[old]));
+    }
+
+    /// The look that was wanted finds the build of a device, on a disk that is short.
+    fn finds_short(shop: &mut Shop, stock: &Stock) {
+        let found = vec![aged(shop, stock.clone(), 0)];
+        let free = Some(2_047 << 20);
+        shop.happens(Event::Measured { found, free });
+    }
+
+    /// What was to go is gone, or not, and the disk is as short as before.
+    fn gone_in_vain(shop: &mut Shop, gone: &[Stock]) {
+        let (gone, free) = (gone.to_vec(), Some(2_047 << 20));
+        shop.happens(Event::Evicted { gone, free });
+    }
+
+    #[test]
+    fn a_clean_that_stays_packed_is_done_when_what_was_built_of_its_device_is_deleted() {
+        let mut shop = Shop::open();
+        let kitchen = build(2, "kitchen");
+        let link = shop.offloader(2);
+        finds_short(&mut shop, &kitchen);
+        let clean = clean_of(&mut shop, link, "a", "kitchen");
+        let evicted = evicts(std::slice::from_ref(&kitchen));
+        assert_eq!(shop.lines_of("evict"), evicted);
+        assert_eq!(shop.status(&clean), JobStatus::Queued);
+        gone_in_vain(&mut shop, &[kitchen]);
+        assert_eq!(shop.acts(), ["link-2 a completed"]);
+    }
+
+    #[test]
+    fn a_clean_that_stays_packed_waits_for_the_build_of_its_device_and_for_whoever_fetches_it() {
+        let mut shop = Shop::open();
+        let kitchen = build(2, "kitchen");
+        let link = shop.offloader(2);
+        let job = shop.submit_queued(link, "a", "kitchen");
+        finds_short(&mut shop, &kitchen);
+        shop.succeeds(&job);
+        let clean = clean_of(&mut shop, link, "b", "kitchen");
+        assert_eq!(
+            shop.status(&clean),
+            JobStatus::Queued,
+            "the disk is looked at"
+        );
+        finds_short(&mut shop, &kitchen);
+        assert_eq!(
+            shop.status(&clean),
+            JobStatus::Queued,
+            "its result is fetched first"
+        );
+        let job_id = wire("a");
+        shop.says(link, Message::DownloadArtifacts { job_id });
+        shop.happens(Event::ArtifactsServed(link, wire("a")));
+        assert_eq!(shop.status(&clean), JobStatus::Queued);
+        gone_in_vain(&mut shop, &[kitchen]);
+        assert_eq!(shop.status(&clean), JobStatus::Completed);
+    }
+
+    #[test]
+    fn a_clean_that_stays_packed_fails_when_what_was_built_cannot_be_deleted() {
+        let mut shop = Shop::open();
+        finds_short(&mut shop, &build(2, "kitchen"));
+        let link = shop.offloader(2);
+        let clean = clean_of(&mut shop, link, "a", "kitchen");
+        assert_eq!(shop.status(&clean), JobStatus::Queued);
+        gone_in_vain(&mut shop, &[]);
+        assert_eq!(shop.status(&clean), JobStatus::Failed);
+        assert_eq!(shop.job(&clean).failure_reason, None);
     }
 
     #[test]

@@ -561,6 +561,7 @@ impl Work {
         self.tidy(now);
         self.give_way(now);
         self.keep_to_budgets(now);
+        self.clean_packed(now);
         self.dispatch(now);
         self.start_compile(now);
         // What the lane took makes room for the next.
