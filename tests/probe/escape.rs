@@ -165,6 +165,7 @@ fn system(attempts: &mut Attempts) {
         "/dev/kiln-escaped",
         "/proc/sys/kernel/core_pattern",
         "/proc/sysrq-trigger",
+        "/proc/self/autogroup",
         "/proc/self/oom_score_adj",
         "/sys/kernel/mm/transparent_hugepage/enabled",
         "/sys/fs/cgroup/kiln-escaped",
@@ -368,6 +369,13 @@ fn calls(attempts: &mut Attempts, pid: i64) {
         ),
         // No class, of nobody's kind; and no cores at all.
         ("ioprio_set", libc::SYS_ioprio_set, [0, 0, 0, 0, 0]),
+        // With flags that there are none of; and watching nothing.
+        ("inotify_init1", libc::SYS_inotify_init1, [-1, 0, 0, 0, 0]),
+        (
+            "inotify_add_watch",
+            libc::SYS_inotify_add_watch,
+            [-1, BAD, 0, 0, 0],
+        ),
         ("kcmp", libc::SYS_kcmp, [pid, pid, 0, 0, 0]),
         ("kexec_load", libc::SYS_kexec_load, [0, 100, 0, 0, 0]),
         (
@@ -441,6 +449,7 @@ fn calls(attempts: &mut Attempts, pid: i64) {
             [BAD, 1 << 20, 0, 0, 0],
         ),
         ("setns", libc::SYS_setns, [-1, 0, 0, 0, 0]),
+        ("setsid", libc::SYS_setsid, [0; 5]),
         ("settimeofday", libc::SYS_settimeofday, [BAD, 0, 0, 0, 0]),
         ("shmget", libc::SYS_shmget, [0, 0, 0, 0, 0]),
         ("shmat", libc::SYS_shmat, [-1, 0, 0, 0, 0]),

@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use kiln_model::{BuildHosts, Tier};
-use kiln_platform::OsSandbox;
-use kiln_ports::Sandbox as _;
+use kiln_platform::{OsProcesses, OsSandbox};
 use kiln_ports::process::{Command as Order, Priority};
 use kiln_ports::sandbox::{BoxRules, Network, ProcessLimits};
+use kiln_ports::{Processes as _, Sandbox as _};
 use serde_json::json;
 
 /// The user that nobody is, as which the attempts are made when the tests run as root.
@@ -173,22 +173,8 @@ impl World {
 
     /// The command that runs the probe in a box.
     async fn boxed(&self, sandbox: &OsSandbox, arguments: &[&str]) -> Command {
-        let own = self.own();
-        let order = Order {
-            program: self.probe.clone(),
-            arguments: arguments.iter().map(|&a| a.to_owned()).collect(),
-            environment: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
-            directory: own.clone(),
-            priority: Priority::Normal,
-        };
-        let rules = BoxRules {
-            writable: vec![own.clone()],
-            readable: vec![self.probe.clone()],
-            scratch: own,
-            network: Network::None,
-            limits: LIMITS,
-        };
-        let order = sandbox.enclose(order, &rules).await.expect("a box").command;
+        let order = self.order(arguments, Priority::Normal);
+        let order = self.enclosed(sandbox, order).await;
         let mut command = runner(self.user, &order.program);
         command
             .args(order.arguments)
@@ -196,6 +182,30 @@ impl World {
             .envs(order.environment)
             .current_dir(order.directory);
         command
+    }
+
+    /// Runs the probe.
+    fn order(&self, arguments: &[&str], priority: Priority) -> Order {
+        Order {
+            program: self.probe.clone(),
+            arguments: arguments.iter().map(|&a| a.to_owned()).collect(),
+            environment: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
+            directory: self.own(),
+            priority,
+        }
+    }
+
+    /// What runs that in a box.
+    async fn enclosed(&self, sandbox: &OsSandbox, order: Order) -> Order {
+        let own = self.own();
+        let rules = BoxRules {
+            writable: vec![own.clone()],
+            readable: vec![self.probe.clone()],
+            scratch: own,
+            network: Network::None,
+            limits: LIMITS,
+        };
+        sandbox.enclose(order, &rules).await.expect("a box").command
     }
 
     /// Runs attempts and returns the names of those that got out, and how many there were.
@@ -387,6 +397,25 @@ async fn when_memory_runs_out_what_is_in_a_box_goes_before_all_else() {
         drop(boxed.stdin.take());
         boxed.wait().expect("it ends");
     }
+}
+
+#[tokio::test]
+async fn a_build_of_others_has_the_least_share_also_in_the_session_of_its_box() {
+    // Without this file the kernel does not schedule sessions as groups.
+    let Ok(own) = std::fs::read_to_string("/proc/self/autogroup") else {
+        return;
+    };
+    assert!(!own.trim_end().ends_with("nice 19"), "{own}");
+    let world = World::new(None);
+    let sandbox = world.sandbox(Tier::Boxed);
+    assert_eq!(sandbox.prove().await.tier, Tier::Boxed);
+    let mut order = world.order(&["/proc/self/autogroup"], Priority::Background);
+    order.program = "/usr/bin/cat".into();
+    let order = world.enclosed(&sandbox, order).await;
+    let mut child = OsProcesses::new("share").spawn(order).await.expect("cat");
+    let said = child.read().await.expect("a line");
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.trim_end().ends_with("nice 19"), "{said}");
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ pub(super) fn signal_all(belongs: &Belongs, signal: Option<Signal>) -> usize {
 /// killed has to run once more: a thousand programs with the least share take minutes for that while
 /// anybody else is busy.
 fn hurry(pid: Pid) -> std::io::Result<()> {
-    fs::write(format!("/proc/{}/autogroup", pid.as_raw_nonzero()), "0")
+    share(&pid.as_raw_nonzero().to_string(), 0)
 }
 
 /// The process is held before it is looked at again, so that its number cannot pass to another one
@@ -341,7 +341,35 @@ pub(crate) fn goes_first(process: &str) {
 pub(super) fn lower_priority(leader: Pid) {
     // A tree at normal priority still builds; these are best effort.
     let _ = setpriority_process(Some(leader), 19);
-    let number = leader.as_raw_nonzero();
-    let _ = fs::write(format!("/proc/{number}/autogroup"), "19");
-    goes_first(&number.to_string());
+    let number = leader.as_raw_nonzero().to_string();
+    let _ = share(&number, 19);
+    goes_first(&number);
+}
+
+/// Sets the nice value of a session as a whole, which may take some tries: the kernel takes one of the
+/// whole computer in a tenth of a second (`proc_sched_autogroup_set_nice`), and Kiln itself has just
+/// lowered the session that starts this box. Best effort; `process` is as `/proc` calls it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a launcher has no clock and nothing else to do"
+)]
+pub(crate) fn lower_session(process: &str, nice: i32) {
+    for _ in 0..SHARE_TRIES {
+        match share(process, nice) {
+            Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => {
+                std::thread::sleep(SHARE_AGAIN);
+            }
+            Ok(()) | Err(_) => return,
+        }
+    }
+}
+
+/// How many times, and how soon again, the kernel is asked that has no time for it: two of its spans.
+const SHARE_TRIES: u32 = 10;
+const SHARE_AGAIN: Duration = Duration::from_millis(20);
+
+/// Where the kernel schedules sessions as groups, sets how much the one of a process gets: that of this
+/// nice value (sched(7)). `process` is as `/proc` calls it.
+fn share(process: &str, nice: i32) -> std::io::Result<()> {
+    fs::write(format!("/proc/{process}/autogroup"), nice.to_string())
 }

@@ -7,7 +7,7 @@ mod os;
 #[cfg(unix)]
 mod table;
 #[cfg(target_os = "linux")]
-pub(crate) use self::table::goes_first;
+pub(crate) use self::table::{goes_first, lower_session};
 #[cfg(unix)]
 pub(crate) mod warden;
 

@@ -164,6 +164,21 @@ impl Running {
     }
 }
 
+impl Running {
+    /// Asks everything to end and waits until it has.
+    async fn end_orderly(&self) {
+        // Asked once: a second request would interrupt whoever is cleaning up.
+        signal_all(&self.tree, Some(Signal::TERM));
+        if self.pace == Pace::Stopped {
+            // What stands still cannot end in an orderly way.
+            signal_all(&self.tree, Some(Signal::CONT));
+        }
+        while signal_all(&self.tree, None) > 0 {
+            sleep(LOOK).await
+        }
+    }
+}
+
 #[async_trait::async_trait]
 impl Child for Running {
     async fn read(&mut self) -> Option<Vec<u8>> {
@@ -204,18 +219,7 @@ impl Child for Running {
     }
 
     async fn kill(&mut self, grace: Duration) {
-        // Asked once: a second request would interrupt whoever is cleaning up.
-        signal_all(&self.tree, Some(Signal::TERM));
-        if self.pace == Pace::Stopped {
-            // What stands still cannot end in an orderly way.
-            signal_all(&self.tree, Some(Signal::CONT));
-        }
-        let ended = async {
-            while signal_all(&self.tree, None) > 0 {
-                sleep(LOOK).await
-            }
-        };
-        if timeout(grace, ended).await.is_err() {
+        if grace.is_zero() || timeout(grace, self.end_orderly()).await.is_err() {
             self.tree.kill().await;
         }
         // Nothing but the dead leader is left, to be collected.

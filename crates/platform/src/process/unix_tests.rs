@@ -151,6 +151,15 @@ async fn a_tree_that_ends_when_asked_is_not_killed() {
     assert_eq!(child.wait().await, Exit::Code(3));
 }
 
+#[tokio::test]
+async fn a_tree_without_any_grace_is_not_asked_to_end() {
+    let script = "trap 'echo asked' TERM; echo ready; while :; do sleep 0.01; done";
+    let mut child = processes().spawn(shell(script)).await.unwrap();
+    lines(&mut *child, 1).await;
+    child.kill(Duration::ZERO).await;
+    assert_eq!(output(&mut *child).await, "");
+}
+
 // Covers: M101
 #[tokio::test]
 async fn a_killed_job_ends_although_a_descendant_keeps_the_pipe() {

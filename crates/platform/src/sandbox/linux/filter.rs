@@ -13,8 +13,10 @@ use seccompiler::{
 
 /// Refused at every tier: other processes' memory, mounts and namespaces, keys, modules and
 /// kernels, tracing and performance counters, memory and files that no limit counts, the machine's
-/// clock, name and power, io_uring, which does what this filter cannot see, and what would give a
-/// build back the cores and the turn at the disk that its owner left it.
+/// clock, name and power, io_uring, which does what this filter cannot see, watching files, of which
+/// the owner's programs and boxes share a number, and what would give a build back the cores and the
+/// turn at the disk that its owner left it: every new session would be one more at full share, and a
+/// build is found and ended by its session.
 const NEVER: &[i64] = &[
     libc::SYS_acct,
     libc::SYS_add_key,
@@ -32,6 +34,8 @@ const NEVER: &[i64] = &[
     libc::SYS_fspick,
     libc::SYS_get_mempolicy,
     libc::SYS_init_module,
+    libc::SYS_inotify_add_watch,
+    libc::SYS_inotify_init1,
     libc::SYS_io_uring_enter,
     libc::SYS_io_uring_register,
     libc::SYS_io_uring_setup,
@@ -79,6 +83,7 @@ const NEVER: &[i64] = &[
     libc::SYS_setdomainname,
     libc::SYS_sethostname,
     libc::SYS_setns,
+    libc::SYS_setsid,
     libc::SYS_settimeofday,
     libc::SYS_shmat,
     libc::SYS_shmctl,
@@ -102,6 +107,7 @@ const OPEN_TREE_ATTR: i64 = 467;
 #[cfg(target_arch = "x86_64")]
 const NEVER_HERE: &[i64] = &[
     libc::SYS__sysctl,
+    libc::SYS_inotify_init,
     libc::SYS_ioperm,
     libc::SYS_iopl,
     libc::SYS_modify_ldt,
@@ -112,16 +118,12 @@ const NEVER_HERE: &[i64] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const NEVER_HERE: &[i64] = &[];
 
-/// Refused at tier 2: waiting for connections, watching files that it may not read, and leaving
-/// the session, by which the processes of a build are found and ended.
+/// Refused at tier 2: waiting for connections.
 const NEVER_CONFINED: &[i64] = &[
     libc::SYS_accept,
     libc::SYS_accept4,
     libc::SYS_bind,
-    libc::SYS_inotify_add_watch,
-    libc::SYS_inotify_init1,
     libc::SYS_listen,
-    libc::SYS_setsid,
 ];
 
 /// At tier 2 these may be used on the calling thread only, for which the number is 0: the call, and

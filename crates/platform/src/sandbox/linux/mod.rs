@@ -22,7 +22,7 @@ pub(super) use super::launcher::surroundings;
 use super::launcher::{PROXY_VARIABLES, run_program};
 pub(super) use super::local_socket::LocalSocket;
 use super::orders::{ORDERS, Orders, VERB, WayOut};
-use crate::process::goes_first;
+use crate::process::{goes_first, lower_session};
 
 /// Tiers that can be made here, best first.
 pub(super) const TIERS: [Tier; 2] = [Tier::Boxed, Tier::Confined];
@@ -276,9 +276,9 @@ fn confine(orders: &str) -> Result<(WayOut, Option<TcpListener>), String> {
     // From inside, so that no program of the box starts before it counts. Best effort, as ever.
     let _ = setpriority_process(None, orders.nice);
     goes_first("self");
-    if tier == Tier::Boxed {
+    if tier == Tier::Boxed && orders.nice > 0 {
         // The session is the box's own here, so that nobody else is slowed down.
-        let _ = fs::write("/proc/self/autogroup", orders.nice.to_string());
+        lower_session("self", orders.nice);
     }
     limit(&orders, tier)?;
     drop_privileges()?;
