@@ -266,11 +266,11 @@ impl Desk {
     fn tray_event(&mut self, event: TrayEvent, now: Now) {
         match event {
             TrayEvent::Activated => self.open(Goal::overview()),
-            TrayEvent::Clicked(id) => {
-                if let Some(action) = self.menu.action(&id).cloned() {
-                    self.perform(action, now);
-                }
-            }
+            TrayEvent::Clicked(id) => match self.menu.action(&id).cloned() {
+                Some(action) => self.perform(action, now),
+                // The menu was open while its line went; what became of it stands in the window.
+                None => self.open(Goal::overview()),
+            },
             TrayEvent::Host(TrayHost::Here) => {
                 self.panel_deadline = None;
                 self.withdraw(NO_TRAY);

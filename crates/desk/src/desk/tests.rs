@@ -191,7 +191,19 @@ fn menu_and_icon_lead_to_the_window() {
     assert_eq!(story.clicks("settings"), ["start window settings"]);
     story.then(Event::Window(ToDesk::Window));
     assert!(story.then(Event::Tray(TrayEvent::Activated))[0].contains("overview"));
-    assert_eq!(story.clicks("no such line"), [""; 0]);
+}
+
+#[test]
+fn a_click_on_a_line_that_is_gone_from_the_menu_meanwhile_opens_the_window() {
+    let mut story = Story::begins();
+    story.then(view(FOR_ATTIC));
+    story.then(view(""));
+    let gone = "stop.0123456789ab";
+    assert_eq!(story.clicks(gone), ["start window overview"]);
+    story.then(Event::Window(ToDesk::Window));
+    assert!(story.clicks(gone)[0].contains("overview"));
+    story.then(Event::Stop);
+    assert_eq!(story.clicks(gone), [""; 0], "a window would stay behind");
 }
 
 #[test]
