@@ -2,7 +2,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kiln_model::{JobId, Reply, Request};
+use kiln_model::{BuildChoice, ErrorCode, Job, JobId, JobKind, JobStatus, Port, Reply, Request};
 use kiln_testkit::Wire;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -85,12 +85,7 @@ impl History {
                 self.approved = false;
             }
             Act::Pair | Act::Revoke => {}
-            Act::Install => {
-                let jobs = self.one.install("kitchen").await;
-                // A newer installation replaces the records of an older one.
-                self.promised = jobs.into_iter().map(|job| job.id).collect();
-                self.installs += 1;
-            }
+            Act::Install => self.install().await,
             Act::Cancel => {
                 let jobs = self.one.jobs().await;
                 if let Some(job) = jobs.iter().rfind(|job| !job.status.is_final()) {
@@ -124,6 +119,26 @@ impl History {
             Act::Wait(seconds) => self.world.run_for(Duration::from_secs(seconds)).await,
         }
         self.world.settle().await;
+    }
+
+    /// Only a flash that is under way keeps a newer installation from replacing what there is.
+    async fn install(&mut self) {
+        let flashes = |job: &Job| job.kind == JobKind::Upload && job.status == JobStatus::Running;
+        let flashing = self.one.jobs().await.iter().any(flashes);
+        let install = Request::Install {
+            device: "kitchen".to_owned(),
+            build: BuildChoice::Auto,
+            port: Port::Ota,
+        };
+        match self.one.ask(install).await {
+            Reply::Jobs(jobs) => {
+                // A newer installation replaces the records of an older one.
+                self.promised = jobs.into_iter().map(|job| job.id).collect();
+                self.installs += 1;
+            }
+            Reply::Refused(error) if error.code == ErrorCode::AlreadyExists => assert!(flashing),
+            other => panic!("{other:?} are no jobs"),
+        }
     }
 
     /// A word that gets lost on the way approves nobody.

@@ -913,17 +913,12 @@ test('a failed build is told in the row of its device, and its log is the one th
 test('a device that is being flashed is left alone by row, menu, keyboard and the choice of many', async () => {
   await open('busy', '#/devices');
   await happens(flashes);
-  const [device] = live.devices ?? [];
-  if (device === undefined) throw new Error('no device');
   await press('More for Kitchen plug');
   const shut = [...document.querySelectorAll('[role=menuitem][aria-disabled=true]')].map((one) => one.textContent);
   expect(shut).toEqual(['Install…', 'Compile only', 'Clean build files']);
   await key(document.querySelector('[role=menu]') as Element, 'Escape');
   await key(row('Kitchen plug'), 'Enter');
   expect(document.querySelector('dialog')).toBeNull();
-  await live.each([device], (one) => ({ request: 'clean', device: one.configuration }));
-  expect(text('.notes [role=alert]')).toContain('It is being flashed. Try again when that is done.');
-  expect(asked.some((one) => one.request === 'clean')).toBe(false);
 });
 
 test('stopping a flash asks first, from its page and from a list; a build stops at once', async () => {

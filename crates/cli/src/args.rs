@@ -143,6 +143,9 @@ pub enum Verb {
     Cancel {
         /// Its id, or the first digits of it
         job: String,
+        /// Do not ask before a flash is stopped, also on a terminal
+        #[arg(short, long)]
+        yes: bool,
     },
     /// Build on this computer what waits for a receiver, or runs on one
     BuildHere {

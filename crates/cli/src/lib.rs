@@ -74,7 +74,7 @@ async fn perform(verb: Verb, transport: &impl Transport, face: &mut Face) -> Res
         Verb::Clean { devices, wait } => work::clean(transport, face, devices, wait).await,
         Verb::Jobs => work::jobs(transport, face).await,
         Verb::Logs { job, follow } => work::logs(transport, face, &job, follow).await,
-        Verb::Cancel { job } => work::cancel(transport, face, &job).await,
+        Verb::Cancel { job, yes } => work::cancel(transport, face, &job, yes).await,
         Verb::BuildHere { job } => work::build_here(transport, face, &job).await,
         Verb::Env { action } => node::env(transport, face, action).await,
         Verb::Storage { action } => storage::storage(transport, face, action).await,

@@ -389,7 +389,7 @@ pub(crate) async fn logs(
     follow: bool,
 ) -> Result<(), Failure> {
     let mut client = Client::connect(transport).await?;
-    let job = job_id(&mut client, wanted).await?;
+    let job = find_job(&mut client, wanted).await?.id;
     let log = if follow {
         Follow::Log { job, offset: 0 }
     } else {
@@ -419,10 +419,19 @@ pub(crate) async fn cancel(
     transport: &impl Transport,
     face: &mut Face,
     wanted: &str,
+    yes: bool,
 ) -> Result<(), Failure> {
     let mut client = Client::connect(transport).await?;
-    let job = job_id(&mut client, wanted).await?;
-    let reply = client.ask(Request::Cancel(job)).await?;
+    let job = find_job(&mut client, wanted).await?;
+    if job.kind == JobKind::Upload && job.status == JobStatus::Running {
+        let name = safe(&job.device_name);
+        let question = format!(
+            "Stop flashing {name}? A device that is stopped half-way may not start again and then \
+             needs a cable."
+        );
+        face.confirm(yes, "", &question, "It goes on.")?;
+    }
+    let reply = client.ask(Request::Cancel(job.id)).await?;
     face.result(|| reply_json(&reply), || "Asked to stop.\n".to_owned())
 }
 
@@ -432,7 +441,7 @@ pub(crate) async fn build_here(
     wanted: &str,
 ) -> Result<(), Failure> {
     let mut client = Client::connect(transport).await?;
-    let job = job_id(&mut client, wanted).await?;
+    let job = find_job(&mut client, wanted).await?.id;
     match client.ask(Request::BuildHere(job)).await? {
         Reply::Jobs(jobs) => face.result(|| jobs_json(&jobs), || started_text(&jobs)),
         reply => face.result(|| reply_json(&reply), || "It is built here.\n".to_owned()),
@@ -440,7 +449,7 @@ pub(crate) async fn build_here(
 }
 
 /// Finds the job whose id begins so.
-async fn job_id(client: &mut Client, text: &str) -> Result<JobId, Failure> {
+async fn find_job(client: &mut Client, text: &str) -> Result<Job, Failure> {
     let Reply::Jobs(jobs) = client.ask(Request::Jobs).await? else {
         return Err(unexpected());
     };
@@ -449,7 +458,7 @@ async fn job_id(client: &mut Client, text: &str) -> Result<JobId, Failure> {
         .iter()
         .filter(|job| job.id.as_str().starts_with(&wanted));
     match (fitting.next(), fitting.next()) {
-        (Some(job), None) if !wanted.is_empty() => Ok(job.id.clone()),
+        (Some(job), None) if !wanted.is_empty() => Ok(job.clone()),
         (Some(_), _) => Err(Failure::Usage(format!(
             "More than one job begins with {text:?}; give more of its digits."
         ))),

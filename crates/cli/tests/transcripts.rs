@@ -229,9 +229,14 @@ async fn where_nobody_can_be_asked_nothing_is_destroyed_without_a_yes_among_the_
         let both = json!({ "receivers": receivers, "offloaders": offloaders });
         Script::new().on("status", status(both))
     };
-    let verbs: [(&str, &dyn Fn() -> Script, &str); 6] = [
+    let flash = || {
+        let jobs = json!({"reply": "jobs", "jobs": [job("0123456789ab", "upload", "running")]});
+        Script::new().on("jobs", jobs)
+    };
+    let verbs: [(&str, &dyn Fn() -> Script, &str); 7] = [
         ("identity rotate", &Script::new, "rotate_identity"),
         ("storage reclaim", &|| looked(stored()), "reclaim"),
+        ("cancel 0123", &flash, "cancel"),
         ("env reset", &Script::new, "reset_environment"),
         ("env reset --on Tower", &people, "reset_environment"),
         ("receivers forget Tower", &people, "unpair"),
@@ -256,6 +261,9 @@ async fn where_nobody_can_be_asked_nothing_is_destroyed_without_a_yes_among_the_
     let script = people().on("unpair", reply("done"));
     let told = kiln("receivers forget Tower --yes", "", script).await;
     assert_eq!(told.heard[1]["pin_sha256"], TOWER);
+    let script = flash().on("cancel", reply("done"));
+    let told = kiln("cancel 0123 --yes", "", script).await;
+    assert_eq!(told.heard[1]["job"], "0123456789ab");
     let told = on_terminal("offloaders forget Laptop", "n\n", people()).await;
     shows(
         &told,

@@ -202,7 +202,7 @@ impl<'a> Draft<'a> {
 
     /// The devices that were built last, and those with an old ESPHome.
     fn install(&mut self, view: &View, devices: &[Device]) {
-        // A new job for a device that is being flashed would stop that half-way.
+        // Nothing is begun for a device while it is flashed: that would break it off.
         let can = |d: &&Device| d.problem.is_none() && !is_flashing(d, &view.jobs);
         let mut usable: Vec<&Device> = devices.iter().filter(can).collect();
         if usable.is_empty() {

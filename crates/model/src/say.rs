@@ -252,6 +252,8 @@ sentences! {
     job_not_yours(id) = "Job {id} is no build of yours that could be done here.";
     hint_list_jobs() = "`kiln jobs` lists the known ones.";
     hint_list_builds() = "`kiln jobs` lists builds.";
+    being_flashed(name) = "{name} is being flashed and may not start again if it is left half-way.";
+    hint_flash_first() = "Try again when that is done, or stop the flash first.";
     status_completed() = "completed";
     status_failed() = "failed";
     status_cancelled() = "cancelled";

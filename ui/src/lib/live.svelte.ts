@@ -249,8 +249,6 @@ class Live {
     let done = 0;
     for (const [before, device] of devices.entries()) {
       try {
-        // A new job for the device would stop its flash.
-        if (this.flashing.has(device.configuration)) throw { message: t('devices.flashing') };
         await this.ask(body(device));
         done += 1;
       } catch (thrown) {

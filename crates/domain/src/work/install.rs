@@ -233,6 +233,10 @@ impl Work {
     }
 
     fn device_request(&mut self, id: RequestId, request: &Request, device: &Device, now: Now) {
+        let configuration = device.configuration.as_str();
+        if let Some(error) = self.refusal_while_flashing(|written| written == configuration) {
+            return self.refuse(id, error);
+        }
         let chain = |flash| Chain {
             configuration: &device.configuration,
             device_name: display_name(device),
@@ -434,6 +438,22 @@ impl Work {
         id
     }
 
+    /// Why nothing is begun for these configurations now: a device is written, and one that is left half-way
+    /// may not start again. Only a cancel of that flash may do this, not what else is asked for.
+    fn refusal_while_flashing(&self, of: impl Fn(&str) -> bool) -> Option<RequestError> {
+        let written = |e: &&Entry| {
+            matches!(e.step, Step::Flashing)
+                && !e.stored.cancel_requested
+                && of(&e.stored.job.configuration)
+        };
+        let flash = self.jobs.active().map(|(_, e)| e).find(written)?;
+        Some(RequestError {
+            code: ErrorCode::AlreadyExists,
+            message: say::being_flashed(&flash.stored.job.device_name),
+            hint: say::hint_flash_first(),
+        })
+    }
+
     /// A newer job of the owner replaces every active one of the same configuration.
     fn supersede(&mut self, configuration: &str, keep: &[JobId], now: Now) {
         let same = |e: &Entry| e.is_owners() && e.stored.job.configuration == configuration;
@@ -477,6 +497,9 @@ impl Work {
     }
 
     fn reset_own(&mut self, request: RequestId, now: Now) {
+        if let Some(error) = self.refusal_while_flashing(|_| true) {
+            return self.refuse(request, error);
+        }
         let id = self.new_id();
         let reset = new_job(id.clone(), JobKind::ResetBuildEnv, "", "", now.wall);
         self.jobs.insert(Entry::new(reset, Step::Lane));
@@ -587,6 +610,9 @@ impl Work {
         }
         let device_name = job.device_name.clone();
         let first = job.id.clone();
+        if let Some(error) = self.refusal_while_flashing(|of| of == configuration.as_str()) {
+            return self.refuse(request, error);
+        }
         let follows = |e: &Entry| e.stored.job.depends_on.as_ref() == Some(&first);
         let flash = self.jobs.iter().find(|(_, e)| follows(e));
         let chain = Chain {

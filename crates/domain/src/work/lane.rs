@@ -568,6 +568,7 @@ mod tests {
         let (compile, flash) = shop.install("kitchen", BuildChoice::Auto);
         shop.succeeds(&compile);
         shop.lines();
+        shop.cancel(&flash);
         shop.install("kitchen", BuildChoice::Auto);
         assert_eq!(shop.acts(), ["stop j2"]);
         shop.ends(&flash, ProcessOutcome::Killed);

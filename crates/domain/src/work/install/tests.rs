@@ -155,6 +155,41 @@ fn a_newer_install_replaces_the_older_one_of_the_same_device_only() {
     assert!(shop.error(&kitchen).contains("newer"));
 }
 
+#[test]
+fn nothing_that_is_asked_for_breaks_off_the_flash_of_a_device_but_a_cancel_of_it() {
+    let mut shop = Shop::open();
+    let (compile, flash) = shop.install("kitchen", BuildChoice::Auto);
+    shop.succeeds(&compile);
+    shop.lines();
+    let kitchen = || "kitchen".to_owned();
+    let (build, port) = (BuildChoice::Auto, Port::Ota);
+    let asked = [
+        Request::Install {
+            device: kitchen(),
+            build: build.clone(),
+            port,
+        },
+        Request::Compile {
+            device: kitchen(),
+            build,
+        },
+        Request::Clean { device: kitchen() },
+        Request::BuildHere(compile),
+        Request::ResetEnvironment(None),
+    ];
+    for request in &asked {
+        let error = shop.ask_in_vain(request);
+        assert_eq!(error.code, ErrorCode::AlreadyExists, "{request:?}");
+        assert_eq!(error.message, say::being_flashed("kitchen"), "{request:?}");
+        assert_eq!(shop.acts(), [""; 0], "{request:?}");
+    }
+    assert_eq!(shop.status(&flash), JobStatus::Running);
+    shop.compile("bath", BuildChoice::Auto);
+    assert_eq!(shop.acts(), ["build j3 compile own bath.yaml"], "others go on");
+    shop.cancel(&flash);
+    assert_eq!(shop.ask_jobs(&asked[1]).len(), 1, "it was given up");
+}
+
 // Covers: M34
 #[test]
 fn the_owner_can_force_this_machine() {

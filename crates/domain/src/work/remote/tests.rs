@@ -540,6 +540,7 @@ fn artifacts_wait_for_the_build_tree() {
     let link = shop.receiver(1);
     let (first, flash) = shop.install("kitchen", BuildChoice::Local);
     shop.succeeds(&first);
+    shop.cancel(&flash);
     let second = shop.compile("kitchen", BuildChoice::Auto);
     let w1 = shop.building_on(&second, link);
     shop.state(link, &w1, JobStatus::Completed);
@@ -548,7 +549,7 @@ fn artifacts_wait_for_the_build_tree() {
     shop.happens(Event::Downloaded(link, w1, Ok(blob)));
     assert!(
         shop.acts().is_empty(),
-        "the superseded flash still reads it"
+        "the flash that was given up still reads it"
     );
     shop.ends(&flash, failed("killed"));
     assert_eq!(shop.lines_of("materialise").len(), 1);
