@@ -7,7 +7,7 @@ import type { Bridge } from '../src/lib/bridge.ts';
 import { asked as asking } from '../src/lib/confirm.svelte.ts';
 import { live } from '../src/lib/live.svelte.ts';
 import { PIN, mockBridge } from '../src/lib/mock.ts';
-import type { Goal, Job, NodeState, Page, Request, Start, View } from '../src/lib/model.ts';
+import type { Device, Goal, Job, NodeState, Page, Request, Start, View } from '../src/lib/model.ts';
 import { complain, notes, tell } from '../src/lib/notes.svelte.ts';
 import { route } from '../src/lib/route.svelte.ts';
 import { said, speak, t } from '../src/lib/words.svelte.ts';
@@ -919,6 +919,26 @@ test('a device that is being flashed is left alone by row, menu, keyboard and th
   await key(document.querySelector('[role=menu]') as Element, 'Escape');
   await key(row('Kitchen plug'), 'Enter');
   expect(document.querySelector('dialog')).toBeNull();
+});
+
+test('a flash that waits for its device keeps nothing newer from it, and counts as its update if it is one', async () => {
+  await open('busy', '#/devices');
+  const about = { ...live.devices?.[0], configuration: 'attic-proxy.yaml', friendly_name: 'Attic proxy', presence: 'offline' } as const;
+  const waits = (built_version: string) => [{ ...about, deployed_version: '2026.9.1', built_version } as Device];
+  live.devices = waits('2026.9.1');
+  await settle();
+  expect(text('main')).toContain('Waits for the device');
+  await press('Update 1 outdated');
+  await press('Update', dialog());
+  expect(asked).toContainEqual({ request: 'install', device: 'attic-proxy.yaml', build: 'auto', port: 'ota' });
+  live.devices = waits('2026.10.0');
+  await settle();
+  expect(text('main')).not.toContain('Update 1 outdated');
+  asked = [];
+  await choose('Attic proxy');
+  expect(text('.picked')).not.toContain('left out');
+  await press('Install Attic proxy');
+  expect(asked).toContainEqual({ request: 'install', device: 'attic-proxy.yaml', build: 'auto', port: 'ota' });
 });
 
 test('stopping a flash asks first, from its page and from a list; a build stops at once', async () => {
