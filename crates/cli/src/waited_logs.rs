@@ -11,10 +11,11 @@ use crate::log_filter::LogFilter;
 use crate::text::safe;
 
 /// Shows whole logs, one after the other in the order in which their jobs were asked for: two at once
-/// cannot be read. A log's turn comes when its job has begun.
+/// cannot be read. A log's turn comes when its job has begun, and again after its job waited for a device.
 #[derive(Default)]
 pub(crate) struct WaitedLogs {
-    unread: Vec<JobId>,
+    /// With the byte at which each goes on.
+    unread: Vec<(JobId, u64)>,
     shown: Option<Shown>,
     /// Several devices are worked on, so each log says of which it is.
     headed: bool,
@@ -22,6 +23,9 @@ pub(crate) struct WaitedLogs {
 
 struct Shown {
     follow: u64,
+    job: JobId,
+    /// Byte behind what was printed.
+    next: u64,
     filter: LogFilter,
     /// Printed before the first text.
     heading: String,
@@ -32,7 +36,7 @@ impl WaitedLogs {
         let mut names = jobs.iter().map(|job| &job.configuration);
         let first = names.next();
         Self {
-            unread: jobs.iter().map(|job| job.id.clone()).collect(),
+            unread: jobs.iter().map(|job| (job.id.clone(), 0)).collect(),
             shown: None,
             headed: names.any(|name| Some(name) != first),
         }
@@ -49,17 +53,29 @@ impl WaitedLogs {
         client: &mut Client,
         jobs: &BTreeMap<JobId, Job>,
     ) -> Result<(), Failure> {
+        let waits = |shown: &mut Shown| jobs.get(&shown.job).is_some_and(|job| job.deferred);
+        if let Some(Shown {
+            follow, job, next, ..
+        }) = self.shown.take_if(waits)
+        {
+            client.unfollow(follow).await?;
+            self.unread.push((job, next));
+        }
         if self.shown.is_some() {
             return Ok(());
         }
         let begun = |id: &JobId| jobs.get(id).filter(|job| job.status != JobStatus::Queued);
         let next = self.unread.iter().enumerate();
-        let Some((at, job)) = next.filter_map(|(at, id)| Some((at, begun(id)?))).next() else {
+        let Some((at, job)) = next
+            .filter_map(|(at, (id, _))| Some((at, begun(id)?)))
+            .next()
+        else {
             return Ok(());
         };
+        let (id, offset) = self.unread.remove(at);
         let follow = Follow::Log {
-            job: self.unread.remove(at),
-            offset: 0,
+            job: id.clone(),
+            offset,
         };
         let heading = match self.headed {
             true => format!("--- {} {}\n", job.kind.word(), safe(&job.configuration)),
@@ -67,6 +83,8 @@ impl WaitedLogs {
         };
         self.shown = Some(Shown {
             follow: client.follow(follow).await?,
+            job: id,
+            next: offset,
             filter: LogFilter::default(),
             heading,
         });
@@ -74,9 +92,16 @@ impl WaitedLogs {
     }
 
     /// Shows text of the log that came under this number.
-    pub(crate) fn text(&mut self, face: &mut Face, follow: u64, text: &str) -> Result<(), Failure> {
+    pub(crate) fn text(
+        &mut self,
+        face: &mut Face,
+        follow: u64,
+        text: &str,
+        next: u64,
+    ) -> Result<(), Failure> {
         match &mut self.shown {
             Some(shown) if shown.follow == follow => {
+                shown.next = next;
                 face.print(&std::mem::take(&mut shown.heading))?;
                 show_log(face, &mut shown.filter, text)
             }

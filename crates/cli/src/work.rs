@@ -230,7 +230,7 @@ fn ends_batch(failure: &Failure) -> bool {
 }
 
 fn is_lost(job: &Job) -> bool {
-    matches!(job.status, JobStatus::Failed | JobStatus::Cancelled) && !job.deferred
+    matches!(job.status, JobStatus::Failed | JobStatus::Cancelled)
 }
 
 fn lost_text(job: &Job) -> String {
@@ -324,7 +324,7 @@ async fn wait_for(
                     }
                 }
             }
-            Event::Log { text, .. } => logs.text(face, id, &text)?,
+            Event::Log { text, next, .. } => logs.text(face, id, &text, next)?,
             Event::End => logs.ended(id),
             Event::View { .. } | Event::Devices { .. } | Event::Environments { .. } => {}
         }

@@ -675,6 +675,55 @@ async fn logs_of_several_devices_are_shown_whole_and_one_after_the_other() {
     );
 }
 
+#[tokio::test]
+async fn a_flash_whose_device_leaves_meanwhile_is_told_as_put_off_and_waited_for() {
+    let id = "ba9876543210";
+    let mut away = job(id, "upload", "queued");
+    away["deferred"] = json!(true);
+    away["reason"] = json!("kitchen is offline: it is flashed when it comes back");
+    let states = [
+        job(id, "upload", "running"),
+        away,
+        job(id, "upload", "completed"),
+    ];
+    let log = |text: &str, offset: u64, next: u64| json!({"event": "log", "offset": offset, "text": text, "next": next});
+    let events = states.map(|job| json!({"event": "job", "job": job}));
+    let script = Script::new()
+        .on(
+            "install",
+            json!({"reply": "jobs", "jobs": [job(id, "upload", "queued")]}),
+        )
+        .on_all("jobs", events[..1].to_vec())
+        .on_all(
+            "log",
+            vec![
+                log("INFO Connecting\n", 0, 16),
+                events[1].clone(),
+                events[2].clone(),
+                log("INFO of a follow that is over\n", 16, 46),
+            ],
+        )
+        .on_all(
+            "log",
+            vec![log("INFO Flashed\n", 16, 29), json!({"event": "end"})],
+        );
+    let told = kiln("install kitchen --wait", "", script).await;
+    assert_eq!(told.heard[3]["offset"], 16, "it goes on where it was");
+    shows(
+        &told,
+        expect![[r#"
+        exit 0
+        --- out
+        INFO Connecting
+        INFO Flashed
+        ba9876543210  upload kitchen.yaml: completed after 2.5 s, from here (receiver Tower: idle)
+        --- err
+        ba9876543210  upload kitchen.yaml: running, from here (receiver Tower: idle)
+        ba9876543210  upload kitchen.yaml: queued, from here (kitchen is offline: it is flashed when it comes back)
+    "#]],
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_wait_with_a_limit_ends_and_says_that_the_work_goes_on() {
     let made = json!({"reply": "jobs", "jobs": [job("0123456789ab", "compile", "queued")]});

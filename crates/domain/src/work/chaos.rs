@@ -115,7 +115,7 @@ struct World {
     order: Vec<JobId>,
     /// Final states, for ever.
     ends: BTreeMap<JobId, JobStatus>,
-    /// Jobs that were ever flashed.
+    /// Jobs that were flashed, as far as none of that failed for want of the device.
     flashed: BTreeSet<JobId>,
     /// Jobs that ever completed.
     completed: BTreeSet<JobId>,
@@ -468,6 +468,10 @@ impl World {
             self.order.push(id.clone());
         }
         let status = stored.job.status;
+        if stored.job.deferred {
+            assert_eq!(status, JobStatus::Queued);
+            self.flashed.remove(&id);
+        }
         if status.is_final() {
             let end = self.ends.entry(id.clone()).or_insert(status);
             assert_eq!(*end, status, "two final states");

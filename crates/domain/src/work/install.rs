@@ -702,33 +702,19 @@ impl Work {
         }
     }
 
-    /// The flash that follows a failed one whose device turned out to be away.
-    pub(super) fn flash_again_later(&mut self, id: &JobId) -> Option<StoredJob> {
-        let again = self.is_away(id);
-        let entry = self.jobs.get(id)?;
-        if !again || entry.stored.cancel_requested {
-            return None;
-        }
-        let job = entry.stored.job.clone();
-        let next = self.new_id();
-        let mut stored = new_job(
-            next,
-            JobKind::Upload,
-            &job.configuration,
-            &job.device_name,
-            job.created_at,
-        );
-        stored.job.port = job.port;
-        stored.released = true;
-        Some(stored)
+    /// A flash that failed because its device turned out to be away.
+    pub(super) fn is_to_be_put_off(&self, id: &JobId) -> bool {
+        let asked = |e: &Entry| e.stored.cancel_requested;
+        self.is_away(id) && !self.jobs.get(id).is_some_and(asked)
     }
 
-    pub(super) fn defer_flash(&mut self, mut stored: StoredJob, now: Now) {
-        stored.job.created_at = now.wall;
-        let id = stored.job.id.clone();
-        self.jobs.insert(Entry::new(stored, Step::Away));
-        self.defer(&id);
-        self.announce(&id);
+    /// Lets such a flash wait for its device, as if it had not begun.
+    pub(super) fn put_off(&mut self, id: &JobId) {
+        if let Some(entry) = self.jobs.get_mut(id) {
+            entry.clear_run_state();
+        }
+        self.defer(id);
+        self.announce(id);
     }
 }
 

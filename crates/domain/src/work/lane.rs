@@ -256,6 +256,9 @@ impl Work {
         match (outcome, excuse) {
             (ProcessOutcome::Succeeded, _) => self.finish(id, Outcome::Completed, now),
             (ProcessOutcome::Failed { .. }, Some(excuse)) => self.finish(id, declined(excuse), now),
+            (ProcessOutcome::Failed { .. }, None) if flash && self.is_to_be_put_off(id) => {
+                self.put_off(id);
+            }
             (ProcessOutcome::Failed { exit_code, message }, None) => {
                 let fallback = match exit_code {
                     Some(code) => say::ended_with_code(code),
@@ -266,11 +269,7 @@ impl Work {
                     exit_code,
                     reason: None,
                 };
-                let again = flash.then(|| self.flash_again_later(id)).flatten();
                 self.finish(id, outcome, now);
-                if let Some(stored) = again {
-                    self.defer_flash(stored, now);
-                }
             }
             (ProcessOutcome::GivenUp(why), _) if can_go_back => {
                 self.finish(id, declined(say::declined(why)), now);

@@ -232,21 +232,36 @@ fn an_unknown_presence_and_a_fixed_address_do_not_defer() {
 }
 
 #[test]
-fn a_flash_that_failed_because_the_device_left_is_done_by_a_new_job_when_it_returns() {
+fn a_flash_whose_device_left_meanwhile_has_not_failed_and_goes_on_when_it_returns() {
     let mut shop = Shop::open();
     let (compile, flash) = shop.install("kitchen", BuildChoice::Auto);
     shop.succeeds(&compile);
     offline(&mut shop, "kitchen");
     shop.lines();
     shop.ends(&flash, failed("no route to host"));
-    assert_eq!(shop.status(&flash), JobStatus::Failed);
-    let next = shop.work.jobs().remove(0);
-    assert_eq!((next.kind, next.deferred), (JobKind::Upload, true));
+    let job = shop.job(&flash);
+    assert_eq!((job.status, job.deferred), (JobStatus::Queued, true));
+    assert_eq!((job.error, job.started_at), (None, None));
+    assert_eq!(job.reason, say::device_offline("kitchen"));
+    assert_eq!(shop.work.jobs().len(), 2, "and there is no other");
+    shop.crash();
+    assert!(shop.job(&flash).deferred, "it is kept so");
     online(&mut shop, "kitchen");
-    assert_eq!(shop.acts(), ["flash j3 kitchen.yaml Ota"]);
-    shop.succeeds(&next.id);
+    assert_eq!(shop.acts(), ["flash j2 kitchen.yaml Ota"]);
+    shop.succeeds(&flash);
     online(&mut shop, "kitchen");
     assert!(shop.lines_of("flash").is_empty(), "it is flashed once");
+}
+
+#[test]
+fn a_flash_that_was_given_up_does_not_go_on_when_its_device_returns() {
+    let mut shop = Shop::open();
+    let (compile, flash) = shop.install("kitchen", BuildChoice::Auto);
+    shop.succeeds(&compile);
+    shop.cancel(&flash);
+    offline(&mut shop, "kitchen");
+    shop.ends(&flash, failed("no route to host"));
+    assert_eq!(shop.status(&flash), JobStatus::Cancelled);
 }
 
 #[test]
