@@ -37,6 +37,32 @@ async fn an_installation_compiles_on_the_receiver_and_flashes_from_here_without_
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_built_is_flashed_once_more_without_a_build() {
+    let world = World::new();
+    let (one, two) = (world.host(1, "one").await, world.host(2, "two").await);
+    one.pair_with(&two).await;
+    let ask = || Request::Flash {
+        device: "kitchen".to_owned(),
+        port: Port::Ota,
+    };
+    let refused = one.ask(ask()).await;
+    assert!(
+        matches!(&refused, Reply::Refused(error) if error.message == say::nothing_built("kitchen")),
+        "{refused:?}"
+    );
+    one.install("kitchen").await;
+    one.finish_jobs(LONG).await;
+    let begun = one.ask(ask()).await;
+    assert!(
+        matches!(&begun, Reply::Jobs(jobs) if jobs.len() == 1),
+        "{begun:?}"
+    );
+    one.finish_jobs(LONG).await;
+    assert_eq!(one.esphome.flashed(), [flash("two"), flash("two")]);
+    assert_eq!((one.started("compile"), two.started("compile")), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_others_sent_is_built_in_a_box_and_the_owners_own_is_not() {
     let world = World::new();
     let (one, two) = (world.host(1, "one").await, world.host(2, "two").await);

@@ -941,6 +941,24 @@ test('a flash that waits for its device keeps nothing newer from it, and counts 
   expect(asked).toContainEqual({ request: 'install', device: 'attic-proxy.yaml', build: 'auto', port: 'ota' });
 });
 
+test('after a flash that failed what is built is flashed again, without a build', async () => {
+  await open('busy', '#/job/b1');
+  await happens(flashes);
+  const flash = (over: Partial<Job>) =>
+    happens((view) => ({ jobs: view.jobs.map((job) => (job.id === 'b1-flash' ? { ...job, ...over } : job)) }));
+  await flash({ status: 'failed', completed_at: live.now(), error: 'The password is wrong.' });
+  expect([...document.querySelectorAll('.top button')].map((one) => one.textContent)).toEqual(['Flash again', 'Once more']);
+  asked = [];
+  await press('Flash again');
+  expect(asked).toEqual([{ request: 'flash', device: 'kitchen-plug.yaml', port: 'ota' }]);
+  await vi.waitFor(() => expect(route.job).toMatch(/-flash$/));
+  const begun = route.job;
+  await happens((view) => ({ jobs: view.jobs.map((job) => (job.id === begun ? { ...job, status: 'completed' } : job)) }));
+  asked = [];
+  await press('Once more');
+  expect(asked).toEqual([{ request: 'flash', device: 'kitchen-plug.yaml', port: 'ota' }]);
+});
+
 test('stopping a flash asks first, from its page and from a list; a build stops at once', async () => {
   for (const [hash, name] of [['#/job/b1', 'Stop'], ['', 'Stop Kitchen plug']] as const) {
     await open('busy', hash);

@@ -118,6 +118,8 @@ pub enum Verb {
     Ports,
     /// Compile and flash devices
     Install(InstallArgs),
+    /// Flash devices with what is built, without compiling
+    Flash(FlashArgs),
     /// Compile devices without flashing
     Compile(CompileArgs),
     /// Remove devices' build files, here and on connected receivers
@@ -460,6 +462,20 @@ pub struct InstallArgs {
     #[allow(missing_docs, reason = "clap would take the text for help")]
     pub place: Where,
     /// Flash over the network (OTA), to an address, or through a serial port
+    #[arg(long, value_name = "OTA|ADDRESS|PATH", default_value = "OTA")]
+    pub port: String,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap would take the text for help")]
+    pub wait: Wait,
+}
+
+/// What to flash.
+#[derive(Debug, Args)]
+pub struct FlashArgs {
+    /// Configuration, or name of the device
+    #[arg(required = true, value_name = "DEVICE")]
+    pub devices: Vec<String>,
+    /// Over the network (OTA), to an address, or through a serial port
     #[arg(long, value_name = "OTA|ADDRESS|PATH", default_value = "OTA")]
     pub port: String,
     #[command(flatten)]

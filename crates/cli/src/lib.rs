@@ -29,8 +29,8 @@ use clap::CommandFactory;
 use kiln_client::Transport;
 
 pub use args::{
-    Arguments, AuditAction, AuditArgs, Colour, CompileArgs, EnvAction, IdentityAction, ImportArgs,
-    InstallArgs, OffloaderAction, PairArgs, ReceiverAction, SecretsChoice, ServeArgs,
+    Arguments, AuditAction, AuditArgs, Colour, CompileArgs, EnvAction, FlashArgs, IdentityAction,
+    ImportArgs, InstallArgs, OffloaderAction, PairArgs, ReceiverAction, SecretsChoice, ServeArgs,
     SettingsAction, Since, StorageAction, Verb, Wait, Where, WindowAction,
 };
 pub use exit::Failure;
@@ -70,6 +70,7 @@ async fn perform(verb: Verb, transport: &impl Transport, face: &mut Face) -> Res
         Verb::Devices => work::devices(transport, face).await,
         Verb::Ports => work::ports(transport, face).await,
         Verb::Install(wanted) => work::install(transport, face, wanted).await,
+        Verb::Flash(wanted) => work::flash(transport, face, wanted).await,
         Verb::Compile(wanted) => work::compile(transport, face, wanted).await,
         Verb::Clean { devices, wait } => work::clean(transport, face, devices, wait).await,
         Verb::Jobs => work::jobs(transport, face).await,

@@ -1,15 +1,15 @@
-//! Verbs about work: devices, install, compile, clean, jobs, logs, cancel.
+//! Verbs about work: devices, install, flash, compile, clean, jobs, logs, cancel.
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kiln_ipc::{Event, Follow, job_json, reply_json};
 use kiln_model::{
-    BuildChoice, ErrorCode, Job, JobId, JobKind, JobStatus, Placement, Presence, Reply, Request,
-    RequestError,
+    BuildChoice, ErrorCode, Job, JobId, JobKind, JobStatus, Placement, Port, Presence, Reply,
+    Request, RequestError,
 };
 use serde_json::{Value, json};
 
-use crate::args::{CompileArgs, InstallArgs, Wait, Where};
+use crate::args::{CompileArgs, FlashArgs, InstallArgs, Wait, Where};
 use crate::exit::Failure;
 use crate::face::{Face, Shape};
 use crate::log_filter::LogFilter;
@@ -120,7 +120,7 @@ pub(crate) async fn install(
     face: &mut Face,
     wanted: InstallArgs,
 ) -> Result<(), Failure> {
-    let port = kiln_esphome::parse_port(&wanted.port).map_err(|e| Failure::Usage(e.to_string()))?;
+    let port = read_port(&wanted.port)?;
     let mut client = Client::connect(transport).await?;
     let build = build_choice(&mut client, &wanted.place).await?;
     let request = |device: String| Request::Install {
@@ -129,6 +129,24 @@ pub(crate) async fn install(
         port: port.clone(),
     };
     start(client, face, wanted.devices, request, wanted.wait).await
+}
+
+pub(crate) async fn flash(
+    transport: &impl Transport,
+    face: &mut Face,
+    wanted: FlashArgs,
+) -> Result<(), Failure> {
+    let port = read_port(&wanted.port)?;
+    let client = Client::connect(transport).await?;
+    let request = |device: String| Request::Flash {
+        device,
+        port: port.clone(),
+    };
+    start(client, face, wanted.devices, request, wanted.wait).await
+}
+
+fn read_port(text: &str) -> Result<Port, Failure> {
+    kiln_esphome::parse_port(text).map_err(|e| Failure::Usage(e.to_string()))
 }
 
 pub(crate) async fn compile(

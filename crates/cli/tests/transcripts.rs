@@ -950,6 +950,7 @@ fn help_reads_like_a_product() {
           devices      The devices in your ESPHome folder
           ports        Serial ports, and whether devices can be flashed through them
           install      Compile and flash devices
+          flash        Flash devices with what is built, without compiling
           compile      Compile devices without flashing
           clean        Remove devices' build files, here and on connected receivers
           jobs         What was built, is being built and waits

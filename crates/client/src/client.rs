@@ -223,6 +223,7 @@ fn wait(request: &Request) -> Wait {
         | Request::RemovePeer(_)
         | Request::Devices
         | Request::Install { .. }
+        | Request::Flash { .. }
         | Request::Compile { .. }
         | Request::Clean { .. }
         | Request::Jobs

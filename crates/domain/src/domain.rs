@@ -236,6 +236,7 @@ impl Domain {
             }
             Request::Devices
             | Request::Install { .. }
+            | Request::Flash { .. }
             | Request::Compile { .. }
             | Request::Clean { .. }
             | Request::Jobs

@@ -70,6 +70,11 @@ enum RequestJson {
         #[serde(with = "form", default = "ota")]
         port: Port,
     },
+    Flash {
+        device: String,
+        #[serde(with = "form", default = "ota")]
+        port: Port,
+    },
     Compile {
         device: String,
         #[serde(with = "form", default = "auto")]
@@ -194,6 +199,8 @@ convert! {
     M::Devices = M::Devices, J::Devices = J::Devices;
     M::Install { device, build, port } = M::Install { device, build, port },
         J::Install { device, build, port } = J::Install { device, build, port };
+    M::Flash { device, port } = M::Flash { device, port },
+        J::Flash { device, port } = J::Flash { device, port };
     M::Compile { device, build } = M::Compile { device, build },
         J::Compile { device, build } = J::Compile { device, build };
     M::Clean { device } = M::Clean { device }, J::Clean { device } = J::Clean { device };

@@ -227,6 +227,10 @@ pub(crate) fn requests() -> Vec<Request> {
             build: BuildChoice::On(pin()),
             port: Port::Address("10.0.0.9".to_owned()),
         },
+        Request::Flash {
+            device: device.clone(),
+            port: Port::Ota,
+        },
         Request::Compile {
             device: device.clone(),
             build: BuildChoice::Local,

@@ -53,6 +53,13 @@ pub enum Request {
         /// Where to flash.
         port: Port,
     },
+    /// Flash what is built, without a build.
+    Flash {
+        /// Configuration or device name.
+        device: String,
+        /// Where to flash.
+        port: Port,
+    },
     /// Compile only.
     Compile {
         /// Configuration or device name.

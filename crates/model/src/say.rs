@@ -254,6 +254,10 @@ sentences! {
     hint_list_builds() = "`kiln jobs` lists builds.";
     being_flashed(name) = "{name} is being flashed and may not start again if it is left half-way.";
     hint_flash_first() = "Try again when that is done, or stop the flash first.";
+    under_way(name) = "{name} is being built or cleaned.";
+    nothing_built(name) = "Nothing is built for {name}.";
+    built_for_network(name) = "{name} was built for the network last, without what a cable needs.";
+    hint_build_first() = "Install it: that builds first, then flashes.";
     status_completed() = "completed";
     status_failed() = "failed";
     status_cancelled() = "cancelled";

@@ -18,6 +18,7 @@ const REQUESTS: &[&str] = &[
     "devices",
     "edit_endpoint",
     "environments",
+    "flash",
     "install",
     "install_environment",
     "job",

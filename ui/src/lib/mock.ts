@@ -409,15 +409,16 @@ export function mockBridge(query: URLSearchParams): Bridge {
     say({ jobs: state.jobs.map((one) => (isMine(one) && !isFinal(one) ? { ...one, ...failed } : one)) });
   }
 
-  function begin(device: string, kind: 'install' | 'compile', build: string, port: string): Reply {
+  function begin(device: string, kind: 'install' | 'compile' | 'flash', build: string, port: string): Reply {
     const at = Date.now() / 1000;
     const found = all.find((one) => one.configuration === device);
     if (found === undefined) refuse('not_found', `There is no device ${device}.`, 'Look at the page Devices.');
     const shared = { configuration: device, device_name: found.friendly_name, created_at: at };
     const id = `n${next}`;
     next += 1;
-    const made = [job(id, { ...shared, status: 'queued', placement: build === 'local' ? here : { on: 'remote_pending' } })];
-    if (kind === 'install') made.unshift(job(`${id}-flash`, { ...shared, kind: 'upload', status: 'queued', depends_on: id, port }));
+    const built = kind === 'flash' ? null : id;
+    const made = built === null ? [] : [job(id, { ...shared, status: 'queued', placement: build === 'local' ? here : { on: 'remote_pending' } })];
+    if (kind !== 'compile') made.unshift(job(`${id}-flash`, { ...shared, kind: 'upload', status: 'queued', depends_on: built, port }));
     say({ jobs: [...made, ...state.jobs] });
     return { reply: 'jobs', jobs: made.toReversed() };
   }
@@ -481,6 +482,8 @@ export function mockBridge(query: URLSearchParams): Bridge {
         return { reply: 'done' };
       case 'install':
         return begin(body.device, 'install', body.build, body.port);
+      case 'flash':
+        return begin(body.device, 'flash', 'local', body.port);
       case 'compile':
         return begin(body.device, 'compile', body.build, 'ota');
       case 'cancel':

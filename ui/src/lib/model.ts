@@ -307,6 +307,7 @@ export type Request =
   | { request: 'approve'; dashboard_id: string; pin_sha256?: string }
   | { request: 'reject' | 'remove_peer'; dashboard_id: string }
   | { request: 'install'; device: string; build: string; port: string }
+  | { request: 'flash'; device: string; port: string }
   | { request: 'compile'; device: string; build: string }
   | { request: 'clean'; device: string }
   | { request: 'cancel' | 'build_here' | 'job'; job: string }

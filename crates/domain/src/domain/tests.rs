@@ -625,6 +625,10 @@ fn every_request_is_answered_once_or_waits_for_a_dial() {
         Request::RemovePeer(id()),
         Request::Devices,
         install,
+        Request::Flash {
+            device: device(),
+            port: Port::Ota,
+        },
         compile,
         Request::Clean { device: device() },
         Request::Jobs,

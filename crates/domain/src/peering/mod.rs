@@ -289,6 +289,7 @@ impl Peering {
             Request::Status
             | Request::Devices
             | Request::Install { .. }
+            | Request::Flash { .. }
             | Request::Compile { .. }
             | Request::Clean { .. }
             | Request::Jobs

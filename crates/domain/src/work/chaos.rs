@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use kiln_model::witness::DigestVerified;
 use kiln_model::{
-    Absence, AvailabilityReason as Reason, BlobId, BuildChoice, FailureReason, JobId, JobKind,
-    JobOrigin, JobStatus, LinkId, Message, Mono, Now, Pairing, Pin, Placement, Port, QueueStatus,
-    Request, Settings, SubmitHeader, SubmitRefusal, WireJobId,
+    Absence, AvailabilityReason as Reason, BlobId, BuildChoice, Device, FailureReason, JobId,
+    JobKind, JobOrigin, JobStatus, LinkId, Message, Mono, Now, Pairing, Pin, Placement, Port,
+    QueueStatus, Request, Settings, SubmitHeader, SubmitRefusal, Timestamp, WireJobId,
 };
 use proptest::prelude::*;
 
@@ -28,6 +28,7 @@ const OFFLOADERS: [u8; 2] = [8, 9];
 enum Action {
     Install(usize, Choice),
     Compile(usize, Choice),
+    FlashBuilt(usize),
     Clean(usize),
     Reset(Option<usize>),
     Cancel(usize),
@@ -97,6 +98,15 @@ enum Op {
     Serve(LinkId, WireJobId),
     Provision(JobId),
     Build(JobId),
+}
+
+/// The owner's devices, each built once.
+fn devices() -> Vec<Device> {
+    let built = |name| Device {
+        last_build: Some(Timestamp(1)),
+        ..device(name)
+    };
+    DEVICES.map(built).to_vec()
 }
 
 /// The world around the machine, and what it remembers to judge by.
@@ -210,7 +220,7 @@ impl World {
             installed: true,
         };
         self.feed(Event::EnvironmentsChanged(vec![environment]));
-        self.feed(Event::DevicesScanned(DEVICES.map(device).to_vec()));
+        self.feed(Event::DevicesScanned(devices()));
         self.work.pairings_changed(&self.pairings, self.now);
         let given = self.given.values().cloned().collect();
         self.feed(Event::GivenLoaded(given));
@@ -603,6 +613,10 @@ impl World {
                 let (device, build) = (DEVICES[n % 3].to_owned(), self.choice(*choice));
                 self.request(&Request::Compile { device, build });
             }
+            Action::FlashBuilt(n) => {
+                let (device, port) = (DEVICES[n % 3].to_owned(), Port::Ota);
+                self.request(&Request::Flash { device, port });
+            }
             Action::Clean(n) => {
                 let device = DEVICES[n % 3].to_owned();
                 self.request(&Request::Clean { device });
@@ -680,7 +694,7 @@ impl World {
             Action::Lend(lending) => self.lend(*lending),
             Action::Free(mib) => self.has_free(*mib),
             Action::Pass(seconds) => self.pass(*seconds),
-            Action::Scan => self.feed(Event::DevicesScanned(DEVICES.map(device).to_vec())),
+            Action::Scan => self.feed(Event::DevicesScanned(devices())),
             Action::Crash => self.start(),
             Action::Stop => self.stop(),
         }
@@ -942,6 +956,7 @@ impl World {
         self.has_free(100_000);
         self.lend(Lending::FREE);
         self.feed(Event::SettingsChanged(self.settings.clone()));
+        self.feed(Event::DevicesScanned(devices()));
         for who in [RECEIVERS, OFFLOADERS].concat() {
             if self.link_of(who).is_none() {
                 self.toggle_link(who);
@@ -970,7 +985,6 @@ impl World {
                 break;
             }
         }
-        self.feed(Event::DevicesScanned(DEVICES.map(device).to_vec()));
         for job in self.work.jobs() {
             assert!(job.status.is_final(), "stuck: {job:?}");
         }
@@ -1052,6 +1066,7 @@ fn actions() -> impl Strategy<Value = Action> {
     prop_oneof![
         6 => (n(), choices()).prop_map(|(n, c)| Action::Install(n, c)),
         2 => (n(), choices()).prop_map(|(n, c)| Action::Compile(n, c)),
+        1 => n().prop_map(Action::FlashBuilt),
         1 => n().prop_map(Action::Clean),
         1 => proptest::option::of(n()).prop_map(Action::Reset),
         3 => n().prop_map(Action::Cancel),

@@ -50,11 +50,16 @@ impl Work {
             Request::Install {
                 port: Port::Serial(path),
                 ..
+            }
+            | Request::Flash {
+                port: Port::Serial(path),
+                ..
             } if path != Port::BOOTSEL => {
                 self.plugging.insert(id, request.clone());
                 self.push(Effect::LookAtPort(id, path.clone()));
             }
             Request::Install { device, .. }
+            | Request::Flash { device, .. }
             | Request::Compile { device, .. }
             | Request::Clean { device } => self.named(id, request, device, now),
             Request::Jobs => {
@@ -103,33 +108,33 @@ impl Work {
 
     /// A request for a device, which may be newer than the last scan.
     fn named(&mut self, id: RequestId, request: &Request, device: &str, now: Now) {
-        match devices::find(&self.devices, device) {
-            Ok(found) => {
+        match (devices::find(&self.devices, device), request) {
+            // Whether anything is built is looked at anew.
+            (Err(_), _) | (Ok(_), Request::Flash { .. }) => self.park(id, request, now),
+            (Ok(found), _) => {
                 let found = found.clone();
                 self.device_request(id, request, &found, now);
             }
-            Err(_) => self.park(id, request, now),
         }
     }
 
-    /// An install through a serial port goes on only if the port can be used now: a build of ten
-    /// minutes that ends at a closed door helps nobody.
-    pub(super) fn port_looked(&mut self, id: RequestId, port: Option<SerialPort>, now: Now) {
+    /// What is to be flashed through a serial port goes on only if the port can be used now: a build of
+    /// ten minutes that ends at a closed door helps nobody.
+    pub(super) fn port_looked(&mut self, id: RequestId, found: Option<SerialPort>, now: Now) {
         let Some(request) = self.plugging.remove(&id) else {
             return;
         };
-        let Request::Install {
-            device,
-            port: Port::Serial(path),
-            ..
-        } = &request
+        let (Request::Install { device, port, .. } | Request::Flash { device, port }) = &request
         else {
+            return;
+        };
+        let Port::Serial(path) = port else {
             return;
         };
         if self.stage == Stage::Stopping {
             return self.refuse(id, unavailable(say::stopping()));
         }
-        match port {
+        match found {
             None => self.refuse(id, no_port(path)),
             Some(port) => match port.state {
                 PortState::Usable | PortState::Unknown => self.named(id, &request, device, now),
@@ -172,6 +177,7 @@ impl Work {
         for parked in std::mem::take(&mut self.parked) {
             match &parked.request {
                 Request::Install { device, .. }
+                | Request::Flash { device, .. }
                 | Request::Compile { device, .. }
                 | Request::Clean { device } => match devices::find(&self.devices, device) {
                     Ok(found) => {
@@ -249,6 +255,9 @@ impl Work {
             Request::Compile { build, .. } => self
                 .plan(build)
                 .map(|plan| self.start_chain(&chain(None), plan, now)),
+            Request::Flash { port, .. } => self
+                .may_flash(device, port)
+                .map(|()| self.flash_built(&chain(Some(port.clone())), now)),
             _ => Ok(self.clean(device, now)),
         };
         match result {
@@ -633,6 +642,64 @@ impl Work {
 
 /// Flashes.
 impl Work {
+    /// Whether there is something to flash that is whole, and enough for this port.
+    fn may_flash(&self, device: &Device, port: &Port) -> Result<(), RequestError> {
+        let (name, configuration) = (display_name(device), device.configuration.as_str());
+        let same = |e: &Entry| {
+            e.is_owners() && e.is(JobKind::Compile) && e.stored.job.configuration == configuration
+        };
+        let refuse = |code, message, hint| {
+            Err(RequestError {
+                code,
+                message,
+                hint,
+            })
+        };
+        let built = self.jobs.active().any(|(_, e)| same(e));
+        if built || self.own_tree_about_to_go(configuration) {
+            return refuse(
+                ErrorCode::AlreadyExists,
+                say::under_way(name),
+                say::hint_wait(),
+            );
+        }
+        if device.last_build.is_none() {
+            let message = say::nothing_built(name);
+            return refuse(
+                ErrorCode::PreconditionFailed,
+                message,
+                say::hint_build_first(),
+            );
+        }
+        let mut builds = self.jobs.iter().rev().map(|(_, e)| e);
+        let last = builds.find(|e| same(e) && e.stored.job.status == JobStatus::Completed);
+        match (port, last.map(|e| e.stored.job.bootloader)) {
+            (Port::Serial(_), Some(Bootloader::Skip)) => {
+                let message = say::built_for_network(name);
+                refuse(
+                    ErrorCode::PreconditionFailed,
+                    message,
+                    say::hint_build_first(),
+                )
+            }
+            (Port::Serial(_), Some(Bootloader::Include) | None)
+            | (Port::Ota | Port::Address(_), _) => Ok(()),
+        }
+    }
+
+    /// Flashes what is built.
+    fn flash_built(&mut self, chain: &Chain<'_>, now: Now) -> Vec<JobId> {
+        let mut flash = self.new_own(JobKind::Upload, chain, now);
+        flash.job.port.clone_from(&chain.flash);
+        let id = flash.job.id.clone();
+        self.jobs.insert(Entry::new(flash, Step::Held));
+        let ids = vec![id.clone()];
+        self.supersede(chain.configuration.as_str(), &ids, now);
+        self.release(&id);
+        self.announce(&id);
+        ids
+    }
+
     /// Releases or cancels what waited for a job that ended.
     pub(super) fn settle_dependents(&mut self, id: &JobId, completed: bool, now: Now) {
         let waits = |e: &Entry| {

@@ -229,7 +229,7 @@ impl Work {
 
     /// A clean or reset of this build tree waits or runs (builds.md §2.5, upload gate). One that a
     /// receiver does leaves our tree alone.
-    fn own_tree_about_to_go(&self, configuration: &str) -> bool {
+    pub(super) fn own_tree_about_to_go(&self, configuration: &str) -> bool {
         let local = |e: &Entry| e.is_owners() && e.run().is_none();
         self.jobs.active().any(|(_, e)| {
             local(e)

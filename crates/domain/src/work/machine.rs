@@ -53,7 +53,7 @@ pub struct Work {
     /// When a sleep was last heard of that lasts.
     pub(super) asleep: Option<Mono>,
     pub(super) parked: Vec<Parked>,
-    /// Installs that wait for a look at their serial port.
+    /// Installs and flashes that wait for a look at their serial port.
     pub(super) plugging: BTreeMap<RequestId, Request>,
     effects: VecDeque<crate::Effect>,
 }
@@ -198,7 +198,7 @@ impl Work {
     }
 
     /// A person asked for something that is about jobs, devices, environments or the disk: `Devices`,
-    /// `Install`, `Compile`, `Clean`, `Jobs`, `Job`, `Cancel`, `BuildHere`, `Environments`,
+    /// `Install`, `Flash`, `Compile`, `Clean`, `Jobs`, `Job`, `Cancel`, `BuildHere`, `Environments`,
     /// `InstallEnvironment`, `ResetEnvironment`, `SerialPorts`, `Storage` and `Reclaim`. Each is
     /// answered with exactly one [`crate::Effect::Reply`], possibly later. Any other request belongs
     /// to somebody else and is ignored here.

@@ -1,5 +1,5 @@
 //! What becomes of a request for work, from its first word to its last job.
-use kiln_model::JobStatus;
+use kiln_model::{JobStatus, Timestamp};
 
 use super::super::Event;
 use super::super::fixtures::{
@@ -185,7 +185,11 @@ fn nothing_that_is_asked_for_breaks_off_the_flash_of_a_device_but_a_cancel_of_it
     }
     assert_eq!(shop.status(&flash), JobStatus::Running);
     shop.compile("bath", BuildChoice::Auto);
-    assert_eq!(shop.acts(), ["build j3 compile own bath.yaml"], "others go on");
+    assert_eq!(
+        shop.acts(),
+        ["build j3 compile own bath.yaml"],
+        "others go on"
+    );
     shop.cancel(&flash);
     assert_eq!(shop.ask_jobs(&asked[1]).len(), 1, "it was given up");
 }
@@ -262,6 +266,76 @@ fn a_flash_that_was_given_up_does_not_go_on_when_its_device_returns() {
     offline(&mut shop, "kitchen");
     shop.ends(&flash, failed("no route to host"));
     assert_eq!(shop.status(&flash), JobStatus::Cancelled);
+}
+
+/// Asks to flash the kitchen, whose firmware is or is not there when that is looked at.
+fn flash_kitchen(shop: &mut Shop, port: Port, last_build: Option<Timestamp>) -> Option<Reply> {
+    let device_name = "kitchen".to_owned();
+    let id = shop.ask(&Request::Flash {
+        device: device_name,
+        port,
+    });
+    assert_eq!(shop.reply_to(id), None, "it is looked at first");
+    let kitchen = Device {
+        last_build,
+        ..device("kitchen")
+    };
+    shop.happens(Event::DevicesScanned(vec![kitchen]));
+    shop.reply_to(id)
+}
+
+const BUILT: Option<Timestamp> = Some(Timestamp(1));
+
+#[test]
+fn what_is_built_is_flashed_again_without_a_build() {
+    let mut shop = Shop::open();
+    let (compile, flash) = shop.install("kitchen", BuildChoice::Auto);
+    shop.succeeds(&compile);
+    shop.ends(&flash, failed("wrong password"));
+    shop.lines();
+    let reply = flash_kitchen(&mut shop, Port::Ota, BUILT);
+    assert!(matches!(reply, Some(Reply::Jobs(jobs)) if jobs.len() == 1));
+    assert_eq!(shop.acts(), ["flash j3 kitchen.yaml Ota"]);
+    let again = shop.work.jobs().remove(0).id;
+    offline(&mut shop, "kitchen");
+    shop.ends(&again, failed("no route to host"));
+    assert!(shop.job(&again).deferred, "it waits for its device as any");
+    flash_kitchen(&mut shop, Port::Ota, BUILT);
+    assert_eq!(shop.status(&again), JobStatus::Cancelled);
+    let newest = shop.work.jobs().remove(0);
+    assert!(newest.deferred, "{newest:?}");
+}
+
+#[test]
+fn a_flash_without_a_build_is_refused_where_nothing_whole_is_there_for_its_port() {
+    let refused = |shop: &mut Shop, port, built| match flash_kitchen(shop, port, built) {
+        Some(Reply::Refused(error)) => error.message,
+        other => panic!("{other:?}"),
+    };
+    let mut shop = Shop::open();
+    let nothing = refused(&mut shop, Port::Ota, None);
+    assert_eq!(nothing, say::nothing_built("kitchen"));
+    let compile = shop.compile("kitchen", BuildChoice::Auto);
+    let early = refused(&mut shop, Port::Ota, BUILT);
+    assert_eq!(early, say::under_way("kitchen"));
+    assert_eq!(shop.status(&compile), JobStatus::Running, "it goes on");
+    shop.succeeds(&compile);
+    let clean = shop.clean("kitchen").remove(0);
+    let late = refused(&mut shop, Port::Ota, BUILT);
+    assert_eq!(late, say::under_way("kitchen"));
+    shop.succeeds(&clean);
+    let (compile, flash) = shop.install("kitchen", BuildChoice::Auto);
+    shop.succeeds(&compile);
+    let written = refused(&mut shop, Port::Ota, BUILT);
+    assert_eq!(written, say::being_flashed("kitchen"));
+    shop.succeeds(&flash);
+    let cable = || Port::Serial("COM3".to_owned());
+    let small = refused(&mut shop, cable(), BUILT);
+    assert_eq!(small, say::built_for_network("kitchen"));
+    let whole = shop.compile("kitchen", BuildChoice::Auto);
+    shop.succeeds(&whole);
+    let reply = flash_kitchen(&mut shop, cable(), BUILT);
+    assert!(matches!(reply, Some(Reply::Jobs(_))), "{reply:?}");
 }
 
 #[test]
