@@ -130,6 +130,23 @@ async fn a_device_that_is_away_is_flashed_when_it_comes_back_also_after_a_restar
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_device_that_was_seen_before_a_restart_is_flashed_when_it_is_seen_again() {
+    let world = World::new();
+    let mut one = world.host(1, "one").await;
+    world.multicast.inject(&device("kitchen"));
+    world.settle().await;
+    one.stop().await;
+    one.start().await.unwrap();
+    one.install("kitchen").await;
+    let waits = async || one.jobs().await.iter().any(|job| job.deferred);
+    world.run_until(LONG, waits).await;
+    assert_eq!(one.esphome.flashed(), []);
+    world.multicast.inject(&device("kitchen"));
+    assert_eq!(one.finish_jobs(LONG).await, [JobStatus::Completed; 2]);
+    assert_eq!(one.esphome.flashed(), [flash("one")]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_newer_installation_replaces_one_that_still_builds_and_only_the_newer_flashes() {
     let world = World::new();
     let (one, two) = (world.host(1, "one").await, world.host(2, "two").await);

@@ -11,7 +11,7 @@ use crate::anchors::{self, Anchor};
 use crate::blocking::blocking;
 use crate::node::{Ended, Link, Node};
 use crate::runtime::RETRY;
-use crate::{audit, housekeeping, identity, records, serial, steps};
+use crate::{audit, housekeeping, identity, records, serial, sighted_rows, steps};
 
 impl Node {
     /// Does one thing. An error means that a record or anchor was not kept.
@@ -170,6 +170,14 @@ impl Node {
             }
             work::Effect::ForgetGiven(job) => {
                 self.keep(vec![records::delete(records::GIVEN, job.as_str())])
+                    .await?;
+            }
+            work::Effect::SaveSighted(sighted) => {
+                let row = sighted_rows::sighted_row(&sighted).map_err(|e| e.to_string())?;
+                self.keep(vec![Change::Put(row)]).await?;
+            }
+            work::Effect::ForgetSighted(name) => {
+                self.keep(vec![records::delete(sighted_rows::SIGHTED, &name)])
                     .await?;
             }
             work::Effect::Send(link, message) => context.links.send(link, message),

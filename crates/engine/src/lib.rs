@@ -39,6 +39,7 @@ mod reports;
 mod roster;
 mod runtime;
 mod serial;
+mod sighted_rows;
 mod steps;
 mod stored;
 mod tool;

@@ -345,6 +345,8 @@ impl Node {
         self.tell_facts();
         self.happened(Event::Work(work::Event::GivenLoaded(stored.given)))
             .await;
+        self.happened(Event::Work(work::Event::SightedLoaded(stored.sighted)))
+            .await;
         self.happened(Event::Work(work::Event::Loaded(stored.jobs)))
             .await;
         if let Some((key, sources)) = options.bootstrap {

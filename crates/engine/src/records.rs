@@ -32,7 +32,7 @@ pub const GIVEN: &str = "given";
 pub const SETTING: &str = "setting";
 
 /// Version of the shapes below. A change that an older Kiln would misread raises it.
-const SHAPE: u32 = 1;
+pub(crate) const SHAPE: u32 = 1;
 
 /// A row that cannot be read or made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -549,7 +549,7 @@ impl PortBody {
     }
 }
 
-fn row(kind: &str, key: &str, body: &impl Serialize) -> Result<Row, BadRecord> {
+pub(crate) fn row(kind: &str, key: &str, body: &impl Serialize) -> Result<Row, BadRecord> {
     match serde_json::to_string(body) {
         Ok(body) => Ok(Row {
             kind: kind.into(),
@@ -565,7 +565,7 @@ fn row(kind: &str, key: &str, body: &impl Serialize) -> Result<Row, BadRecord> {
 }
 
 /// Reads a body of our shape; one of a newer shape is refused rather than guessed at.
-fn parse<B: DeserializeOwned, T>(
+pub(crate) fn parse<B: DeserializeOwned, T>(
     row: &Row,
     read: impl FnOnce(B) -> Result<T, String>,
 ) -> Result<T, BadRecord> {

@@ -2,7 +2,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use kiln_domain::work::{Given, StoredJob};
+use kiln_domain::work::{Given, Sighted, StoredJob};
 use kiln_model::{BlobId, JobId, JobOrigin, Pairing, Peer, Sentence, Settings};
 use kiln_ports::store::{Row, StoreError};
 use kiln_ports::{Secrets, Store};
@@ -11,6 +11,7 @@ use crate::anchors::{self, Lapsed};
 use crate::blocking::blocking;
 use crate::node::StartError;
 use crate::records;
+use crate::sighted_rows;
 
 /// What was found.
 pub(crate) struct Stored {
@@ -18,6 +19,7 @@ pub(crate) struct Stored {
     pub(crate) peers: Vec<Peer>,
     pub(crate) pairings: Vec<Pairing>,
     pub(crate) given: Vec<Given>,
+    pub(crate) sighted: Vec<Sighted>,
     pub(crate) jobs: Vec<StoredJob>,
     /// Rows that were skipped, one sentence each.
     pub(crate) problems: Vec<Sentence>,
@@ -42,6 +44,7 @@ pub(crate) async fn load(
             records::PEER,
             records::PAIRING,
             records::GIVEN,
+            sighted_rows::SIGHTED,
             records::JOB,
         ] {
             rows.push(disk.rows(kind)?);
@@ -57,6 +60,7 @@ pub(crate) async fn load(
     let peers = readable(next(), records::peer, &mut problems);
     let pairings = readable(next(), records::pairing, &mut problems);
     let given = readable(next(), records::given, &mut problems);
+    let sighted = readable(next(), sighted_rows::sighted, &mut problems);
     let rows = next();
     // Also of a row that cannot be read.
     let kept: HashSet<String> = rows.iter().map(|row| row.key.clone()).collect();
@@ -79,6 +83,7 @@ pub(crate) async fn load(
         peers,
         pairings,
         given,
+        sighted,
         jobs,
         problems,
         lapsed,

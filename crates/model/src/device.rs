@@ -38,9 +38,9 @@ impl fmt::Display for DeviceName {
 pub enum Presence {
     /// Announced itself or answered.
     Online,
-    /// Was seen and is gone.
+    /// Was seen and is gone, or was seen in an earlier run and not yet in this one.
     Offline,
-    /// Never seen since start; not the same as offline (builds.md §2.9).
+    /// Never seen; not the same as offline (builds.md §2.9).
     Unknown,
 }
 

@@ -262,6 +262,7 @@ impl World {
             Effect::ForgetGiven(id) => {
                 assert!(self.given.remove(&id).is_some(), "forgotten twice");
             }
+            Effect::SaveSighted(_) | Effect::ForgetSighted(_) => {}
             Effect::ForgetJob(id) => {
                 assert!(self.ends.contains_key(&id), "an active job is forgotten");
                 self.store.remove(&id);

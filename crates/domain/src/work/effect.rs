@@ -6,6 +6,7 @@ use kiln_model::{
     Pin, Port, SubmitHeader, Timestamp, WireJobId,
 };
 
+use super::sighted::Sighted;
 use crate::RequestId;
 use crate::storage::{Extent, Stock};
 
@@ -20,6 +21,10 @@ pub enum Effect {
     SaveGiven(Box<Given>),
     /// Drop what was given with a job.
     ForgetGiven(JobId),
+    /// Keep that a device was seen.
+    SaveSighted(Sighted),
+    /// Drop that the device of this name was seen.
+    ForgetSighted(String),
     /// Send a frame.
     Send(LinkId, Message),
     /// Append a notice line to a job's log.

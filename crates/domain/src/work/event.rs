@@ -6,6 +6,7 @@ use kiln_model::{
 };
 
 use super::effect::{BuildTree, Given, StoredJob};
+use super::sighted::Sighted;
 use crate::RequestId;
 use crate::storage::{Found, Stock};
 
@@ -14,6 +15,8 @@ use crate::storage::{Found, Stock};
 pub enum Event {
     /// What was given to offloaders in the last run, before the jobs.
     GivenLoaded(Vec<Given>),
+    /// Devices that were seen in earlier runs, before the first scan.
+    SightedLoaded(Vec<Sighted>),
     /// Stored jobs, oldest first, before anything runs.
     Loaded(Vec<StoredJob>),
     /// Settings changed, or were loaded.

@@ -13,8 +13,8 @@ use kiln_model::{
 };
 
 use super::{
-    BuildTree, BundleFacts, Effect, Ending, Event, Given, ProcessOutcome, StepFailure, StoredJob,
-    Work,
+    BuildTree, BundleFacts, Effect, Ending, Event, Given, ProcessOutcome, Sighted, StepFailure,
+    StoredJob, Work,
 };
 use crate::RequestId;
 use crate::storage::Extent;
@@ -27,6 +27,8 @@ pub(super) struct Shop {
     pub(super) store: Vec<StoredJob>,
     /// What was given to offloaders, as it is kept.
     pub(super) given: Vec<Given>,
+    /// Devices that were seen, as they are kept.
+    pub(super) sighted: Vec<Sighted>,
     /// Notes of each job.
     pub(super) notes: Vec<(JobId, String)>,
     /// Serial ports that are plugged in; `COM3` at first.
@@ -156,6 +158,7 @@ impl Shop {
             now: Now::default(),
             store: Vec::new(),
             given: Vec::new(),
+            sighted: Vec::new(),
             notes: Vec::new(),
             ports: vec![serial_port("COM3", PortState::Usable)],
             replies: Vec::new(),
@@ -178,6 +181,7 @@ impl Shop {
     pub(super) fn start(&mut self, stored: Vec<StoredJob>) {
         self.happens(Event::SettingsChanged(self.settings.clone()));
         self.happens(Event::EnvironmentsChanged(vec![installed("2026.10.0")]));
+        self.happens(Event::SightedLoaded(self.sighted.clone()));
         let devices = ["kitchen", "bath", "attic"].map(device);
         self.happens(Event::DevicesScanned(devices.to_vec()));
         self.happens(Event::GivenLoaded(self.given.clone()));
@@ -576,6 +580,15 @@ impl Shop {
             }
             Effect::ForgetGiven(id) => {
                 self.given.retain(|old| old.job != id);
+                return;
+            }
+            Effect::SaveSighted(sighted) => {
+                self.sighted.retain(|old| old.name != sighted.name);
+                self.sighted.push(sighted);
+                return;
+            }
+            Effect::ForgetSighted(name) => {
+                self.sighted.retain(|old| old.name != name);
                 return;
             }
             Effect::ForgetJob(id) => {

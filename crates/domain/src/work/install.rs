@@ -172,8 +172,10 @@ impl Work {
             if let (Presence::Unknown, Some(known)) = (device.presence, before.next()) {
                 device.presence = known.presence;
             }
+            self.recall(device);
         }
         self.devices = scanned;
+        self.remember_sighted();
         for parked in std::mem::take(&mut self.parked) {
             match &parked.request {
                 Request::Install { device, .. }
@@ -192,16 +194,17 @@ impl Work {
                 }
             }
         }
-        self.cancel_gone(now);
+        self.let_go_of_gone(now);
         self.flash_returned();
     }
 
-    /// Ends the flashes that wait for a device whose configuration was renamed or deleted: nothing
-    /// would ever release them. A folder without any says nothing: it may not be mounted.
-    fn cancel_gone(&mut self, now: Now) {
+    /// Lets go of devices whose configurations were renamed or deleted: nothing would ever release the
+    /// flashes that wait for them. A folder without any says nothing: it may not be mounted.
+    fn let_go_of_gone(&mut self, now: Now) {
         if self.devices.is_empty() {
             return;
         }
+        self.forget_sighted();
         let devices = &self.devices;
         let is_listed = |name: &str| devices.iter().any(|d| d.configuration.as_str() == name);
         let is_gone =
@@ -224,6 +227,7 @@ impl Work {
                 device.address = address;
             }
         }
+        self.remember_sighted();
         self.flash_returned();
     }
 

@@ -37,6 +37,8 @@ pub struct Work {
     pub(super) links: Links,
     pub(super) settings: Settings,
     pub(super) devices: Vec<Device>,
+    /// Devices that were ever seen, by name: the version that each said it runs.
+    pub(super) sighted: BTreeMap<String, String>,
     pub(super) environments: Vec<EnvironmentInfo>,
     pub(super) answer: Answer,
     pub(super) pairings: Vec<Pairing>,
@@ -113,6 +115,7 @@ impl Work {
             links: Links::default(),
             settings,
             devices: Vec::new(),
+            sighted: BTreeMap::new(),
             environments: Vec::new(),
             answer: Answer::Given,
             pairings: Vec::new(),
@@ -139,6 +142,7 @@ impl Work {
         }
         match event {
             Event::GivenLoaded(given) => self.load_given(given, now),
+            Event::SightedLoaded(sighted) => self.load_sighted(sighted),
             Event::Loaded(jobs) => self.load(jobs, now),
             Event::SettingsChanged(settings) => self.change_settings(settings),
             Event::DevicesScanned(devices) => self.devices_scanned(devices, now),

@@ -22,8 +22,10 @@ mod received;
 mod remote;
 mod restart;
 pub mod schedule;
+mod sighted;
 mod yielding;
 
 pub use effect::{BuildTree, Drive, Effect, Ending, Given, StoredJob};
 pub use event::{BundleFacts, DownloadFailure, Event, ProcessOutcome, StepFailure};
 pub use machine::Work;
+pub use sighted::Sighted;
