@@ -7,7 +7,7 @@ import type { Bridge } from '../src/lib/bridge.ts';
 import { asked as asking } from '../src/lib/confirm.svelte.ts';
 import { live } from '../src/lib/live.svelte.ts';
 import { PIN, mockBridge } from '../src/lib/mock.ts';
-import type { Device, Goal, Job, NodeState, Page, Request, Start, View } from '../src/lib/model.ts';
+import type { Device, Goal, Job, NodeState, Page, Request, SerialPort, Start, View } from '../src/lib/model.ts';
 import { complain, notes, tell } from '../src/lib/notes.svelte.ts';
 import { route } from '../src/lib/route.svelte.ts';
 import { said, speak, t } from '../src/lib/words.svelte.ts';
@@ -939,6 +939,27 @@ test('a flash that waits for its device keeps nothing newer from it, and counts 
   expect(text('.picked')).not.toContain('left out');
   await press('Install Attic proxy');
   expect(asked).toContainEqual({ request: 'install', device: 'attic-proxy.yaml', build: 'auto', port: 'ota' });
+});
+
+test('where a new device goes is asked from its row, too, and a board that is plugged in meanwhile is found', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  let ports: SerialPort[] = [];
+  await open('busy', '#/devices', (bridge) => ({
+    ...bridge,
+    request: async (body) => (body.request === 'serial_ports' ? { reply: 'serial_ports', ports } : bridge.request(body)),
+  }));
+  live.devices = (live.devices ?? []).map((one) => (one.friendly_name === 'Kitchen thermostat' ? { ...one, last_build: null, presence: 'unknown' } : one));
+  await settle();
+  await press('Install Kitchen thermostat');
+  expect(asked.some((one) => one.request === 'install')).toBe(false);
+  expect(dialog().textContent).toContain('A new device is flashed by cable first.');
+  const offered = () => [...dialog().querySelectorAll('option')].map((one) => one.value);
+  expect(offered()).not.toContain('serial:/dev/ttyUSB0');
+  ports = [{ path: '/dev/ttyUSB0', product: 'Bridge', state: 'usable', problem: '' }];
+  vi.advanceTimersByTime(2000);
+  await settle();
+  expect(offered()).toContain('serial:/dev/ttyUSB0');
+  vi.useRealTimers();
 });
 
 test('after a flash that failed what is built is flashed again, without a build', async () => {

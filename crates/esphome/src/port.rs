@@ -17,13 +17,16 @@ pub enum InvalidPort {
     Host,
 }
 
-/// Reads `OTA`, a serial port (`/dev/ttyUSB0`, `COM3`, `BOOTSEL`), an IP address or a host name.
+/// Reads `OTA`, a serial port (`/dev/ttyUSB0`, `COM3`, `BOOTSEL`), an IP address or a host name. The words
+/// are read in small letters, too: a host of that name is far less likely.
 pub fn parse_port(text: &str) -> Result<Port, InvalidPort> {
     if text.is_empty() {
         Err(InvalidPort::Empty)
-    } else if text == "OTA" {
+    } else if text.eq_ignore_ascii_case("OTA") {
         Ok(Port::Ota)
-    } else if text.starts_with('/') || text.starts_with("COM") || text == Port::BOOTSEL {
+    } else if text.eq_ignore_ascii_case(Port::BOOTSEL) || is_windows_port(text) {
+        Ok(Port::Serial(text.to_ascii_uppercase()))
+    } else if text.starts_with('/') || text.starts_with("COM") {
         Ok(Port::Serial(text.to_owned()))
     } else if text.contains(':') || text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
         let address = text.parse::<IpAddr>().map_err(|_| InvalidPort::Address)?;
@@ -42,6 +45,13 @@ pub fn device_argument(port: &Port) -> &str {
         Port::Address(address) => address,
         Port::Serial(path) => path,
     }
+}
+
+/// `COM` and a number.
+fn is_windows_port(text: &str) -> bool {
+    let number = text.get(..3).filter(|com| com.eq_ignore_ascii_case("COM"));
+    let number = number.and_then(|_| text.get(3..)).unwrap_or_default();
+    !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// RFC 1123 labels, one dot allowed at the end.
@@ -74,7 +84,11 @@ mod tests {
             ("fe80::1", address("fe80::1")),
             ("kitchen.local", address("kitchen.local")),
             ("kitchen.lan.", address("kitchen.lan.")),
-            ("ota", address("ota")),
+            ("ota", Ok(Port::Ota)),
+            ("com12", serial("COM12")),
+            ("bootsel", serial("BOOTSEL")),
+            ("comet", address("comet")),
+            ("com.lan", address("com.lan")),
             ("", Err(InvalidPort::Empty)),
             ("300.1.1.1", Err(InvalidPort::Address)),
             ("1.2.3", Err(InvalidPort::Address)),

@@ -132,7 +132,7 @@ sentences! {
     ota_password_wrong() = "the device does not accept the password of its updates; the one under `ota` has to be that of its last flash";
     ota_password_missing() = "the device wants a password for its updates, and the configuration has none under `ota`";
     ota_too_large() = "the firmware is too large for the device's update partition; flash it by cable once";
-    device_not_found() = "the device is not found in the network; is it on, and in the same one?";
+    device_not_found() = "the device is not found in the network; is it on and in the same one, or new, so that it needs a cable first?";
     device_does_not_answer() = "the device does not answer; is it on, and in the same network?";
     tool_ended_by_signal() = "the tool was ended by a signal";
     tool_complained(line) = "the tool reported success, but its output says: {line}";

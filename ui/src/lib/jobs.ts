@@ -82,6 +82,11 @@ export function isOutdated(device: Device, available: string | null): boolean {
   return device.problem === null && isOlder(device.deployed_version, available ?? '');
 }
 
+/** Tells whether a device was never built here and never seen: it may be one that has no firmware of ours yet. */
+export function isUntouched(device: Device): boolean {
+  return device.last_build === null && device.presence === 'unknown';
+}
+
 /** Tells whether a receiver can be chosen for a build. */
 export function isUsable(receiver: Receiver): boolean {
   return receiver.status === 'approved' && receiver.enabled && receiver.link !== 'orphaned';
