@@ -37,7 +37,8 @@ pub fn start(folder: &Path, program: &str, verbose: u8) -> Result<(), InitError>
         .with_writer(file)
         .with_filter(LevelFilter::INFO);
     let to_person = fmt::layer()
-        .with_writer(std::io::stderr)
+        // It leaves colours out where the results of this program have none.
+        .with_writer(anstream::stderr)
         .with_target(false)
         .without_time()
         .with_filter(shown);
