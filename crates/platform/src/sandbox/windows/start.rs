@@ -9,8 +9,9 @@ use windows::Win32::System::Console::{
 };
 use windows::Win32::System::JobObjects::AssignProcessToJobObject;
 use windows::Win32::System::Threading::{
-    CREATE_SUSPENDED, CreateProcessAsUserW, GetExitCodeProcess, INFINITE, PROCESS_INFORMATION,
-    ResumeThread, STARTF_USESTDHANDLES, STARTUPINFOW, TerminateProcess, WaitForSingleObject,
+    CREATE_NO_WINDOW, CREATE_SUSPENDED, CreateProcessAsUserW, GetExitCodeProcess, INFINITE,
+    PROCESS_INFORMATION, ResumeThread, STARTF_USESTDHANDLES, STARTUPINFOW, TerminateProcess,
+    WaitForSingleObject,
 };
 use windows::core::{PCWSTR, PWSTR};
 
@@ -79,7 +80,8 @@ fn stand(
             None,
             None,
             true,
-            CREATE_SUSPENDED,
+            // Whoever has no console gives none, and one that is made is a window.
+            CREATE_SUSPENDED | CREATE_NO_WINDOW,
             None,
             None,
             &startup,
