@@ -123,11 +123,11 @@ impl World {
         let tcp = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a port");
         let port = tcp.local_addr().expect("bound").port();
         let udp = echo();
-        let outside = kiln_platform::discovery::reachable_address();
+        let outside = kiln_platform::discovery::reachable_address("0.0.0.0");
         let hosts: Vec<String> = ["127.0.0.1", "127.0.0.2"]
             .map(str::to_owned)
             .into_iter()
-            .chain(outside.filter(|a| a.is_ipv4()).map(|a| a.to_string()))
+            .chain(outside.filter(|a| !a.is_loopback()).map(|a| a.to_string()))
             .collect();
         let on =
             |port: u16| -> Vec<String> { hosts.iter().map(|h| format!("{h}:{port}")).collect() };

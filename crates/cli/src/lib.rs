@@ -22,10 +22,11 @@ mod text;
 mod waited_logs;
 mod work;
 
+use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 
-use clap::CommandFactory;
+use clap::{CommandFactory, Parser};
 use kiln_client::Transport;
 
 pub use args::{
@@ -37,6 +38,39 @@ pub use exit::Failure;
 pub use face::{Answerer, Face, Reader, Shape};
 
 use pairing::Decision;
+
+/// Understands a command line, the name of the program first.
+///
+/// # Errors
+/// The exit code, when it was said what is not understood, in the shape of the results, or when what
+/// it asks for, like `--help`, was shown.
+pub fn understand(given: &[OsString]) -> Result<Arguments, ExitCode> {
+    Arguments::try_parse_from(given).map_err(|error| match usage(&error, given) {
+        Some(failure) => {
+            Face::of_process(Shape::Json, false, Colour::Auto).failed(&failure);
+            failure.code()
+        }
+        // Its own words for people; nothing is left to do where they cannot be printed.
+        None => {
+            let _ = error.print();
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+        }
+    })
+}
+
+/// The failure that a program is told of; `None` for a person, and where nothing failed.
+fn usage(error: &clap::Error, given: &[OsString]) -> Option<Failure> {
+    let mut options = given.iter().take_while(|word| *word != "--");
+    if !error.use_stderr() || !options.any(|word| word == "--json") {
+        return None;
+    }
+    let text = error.to_string();
+    let said = text.split("\n\n").next().unwrap_or_default();
+    let said = said.strip_prefix("error: ").unwrap_or(said);
+    Some(Failure::Usage(
+        said.lines().map(str::trim).collect::<Vec<_>>().join(" "),
+    ))
+}
 
 /// Does a verb that a running node answers, or that needs none. `serve` and `import` are not for
 /// here and are answered as a usage failure.
@@ -110,4 +144,30 @@ pub fn manual() -> io::Result<String> {
         clap_mangen::Man::new(verb).render(&mut page)?;
     }
     Ok(String::from_utf8_lossy(&page).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(line: &str) -> Option<Failure> {
+        let given: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        usage(&Arguments::try_parse_from(&given).unwrap_err(), &given)
+    }
+
+    #[test]
+    fn a_program_is_told_what_is_not_understood_and_a_person_reads_more() {
+        for line in ["kiln --json jobs --nope", "kiln jobs --nope --json"] {
+            let said = Failure::Usage("unexpected argument '--nope' found".to_owned());
+            assert_eq!(told(line), Some(said));
+        }
+        assert!(matches!(told("kiln --json nope"), Some(Failure::Usage(_))));
+        for line in [
+            "kiln jobs --nope",
+            "kiln jobs --nope -- --json",
+            "kiln --json --help",
+        ] {
+            assert_eq!(told(line), None, "{line}");
+        }
+    }
 }

@@ -1,6 +1,4 @@
 //! [`WaitedLogs`]: the logs of jobs that are waited for, one at a time.
-use std::collections::BTreeMap;
-
 use kiln_client::Client;
 use kiln_ipc::Follow;
 use kiln_model::{Job, JobId, JobStatus};
@@ -48,12 +46,9 @@ impl WaitedLogs {
     }
 
     /// Begins with the next log if none is shown and there is one whose job has begun.
-    pub(crate) async fn go_on(
-        &mut self,
-        client: &mut Client,
-        jobs: &BTreeMap<JobId, Job>,
-    ) -> Result<(), Failure> {
-        let waits = |shown: &mut Shown| jobs.get(&shown.job).is_some_and(|job| job.deferred);
+    pub(crate) async fn go_on(&mut self, client: &mut Client, jobs: &[Job]) -> Result<(), Failure> {
+        let known = |id: &JobId| jobs.iter().find(|job| job.id == *id);
+        let waits = |shown: &mut Shown| known(&shown.job).is_some_and(|job| job.deferred);
         if let Some(Shown {
             follow, job, next, ..
         }) = self.shown.take_if(waits)
@@ -64,7 +59,7 @@ impl WaitedLogs {
         if self.shown.is_some() {
             return Ok(());
         }
-        let begun = |id: &JobId| jobs.get(id).filter(|job| job.status != JobStatus::Queued);
+        let begun = |id: &JobId| known(id).filter(|job| job.status != JobStatus::Queued);
         let next = self.unread.iter().enumerate();
         let Some((at, job)) = next
             .filter_map(|(at, (id, _))| Some((at, begun(id)?)))

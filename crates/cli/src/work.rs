@@ -1,5 +1,4 @@
 //! Verbs about work: devices, install, flash, compile, clean, jobs, logs, cancel.
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kiln_ipc::{Event, Follow, job_json, reply_json};
@@ -219,11 +218,19 @@ async fn start(
             }
         }
     }
-    if wait.wait && !jobs.is_empty() {
-        jobs = within(wait.timeout, wait_for(&mut client, face, jobs)).await?;
-    }
+    let waited = match wait.wait && !jobs.is_empty() {
+        true => within(wait.timeout, wait_for(&mut client, face, &mut jobs)).await,
+        false => Ok(()),
+    };
+    // Also of jobs that go on: what they are called is told nowhere else.
     if !jobs.is_empty() || refused.is_none() {
         face.result(|| jobs_json(&jobs), || started_text(&jobs))?;
+    }
+    if let Err(failure) = waited {
+        if let Some(refused) = refused {
+            face.failed(&refused);
+        }
+        return Err(failure);
     }
     match (refused, jobs.iter().find(|job| is_lost(job))) {
         (Some(failure), _) => Err(failure),
@@ -315,25 +322,20 @@ fn jobs_json(jobs: &[Job]) -> Value {
     json!({ "jobs": jobs.iter().map(job_json).collect::<Vec<_>>() })
 }
 
-/// Follows jobs until all are final, showing their logs one after the other.
-async fn wait_for(
-    client: &mut Client,
-    face: &mut Face,
-    started: Vec<Job>,
-) -> Result<Vec<Job>, Failure> {
-    let mut jobs: BTreeMap<JobId, Job> =
-        started.iter().map(|j| (j.id.clone(), j.clone())).collect();
+/// Follows jobs until all are final, showing their logs one after the other. They are as last known
+/// whenever it ends.
+async fn wait_for(client: &mut Client, face: &mut Face, jobs: &mut [Job]) -> Result<(), Failure> {
     client.follow(Follow::Jobs).await?;
     let mut logs = match face.shape {
-        Shape::Text if !face.quiet => WaitedLogs::of(&started),
+        Shape::Text if !face.quiet => WaitedLogs::of(jobs),
         Shape::Text | Shape::Json => WaitedLogs::default(),
     };
-    while jobs.values().any(|job| !job.status.is_final()) || !logs.is_over() {
-        logs.go_on(client, &jobs).await?;
+    while jobs.iter().any(|job| !job.status.is_final()) || !logs.is_over() {
+        logs.go_on(client, jobs).await?;
         let (id, event) = client.event().await?;
         match event {
             Event::Job { job } => {
-                if let Some(known) = jobs.get_mut(&job.id) {
+                if let Some(known) = jobs.iter_mut().find(|known| known.id == job.id) {
                     let told = known.status != job.status || known.reason != job.reason;
                     *known = *job;
                     if told && !known.status.is_final() {
@@ -347,10 +349,7 @@ async fn wait_for(
             Event::View { .. } | Event::Devices { .. } | Event::Environments { .. } => {}
         }
     }
-    Ok(started
-        .iter()
-        .filter_map(|job| jobs.remove(&job.id))
-        .collect())
+    Ok(())
 }
 
 pub(crate) async fn jobs(transport: &impl Transport, face: &mut Face) -> Result<(), Failure> {

@@ -733,11 +733,12 @@ async fn a_wait_with_a_limit_ends_and_says_that_the_work_goes_on() {
     shows(
         &told,
         expect![[r#"
-        exit 4
-        --- out
-        --- err
-        {"error":{"code":"timed_out","hint":"Look with `kiln jobs` or `kiln receivers`.","message":"It was not done within 60 s; it goes on."}}
-    "#]],
+            exit 4
+            --- out
+            {"jobs":[{"bootloader":"include","completed_at":null,"configuration":"kitchen.yaml","created_at":1.0,"deferred":false,"depends_on":null,"device_name":"kitchen","error":null,"exit_code":null,"failure_reason":null,"id":"0123456789ab","kind":"compile","origin":{"by":"owner"},"placement":{"esphome_version":null,"label":"Tower","on":"remote","pin_sha256":"bc841db8fea3efd84555a7f8eeb925033c90c9d5034b1a4c48a6c87de3c0ebde"},"port":null,"progress":null,"reason":"receiver Tower: idle","started_at":1.0,"status":"running","target_version":null}]}
+            --- err
+            {"error":{"code":"timed_out","hint":"Look with `kiln jobs` or `kiln receivers`.","message":"It was not done within 60 s; it goes on."}}
+        "#]],
     );
 }
 

@@ -1,8 +1,7 @@
 //! The program `kiln`: `serve` runs a node, every other verb asks the one that runs.
 use std::process::ExitCode;
 
-use clap::Parser;
-use kiln_cli::{Arguments, Face, Shape};
+use kiln_cli::{Face, Shape};
 
 mod import;
 mod secrets;
@@ -13,7 +12,11 @@ fn main() -> ExitCode {
     if let Some(code) = kiln_host::launched() {
         return code;
     }
-    let arguments = Arguments::parse();
+    let given: Vec<_> = std::env::args_os().collect();
+    let arguments = match kiln_cli::understand(&given) {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
     let shape = if arguments.json {
         Shape::Json
     } else {

@@ -1,5 +1,5 @@
 //! `kiln serve`: the headless node, as the command line wants it.
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use kiln_cli::{Face, ServeArgs, Shape};
 use kiln_engine::{Ended, IdentityChoice, Ready};
@@ -23,6 +23,7 @@ pub(crate) async fn serve(
     paths.prepare().map_err(|e| e.to_string())?;
     kiln_host::start_log(&paths.logs, "kiln", verbose)
         .map_err(|e| format!("The log cannot be written: {e}."))?;
+    let (bootstrap, made) = bootstrap(&wanted)?;
     let wanted = Wanted {
         secrets: wanted.secrets.map(secrets::place),
         identity: if wanted.new_identity {
@@ -30,14 +31,20 @@ pub(crate) async fn serve(
         } else {
             IdentityChoice::Stored
         },
-        bootstrap: bootstrap(&wanted, face)?,
+        bootstrap,
         adjust: Box::new(move |settings| adjust(settings, &wanted)),
     };
     let host = Host::start(paths, wanted)
         .await
         .map_err(|e| e.to_string())?;
     let shape = face.shape;
-    let announce = |ready: Ready| announce(face, shape, &ready);
+    let announce = |ready: Ready| {
+        // A key of a node that did not start would open nothing.
+        if let Some(key) = &made {
+            show_key(face, key);
+        }
+        announce(face, shape, &ready);
+    };
     match host.serve(kiln_platform::asked_to_stop(), announce).await {
         Ended::Asked => Ok(()),
         Ended::Unpaired(why) => Err(format!("Nobody was paired: {why}.")),
@@ -65,21 +72,25 @@ fn adjust(settings: &mut Settings, wanted: &ServeArgs) {
     }
 }
 
-/// Takes over, or makes and shows, the one-time key of a headless receiver.
-fn bootstrap(
-    wanted: &ServeArgs,
-    face: &mut Face,
-) -> Result<Option<(PairingKey, Vec<IpAddr>)>, String> {
+/// A one-time key of a headless receiver, and from where it counts.
+type Bootstrap = (PairingKey, Vec<IpAddr>);
+
+/// Takes over the one-time key, or makes one, which is then returned a second time to be shown.
+fn bootstrap(wanted: &ServeArgs) -> Result<(Option<Bootstrap>, Option<PairingKey>), String> {
     let Some(key) = &wanted.bootstrap_key else {
-        return Ok(None);
+        return Ok((None, None));
     };
     let sources = wanted.allow_pairing_source.clone();
     if !key.is_empty() {
-        return Ok(Some((PairingKey::from_text(key), sources)));
+        return Ok((Some((PairingKey::from_text(key), sources)), None));
     }
     let mut bits = [0; 16];
     getrandom::fill(&mut bits).map_err(|e| format!("No random numbers: {e}."))?;
-    let key = PairingKey::from_random(u128::from_le_bytes(bits));
+    let make = || PairingKey::from_random(u128::from_le_bytes(bits));
+    Ok((Some((make(), sources)), Some(make())))
+}
+
+fn show_key(face: &mut Face, key: &PairingKey) {
     let shown = key.expose();
     let text = match face.shape {
         Shape::Json => format!(
@@ -89,12 +100,15 @@ fn bootstrap(
         Shape::Text => format!("One-time pairing key, good for 15 minutes: {}\n", *shown),
     };
     face.say(&text);
-    Ok(Some((key, sources)))
 }
 
 /// Says, in one line, that the node serves.
 fn announce(face: &mut Face, shape: Shape, ready: &Ready) {
-    let link = ready.link.as_ref().map(|(host, port)| address(host, *port));
+    let link = ready.link.as_ref();
+    let link = link.and_then(|(host, port)| {
+        let ip = kiln_platform::discovery::reachable_address(host)?;
+        Some(SocketAddr::new(ip, *port))
+    });
     let text = match shape {
         Shape::Json => format!(
             "{}\n",
@@ -102,29 +116,20 @@ fn announce(face: &mut Face, shape: Shape, ready: &Ready) {
                 "event": "ready",
                 "pin_sha256": ready.pin.to_string(),
                 "dashboard_id": ready.dashboard_id.as_str(),
-                "link": link,
+                "link": link.map(|link| link.to_string()),
             })
         ),
         Shape::Text => format!(
             "Kiln serves. {}\nFingerprint {} ({})\n",
-            link.map_or("Nobody can reach it.".to_owned(), |link| format!(
-                "Others reach it at {link}."
-            )),
+            match link {
+                None => "Nobody can reach it.".to_owned(),
+                Some(link) if link.ip().is_loopback() =>
+                    format!("Only this computer reaches it, at {link}."),
+                Some(link) => format!("Others reach it at {link}."),
+            },
             ready.pin.grouped(),
             ready.pin.emoji(),
         ),
     };
     face.say(&text);
-}
-
-/// Returns where others reach a listener that is bound to `host`.
-fn address(host: &str, port: u16) -> String {
-    match host.parse::<IpAddr>() {
-        Ok(ip) if !ip.is_unspecified() => std::net::SocketAddr::new(ip, port).to_string(),
-        Ok(_) | Err(_) => {
-            let reachable = kiln_platform::discovery::reachable_address()
-                .unwrap_or(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
-            std::net::SocketAddr::new(reachable, port).to_string()
-        }
-    }
 }

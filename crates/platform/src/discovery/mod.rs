@@ -319,14 +319,27 @@ async fn system_resolve(name: &str) -> Vec<IpAddr> {
     }
 }
 
-/// Returns an address of this machine at which others on its network reach it: the first IPv4 one
-/// that would be announced, else the first at all; `None` without a network.
-pub fn reachable_address() -> Option<IpAddr> {
-    let all = own_addresses(None);
-    all.iter()
-        .copied()
-        .find(IpAddr::is_ipv4)
-        .or_else(|| all.first().copied())
+/// Returns an address at which a listener on `host`, an address or the name of an interface, is
+/// reached: by others, if any of those addresses leads outside, else by this computer. IPv4 goes
+/// first. `None` while there is no such interface.
+pub fn reachable_address(host: &str) -> Option<IpAddr> {
+    match host.parse() {
+        Ok(IpAddr::V4(ip)) if ip.is_unspecified() => {}
+        Ok(IpAddr::V6(ip)) if ip.is_unspecified() => {}
+        Ok(ip) => return Some(ip),
+        Err(_) => {}
+    }
+    let here = if_addrs::get_if_addrs().unwrap_or_default();
+    let inside = here.iter().filter(|i| match host.parse::<IpAddr>() {
+        Ok(_) => i.is_loopback(),
+        Err(_) => i.name == host,
+    });
+    let inside: Vec<IpAddr> = inside.map(if_addrs::Interface::ip).collect();
+    let first = |all: &[IpAddr]| {
+        let mut four = all.iter().filter(|ip| ip.is_ipv4());
+        four.next().or(all.first()).copied()
+    };
+    first(&own_addresses(Some(host))).or_else(|| first(&inside))
 }
 
 /// Returns the addresses of this machine at which a listener on `host` is reached; all of them while
@@ -437,6 +450,27 @@ mod tests {
             }
         };
         timeout(Duration::from_secs(20), wait).await.unwrap()
+    }
+
+    #[test]
+    fn a_listener_is_reached_where_it_is_bound() {
+        let address = |text: &str| text.parse::<IpAddr>().ok();
+        for host in ["192.0.2.7", "127.0.0.1", "::1"] {
+            assert_eq!(reachable_address(host), address(host));
+        }
+        assert_eq!(reachable_address("no such interface"), None);
+        assert!(
+            reachable_address("0.0.0.0").is_some_and(|ip| ip.is_ipv4() && !ip.is_unspecified())
+        );
+        let here = if_addrs::get_if_addrs().unwrap();
+        for interface in here {
+            let mut of_it = if_addrs::get_if_addrs().unwrap().into_iter();
+            let found = reachable_address(&interface.name).unwrap();
+            assert!(
+                of_it.any(|i| i.name == interface.name && i.ip() == found),
+                "{found}"
+            );
+        }
     }
 
     #[tokio::test]
