@@ -105,6 +105,7 @@ fn open(
     desk: Option<Desk>,
 ) -> tauri::Result<()> {
     let (to_desk, words) = tokio::sync::mpsc::unbounded_channel();
+    let webview = paths.cache.join("webview");
     let shared = Arc::new(Shared::new(paths, arguments.goal, to_desk));
     let settings = shared.kept.read();
     app.manage(shared.clone());
@@ -113,6 +114,8 @@ fn open(
         .title("Kiln")
         .inner_size(f64::from(size.width), f64::from(size.height))
         .min_inner_size(f64::from(SMALLEST.width), f64::from(SMALLEST.height))
+        // Everything of this Kiln lies in its own folders, and is gone with them.
+        .data_directory(webview)
         // The pages are what was built in; nothing leads anywhere else.
         .on_navigation(|url| matches!(url.scheme(), "tauri" | "isolation") || is_local(url))
         .build()?;
