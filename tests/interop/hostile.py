@@ -13,6 +13,10 @@ import time
 from pathlib import Path
 
 
+# 512 programs are too many, and some of them are those that make the box.
+PROGRAMS = 508
+
+
 def breach():
     """Notes when it asked for more than it may have."""
     Path("breached").write_text(str(time.time()))
@@ -20,8 +24,12 @@ def breach():
 
 def fork():
     """Doubles ten times, to twice what is allowed: what more would do, the machine that tests need not feel."""
-    breach()
+    forks = os.open("forks", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
     for _ in range(10):
+        # Each before it is made: others may see the new one before this one does.
+        os.write(forks, b".")
+        if os.fstat(forks).st_size >= PROGRAMS and not Path("breached").exists():
+            breach()
         try:
             os.fork()
         except OSError:

@@ -454,6 +454,23 @@ async fn a_running_build_keeps_to_the_limits_of_whoever_is_there_and_to_what_bec
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_build_that_does_not_give_way_is_ended_all_the_same_when_its_sender_does_not_want_it() {
+    let story = shared().await;
+    let _gate = story.built_on_the_receiver().await;
+    let two = &story.two;
+    two.processes.heed_no_pace();
+    two.activity.says(sensed(Reason::UserActive).unwrap());
+    let asked = async || !two.processes.paces().is_empty();
+    story.world.run_until(LONG, asked).await;
+    let job = story.one.jobs().await.remove(0);
+    story.one.tell(Request::Cancel(job.id));
+    let ends = story.one.finish_jobs(LONG).await;
+    assert_eq!(ends, [JobStatus::Cancelled]);
+    let killed = async || two.processes.killed() == 1;
+    story.world.run_until(LONG, killed).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_build_that_holds_more_memory_than_the_owner_wants_to_spare_is_built_at_home() {
     let story = shared().await;
     let two = &story.two;

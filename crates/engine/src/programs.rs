@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kiln_esphome::{LineSplitter, Purpose, Surroundings, ansi};
-use kiln_ports::process::{Command, Exit, Pace, Priority, SpawnError};
+use kiln_ports::process::{Command, Exit, Pace, Paced, Priority, SpawnError};
 use kiln_ports::{Clock, Processes};
 use tokio::sync::watch;
 
@@ -13,6 +13,9 @@ use crate::tool::{self, Stop};
 
 /// Output kept of a program, in bytes (builds.md §7.4).
 const TAIL_BYTES: usize = 2000;
+
+/// How many times a pace is set that not all of a program takes, as one that hangs in the kernel.
+const PACE_TRIES: u32 = 10;
 
 /// For whom programs run.
 #[derive(Clone)]
@@ -145,7 +148,11 @@ impl Programs {
                 biased;
                 pace = customer.paced(paced) => {
                     paced = pace;
-                    child.set_pace(pace).await;
+                    for _ in 0..PACE_TRIES {
+                        if child.set_pace(pace).await == Paced::All {
+                            break;
+                        }
+                    }
                     let now = self.clock.now().mono;
                     if let Some(since) = stands_since.take() {
                         deadline = deadline + now.since(since);

@@ -10,7 +10,7 @@ use kiln_domain::work::{Drive, Ending, Event as WorkEvent, ProcessOutcome};
 use kiln_esphome::{FailureScan, FlashScan, LineSplitter, Progress, Shortage, ShortageScan};
 use kiln_model::{JobId, Mono, Reach, Sentence, Settings, say};
 use kiln_ports::Clock;
-use kiln_ports::process::{Child, Command, Exit, Pace};
+use kiln_ports::process::{Child, Command, Exit, Pace, Paced};
 use kiln_ports::sandbox::{Answer, Contact, Gate};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, unconstrained};
@@ -111,6 +111,7 @@ pub(crate) struct Guest {
     gate: Option<Box<dyn Gate>>,
     disk: Disk,
     measured: Mono,
+    next_look: Mono,
     passed: u64,
     lines_since: Mono,
     spent: Spent,
@@ -130,6 +131,7 @@ impl Guest {
             gate,
             disk: Disk::new(folders, clock),
             measured: now,
+            next_look: now + MEASURE,
             passed: 0,
             lines_since: now,
             spent: Spent::default(),
@@ -144,13 +146,14 @@ impl Guest {
     }
 
     /// Measures, and returns what was too much.
-    fn measure(
+    async fn measure(
         &mut self,
-        child: &dyn Child,
+        child: &mut dyn Child,
         drive: Drive,
         settings: &Settings,
-        now: Mono,
+        clock: &dyn Clock,
     ) -> Option<Breach> {
+        let now = clock.now().mono;
         let awake = match drive {
             Drive::Full | Drive::Gentle => now.since(self.measured).min(AWAKE),
             // A build that has to stand still is not late.
@@ -164,10 +167,14 @@ impl Guest {
             self.passed = passed;
         }
         let grown = self.disk.measure(drive);
+        let tree = child.usage().await.unwrap_or_default();
+        // What takes long to look at is looked at less often.
+        let looked = clock.now().mono;
+        self.next_look = (now + MEASURE).max(looked + looked.since(now));
         self.spent = Spent {
             running: self.spent.running + awake,
             silent: self.spent.silent + awake,
-            tree: child.usage().unwrap_or_default(),
+            tree,
             disk_bytes: grown.bytes,
             entries: grown.entries,
             hidden: grown.hidden,
@@ -309,20 +316,28 @@ async fn look_after(
     let began = context.clock.now().mono;
     let mut orders = stop.clone();
     let mut drive = Drive::Full;
-    let mut paced = Pace::AS_STARTED;
+    let (mut set, mut paced) = (Some(Pace::AS_STARTED), Paced::All);
     let end = loop {
         if let Bounds::Guest(_) = bounds {
             // The owner may also have changed a setting.
             let wanted = pace(&context.settings(), drive);
-            if wanted != paced {
-                paced = wanted;
-                child.set_pace(wanted).await;
+            if set != Some(wanted) {
+                set = Some(wanted);
+                tokio::select! {
+                    biased;
+                    ending = stopped(stop) => break End::Stopped(ending),
+                    wanted = driven(&mut orders, drive) => {
+                        (set, drive) = (None, wanted);
+                        continue;
+                    }
+                    done = child.set_pace(wanted) => paced = done,
+                }
             }
         }
         let next_look = match &bounds {
             Bounds::None => None,
             Bounds::Time(limit) => Some(began + *limit),
-            Bounds::Guest(guest) => Some(guest.measured + MEASURE),
+            Bounds::Guest(guest) => Some(guest.next_look),
         };
         let look = async {
             match next_look {
@@ -344,11 +359,19 @@ async fn look_after(
                     }),
                     Bounds::Guest(guest) => {
                         let settings = context.settings();
-                        guest.measure(&*child, drive, &settings, context.clock.now().mono)
+                        let measured = guest.measure(child, drive, &settings, &*context.clock);
+                        tokio::select! {
+                            biased;
+                            ending = stopped(stop) => break End::Stopped(ending),
+                            breach = measured => breach,
+                        }
                     }
                 };
                 if let Some(breach) = breach {
                     break End::Breach(breach);
+                }
+                if paced == Paced::NotYet {
+                    set = None;
                 }
             }
             asked = contact(bounds) => contacted(&asked, context, job),

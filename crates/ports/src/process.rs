@@ -49,6 +49,16 @@ impl Pace {
     pub const AS_STARTED: Self = Self::Full { cores: None };
 }
 
+/// How much of a tree goes at the pace that was set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Paced {
+    /// All of it, as far as the system can.
+    All,
+    /// Some of it may not. To be set again soon.
+    #[default]
+    NotYet,
+}
+
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -98,12 +108,16 @@ pub trait Child: Send {
 
     /// Makes the whole tree go at another pace, what it starts later as well. Best effort: a tree that
     /// cannot be slowed down goes on. A stopped tree can be killed like any other.
-    async fn set_pace(&mut self, pace: Pace);
+    ///
+    /// Dropped before it is done, some of the tree may have another pace, until one is set again.
+    async fn set_pace(&mut self, pace: Pace) -> Paced;
+
     /// Measures the tree; `None` where the system does not tell.
-    fn usage(&self) -> Option<Usage>;
+    async fn usage(&mut self) -> Option<Usage>;
 
     /// Asks the whole tree to end, then after `grace` makes it end: every process of the session,
-    /// not only the group. Returns when none is left.
+    /// not only the group. What cannot end in an orderly way, as a box that ends as one, is not
+    /// asked. Returns when none is left.
     async fn kill(&mut self, grace: Duration);
 }
 

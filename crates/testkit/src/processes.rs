@@ -1,12 +1,12 @@
 //! [`ScriptedProcesses`]: programs that say and do what a test wrote down.
 use std::collections::VecDeque;
 use std::future::pending;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kiln_ports::Processes;
-use kiln_ports::process::{Child, Command, Exit, Pace, SpawnError, Usage};
+use kiln_ports::process::{Child, Command, Exit, Pace, Paced, SpawnError, Usage};
 use tokio::sync::watch;
 
 /// What a program does when it is started.
@@ -73,6 +73,7 @@ pub struct ScriptedProcesses {
     started: Mutex<Vec<Command>>,
     paces: Arc<Mutex<Vec<Pace>>>,
     usage: Arc<Mutex<Option<Usage>>>,
+    heedless: Arc<AtomicBool>,
     killed: Arc<AtomicUsize>,
 }
 
@@ -85,6 +86,7 @@ impl ScriptedProcesses {
             started: Mutex::default(),
             paces: Arc::default(),
             usage: Arc::default(),
+            heedless: Arc::default(),
             killed: Arc::default(),
         }
     }
@@ -117,6 +119,11 @@ impl ScriptedProcesses {
     /// From now on every program uses this; nothing is told at first.
     pub fn use_up(&self, usage: Usage) {
         *self.usage.lock().unwrap_or_else(PoisonError::into_inner) = Some(usage);
+    }
+
+    /// From now on no program takes another pace, as one that hangs in the kernel does not.
+    pub fn heed_no_pace(&self) {
+        self.heedless.store(true, Ordering::Relaxed);
     }
 
     /// Returns how many programs did not end by themselves.
@@ -157,6 +164,7 @@ impl Processes for ScriptedProcesses {
         Ok(Box::new(Scripted {
             paces: Arc::clone(&self.paces),
             usage: Arc::clone(&self.usage),
+            heedless: Arc::clone(&self.heedless),
             output,
             exit,
             gate,
@@ -168,6 +176,7 @@ impl Processes for ScriptedProcesses {
 struct Scripted {
     paces: Arc<Mutex<Vec<Pace>>>,
     usage: Arc<Mutex<Option<Usage>>>,
+    heedless: Arc<AtomicBool>,
     output: VecDeque<Vec<u8>>,
     exit: Option<Exit>,
     gate: Option<watch::Receiver<bool>>,
@@ -200,12 +209,18 @@ impl Child for Scripted {
         *self.exit.insert(Exit::Code(0))
     }
 
-    async fn set_pace(&mut self, pace: Pace) {
-        let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
-        paces.push(pace);
+    async fn set_pace(&mut self, pace: Pace) -> Paced {
+        self.paces
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(pace);
+        if self.heedless.load(Ordering::Relaxed) {
+            pending::<()>().await;
+        }
+        Paced::All
     }
 
-    fn usage(&self) -> Option<Usage> {
+    async fn usage(&mut self) -> Option<Usage> {
         *self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,5 +1,6 @@
 //! Linux: sysfs, `/proc`, the X server, and what the desktop and the system say over D-Bus.
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use kiln_model::Inputs;
 use kiln_ports::activity::{Depth, Reading};
@@ -21,7 +22,7 @@ pub(super) struct Machine {
     display: Display,
     idle: Idle,
     elsewhere: Elsewhere,
-    load: Load,
+    load: Arc<Load>,
     system: System,
 }
 
@@ -32,7 +33,7 @@ impl Machine {
             display: Display::of_session(),
             idle: Idle::default(),
             elsewhere: Elsewhere::default(),
-            load: Load::new(own),
+            load: Arc::new(Load::new(own)),
             system: System::default(),
         }
     }
@@ -53,6 +54,11 @@ impl Machine {
                 ..Inputs::default()
             };
         }
+        // A computer full of programs that hardly get a processor takes its time to tell.
+        let (load, apps) = (Arc::clone(&self.load), reading.apps.clone());
+        let look = move || (load.read(), load::running(&apps));
+        let looking = tokio::task::spawn_blocking(look);
+        let (other_load, apps) = looking.await.unwrap_or_default();
         let foreground = self.display.foreground().await.filter(|_| here);
         let profile = self.system.power_profile().await;
         Inputs {
@@ -62,11 +68,11 @@ impl Machine {
             lid: self.system.lid().await,
             saver: profile.map(|profile| profile.saver),
             heat: profile.map(|profile| profile.heat),
-            other_load: self.load.read(),
+            other_load,
             free_memory: load::free_memory(),
             free_disk: least(&reading.folders, free_disk),
             network: self.system.network().await,
-            apps: load::running(&reading.apps),
+            apps,
             foreground,
             utc_offset: Some(utc_offset()),
         }

@@ -3,7 +3,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use crate::process::OwnPrograms;
+use crate::process::{OwnPrograms, ticks};
 
 /// How busy other programs kept the processors since the last reading.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl Load {
     /// Returns the percentage since the last call; `None` at first.
     pub(super) fn read(&self) -> Option<u8> {
         let (all, busy) = total(&fs::read_to_string("/proc/stat").ok()?)?;
-        let own = own_ticks(&self.own);
+        let own = ticks(&self.own);
         let now = Sample { all, busy, own };
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.replace(now).and_then(|before| percent(before, now))
@@ -56,35 +56,6 @@ fn total(stat: &str) -> Option<(u64, u64)> {
     let interrupts = next().unwrap_or(0) + next().unwrap_or(0);
     let busy = user + nice + system + interrupts;
     Some((busy + idle + wait, busy))
-}
-
-/// Returns the ticks of Kiln and of what it runs.
-fn own_ticks(own: &OwnPrograms) -> u64 {
-    let ticks = |dir: &Path| {
-        let stat = fs::read(dir.join("stat")).ok()?;
-        ticks(&stat)
-    };
-    let kiln = ticks(Path::new("/proc/self")).unwrap_or(0);
-    if !own.any() {
-        return kiln;
-    }
-    let mark = own.mark.as_bytes();
-    let is_own = |dir: &Path| {
-        let environment = fs::read(dir.join("environ")).unwrap_or_default();
-        environment.windows(mark.len()).any(|part| part == mark)
-    };
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let processes = entries.map(|e| e.path()).filter(|dir| is_own(dir));
-    processes.filter_map(|dir| ticks(&dir)).sum::<u64>() + kiln
-}
-
-/// Reads user and system time of a process and of the children it waited for.
-fn ticks(stat: &[u8]) -> Option<u64> {
-    let after_name = stat.rsplit(|b| *b == b')').next()?;
-    let text = String::from_utf8_lossy(after_name);
-    let mut fields = text.split_ascii_whitespace().skip(11);
-    let mut next = || fields.next()?.parse::<u64>().ok();
-    Some(next()? + next()? + next()? + next()?)
 }
 
 /// Returns the memory that a program could still get, in MiB.
@@ -144,8 +115,6 @@ mod tests {
         let stat = "cpu  10 20 30 400 50 6 7 80 0 0\ncpu0 1 2 3 4\n";
         assert_eq!(total(stat), Some((523, 73)));
         assert_eq!(total("intr 1"), None);
-        let process = b"7 (a) b) S 1 7 7 0 -1 0 0 0 0 0 5 6 70 80 20 0 1 0 9";
-        assert_eq!(ticks(process), Some(161));
     }
 
     #[test]

@@ -1,14 +1,68 @@
 //! Linux: the process table is `/proc` (proc_pid_stat(5), proc_pid_environ(5)).
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use kiln_ports::process::Paced;
 use rustix::process::{
     Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal, setpriority_process,
 };
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-use super::os::Belongs;
+use super::OwnPrograms;
+use super::os::{Belongs, blink};
+
+/// A box's processes, as the kernel holds them together: the first one in it cannot be gone before all
+/// others are, and when it is killed none of them can start another one.
+pub(super) struct Namespace {
+    first: Pid,
+    started: u64,
+    held: OwnedFd,
+    hurried: bool,
+}
+
+impl Namespace {
+    /// Returns that of a tree whose leader only holds a box.
+    pub(super) fn of(belongs: &Belongs) -> Option<Self> {
+        let leader = belongs.session?.as_raw_nonzero();
+        let children = fs::read_to_string(format!("/proc/{leader}/task/{leader}/children")).ok()?;
+        // Its only child: nobody else is left when that one is gone.
+        let first = Pid::from_raw(children.trim_ascii().parse().ok()?)?;
+        let held = pidfd_open(first, PidfdFlags::empty()).ok()?;
+        // Its number in each of the namespaces that it is in (proc_pid_status(5)).
+        let status = fs::read_to_string(format!("/proc/{}/status", first.as_raw_nonzero())).ok()?;
+        let numbers = status.lines().find_map(|l| l.strip_prefix("NSpid:"))?;
+        let inner = numbers.split_ascii_whitespace().skip(1).last();
+        (inner == Some("1")).then_some(())?;
+        let stat = Stat::read(first)?;
+        (Some(leader) == stat.parent.map(Pid::as_raw_nonzero)).then_some(Self {
+            first,
+            started: stat.started,
+            held,
+            hurried: false,
+        })
+    }
+
+    /// Kills all of it; returns whether somebody is left.
+    pub(super) fn kill(&mut self) -> bool {
+        // It may be gone already.
+        let _ = pidfd_send_signal(&self.held, Signal::KILL);
+        let is_left = Stat::read(self.first).is_some_and(|now| now.started == self.started);
+        if is_left && !self.hurried {
+            // Until the kernel has time for it.
+            self.hurried = hurry(self.first).is_ok();
+        }
+        is_left
+    }
+}
+
+/// Gives the session of a process back the share of the processor that [`lower_session`] took. Who is
+/// killed has to run once more: a thousand programs with the least share take minutes for that while
+/// anybody else is busy.
+fn hurry(pid: Pid) -> std::io::Result<()> {
+    share(&pid.as_raw_nonzero().to_string(), 0)
+}
 
 /// Returns how many living processes belong, after sending each of them a signal if there is one.
 pub(super) fn signal_all(belongs: &Belongs, signal: Option<Signal>) -> usize {
@@ -24,13 +78,6 @@ pub(super) fn signal_all(belongs: &Belongs, signal: Option<Signal>) -> usize {
         }
     });
     reached
-}
-
-/// Gives the session of a process back the share of the processor that [`lower_priority`] took. Who is
-/// killed has to run once more: a thousand programs with the least share take minutes for that while
-/// anybody else is busy.
-fn hurry(pid: Pid) -> std::io::Result<()> {
-    share(&pid.as_raw_nonzero().to_string(), 0)
 }
 
 /// The process is held before it is looked at again, so that its number cannot pass to another one
@@ -50,13 +97,35 @@ pub(super) fn all_stand(belongs: &Belongs) -> bool {
     all
 }
 
+/// Lets those go on for whom somebody waits in the kernel that should stand still itself: who is stopped
+/// between vfork and exec keeps its parent from it (vfork(2)).
+pub(super) fn shake(belongs: &Belongs) {
+    let mut all = Vec::new();
+    each_member(belongs, |pid, stat| all.push((pid, stat.clone())));
+    let waits: HashSet<Pid> = all
+        .iter()
+        .filter(|(_, stat)| stat.state == 'D')
+        .map(|(pid, _)| *pid)
+        .collect();
+    for (pid, stat) in all {
+        if stat.parent.is_some_and(|parent| waits.contains(&parent)) {
+            signal_one(pid, &stat, Signal::CONT);
+        }
+    }
+}
+
 /// Does something to every living process that belongs.
 ///
-/// Those of the session and with the mark come first, each when it is found, the oldest first: a box
-/// ends with that one, also when it holds so many programs that to look at all of them takes longer
-/// than to make more. Then those that only their parents tell: they left the session and cleaned
-/// their environment.
+/// In a box session and parents tell all of them, and nobody has to look into a program for it. Else
+/// those of the session and with the mark come first, each when it is found. Then those that only
+/// their parents tell: they left the session and cleaned their environment.
 fn each_member(belongs: &Belongs, mut act: impl FnMut(Pid, &Stat)) {
+    if Namespace::of(belongs).is_some() {
+        for (pid, stat) in family(|session| belongs.holds_session(session)) {
+            act(pid, &stat);
+        }
+        return;
+    }
     let (mut tree, mut others, mut unclear) = (HashSet::new(), Vec::new(), processes());
     let mut blinks = BLINKS;
     loop {
@@ -115,26 +184,47 @@ fn descendants(tree: &mut HashSet<Pid>, mut others: Vec<(Pid, Stat)>) -> Vec<(Pi
 
 /// Returns how many living processes belong, and the memory that they hold, in bytes. Memory that
 /// several share counts for each of them.
-///
-/// Those of the session belong, and all that descend from them: in a box, where nobody's parent is
-/// a stranger, that is everybody, whatever a program does to its session and its environment.
 pub(super) fn measure(belongs: &Belongs) -> (u32, u64) {
-    let of_session = |(_, stat): &(Pid, Stat)| belongs.holds_session(stat.session);
-    let (first, others): (Vec<_>, _) = processes().into_iter().partition(of_session);
-    let mut tree: HashSet<Pid> = first.into_iter().map(|(pid, _)| pid).collect();
-    descendants(&mut tree, others);
+    let all = family(|session| belongs.holds_session(session));
     let page = rustix::param::page_size() as u64;
     let resident = |pid: &Pid| {
         let text = fs::read_to_string(format!("/proc/{}/statm", pid.as_raw_nonzero())).ok()?;
         let pages: u64 = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
         Some(pages * page)
     };
-    let bytes = tree.iter().filter_map(resident).sum();
-    (tree.len().try_into().unwrap_or(u32::MAX), bytes)
+    let bytes = all.iter().filter_map(|(pid, _)| resident(pid)).sum();
+    (all.len().try_into().unwrap_or(u32::MAX), bytes)
 }
 
-/// How long, and how many times, processes are waited for whose environment cannot be told: a second in all.
-const BLINK: Duration = Duration::from_millis(1);
+/// Returns the living processes of some sessions and all that descend from them: of a box, where
+/// nobody's parent is a stranger, that is everybody, whatever a program does to its session and its
+/// environment.
+fn family(is_meant: impl Fn(Option<Pid>) -> bool) -> Vec<(Pid, Stat)> {
+    let (mut all, others): (Vec<_>, Vec<_>) = processes()
+        .into_iter()
+        .partition(|(_, stat)| is_meant(stat.session));
+    let mut tree = all.iter().map(|(pid, _)| *pid).collect();
+    all.extend(descendants(&mut tree, others));
+    all
+}
+
+/// Returns the processor time that Kiln and what it runs have had, in ticks.
+pub(crate) fn ticks(own: &OwnPrograms) -> u64 {
+    let leaders = own.leaders();
+    let is_own = |session: Option<Pid>| {
+        session.is_some_and(|pid| leaders.contains(&pid.as_raw_nonzero().get().unsigned_abs()))
+    };
+    let kiln = Stat::read(getpid()).map_or(0, |stat| stat.ticks);
+    if leaders.is_empty() {
+        return kiln;
+    }
+    kiln + family(is_own)
+        .iter()
+        .map(|(_, stat)| stat.ticks)
+        .sum::<u64>()
+}
+
+/// How many blinks processes are waited for whose environment cannot be told: a second in all.
 const BLINKS: usize = 1000;
 
 /// How many processes are looked at in the time of a blink, on a slow machine.
@@ -165,14 +255,6 @@ fn membership(pid: Pid, belongs: &Belongs) -> Membership {
         Environment::Here(_) | Environment::Hidden => Membership::Stranger,
         Environment::Changing => Membership::Unclear,
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "also a drop waits for the processes that it killed"
-)]
-fn blink() {
-    std::thread::sleep(BLINK);
 }
 
 /// What is to be read of a process's environment.
@@ -206,6 +288,8 @@ struct Stat {
     parent: Option<Pid>,
     session: Option<Pid>,
     flags: u64,
+    /// User and system time of it and of the children that it waited for.
+    ticks: u64,
     /// In ticks since the machine did: with its number, what no other process has.
     started: u64,
     /// It was started with no variables at all.
@@ -215,6 +299,10 @@ struct Stat {
 impl Stat {
     fn read(pid: Pid) -> Option<Self> {
         let stat = fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+        Self::parse(&stat)
+    }
+
+    fn parse(stat: &[u8]) -> Option<Self> {
         // `pid (name) state ppid pgrp session ...`; the name may hold anything, also parentheses.
         let after_name = stat.rsplit(|b| *b == b')').next().unwrap_or_default();
         let text = String::from_utf8_lossy(after_name);
@@ -231,6 +319,7 @@ impl Stat {
             parent: process(4),
             session: process(6),
             flags: number(9)?,
+            ticks: (14..=17).filter_map(number).sum(),
             started: number(22)?,
             environment_is_empty: number(50)? == number(51)? && number(51)? != 0,
         })
@@ -238,14 +327,20 @@ impl Stat {
 }
 
 /// Leaves a tree only so many cores, and the lowest priorities.
-pub(super) fn slow_down(belongs: &Belongs, cores: usize) {
+pub(super) fn slow_down(belongs: &Belongs, cores: usize) -> Paced {
     let few = first_cores(cores);
     each_thread(belongs, |thread| {
         // Best effort: a thread that ended meanwhile needs nothing.
-        let _ = sched_setaffinity(Some(thread), &few);
         let _ = setpriority_process(Some(thread), 19);
         io_priority(thread, IO_IDLE);
-    });
+        moves(thread, &few)
+    })
+}
+
+/// Gives a thread these cores; returns whether it had others.
+fn moves(thread: Pid, cores: &CpuSet) -> bool {
+    let has = sched_getaffinity(Some(thread)).is_ok_and(|has| has == *cores);
+    !has && sched_setaffinity(Some(thread), cores).is_ok()
 }
 
 /// Returns so many of the cores that Kiln has, and at least one.
@@ -261,20 +356,22 @@ fn first_cores(count: usize) -> CpuSet {
 
 /// Gives a tree back what [`slow_down`] took, or so many cores of it, but for the CPU priority, which
 /// was low from the start.
-pub(super) fn speed_up(belongs: &Belongs, cores: Option<usize>) {
+pub(super) fn speed_up(belongs: &Belongs, cores: Option<usize>) -> Paced {
     let allowed = first_cores(cores.unwrap_or(usize::MAX));
     each_thread(belongs, |thread| {
-        let _ = sched_setaffinity(Some(thread), &allowed);
         io_priority(thread, IO_NONE);
-    });
+        moves(thread, &allowed)
+    })
 }
 
-/// Does something to every thread of a tree, then to those that were started meanwhile. What they
-/// start later inherits it.
-fn each_thread(belongs: &Belongs, act: impl Fn(Pid)) {
-    let mut done = BTreeSet::new();
-    loop {
-        let mut new = 0;
+/// How many times a tree is gone through at once.
+const PASSES: u32 = 8;
+
+/// Does something to every thread of a tree, again until none is found that it changes. What a thread
+/// starts later inherits it, so only those are missed that were started while they were gone through.
+fn each_thread(belongs: &Belongs, change: impl Fn(Pid) -> bool) -> Paced {
+    for pass in 0..PASSES {
+        let mut changed = false;
         each_member(belongs, |pid, _| {
             let tasks = format!("/proc/{}/task", pid.as_raw_nonzero());
             let threads = fs::read_dir(tasks).into_iter().flatten();
@@ -282,16 +379,14 @@ fn each_thread(belongs: &Belongs, act: impl Fn(Pid)) {
                 .filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok())
                 .filter_map(Pid::from_raw);
             for thread in threads {
-                if done.insert(thread.as_raw_nonzero()) {
-                    new += 1;
-                    act(thread);
-                }
+                changed |= change(thread);
             }
         });
-        if new == 0 {
-            return;
+        if pass > 0 && !changed {
+            return Paced::All;
         }
     }
+    Paced::NotYet
 }
 
 /// Classes of ioprio_set(2): only when nobody else reads or writes, and the default, which follows
@@ -372,4 +467,21 @@ const SHARE_AGAIN: Duration = Duration::from_millis(20);
 /// nice value (sched(7)). `process` is as `/proc` calls it.
 fn share(process: &str, nice: i32) -> std::io::Result<()> {
     fs::write(format!("/proc/{process}/autogroup"), nice.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Stat;
+
+    #[test]
+    fn a_process_is_read_as_the_kernel_writes_it() {
+        let fields =
+            "S 1 7 9 0 -1 64 0 0 0 0 5 6 70 80 20 0 1 0 1234".to_owned() + &" 0".repeat(30);
+        let stat = Stat::parse(format!("7 (a) b) {fields}").as_bytes()).unwrap();
+        assert_eq!(
+            (stat.state, stat.flags, stat.ticks, stat.started),
+            ('S', 64, 161, 1234)
+        );
+        assert!(Stat::parse(b"7 (gone) Z 1 7 7 0 -1 0").is_none());
+    }
 }

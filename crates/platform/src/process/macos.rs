@@ -2,9 +2,25 @@
 use std::collections::HashSet;
 use std::process::{Command, Stdio};
 
+use kiln_ports::process::Paced;
 use rustix::process::{Pid, Signal, getpid, getsid, kill_process, setpriority_process};
 
 use super::os::Belongs;
+
+/// Processes that the system ends together; it has nothing of the kind.
+pub(super) enum Namespace {}
+
+impl Namespace {
+    /// Returns none.
+    pub(super) fn of(_belongs: &Belongs) -> Option<Self> {
+        None
+    }
+
+    /// Is never called.
+    pub(super) fn kill(&mut self) -> bool {
+        match *self {}
+    }
+}
 
 /// Returns how many living processes belong, after sending each of them a signal if there is one.
 pub(super) fn signal_all(belongs: &Belongs, signal: Option<Signal>) -> usize {
@@ -19,15 +35,23 @@ pub(super) fn all_stand(belongs: &Belongs) -> bool {
     members(belongs).iter().all(|row| row.state == 'T')
 }
 
+/// Lets everything go on: who is stopped between vfork and exec keeps its parent from standing still.
+pub(super) fn shake(belongs: &Belongs) {
+    signal_all(belongs, Some(Signal::CONT));
+}
+
 /// Gives a tree the lowest CPU priority. The system has no affinity: cores are not taken away.
-pub(super) fn slow_down(belongs: &Belongs, _cores: usize) {
+pub(super) fn slow_down(belongs: &Belongs, _cores: usize) -> Paced {
     for row in members(belongs) {
         lower_priority(row.pid);
     }
+    Paced::All
 }
 
 /// Nothing: an ordinary user cannot raise a priority again, and that of received builds is low anyway.
-pub(super) fn speed_up(_belongs: &Belongs, _cores: Option<usize>) {}
+pub(super) fn speed_up(_belongs: &Belongs, _cores: Option<usize>) -> Paced {
+    Paced::All
+}
 
 /// Returns how many living processes belong, and the memory that they hold, in bytes.
 pub(super) fn measure(belongs: &Belongs) -> (u32, u64) {

@@ -7,14 +7,15 @@ mod os;
 #[cfg(unix)]
 mod table;
 #[cfg(target_os = "linux")]
-pub(crate) use self::table::{goes_first, lower_session};
+pub(crate) use self::table::{goes_first, lower_session, ticks};
 #[cfg(unix)]
 pub(crate) mod warden;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitStatus;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kiln_ports::Processes;
@@ -30,35 +31,64 @@ const AFTERMATH: Duration = Duration::from_secs(1);
 /// kernel, for example on a dead network disk, takes that long; it is given up with a warning.
 const GIVE_UP: Duration = Duration::from_secs(30);
 
-/// Held once by whoever runs programs or wants to know about them, and once per running program.
+/// The leaders of the programs that run, for whoever runs programs or wants to know about them.
 #[derive(Clone, Debug, Default)]
-#[cfg_attr(
-    target_os = "macos",
-    allow(dead_code, reason = "its count is what matters")
-)]
-pub(crate) struct Live(Arc<()>);
+pub(crate) struct Live(Arc<Mutex<BTreeSet<u32>>>);
+
+impl Live {
+    /// Notes that this program runs, for as long as what it returns is kept.
+    fn enter(&self, leader: Option<u32>) -> Runs {
+        let leader = leader.unwrap_or_default();
+        self.leaders().insert(leader);
+        Runs {
+            live: self.clone(),
+            leader,
+        }
+    }
+
+    fn leaders(&self) -> MutexGuard<'_, BTreeSet<u32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A program that runs.
+#[derive(Debug)]
+struct Runs {
+    live: Live,
+    leader: u32,
+}
+
+impl Drop for Runs {
+    fn drop(&mut self) {
+        self.live.leaders().remove(&self.leader);
+    }
+}
 
 /// What tells Kiln's own programs from everybody else's.
 #[derive(Clone, Debug)]
-#[cfg_attr(
-    not(target_os = "linux"),
-    allow(dead_code, reason = "elsewhere less of it has to be known")
-)]
-pub struct OwnPrograms {
-    /// Text in the environment of each.
-    pub(crate) mark: String,
-    live: Live,
-}
+pub struct OwnPrograms(Live);
 
+#[cfg_attr(
+    target_os = "macos",
+    allow(dead_code, reason = "macOS tells load in another way")
+)]
 impl OwnPrograms {
     /// Returns whether any runs.
     #[cfg_attr(
-        target_os = "macos",
-        allow(dead_code, reason = "macOS tells load in another way")
+        target_os = "linux",
+        allow(dead_code, reason = "Linux tells which ones")
     )]
     pub(crate) fn any(&self) -> bool {
-        // One is held by the runner, one here.
-        Arc::strong_count(&self.live.0) > 2
+        !self.0.leaders().is_empty()
+    }
+
+    /// Returns the leader of each: on Linux that of its session.
+    #[cfg_attr(
+        windows,
+        allow(dead_code, reason = "it is enough to know whether there is one")
+    )]
+    pub(crate) fn leaders(&self) -> BTreeSet<u32> {
+        self.0.leaders().clone()
     }
 }
 
@@ -104,10 +134,7 @@ impl OsProcesses {
 
     /// Returns what tells the programs that run here from others.
     pub fn own_programs(&self) -> OwnPrograms {
-        OwnPrograms {
-            mark: format!("KILN_RUN={}#", self.instance),
-            live: self.live.clone(),
-        }
+        OwnPrograms(self.live.clone())
     }
 
     fn next_mark(&self) -> String {
@@ -130,7 +157,7 @@ impl Processes for OsProcesses {
             Priority::Background => self.warden.as_deref(),
             Priority::Normal => None,
         };
-        match os::Running::spawn(command, self.next_mark(), self.live.clone(), warden) {
+        match os::Running::spawn(command, self.next_mark(), &self.live, warden) {
             Ok(child) => Ok(Box::new(child)),
             Err(error) => Err(failed(error.to_string())),
         }

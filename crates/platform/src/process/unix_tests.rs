@@ -6,6 +6,7 @@ use kiln_ports::Processes as _;
 use kiln_ports::process::{Child, Command, Exit, Pace, Priority};
 
 use super::OsProcesses;
+use super::os::{BRIEFLY, gone};
 
 const LONG: Duration = Duration::from_secs(600);
 
@@ -290,7 +291,7 @@ os.wait()'"
         let mut options = std::fs::OpenOptions::new();
         options.read(true).write(true).open(&pipe).unwrap()
     };
-    let (_writer, ()) = tokio::join!(writer, child.set_pace(Pace::Stopped));
+    let (_writer, _) = tokio::join!(writer, child.set_pace(Pace::Stopped));
     assert!(stands(&parent) && stands(&pid));
     child.kill(Duration::ZERO).await;
 }
@@ -316,8 +317,51 @@ async fn who_left_the_session_and_cleaned_its_environment_stands_goes_on_and_end
 
 #[test]
 fn who_drops_a_tree_that_hangs_in_the_kernel_is_not_held_for_ever() {
-    assert!(!super::os::gone(|| 1));
-    assert!(super::os::gone(|| 0));
+    assert!(!gone(|| 1, BRIEFLY));
+    assert!(gone(|| 0, BRIEFLY));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_box_is_known_by_its_first_process_and_when_that_is_gone_nobody_is_left() {
+    use super::os::Belongs;
+    use super::table::{Namespace, measure};
+    let script = "[ $UID = 0 ] || user=--user; echo $$
+        unshare $user --pid --fork true || { echo refused; exit; }
+        exec unshare $user --pid --fork /bin/bash -c '
+            (env -i setsid sleep 1000 &); for i in {1..50}; do sleep 1000 & done
+            echo inside; wait'";
+    let mut child = processes().spawn(shell(script)).await.unwrap();
+    let said = lines(&mut *child, 2).await;
+    if said[1] != "inside" {
+        // Some systems let nobody but root make one.
+        return;
+    }
+    let mut tree = Belongs::marked(b"nobody's".to_vec());
+    assert!(Namespace::of(&tree).is_none());
+    tree.session = said[0]
+        .parse()
+        .ok()
+        .and_then(rustix::process::Pid::from_raw);
+    let mut namespace = Namespace::of(&tree).unwrap();
+    assert!(measure(&tree).0 >= 52);
+    while namespace.kill() {
+        tokio::task::yield_now().await;
+    }
+    assert!(measure(&tree).0 <= 1, "at most who waited for it is left");
+    child.kill(LONG).await;
+    assert_eq!(measure(&tree).0, 0);
+
+    let mut other = processes()
+        .spawn(shell("echo $$; sleep 1000 & wait"))
+        .await
+        .unwrap();
+    let said = lines(&mut *other, 1).await;
+    tree.session = said[0]
+        .parse()
+        .ok()
+        .and_then(rustix::process::Pid::from_raw);
+    assert!(Namespace::of(&tree).is_none(), "this tree is in no box");
 }
 
 #[tokio::test]
@@ -361,6 +405,19 @@ async fn a_stopped_tree_of_a_killed_kiln_is_found_and_ended() {
     // The kernel ends some of them by itself: a stopped group whose last parent goes is hung up.
     assert_ne!(next.reap_leftovers().await, 0);
     assert!(!pids.iter().any(|p| alive(p)));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_tree_that_starts_programs_all_the_time_is_slowed_down_and_ended_all_the_same() {
+    let script = "echo $$; while :; do for i in {1..20}; do /bin/true & done; wait; done";
+    let mut child = processes().spawn(shell(script)).await.unwrap();
+    let pid = lines(&mut *child, 1).await.remove(0);
+    child.set_pace(Pace::Gentle { cores: 1 }).await;
+    assert_eq!(ps("ni=", &pid), "19");
+    child.set_pace(Pace::AS_STARTED).await;
+    child.kill(Duration::ZERO).await;
+    assert!(!alive(&pid));
 }
 
 #[cfg(target_os = "linux")]

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessSession};
 use rustix::process::Pid;
 
+use super::GIVE_UP;
 use super::os::{Belongs, end};
 
 /// First argument of a warden.
@@ -65,5 +66,6 @@ pub(crate) fn stand_by() {
     }
     let last = words.next_back().and_then(|number| number.parse().ok());
     let session = last.and_then(Pid::from_raw);
-    end(&Belongs { session, mark });
+    // It has nothing else to do, and one look at a large tree can take seconds.
+    end(&Belongs { session, mark }, GIVE_UP);
 }

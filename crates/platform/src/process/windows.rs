@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use kiln_ports::process::{Child, Command, Exit, Pace, Priority, Usage};
+use kiln_ports::process::{Child, Command, Exit, Pace, Paced, Priority, Usage};
 use process_wrap::tokio::{ChildWrapper, CommandWrap, CreationFlags, JobObject, KillOnDrop};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::windows::named_pipe::{NamedPipeServer, ServerOptions};
@@ -22,7 +22,7 @@ use windows::Win32::System::Threading::{
     SetPriorityClass, SetProcessAffinityMask,
 };
 
-use super::{AFTERMATH, BLOCK, GIVE_UP, Live, exit};
+use super::{AFTERMATH, BLOCK, GIVE_UP, Live, Runs, exit};
 
 /// Nothing: the job object of a Kiln that was killed is closed by the system, which ends its
 /// processes.
@@ -125,6 +125,9 @@ fn set_pace(id: u32, pace: Pace, stood: bool) {
     }
 }
 
+/// How many times a tree is gone through at once.
+const PASSES: u32 = 8;
+
 /// Keeps so many of the lowest bits that are set.
 fn lowest(mask: usize, count: u8) -> usize {
     let mut kept = 0;
@@ -145,8 +148,8 @@ pub(super) struct Running {
     pace: Pace,
     /// When the tree was killed.
     killed: Option<Instant>,
-    /// Tells whoever reads the load that something runs.
-    _live: Live,
+    /// Tells whoever reads the load that this runs.
+    _runs: Runs,
 }
 
 impl Running {
@@ -154,7 +157,7 @@ impl Running {
     pub(super) fn spawn(
         command: Command,
         mark: String,
-        live: Live,
+        live: &Live,
         _warden: Option<&Path>,
     ) -> io::Result<Self> {
         // Anonymous pipes cannot be read asynchronously. The name is used once, by us.
@@ -194,13 +197,14 @@ impl Running {
             .spawn()?;
         // Our ends of the pipe; the stream could never end while they are open.
         drop(wrapped);
+        let runs = live.enter(job.id());
         Ok(Self {
             job,
             output,
             block: vec![0; BLOCK].into(),
             pace: Pace::AS_STARTED,
             killed: None,
-            _live: live,
+            _runs: runs,
         })
     }
 }
@@ -227,29 +231,31 @@ impl Child for Running {
         }
     }
 
-    async fn set_pace(&mut self, pace: Pace) {
+    async fn set_pace(&mut self, pace: Pace) -> Paced {
         let Some(leader) = self.job.id() else {
-            return;
+            return Paced::All;
         };
         let stood = std::mem::replace(&mut self.pace, pace) == Pace::Stopped;
         // What is started while others are stopped is stopped in the next round.
         let mut done = std::collections::BTreeSet::new();
-        loop {
+        for _ in 0..PASSES {
             let new: Vec<u32> = descendants(leader)
                 .into_iter()
                 .filter(|id| done.insert(*id))
                 .collect();
             if new.is_empty() {
-                return;
+                return Paced::All;
             }
             for id in new {
                 set_pace(id, pace, stood);
             }
         }
+        // The next call would stop once more whom this one stopped, and each of that is to be undone.
+        Paced::All
     }
 
     /// The job object is the library's and does not tell.
-    fn usage(&self) -> Option<Usage> {
+    async fn usage(&mut self) -> Option<Usage> {
         None
     }
 
