@@ -77,6 +77,7 @@ impl Host {
     /// # Errors
     /// [`HostError`]; nothing is left running then.
     pub async fn start(paths: &Paths, wanted: Wanted) -> Result<Self, HostError> {
+        kiln_platform::leave_no_core();
         paths.prepare().map_err(failed)?;
         let lock = EngineLock::acquire(&paths.state).map_err(|error| match error {
             LockError::Held { .. } => HostError::Running(error),
