@@ -529,6 +529,9 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn a_flood_of_mute_strangers_neither_piles_up_nor_hurts_a_known_peer() {
+        // As many as are let in at once; who comes more often is sent away.
+        const STRANGERS: usize = 60;
+        const OPEN: usize = 48;
         let (mut listener, address) = listener().await;
         let (accepted, mut connections) = tokio::sync::mpsc::unbounded_channel();
         let accepting = async move {
@@ -541,7 +544,7 @@ mod tests {
             let mut known = connections.recv().await.unwrap();
             known.reader.authenticated();
             let (mut strangers, mut held) = (Vec::new(), Vec::new());
-            for n in 0..400u16 {
+            for n in 0..STRANGERS {
                 let source = [127, 0, 1, (n / 8) as u8];
                 strangers.push(stock_client_from(source, address).await);
                 held.push(connections.recv().await.unwrap());
@@ -549,7 +552,7 @@ mod tests {
             // The known address gets in again although every open slot is taken.
             let _again = stock_client_from([127, 0, 0, 1], address).await;
             let mut again = connections.recv().await.unwrap();
-            for stranger in strangers.iter_mut().take(400 - 48) {
+            for stranger in strangers.iter_mut().take(STRANGERS - OPEN) {
                 let mut end = Vec::new();
                 // Ended by the listener, whichever way the system says so.
                 let _ = stranger.read_to_end(&mut end).await;
@@ -557,10 +560,10 @@ mod tests {
             let frame = [0x82, 0x81, 0, 0, 0, 0, b'x'];
             peer.write_all(&frame).await.unwrap();
             assert_eq!(binary(known.reader.next().await), b"x");
-            for stranger in strangers.iter_mut().skip(400 - 48) {
+            for stranger in strangers.iter_mut().skip(STRANGERS - OPEN) {
                 stranger.write_all(&frame).await.unwrap();
             }
-            for connection in held.iter_mut().skip(400 - 48) {
+            for connection in held.iter_mut().skip(STRANGERS - OPEN) {
                 assert_eq!(binary(connection.reader.next().await), b"x");
             }
             again.writer.send(b"y".to_vec()).await.unwrap();

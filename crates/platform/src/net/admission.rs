@@ -1,4 +1,5 @@
-//! [`Admission`]: which half-open connections may stay (trust.md §1.4, G7).
+//! [`Admission`]: how often strangers may connect, and which half-open connections may stay (trust.md
+//! §1.4, G7 and G8).
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -18,15 +19,46 @@ const KNOWN_FOR: Duration = Duration::from_secs(24 * 3600);
 /// Known addresses remembered; the longest unseen is forgotten first.
 const KNOWN: usize = 256;
 
+/// How often addresses that are not known may begin a handshake: one of them, and all together. It costs
+/// a computer some hundred microseconds, and whoever asked an answer.
+const OF_ONE: Rate = Rate {
+    at_once: 20,
+    span: Duration::from_millis(200),
+};
+const OF_ALL: Rate = Rate {
+    at_once: 64,
+    span: Duration::from_millis(50),
+};
+
+/// So many at once, and one more in each span.
+struct Rate {
+    at_once: u32,
+    span: Duration,
+}
+
+impl Rate {
+    /// Returns until when it is used after one more, or `None` for one too many.
+    fn one_more(&self, used_until: Option<Instant>, now: Instant) -> Option<Instant> {
+        let until = used_until.map_or(now, |until| until.max(now));
+        let has_room = until.duration_since(now) < self.span * self.at_once;
+        has_room.then(|| until + self.span)
+    }
+}
+
 /// Shared by a listener and the connections it accepted.
 #[derive(Clone, Default)]
 pub(super) struct Admission(Arc<Mutex<Table>>);
 
 impl Admission {
-    /// Lets a connection in as half open, dropping the oldest half-open one that is in its way.
-    pub(super) fn admit(&self, source: IpAddr, tcp: &Arc<TcpStream>) -> Ticket {
+    /// Lets a connection in as half open, dropping the oldest half-open one that is in its way; or not,
+    /// where strangers come too often.
+    pub(super) fn admit(&self, source: IpAddr, tcp: &Arc<TcpStream>) -> Option<Ticket> {
         let mut table = self.table();
-        let (number, evicted) = table.admit(source, Instant::now());
+        let now = Instant::now();
+        if !table.may_begin(source, now) {
+            return None;
+        }
+        let (number, evicted) = table.admit(source, now);
         if let Some(entry) = table.half_open.get_mut(&number) {
             entry.tcp = Arc::downgrade(tcp);
         }
@@ -34,11 +66,11 @@ impl Admission {
         if let Some(victim) = evicted.and_then(|entry| entry.tcp.upgrade()) {
             let _ = socket2::SockRef::from(&*victim).shutdown(std::net::Shutdown::Both);
         }
-        Ticket {
+        Some(Ticket {
             admission: self.clone(),
             number,
             source,
-        }
+        })
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -84,9 +116,29 @@ struct Table {
     half_open: BTreeMap<u64, HalfOpen>,
     known: HashMap<IpAddr, Instant>,
     next: u64,
+    /// Until when strangers have used what they may, each and all together.
+    of_one: HashMap<IpAddr, Instant>,
+    of_all: Option<Instant>,
 }
 
 impl Table {
+    /// Counts a handshake of a stranger; returns whether it is not one too many.
+    fn may_begin(&mut self, source: IpAddr, now: Instant) -> bool {
+        if self.known.contains_key(&source) {
+            return true;
+        }
+        // Those of all are bounded, and so is what is kept here.
+        self.of_one.retain(|_, until| *until > now);
+        let one = OF_ONE.one_more(self.of_one.get(&source).copied(), now);
+        let all = OF_ALL.one_more(self.of_all, now);
+        let (Some(one), Some(_)) = (one, all) else {
+            return false;
+        };
+        self.of_one.insert(source, one);
+        self.of_all = all;
+        true
+    }
+
     fn admit(&mut self, source: IpAddr, now: Instant) -> (u64, Option<HalfOpen>) {
         self.known
             .retain(|_, seen| now.saturating_duration_since(*seen) < KNOWN_FOR);
@@ -178,6 +230,28 @@ mod tests {
         table.remember(host(3000), now);
         let evicted = table.admit(host(3000), now).1.unwrap();
         assert!(!table.known.contains_key(&evicted.source));
+    }
+
+    #[tokio::test]
+    async fn strangers_who_come_too_often_are_sent_away_and_known_addresses_never() {
+        let (mut table, now) = (Table::default(), Instant::now());
+        let mut let_in = |source: u32, count: usize, now| {
+            (0..count)
+                .filter(|_| table.may_begin(host(source), now))
+                .count()
+        };
+        assert_eq!(let_in(1, 100, now), 20);
+        assert_eq!(let_in(1, 100, now + Duration::from_secs(1)), 5);
+        let many: usize = (100..300)
+            .map(|n| let_in(n, 1, now + Duration::from_secs(1)))
+            .sum();
+        assert_eq!(many, 64 - 5, "all of them together");
+        assert_eq!(let_in(2, 1, now + Duration::from_secs(1)), 0);
+        assert_eq!(let_in(2, 1, now + Duration::from_secs(2)), 1);
+        table.remember(host(3), now);
+        assert!((0..1000).all(|_| table.may_begin(host(3), now)));
+        table.may_begin(host(4), now + Duration::from_secs(60));
+        assert_eq!(table.of_one.len(), 1, "who stays away is forgotten");
     }
 
     #[tokio::test]

@@ -93,7 +93,10 @@ impl TcpPeerListener {
     fn begin(&mut self, tcp: TcpStream, from: SocketAddr) {
         tune(&tcp);
         let tcp = Arc::new(tcp);
-        let ticket = self.admission.admit(from.ip().to_canonical(), &tcp);
+        let source = from.ip().to_canonical();
+        let Some(ticket) = self.admission.admit(source, &tcp) else {
+            return;
+        };
         self.upgrading.push(Box::pin(async move {
             let early = tokio::time::timeout(REQUEST_TIME, upgrade::accept(&tcp))
                 .await
