@@ -177,6 +177,16 @@ async fn a_silent_link_is_noticed_between_90_and_120_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_receiver_that_falls_silent_before_it_has_the_bundle_is_replaced_by_this_machine() {
+    let held = Held::at(Stage::Bundling).await;
+    held.world.net.wire(held.one.ip, held.two.ip, Wire::Silent);
+    held.release();
+    let ends = held.one.finish_jobs(LONG).await;
+    assert_eq!(ends, [JobStatus::Completed; 2]);
+    assert_eq!(held.one.esphome.flashed(), [flash("one")]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn civil_clocks_may_jump_ten_years_either_way_without_ending_a_session_or_a_job() {
     let held = Held::at(Stage::Building).await;
     const TEN_YEARS: i64 = 10 * 365 * 86_400;

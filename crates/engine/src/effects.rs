@@ -203,6 +203,12 @@ impl Node {
                 context.links.upload(link, *header, blob);
             }
             work::Effect::StopUpload(link, wire_job) => context.links.stop_upload(link, &wire_job),
+            work::Effect::LookAtLink(link, wire_job) => {
+                if let Some(heard) = context.links.last_heard(link) {
+                    let looked = work::Event::LinkLooked(link, wire_job, heard);
+                    self.domain.handle(Event::Work(looked), context.clock.now());
+                }
+            }
             work::Effect::Download(link, wire_job) => {
                 let blob = new_blob("artifacts")?;
                 tracing::info!(%link, "artifacts are fetched");

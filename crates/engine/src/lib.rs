@@ -21,6 +21,7 @@ mod identity;
 pub mod import;
 mod interpreter;
 mod job_log;
+mod last_heard;
 mod limits;
 mod link_task;
 mod link_writer;

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 
 use crate::blob_writer::BlobWriter;
 use crate::download::{Download, failure_of};
+use crate::last_heard::LastHeard;
 use crate::link_writer::{self, Flooded, Outbox};
 use crate::links::{Command, Ends, Shared, link_lost};
 use crate::reports::{self, Report, Reports};
@@ -48,6 +49,7 @@ pub(crate) async fn run(
         mut inbox,
         outbox,
         outgoing,
+        heard,
     } = ends;
     // Above the limit of a session, so that a receiver can still say what was wrong.
     reader.limit(MAX_OFFLOADER_CIPHERTEXT);
@@ -77,6 +79,7 @@ pub(crate) async fn run(
         reader,
         opener,
         heartbeat,
+        heard,
         outbox,
         reports,
         intake: Intake::new(),
@@ -113,6 +116,7 @@ struct Task {
     reader: Box<dyn Reader>,
     opener: Opener,
     heartbeat: Heartbeat,
+    heard: LastHeard,
     outbox: Outbox,
     reports: Reports,
     intake: Intake,
@@ -169,7 +173,9 @@ impl Task {
         match incoming {
             Ok(Incoming::Binary(mut message)) => match self.opener.open(&mut message) {
                 Ok(frame) => {
-                    self.heartbeat.heard(self.shared.clock.now().mono);
+                    let now = self.shared.clock.now().mono;
+                    self.heartbeat.heard(now);
+                    self.heard.set(now);
                     self.frame(frame).await
                 }
                 Err(error) => Err(self.misbehaved(&error)),

@@ -15,7 +15,7 @@ use kiln_domain::peering::{self, Purpose};
 use kiln_domain::{Event, work};
 use kiln_model::witness::Approved;
 use kiln_model::{
-    ArtifactsRefusal, BlobId, Endpoint, IntentReason, LinkId, Message, PeerFacts, Pin,
+    ArtifactsRefusal, BlobId, Endpoint, IntentReason, LinkId, Message, Mono, PeerFacts, Pin,
     ResponseKind, SubmitHeader, TerminateReason, WireJobId,
 };
 use kiln_peer_link::StaticKey;
@@ -24,6 +24,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::dialer;
+use crate::last_heard::LastHeard;
 use crate::link_writer::{Outbox, Outgoing};
 use crate::listener;
 use crate::lock::lock;
@@ -184,6 +185,12 @@ impl Links {
         }
     }
 
+    /// Returns when a frame last came over an open session; `None` if it is over.
+    pub fn last_heard(&self, link: LinkId) -> Option<Mono> {
+        let links = lock(&self.0.links);
+        links.get(&link).map(|handle| handle.heard.get())
+    }
+
     /// Asks for artifacts and assembles them into a blob of this name; ends with `Downloaded`.
     pub fn download(&self, link: LinkId, job_id: WireJobId, tarball: BlobId) {
         self.0.command(link, Command::Download(job_id, tarball));
@@ -277,6 +284,7 @@ pub(crate) struct Shared {
 struct Handle {
     commands: mpsc::UnboundedSender<Command>,
     outbox: Outbox,
+    heard: LastHeard,
 }
 
 impl Handle {
@@ -308,6 +316,7 @@ pub(crate) struct Ends {
     pub(crate) inbox: mpsc::UnboundedReceiver<Command>,
     pub(crate) outbox: Outbox,
     pub(crate) outgoing: Outgoing,
+    pub(crate) heard: LastHeard,
 }
 
 impl Shared {
@@ -325,9 +334,11 @@ impl Shared {
     pub(crate) fn register(&self, link: LinkId) -> Ends {
         let (commands, inbox) = mpsc::unbounded_channel();
         let (outbox, outgoing) = Outbox::new();
+        let heard = LastHeard::default();
         let handle = Handle {
             commands,
             outbox: outbox.clone(),
+            heard: heard.clone(),
         };
         // Either this sees that the node stops, or the node that stops sees the link.
         let mut links = lock(&self.links);
@@ -340,6 +351,7 @@ impl Shared {
             inbox,
             outbox,
             outgoing,
+            heard,
         }
     }
 

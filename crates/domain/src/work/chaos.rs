@@ -327,6 +327,10 @@ impl World {
             Effect::DropBlob(blob) => {
                 assert!(self.blobs.remove(&blob), "a blob is dropped twice");
             }
+            Effect::LookAtLink(link, wire) => {
+                let heard = self.now.mono;
+                self.feed_later(Event::LinkLooked(link, wire, heard));
+            }
             Effect::Note(..)
             | Effect::JobChanged(_)
             | Effect::ViewChanged

@@ -46,6 +46,9 @@ pub enum Effect {
     Upload(LinkId, Box<SubmitHeader>, BlobId),
     /// Offloader: stop sending chunks of this upload, the receiver refused it; ends with `Uploaded`.
     StopUpload(LinkId, WireJobId),
+    /// Offloader: say when something was last heard on the link of this submission; ends with
+    /// `LinkLooked`, or with the end of the session.
+    LookAtLink(LinkId, WireJobId),
     /// Offloader: ask for artifacts and assemble them; ends with `Downloaded`.
     Download(LinkId, WireJobId),
     /// Offloader: validate artifacts and put them into the local tree; ends with `Materialised`.

@@ -2,7 +2,7 @@
 use kiln_model::witness::DigestVerified;
 use kiln_model::{
     ArtifactsRefusal, BlobId, ConfigurationName, Device, EnvironmentInfo, EsphomeVersion, JobId,
-    LinkId, Message, Pin, Sentence, SerialPort, Settings, SubmitHeader, WireJobId,
+    LinkId, Message, Mono, Pin, Sentence, SerialPort, Settings, SubmitHeader, WireJobId,
 };
 
 use super::effect::{BuildTree, Given, StoredJob};
@@ -53,6 +53,8 @@ pub enum Event {
     BundleMade(JobId, Result<BundleFacts, StepFailure>),
     /// Offloader: every chunk is sent, or the upload stopped early. The ack comes as a message.
     Uploaded(LinkId, WireJobId, Result<(), StepFailure>),
+    /// Offloader: when something was last heard on the link of this submission.
+    LinkLooked(LinkId, WireJobId, Mono),
     /// Offloader: the artifact stream ended.
     Downloaded(LinkId, WireJobId, Result<BlobId, DownloadFailure>),
     /// Offloader: artifacts are in the local build tree, or nothing changed.

@@ -35,6 +35,8 @@ pub(super) struct Shop {
     pub(super) ports: Vec<SerialPort>,
     /// Answers, by request number.
     pub(super) replies: Vec<(u64, Reply)>,
+    /// Links on which nothing was heard since they opened; on others something is heard at any time.
+    pub(super) silent: Vec<LinkId>,
     /// Looks at the disk that were wanted.
     pub(super) looks: Vec<Extent>,
     /// Jobs whose bundles are unpacked as soon as they may be.
@@ -162,6 +164,7 @@ impl Shop {
             notes: Vec::new(),
             ports: vec![serial_port("COM3", PortState::Usable)],
             replies: Vec::new(),
+            silent: Vec::new(),
             looks: Vec::new(),
             smooth: Vec::new(),
             names: Vec::new(),
@@ -622,6 +625,15 @@ impl Shop {
             }
             Effect::StopUpload(link, wire) => {
                 format!("stop upload {link} {}", self.wire_name(&wire))
+            }
+            Effect::LookAtLink(link, wire) => {
+                let heard = match self.silent.contains(&link) {
+                    true => Mono::default(),
+                    false => self.now.mono,
+                };
+                let event = Event::LinkLooked(link, wire, heard);
+                self.work.handle(event, self.now);
+                return;
             }
             Effect::Download(link, wire) => format!("download {link} {}", self.wire_name(&wire)),
             Effect::Materialise(id, yaml, _) => format!("materialise {} {yaml}", self.name(&id)),

@@ -168,6 +168,7 @@ impl Work {
             }
             Event::BundleMade(job, result) => self.bundle_made(&job, result, now),
             Event::Uploaded(link, wire, result) => self.uploaded(link, &wire, result, now),
+            Event::LinkLooked(link, wire, heard) => self.link_looked(link, &wire, heard, now),
             Event::Downloaded(link, wire, result) => self.downloaded(link, &wire, result, now),
             Event::Materialised(job, result) => self.materialised(&job, result, now),
             Event::SubmissionStarted(link, wire) => {

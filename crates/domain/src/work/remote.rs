@@ -20,8 +20,8 @@ use super::machine::{Outcome, Stage, Work, or_else};
 pub(super) use self::run::Run;
 use self::run::{Phase, Retry};
 
-/// Longest wait for the verdict on an upload, from its last chunk (peer-link.md §5.7).
-const ACK_PATIENCE: Duration = Duration::from_secs(60);
+/// When a link is asked again whether anything was heard on it: by then its next ping is answered.
+const NEXT_LOOK: Duration = Duration::from_secs(30);
 /// Longest wait for the answer to a cancel (builds.md §4.5).
 const CANCEL_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -184,11 +184,7 @@ impl Work {
                 self.submit(id, link, wire, bundle);
             }
             None => {
-                run.phase = Phase::AwaitingAck {
-                    link,
-                    wire: wire.clone(),
-                    until: now.mono + ACK_PATIENCE,
-                };
+                run.phase = Phase::awaiting_ack(link, wire.clone(), now.mono);
                 self.send(link, Message::ResetBuildEnv { job_id: wire });
             }
         }
@@ -252,11 +248,7 @@ impl Work {
         }
         match result {
             Ok(()) => {
-                run.phase = Phase::AwaitingAck {
-                    link,
-                    wire: wire.clone(),
-                    until: now.mono + ACK_PATIENCE,
-                };
+                run.phase = Phase::awaiting_ack(link, wire.clone(), now.mono);
             }
             Err(StepFailure::LinkLost) => {
                 let why = self.closed_link_of(&id);
@@ -620,7 +612,7 @@ impl Work {
 
     pub(super) fn expire_runs(&mut self, now: Now) {
         for id in self.jobs.ids(|e| e.run().is_some()) {
-            let Some(run) = self.jobs.get(&id).and_then(|e| e.run()) else {
+            let Some(run) = self.jobs.get_mut(&id).and_then(|e| e.run_mut()) else {
                 continue;
             };
             let due = |at: Mono| at <= now.mono;
@@ -628,7 +620,7 @@ impl Work {
                 self.finish(&id, Outcome::Cancelled(say::cancelled_unconfirmed()), now);
                 continue;
             }
-            match &run.phase {
+            match &mut run.phase {
                 Phase::Ready {
                     until: Some(until), ..
                 }
@@ -638,13 +630,31 @@ impl Work {
                     let why = self.closed_link_of(&id);
                     self.lost(&id, why, now);
                 }
-                Phase::AwaitingAck { until, .. } if due(*until) => {
-                    let name = self.receiver_name(run.pin);
-                    let error = say::no_answer_in_a_minute(name);
-                    self.finish(&id, Outcome::failed(error), now);
+                // A receiver that vanished counts as connected until its silence lasts too long.
+                Phase::AwaitingAck {
+                    link, wire, until, ..
+                } if due(*until) => {
+                    *until = now.mono + NEXT_LOOK;
+                    let look = Effect::LookAtLink(*link, wire.clone());
+                    self.push(look);
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Ends a submission that is not answered, if its receiver is there. One that is not ends with its
+    /// session, and is routed again.
+    pub(super) fn link_looked(&mut self, link: LinkId, wire: &WireJobId, heard: Mono, now: Now) {
+        let Some((id, run)) = self.run_mut_at(link, wire) else {
+            return;
+        };
+        let pin = run.pin;
+        if let Phase::AwaitingAck { since, .. } = run.phase
+            && heard >= since
+        {
+            let error = say::no_answer_in_a_minute(self.receiver_name(pin));
+            self.finish(&id, Outcome::failed(error), now);
         }
     }
 

@@ -3,10 +3,15 @@
 //! A run belongs to the link over which its submission went and to a wire id that no other attempt
 //! ever had, so neither an old link nor an old attempt can speak for it. Cleans and resets on
 //! receivers are runs too; unlike the reference peer's they hold no compile lane while they wait.
+use std::time::Duration;
+
 use kiln_model::{BlobId, LinkId, Mono, Pin, WireJobId};
 
 use crate::Deadline;
 use crate::work::event::BundleFacts;
+
+/// Longest wait for the verdict on an upload, from its last chunk (peer-link.md §5.7).
+const ACK_PATIENCE: Duration = Duration::from_secs(60);
 
 /// One attempt on one receiver.
 #[derive(Debug)]
@@ -37,10 +42,11 @@ pub(super) enum Phase {
     },
     /// Chunks are being sent.
     Uploading { link: LinkId, wire: WireJobId },
-    /// All is sent; the verdict is due.
+    /// All is sent; the verdict is due. Then the link is asked whether anything was heard `since`.
     AwaitingAck {
         link: LinkId,
         wire: WireJobId,
+        since: Mono,
         until: Mono,
     },
     /// Accepted: it waits or builds there.
@@ -57,6 +63,18 @@ pub(super) enum Phase {
     Delivered { blob: BlobId },
     /// Its artifacts are being put into the local build tree.
     Materialising { blob: BlobId },
+}
+
+impl Phase {
+    /// All is sent now.
+    pub(super) fn awaiting_ack(link: LinkId, wire: WireJobId, now: Mono) -> Self {
+        Self::AwaitingAck {
+            link,
+            wire,
+            since: now,
+            until: now + ACK_PATIENCE,
+        }
+    }
 }
 
 impl Run {
