@@ -22,6 +22,8 @@ use self::run::{Phase, Retry};
 
 /// When a link is asked again whether anything was heard on it: by then its next ping is answered.
 const NEXT_LOOK: Duration = Duration::from_secs(30);
+/// When a receiver that still sends other artifacts is asked again for ours.
+const TURN: Duration = Duration::from_secs(2);
 /// Longest wait for the answer to a cancel (builds.md §4.5).
 const CANCEL_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -32,6 +34,8 @@ pub(super) struct Uploads {
     streaming: BTreeMap<(LinkId, WireJobId), BlobId>,
     /// Nobody waits for this submission any more: if it is accepted, it is cancelled.
     abandoned: BTreeSet<(LinkId, WireJobId)>,
+    /// Links over which artifacts come, also such that nobody waits for any more: one at a time.
+    fetching: BTreeMap<LinkId, WireJobId>,
 }
 
 impl Work {
@@ -137,6 +141,7 @@ impl Work {
             };
             match &run.phase {
                 Phase::Ready { .. } => self.try_submit(&id, now),
+                Phase::Completed { .. } => self.try_download(&id),
                 Phase::DownloadAgain { .. } => self.try_download_again(&id),
                 Phase::Delivered { .. } => self.try_materialise(&id),
                 Phase::Bundling
@@ -359,14 +364,41 @@ impl Work {
         let download = entry.is(JobKind::Compile) && !entry.stored.cancel_requested;
         match entry.run_mut() {
             Some(run) if download => {
-                run.phase = Phase::Downloading {
+                run.phase = Phase::Completed {
                     link,
                     wire: wire.clone(),
+                    not_before: None,
                 };
-                self.push(Effect::Download(link, wire.clone()));
+                self.try_download(id);
             }
             Some(_) | None => self.finish(id, Outcome::Completed, now),
         }
+    }
+
+    /// Asks for artifacts, if it is time and none come over that link: those of a run that was cancelled
+    /// come to their end, and a second request would be refused.
+    fn try_download(&mut self, id: &JobId) {
+        let Some(run) = self.jobs.get_mut(id).and_then(|e| e.run_mut()) else {
+            return;
+        };
+        let Phase::Completed {
+            link,
+            wire,
+            not_before: None,
+        } = &run.phase
+        else {
+            return;
+        };
+        let (link, wire) = (*link, wire.clone());
+        if self.uploads.fetching.contains_key(&link) {
+            return;
+        }
+        self.uploads.fetching.insert(link, wire.clone());
+        run.phase = Phase::Downloading {
+            link,
+            wire: wire.clone(),
+        };
+        self.push(Effect::Download(link, wire));
     }
 
     /// The receiver cannot have our ESPHome version, or declines for another reason: the job is
@@ -394,6 +426,9 @@ impl Work {
         result: Result<BlobId, DownloadFailure>,
         now: Now,
     ) {
+        if self.uploads.fetching.get(&link) == Some(wire) {
+            self.uploads.fetching.remove(&link);
+        }
         let found = self.run_mut_at(link, wire);
         let found = found.filter(|(_, run)| matches!(run.phase, Phase::Downloading { .. }));
         let Some((id, run)) = found else {
@@ -413,9 +448,9 @@ impl Work {
         let name = self.receiver_name(pin);
         match failure {
             DownloadFailure::LinkLost => self.download_again(&id, Some(link), now),
-            DownloadFailure::Stalled
-            | DownloadFailure::Refused(Some(ArtifactsRefusal::DuplicateDownload), _) => {
-                self.download_again(&id, None, now);
+            DownloadFailure::Stalled => self.download_again(&id, None, now),
+            DownloadFailure::Refused(Some(ArtifactsRefusal::DuplicateDownload), _) => {
+                self.download_later(&id, link, now);
             }
             DownloadFailure::Refused(Some(ArtifactsRefusal::ShuttingDown), _) => {
                 self.download_again(&id, Some(link), now);
@@ -441,6 +476,27 @@ impl Work {
                 self.finish(&id, Outcome::failed(error), now);
             }
         }
+    }
+
+    /// The receiver still sends artifacts over an earlier session of ours, which it does not know to be
+    /// over (peer-link.md §5.3): it is asked again for a while.
+    fn download_later(&mut self, id: &JobId, link: LinkId, now: Now) {
+        let Some(run) = self.jobs.get_mut(id).and_then(|e| e.run_mut()) else {
+            return;
+        };
+        let Some((_, wire)) = run.bound() else {
+            return;
+        };
+        let wire = wire.clone();
+        let patience = *run.turn_by.get_or_insert(now.mono + RECONNECT_GRACE);
+        if patience <= now.mono {
+            return self.download_again(id, None, now);
+        }
+        run.phase = Phase::Completed {
+            link,
+            wire,
+            not_before: Some(now.mono + TURN),
+        };
     }
 
     /// The receiver keeps a finished build, so one interrupted download is tried again.
@@ -486,11 +542,12 @@ impl Work {
             return;
         }
         let wire = wire.clone();
-        run.phase = Phase::Downloading {
+        run.phase = Phase::Completed {
             link,
-            wire: wire.clone(),
+            wire,
+            not_before: None,
         };
-        self.push(Effect::Download(link, wire));
+        self.try_download(id);
     }
 
     fn try_materialise(&mut self, id: &JobId) {
@@ -553,6 +610,7 @@ impl Work {
             Phase::Ready { .. }
             | Phase::Uploading { .. }
             | Phase::AwaitingAck { .. }
+            | Phase::Completed { .. }
             | Phase::Downloading { .. }
             | Phase::DownloadAgain { .. }
             | Phase::Delivered { .. } => self.finish(id, Outcome::Cancelled(because), now),
@@ -580,6 +638,7 @@ impl Work {
             Phase::Bundling
             | Phase::Ready { bundle: None, .. }
             | Phase::Accepted { .. }
+            | Phase::Completed { .. }
             | Phase::Downloading { .. }
             | Phase::DownloadAgain { .. } => {}
         }
@@ -593,6 +652,7 @@ impl Work {
         let state = self.link_state(pin);
         self.update_receiver(pin, now, |r| r.link = state);
         self.uploads.abandoned.retain(|(l, _)| *l != link);
+        self.uploads.fetching.remove(&link);
         if self.stage == Stage::Stopping {
             return;
         }
@@ -601,7 +661,7 @@ impl Work {
             let Some(run) = self.jobs.get(&id).and_then(|e| e.run()) else {
                 continue;
             };
-            if let Phase::Downloading { .. } = run.phase {
+            if let Phase::Completed { .. } | Phase::Downloading { .. } = run.phase {
                 self.download_again(&id, Some(link), now);
             } else {
                 let why = self.closed_link_of(&id);
@@ -629,6 +689,9 @@ impl Work {
                 {
                     let why = self.closed_link_of(&id);
                     self.lost(&id, why, now);
+                }
+                Phase::Completed { not_before, .. } if not_before.is_some_and(due) => {
+                    *not_before = None;
                 }
                 // A receiver that vanished counts as connected until its silence lasts too long.
                 Phase::AwaitingAck {

@@ -21,6 +21,8 @@ pub(in crate::work) struct Run {
     /// When a cancel that is not answered ends the job here.
     pub(super) cancel_by: Option<Mono>,
     pub(super) retry: Retry,
+    /// Until when a receiver that still sends other artifacts is asked for ours.
+    pub(super) turn_by: Option<Mono>,
 }
 
 /// Whether the download was tried again already.
@@ -51,6 +53,13 @@ pub(super) enum Phase {
     },
     /// Accepted: it waits or builds there.
     Accepted { link: LinkId, wire: WireJobId },
+    /// Completed there; its artifacts are asked for when none come over the link, and not before a
+    /// moment.
+    Completed {
+        link: LinkId,
+        wire: WireJobId,
+        not_before: Option<Mono>,
+    },
     /// Completed there; its artifacts are on the way.
     Downloading { link: LinkId, wire: WireJobId },
     /// Completed there; the download is tried again, over a newer link than `not`.
@@ -84,6 +93,7 @@ impl Run {
             phase,
             cancel_by: None,
             retry: Retry::Left,
+            turn_by: None,
         }
     }
 
@@ -96,6 +106,7 @@ impl Run {
         let phase = match &self.phase {
             Phase::Ready { until, .. } => until.map(|at| (at, "LinkGrace")),
             Phase::AwaitingAck { until, .. } => Some((*until, "SubmitAck")),
+            Phase::Completed { not_before, .. } => not_before.map(|at| (at, "DownloadTurn")),
             Phase::DownloadAgain { until, .. } => Some((*until, "DownloadRetry")),
             Phase::Bundling
             | Phase::Uploading { .. }
@@ -114,6 +125,7 @@ impl Run {
             Phase::Uploading { link, wire }
             | Phase::AwaitingAck { link, wire, .. }
             | Phase::Accepted { link, wire }
+            | Phase::Completed { link, wire, .. }
             | Phase::Downloading { link, wire } => Some((*link, wire)),
             Phase::Bundling
             | Phase::Ready { .. }
@@ -131,6 +143,7 @@ impl Run {
             | Phase::Uploading { .. }
             | Phase::AwaitingAck { .. }
             | Phase::Accepted { .. }
+            | Phase::Completed { .. }
             | Phase::Downloading { .. }
             | Phase::DownloadAgain { .. } => true,
             Phase::Bundling | Phase::Delivered { .. } | Phase::Materialising { .. } => false,

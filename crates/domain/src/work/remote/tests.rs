@@ -525,6 +525,49 @@ fn a_receiver_that_forgot_the_build_or_stays_away_loses_it() {
     assert_eq!(shop.status(&compile), JobStatus::Queued);
 }
 
+#[test]
+fn artifacts_are_asked_for_when_those_of_a_cancelled_run_have_come_and_that_is_no_loss() {
+    let (mut shop, compile, link, w1) = accepted();
+    shop.state(link, &w1, JobStatus::Completed);
+    shop.cancel(&compile);
+    let again = shop.compile("kitchen", BuildChoice::Auto);
+    let w2 = shop.building_on(&again, link);
+    shop.lines();
+    shop.state(link, &w2, JobStatus::Completed);
+    shop.pass(100);
+    assert!(shop.acts().is_empty(), "one download at a time");
+    let blob = shop.blob();
+    shop.happens(Event::Downloaded(link, w1, Ok(blob)));
+    assert_eq!(shop.acts(), ["download link-1 w2"]);
+    shop.delivered(&again, link, 2);
+    assert_eq!(shop.status(&again), JobStatus::Completed);
+    let losses = shop.store.iter().filter(|s| s.job.id == again);
+    assert_eq!(losses.map(|s| s.losses).max(), Some(0));
+}
+
+#[test]
+fn a_receiver_that_still_sends_other_artifacts_is_asked_again_for_a_while_before_that_is_a_loss() {
+    let (mut shop, compile, link, w1) = accepted();
+    shop.state(link, &w1, JobStatus::Completed);
+    let refused = |shop: &mut Shop| {
+        shop.lines();
+        let why = Some(ArtifactsRefusal::DuplicateDownload);
+        let refused = Err(DownloadFailure::Refused(why, Sentence::default()));
+        shop.happens(Event::Downloaded(link, w1.clone(), refused));
+    };
+    for _ in 0..10 {
+        refused(&mut shop);
+        assert!(shop.acts().is_empty(), "not in the same breath");
+        shop.pass(2);
+        assert_eq!(shop.acts(), ["download link-1 w1"]);
+    }
+    refused(&mut shop);
+    assert_eq!(shop.acts(), ["download link-1 w1"], "once more");
+    refused(&mut shop);
+    assert_eq!(shop.acts(), ["bundle j1 kitchen.yaml"]);
+    assert_eq!(shop.status(&compile), JobStatus::Running);
+}
+
 // Covers: O-30, O-31
 #[test]
 fn firmware_that_does_not_come_right_fails_the_job() {
