@@ -153,15 +153,16 @@ async def test_a_receiver_that_dies_does_not_lose_the_build(world):
     expect(ended["placement"]["on"] == "local", f"built here in the end: {ended['placement']}")
 
 
-async def test_a_receiver_that_is_stopped_cancels_its_builds_and_kiln_names_it(world):
+async def test_a_receiver_that_is_stopped_in_mid_build_does_not_lose_the_build(world):
     receiver, kiln = await paired(world)
-    kiln.put("slow.yaml", chip("slow", seconds=60))
+    kiln.put("slow.yaml", chip("slow", seconds=15))
     job = await compiled(kiln, "slow")
     await receiver.builds()
     await world.stop_dashboard(receiver)
     ended = await kiln.final(job, 120)
-    # A stock dashboard that stops ends its builds, and calls them cancelled or failed.
-    expect(ended["status"] in ("cancelled", "failed") and "box" in ended["error"], f"{ended}")
+    # A stock dashboard that stops calls its builds cancelled or failed, then ends its sessions.
+    expect(ended["status"] == "completed", f"{ended}")
+    expect(ended["placement"]["on"] == "local", f"built here in the end: {ended['placement']}")
 
 
 async def test_a_cut_link_heals_and_the_build_completes_there(world):

@@ -339,7 +339,7 @@ mod tests {
         shop.compile("bath", BuildChoice::Auto);
         let wire = shop.building_on(&first, link);
         shop.lines();
-        shop.state(link, &wire, JobStatus::Failed);
+        shop.state_with(link, &wire, JobStatus::Failed, "boom", None);
         assert_eq!(shop.acts(), ["bundle j2 bath.yaml"]);
     }
 

@@ -22,6 +22,8 @@ use self::run::{Phase, Retry};
 
 /// When a link is asked again whether anything was heard on it: by then its next ping is answered.
 const NEXT_LOOK: Duration = Duration::from_secs(30);
+/// How long the end of a session may follow on the end of a build that it explains.
+const LAST_WORD: Duration = Duration::from_secs(5);
 /// When a receiver that still sends other artifacts is asked again for ours.
 const TURN: Duration = Duration::from_secs(2);
 /// Longest wait for the answer to a cancel (builds.md §4.5).
@@ -148,6 +150,7 @@ impl Work {
                 | Phase::Uploading { .. }
                 | Phase::AwaitingAck { .. }
                 | Phase::Accepted { .. }
+                | Phase::Doubted { .. }
                 | Phase::Downloading { .. }
                 | Phase::Materialising { .. } => {}
             }
@@ -345,15 +348,40 @@ impl Work {
             (JobStatus::Completed, _) => self.completed_there(&id, link, wire, now),
             (JobStatus::Cancelled, _) => {
                 let outcome = Outcome::Cancelled(say::cancelled_there(name));
-                self.finish(&id, outcome, now);
+                self.doubt(&id, outcome, now);
             }
             (JobStatus::Failed, Some(FailureReason::Provision)) => {
                 self.cannot_provision(&id, name, error, now);
             }
+            (JobStatus::Failed, None) if error.trim().is_empty() => {
+                let error = say::failed_there(name, say::build_failed_there());
+                self.doubt(&id, Outcome::failed(error), now);
+            }
             (JobStatus::Failed, None) => {
-                let error = or_else(error, say::build_failed_there());
                 self.finish(&id, Outcome::failed(say::failed_there(name, error)), now);
             }
+        }
+    }
+
+    /// A reference receiver that is stopped or updated first ends its builds, as cancelled or as failed
+    /// without a word, then its sessions. Then nobody meant that end, and the build is routed again.
+    fn doubt(&mut self, id: &JobId, outcome: Outcome, now: Now) {
+        let Some(entry) = self.jobs.get_mut(id) else {
+            return;
+        };
+        let is_known = entry.stored.cancel_requested || !entry.is(JobKind::Compile);
+        let bound = entry.run().and_then(Run::bound);
+        let bound = bound.map(|(link, wire)| (link, wire.clone()));
+        match (bound, entry.run_mut()) {
+            (Some((link, wire)), Some(run)) if !is_known => {
+                run.phase = Phase::Doubted {
+                    link,
+                    wire,
+                    until: now.mono + LAST_WORD,
+                    outcome,
+                };
+            }
+            _ => self.finish(id, outcome, now),
         }
     }
 
@@ -610,6 +638,7 @@ impl Work {
             Phase::Ready { .. }
             | Phase::Uploading { .. }
             | Phase::AwaitingAck { .. }
+            | Phase::Doubted { .. }
             | Phase::Completed { .. }
             | Phase::Downloading { .. }
             | Phase::DownloadAgain { .. }
@@ -638,6 +667,7 @@ impl Work {
             Phase::Bundling
             | Phase::Ready { bundle: None, .. }
             | Phase::Accepted { .. }
+            | Phase::Doubted { .. }
             | Phase::Completed { .. }
             | Phase::Downloading { .. }
             | Phase::DownloadAgain { .. } => {}
@@ -690,6 +720,10 @@ impl Work {
                     let why = self.closed_link_of(&id);
                     self.lost(&id, why, now);
                 }
+                Phase::Doubted { until, outcome, .. } if due(*until) => {
+                    let outcome = outcome.clone();
+                    self.finish(&id, outcome, now);
+                }
                 Phase::Completed { not_before, .. } if not_before.is_some_and(due) => {
                     *not_before = None;
                 }
@@ -714,7 +748,7 @@ impl Work {
         };
         let pin = run.pin;
         if let Phase::AwaitingAck { since, .. } = run.phase
-            && heard >= since
+            && heard > since
         {
             let error = say::no_answer_in_a_minute(self.receiver_name(pin));
             self.finish(&id, Outcome::failed(error), now);

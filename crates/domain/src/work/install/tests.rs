@@ -483,7 +483,7 @@ fn a_chosen_receiver_is_waited_for_while_it_builds_for_us() {
     assert_eq!(shop.status(&second), JobStatus::Queued);
     assert!(shop.job(&second).reason.contains("R1"));
     shop.lines();
-    shop.state(link, &wire, JobStatus::Failed);
+    shop.state_with(link, &wire, JobStatus::Failed, "boom", None);
     assert_eq!(shop.lines_of("bundle"), ["bundle j2 bath.yaml"]);
 }
 

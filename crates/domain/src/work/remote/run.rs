@@ -9,6 +9,7 @@ use kiln_model::{BlobId, LinkId, Mono, Pin, WireJobId};
 
 use crate::Deadline;
 use crate::work::event::BundleFacts;
+use crate::work::machine::Outcome;
 
 /// Longest wait for the verdict on an upload, from its last chunk (peer-link.md §5.7).
 const ACK_PATIENCE: Duration = Duration::from_secs(60);
@@ -53,6 +54,13 @@ pub(super) enum Phase {
     },
     /// Accepted: it waits or builds there.
     Accepted { link: LinkId, wire: WireJobId },
+    /// Said to have ended without a reason; that counts unless the session ends too.
+    Doubted {
+        link: LinkId,
+        wire: WireJobId,
+        until: Mono,
+        outcome: Outcome,
+    },
     /// Completed there; its artifacts are asked for when none come over the link, and not before a
     /// moment.
     Completed {
@@ -106,6 +114,7 @@ impl Run {
         let phase = match &self.phase {
             Phase::Ready { until, .. } => until.map(|at| (at, "LinkGrace")),
             Phase::AwaitingAck { until, .. } => Some((*until, "SubmitAck")),
+            Phase::Doubted { until, .. } => Some((*until, "LastWord")),
             Phase::Completed { not_before, .. } => not_before.map(|at| (at, "DownloadTurn")),
             Phase::DownloadAgain { until, .. } => Some((*until, "DownloadRetry")),
             Phase::Bundling
@@ -125,6 +134,7 @@ impl Run {
             Phase::Uploading { link, wire }
             | Phase::AwaitingAck { link, wire, .. }
             | Phase::Accepted { link, wire }
+            | Phase::Doubted { link, wire, .. }
             | Phase::Completed { link, wire, .. }
             | Phase::Downloading { link, wire } => Some((*link, wire)),
             Phase::Bundling
@@ -143,6 +153,7 @@ impl Run {
             | Phase::Uploading { .. }
             | Phase::AwaitingAck { .. }
             | Phase::Accepted { .. }
+            | Phase::Doubted { .. }
             | Phase::Completed { .. }
             | Phase::Downloading { .. }
             | Phase::DownloadAgain { .. } => true,

@@ -293,11 +293,34 @@ fn a_loss_that_is_told_twice_counts_once() {
 fn a_failure_without_text_gets_one() {
     let (mut shop, compile, link, w1) = accepted();
     shop.state(link, &w1, JobStatus::Failed);
+    shop.pass(5);
     assert_eq!(shop.status(&compile), JobStatus::Failed);
     assert_eq!(
         shop.error(&compile),
         "R1: the build failed there; its output says why"
     );
+}
+
+#[test]
+fn an_end_without_a_reason_that_the_end_of_the_session_follows_routes_the_build_again() {
+    for status in [JobStatus::Cancelled, JobStatus::Failed] {
+        let (mut shop, compile, link, w1) = accepted();
+        shop.state(link, &w1, status);
+        shop.pass(4);
+        shop.hang_up(1, link);
+        assert_eq!(shop.status(&compile), JobStatus::Queued, "nobody meant it");
+        shop.pass(20);
+        assert_eq!(shop.lines_of("build").len(), 1);
+    }
+}
+
+// Covers: M28
+#[test]
+fn a_cancel_ends_what_is_said_to_have_ended_without_a_reason_at_once() {
+    let (mut shop, compile, link, w1) = accepted();
+    shop.state(link, &w1, JobStatus::Failed);
+    shop.cancel(&compile);
+    assert_eq!(shop.status(&compile), JobStatus::Cancelled);
 }
 
 // Covers: O-26
@@ -309,6 +332,7 @@ fn an_end_without_a_beginning_is_honoured() {
     shop.happens(Event::Uploaded(link, w1.clone(), Ok(())));
     shop.lines();
     shop.state(link, &w1, JobStatus::Cancelled);
+    shop.pass(5);
     assert_eq!(shop.status(&compile), JobStatus::Cancelled);
     assert_eq!(shop.error(&compile), "R1 cancelled it");
 }
