@@ -68,7 +68,9 @@ impl EngineLock {
         loop {
             let holder = match file.try_lock() {
                 Ok(()) => {
-                    fs::write(&pid_file, std::process::id().to_string())?;
+                    if let Err(error) = fs::write(&pid_file, std::process::id().to_string()) {
+                        tracing::warn!(%error, "who holds the lock cannot be written down");
+                    }
                     return Ok(Self { _file: file });
                 }
                 Err(TryLockError::WouldBlock) => fs::read_to_string(&pid_file),

@@ -101,7 +101,14 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     connection
         .busy_timeout(Duration::from_secs(5))
         .map_err(from_sqlite)?;
-    for (name, value) in [("synchronous", "full"), ("foreign_keys", "on")] {
+    // The engine's lock makes us the only one anyway. Without this, what connections share lies in
+    // a file that cannot be made on a full disk, nor on some network shares.
+    let pragmas = [
+        ("locking_mode", "exclusive"),
+        ("synchronous", "full"),
+        ("foreign_keys", "on"),
+    ];
+    for (name, value) in pragmas {
         connection
             .pragma_update(None, name, value)
             .map_err(from_sqlite)?;

@@ -186,6 +186,19 @@ fn a_full_disk_is_told_and_changes_nothing() {
     assert_eq!(keys(&store, "job"), ["a", "b"]);
 }
 
+#[test]
+fn a_store_opens_where_no_file_can_be_made_that_connections_share() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).unwrap();
+    store.apply(&[put("job", "a", "1")]).unwrap();
+    drop(store);
+    // As on a full disk: nothing of this name can be written.
+    fs::create_dir(dir.path().join("kiln.db-shm")).unwrap();
+    let store = open(dir.path()).unwrap();
+    store.apply(&[put("job", "b", "1")]).unwrap();
+    assert_eq!(keys(&store, "job"), ["a", "b"]);
+}
+
 #[cfg(unix)]
 #[test]
 fn nobody_else_can_read_the_database_its_journal_or_a_blob() {
