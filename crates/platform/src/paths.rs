@@ -77,16 +77,14 @@ impl Paths {
     fn of_the_system() -> Result<Self, PathsError> {
         let dirs = directories::ProjectDirs::from("", "", "kiln").ok_or(PathsError::NoHome)?;
         let state = dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir());
-        let runtime = dirs
-            .runtime_dir()
-            .map_or_else(|| state.join("run"), Path::to_owned);
         Ok(Self {
             home: None,
             settings: dirs.config_local_dir().to_owned(),
             cache: dirs.cache_dir().to_owned(),
             logs: state.join("logs"),
+            // A session's own folder is unknown to other sessions of its user, and gone with it.
+            runtime: state.join("run"),
             state: state.to_owned(),
-            runtime,
         })
     }
 
@@ -154,6 +152,20 @@ mod tests {
         paths.prepare().unwrap();
         paths.prepare().unwrap();
         assert!(paths.runtime.is_dir());
+    }
+
+    #[test]
+    fn the_door_is_found_from_every_session_of_its_owner() {
+        let paths = Paths::find(None).unwrap();
+        assert_eq!(paths.runtime, paths.state.join("run"));
+        // Once more in a session that has a folder of its own for sockets.
+        let variable = "XDG_RUNTIME_DIR";
+        if std::env::var_os(variable).is_none_or(|folder| folder != "/session") {
+            let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+            again.args(["the_door_is_found_from_every_session_of_its_owner"]);
+            let output = again.env(variable, "/session").output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+        }
     }
 
     #[test]
