@@ -56,7 +56,11 @@ pub enum Verb {
     /// Run Kiln: compile for paired computers, and serve the other commands
     Serve(ServeArgs),
     /// Stop the Kiln that runs
-    Stop,
+    Stop {
+        /// Do not wait for a device that is being flashed
+        #[arg(long)]
+        now: bool,
+    },
     /// What this Kiln does, and why
     Status,
     /// Compile nothing for others for a while

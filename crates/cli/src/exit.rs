@@ -24,6 +24,8 @@ pub enum Failure {
     Broken(String),
     /// A node did not start, or ended without being asked: 1.
     NotServing(String),
+    /// It was asked to end for the second time, and did not wait any more: 130.
+    Interrupted,
     /// Nothing was taken over from the other dashboard: 1.
     NotImported(String),
     /// Whoever read the output has enough of it (`kiln jobs | head`): 0, and nothing is said.
@@ -44,6 +46,7 @@ impl Failure {
             Failure::Usage(_) => 2,
             Failure::NoNode(_) => 3,
             Failure::TimedOut(_) => 4,
+            Failure::Interrupted => 130,
         })
     }
 
@@ -59,6 +62,10 @@ impl Failure {
             Failure::AuditBroken(text) => (
                 Cow::from(text),
                 "Somebody or something wrote to Kiln's files; `kiln audit` shows what is left.",
+            ),
+            Failure::Interrupted => (
+                Cow::from("Kiln ended at once, as you insisted."),
+                "What it was doing is cleared up when it starts again.",
             ),
             Failure::ReaderGone => (Cow::from("Nobody reads this any more."), ""),
             Failure::NoNode(text) => (Cow::from(text), "Start one with `kiln serve`."),
@@ -81,6 +88,7 @@ impl Failure {
             Failure::Broken(_) => "connection_lost",
             Failure::NotServing(_) => "not_serving",
             Failure::NotImported(_) => "not_imported",
+            Failure::Interrupted => "interrupted",
             Failure::ReaderGone => "reader_gone",
         }
     }

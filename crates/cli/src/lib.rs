@@ -86,7 +86,7 @@ pub async fn run(verb: Verb, transport: &impl Transport, face: &mut Face) -> Exi
 
 async fn perform(verb: Verb, transport: &impl Transport, face: &mut Face) -> Result<(), Failure> {
     match verb {
-        Verb::Stop => node::stop(transport, face).await,
+        Verb::Stop { now } => node::stop(transport, face, now).await,
         Verb::Status => node::status(transport, face).await,
         Verb::Pause { how_long } => node::pause(transport, face, Some(how_long)).await,
         Verb::Resume => node::pause(transport, face, None).await,

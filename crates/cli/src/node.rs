@@ -1,8 +1,8 @@
 //! Verbs about this node: status, identity, discover, env, settings.
 use kiln_ipc::{Event, Follow, reply_json};
 use kiln_model::{
-    AvailabilityReason as Reason, EnvironmentState, LinkState, PinEmoji, Reply, Request, Snooze,
-    View, WindowView,
+    AvailabilityReason as Reason, EnvironmentState, FLASH_PATIENCE, LinkState, PinEmoji, Reply,
+    Request, Snooze, View, WindowView,
 };
 use serde_json::json;
 
@@ -12,7 +12,11 @@ use crate::face::{Answer, Face};
 use crate::pick;
 use crate::storage;
 use crate::text::{safe, size, table, when};
+use crate::work::within;
 use kiln_client::{Client, ClientError, Transport};
+
+/// Seconds for which it is waited that the node ends: its builds are ended, and peers are told.
+const ENDING: u64 = 60;
 
 /// Asks for the read model.
 pub(crate) async fn view(client: &mut Client) -> Result<Box<View>, Failure> {
@@ -216,17 +220,68 @@ pub(crate) fn fingerprint(pin: kiln_model::Pin) -> String {
     )
 }
 
-pub(crate) async fn stop(transport: &impl Transport, face: &mut Face) -> Result<(), Failure> {
+/// Stops the node and waits until it has ended, so that another one can be started after it.
+pub(crate) async fn stop(
+    transport: &impl Transport,
+    face: &mut Face,
+    now: bool,
+) -> Result<(), Failure> {
     let mut client = Client::connect(transport).await?;
+    if !now {
+        until_flashed(&mut client, face).await?;
+    }
     match client.ask(Request::Shutdown).await {
         // It may be gone before its answer is.
         Ok(_) | Err(ClientError::Broken(_)) => {}
         Err(error) => return Err(error.into()),
     }
+    // Hanging up is the last that it does.
+    let hung_up = async {
+        while client.event().await.is_ok() {}
+        Ok(())
+    };
+    within(Some(ENDING), hung_up).await?;
     face.result(
         || reply_json(&Reply::Done),
-        || "Kiln stops; running work is not lost.\n".to_owned(),
+        || "Kiln has stopped. Builds that were under way go on when it starts again.\n".to_owned(),
     )
+}
+
+/// Waits until no device is being written, but no longer than [`FLASH_PATIENCE`].
+async fn until_flashed(client: &mut Client, face: &mut Face) -> Result<(), Failure> {
+    let flash = |view: &View| {
+        let flash = view.jobs.iter().find(|job| job.is_flash());
+        flash.map(|job| safe(&job.device_name))
+    };
+    let first = match client.ask(Request::Status).await {
+        Ok(Reply::Status(view)) => flash(&view),
+        // What still starts flashes nothing.
+        Ok(_) | Err(ClientError::Refused(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let Some(device) = first else {
+        return Ok(());
+    };
+    face.notice(&format!(
+        "{device} is being flashed and may not start again if it is left half-way. Kiln stops when \
+         that is done, after {} minutes at the latest. `kiln stop --now` does not wait.",
+        FLASH_PATIENCE.as_secs() / 60
+    ))?;
+    client.follow(Follow::View).await?;
+    let flashed = async {
+        loop {
+            if let (_, Event::View { view }) = client.event().await?
+                && flash(&view).is_none()
+            {
+                return Ok(());
+            }
+        }
+    };
+    match within(Some(FLASH_PATIENCE.as_secs()), flashed).await {
+        // Gone is stopped as well; asking for it tells.
+        Ok(()) | Err(Failure::TimedOut(_) | Failure::Broken(_)) => Ok(()),
+        Err(failure) => Err(failure),
+    }
 }
 
 pub(crate) async fn discover(transport: &impl Transport, face: &mut Face) -> Result<(), Failure> {

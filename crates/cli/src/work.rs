@@ -250,6 +250,7 @@ fn ends_batch(failure: &Failure) -> bool {
         | Failure::Broken(_)
         | Failure::NotServing(_)
         | Failure::NotImported(_)
+        | Failure::Interrupted
         | Failure::ReaderGone => false,
     }
 }

@@ -908,14 +908,70 @@ async fn settings_are_changed_by_name_and_value_or_by_pairs() {
 
 #[tokio::test]
 async fn a_stopped_node_may_be_gone_before_it_answers() {
-    let told = kiln("stop", "", Script::new().on_all("shutdown", vec![])).await;
+    let script = Script::new().on("status", status(json!({})));
+    let told = kiln("stop", "", script.on_all("shutdown", vec![])).await;
     shows(
         &told,
         expect![[r#"
         exit 0
         --- out
-        Kiln stops; running work is not lost.
+        Kiln has stopped. Builds that were under way go on when it starts again.
         --- err
+    "#]],
+    );
+}
+
+/// An event of the read model, in which `kitchen` is flashed or was.
+fn flash_is(state: &str) -> Value {
+    let jobs = json!({"jobs": [job("0123456789ab", "upload", state)]});
+    json!({"event": "view", "view": view(jobs)})
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_a_device_that_is_being_flashed_unless_it_shall_not() {
+    let flashing = || {
+        let jobs = json!({"jobs": [job("0123456789ab", "upload", "running")]});
+        Script::new().on("status", status(jobs))
+    };
+    let views = || vec![flash_is("running"), flash_is("completed")];
+    let followed = || flashing().on_all("view", views());
+    let told = kiln("stop", "", followed().on("shutdown", reply("done"))).await;
+    shows(
+        &told,
+        expect![[r#"
+        exit 0
+        --- out
+        Kiln has stopped. Builds that were under way go on when it starts again.
+        --- err
+        kitchen is being flashed and may not start again if it is left half-way. Kiln stops when that is done, after 10 minutes at the latest. `kiln stop --now` does not wait.
+    "#]],
+    );
+    let told = kiln("--json stop", "", followed().on("shutdown", reply("done"))).await;
+    assert_eq!(told.out, "{\"reply\":\"done\"}\n");
+    let hurried = Script::new().on("shutdown", reply("done"));
+    let told = kiln("stop --now", "", hurried).await;
+    assert!(told.text.starts_with("exit 0"), "{}", told.text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_hangs_keeps_kiln_from_stopping_for_ten_minutes_and_a_node_that_hangs_is_told()
+ {
+    let jobs = json!({"jobs": [job("0123456789ab", "upload", "running")]});
+    let script = Script::new().on("status", status(jobs));
+    let script = script.on_all("view", vec![flash_is("running")]);
+    let told = kiln("stop", "", script.on("shutdown", reply("done"))).await;
+    assert!(told.text.starts_with("exit 0"), "{}", told.text);
+    let script = Script::new().on("status", status(json!({})));
+    let script = script.on("shutdown", reply("done")).that_stays();
+    let told = kiln("stop", "", script).await;
+    shows(
+        &told,
+        expect![[r#"
+        exit 4
+        --- out
+        --- err
+        kiln: It was not done within 60 s; it goes on.
+              Look with `kiln jobs` or `kiln receivers`.
     "#]],
     );
 }

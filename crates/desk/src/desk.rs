@@ -7,7 +7,7 @@ use kiln_glance::{
     Action, Entry, Icon, Language, Look, Menu, Node, Notice, NoticeEffect, Notices, WindowFocus,
     Words, quit_question, quit_waits, tooltip,
 };
-use kiln_model::{Device, Mono, Now, View};
+use kiln_model::{Device, FLASH_PATIENCE, Mono, Now, View};
 use kiln_ports::appearance::Contrast;
 use kiln_ports::notify::{
     Click, Notification, NotificationButton, NotificationEvent, NotifyError, Sound, Urgency,
@@ -28,10 +28,6 @@ const SIZES: [u16; 4] = [16, 22, 32, 48];
 
 /// How long a desktop may take to start its panel after a login before we say that it has none.
 const PANEL_PATIENCE: Duration = Duration::from_secs(30);
-
-/// How long a person's word to end waits for a device that is being written. A slow one takes two
-/// minutes; one that hangs for longer keeps nobody from ending.
-const FLASH_PATIENCE: Duration = Duration::from_secs(600);
 
 /// Ids of the notifications that are about the desktop itself; glance's all have a colon or other
 /// words, and nobody else notifies in our name.

@@ -186,10 +186,10 @@ impl Node {
             work::Effect::ViewChanged => {}
             work::Effect::ScanDevices => self.scan_devices(),
             work::Effect::ListPorts(id) => {
-                self.steps.start_free(serial::list(context, id));
+                self.steps.start_expendable(serial::list(context, id));
             }
             work::Effect::LookAtPort(id, path) => {
-                self.steps.start_free(serial::look(context, id, path));
+                self.steps.start_expendable(serial::look(context, id, path));
             }
             work::Effect::MakeBundle(job, configuration) => {
                 let blob = new_blob("bundle")?;
@@ -257,10 +257,12 @@ impl Node {
             }
             work::Effect::Measure(extent) => {
                 self.steps
-                    .start_free(housekeeping::measure(context, extent));
+                    .start_expendable(housekeeping::measure(context, extent));
             }
             work::Effect::Evict(stocks) => {
-                self.steps.start_free(housekeeping::evict(context, stocks));
+                // What is left of a deletion that was cut short goes at the next look.
+                self.steps
+                    .start_expendable(housekeeping::evict(context, stocks));
             }
             work::Effect::Provision(job, version) => {
                 self.steps.start(&job.clone(), |stop| {

@@ -434,7 +434,7 @@ impl Node {
     /// Reads the owner's devices in the background; the domain hears of them.
     pub(crate) fn scan_devices(&mut self) {
         let context = Arc::clone(&self.context);
-        self.steps.start_free(async move {
+        self.steps.start_expendable(async move {
             let found = devices::scan(&context.esphome_dir(), &context.own_data_dir()).await;
             let devices = context.roster.scanned(found);
             context

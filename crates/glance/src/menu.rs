@@ -6,7 +6,7 @@ use kiln_model::{
 };
 
 use crate::serving::Serving;
-use crate::standing::{Node, Standing, current_job, is_flash, name, work};
+use crate::standing::{Node, Standing, current_job, name, work};
 use crate::words::{Key, Words};
 use crate::{Action, Page, Which, Who};
 
@@ -317,7 +317,7 @@ fn device_label(device: &Device, all: &[&Device]) -> String {
 /// Returns whether the device is being written now; stopped half-way it may not start again.
 fn is_flashing(device: &Device, jobs: &[Job]) -> bool {
     jobs.iter()
-        .any(|job| is_flash(job) && job.configuration == device.configuration.as_str())
+        .any(|job| job.is_flash() && job.configuration == device.configuration.as_str())
 }
 
 /// Returns whether the device runs an older ESPHome than own builds would give it.

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 
 use kiln_model::{Job, JobOrigin, View};
 
-use crate::standing::{device_name, is_flash, name};
+use crate::standing::{device_name, name};
 use crate::words::{Key, Words};
 
 /// Returns the question to ask before Kiln is quit: only while it builds for somebody, whom it
@@ -30,7 +30,7 @@ pub fn quit_question(view: &View, words: &Words) -> Option<String> {
 
 /// Returns what an end of Kiln waits for, as a sentence: a device that is being written.
 pub fn quit_waits(view: &View, words: &Words) -> Option<String> {
-    let flash = view.jobs.iter().find(|job| is_flash(job))?;
+    let flash = view.jobs.iter().find(|job| job.is_flash())?;
     Some(words.say(Key::QuitWaits, &[("device", &device_name(flash))]))
 }
 

@@ -183,11 +183,6 @@ pub(crate) fn work(job: &Job, jobs: &[Job], words: &Words, now: Timestamp) -> St
     text
 }
 
-/// Returns whether a device is being written by this job now.
-pub(crate) fn is_flash(job: &Job) -> bool {
-    job.kind == JobKind::Upload && job.status == JobStatus::Running
-}
-
 /// Returns the device's name as shown.
 pub(crate) fn device_name(job: &Job) -> String {
     name(&[&job.device_name, &job.configuration])

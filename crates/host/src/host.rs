@@ -2,6 +2,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kiln_engine::{
     Ended, IdentityChoice, IdentityError, Node, Ports, Ready, Site, StartError, StartOptions,
@@ -9,11 +10,17 @@ use kiln_engine::{
 use kiln_esphome::Surroundings;
 use kiln_model::{PairingKey, Sentence, Settings};
 use kiln_platform::{
-    DoorOf, EngineLock, LocalControl, LockError, MdnsDiscovery, OsProcesses, OsSandbox,
-    OsSerialPorts, Paths, SqliteStore, SystemActivity, SystemClock, SystemSleep,
+    ControlError, DoorOf, EngineLock, LocalControl, LockError, MdnsDiscovery, OsProcesses,
+    OsSandbox, OsSerialPorts, Paths, SqliteStore, SystemActivity, SystemClock, SystemSleep,
 };
 
 use crate::secrets::{self, SecretsPlace};
+
+/// Tries to get a lock whose holder's door is shut, with [`BLINK`] between two of them: 3 s.
+const TRIES: u32 = 60;
+
+/// Time between two of them.
+const BLINK: Duration = Duration::from_millis(50);
 
 /// What a program wants of the node it hosts.
 pub struct Wanted {
@@ -79,7 +86,7 @@ impl Host {
     pub async fn start(paths: &Paths, wanted: Wanted) -> Result<Self, HostError> {
         kiln_platform::leave_no_core();
         paths.prepare().map_err(failed)?;
-        let lock = EngineLock::acquire(&paths.state).map_err(|error| match error {
+        let lock = lock(paths).await.map_err(|error| match error {
             LockError::Held { .. } => HostError::Running(error),
             LockError::Io(_) => failed(error),
         })?;
@@ -125,6 +132,27 @@ impl Host {
     pub async fn serve(self, asked: impl Future<Output = ()>, ready: impl FnOnce(Ready)) -> Ended {
         self.node.serve(asked, ready).await
     }
+}
+
+/// Takes the lock of the state directory. A holder whose door is shut is about to end, or begins: it
+/// is waited for.
+///
+/// # Errors
+/// [`LockError`].
+pub async fn lock(paths: &Paths) -> Result<EngineLock, LockError> {
+    for _ in 0..TRIES {
+        match EngineLock::acquire(&paths.state) {
+            // Nothing tells when a lock is let go.
+            Err(LockError::Held { .. }) if is_shut(paths).await => tokio::time::sleep(BLINK).await,
+            tried => return tried,
+        }
+    }
+    EngineLock::acquire(&paths.state)
+}
+
+async fn is_shut(paths: &Paths) -> bool {
+    let answered = kiln_platform::control::connect(&paths.runtime, DoorOf::Node).await;
+    matches!(answered, Err(ControlError::NobodyHome))
 }
 
 fn failed(error: impl std::error::Error) -> HostError {
@@ -203,5 +231,19 @@ mod tests {
         let (ended, ()) = tokio::join!(host.serve(std::future::pending(), |_| {}), face);
         assert_eq!(ended, Ended::Asked);
         Host::start(&paths, quiet()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_start_waits_for_a_node_that_is_ending_and_has_shut_its_door() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = Paths::find(Some(dir.path().into())).unwrap();
+        paths.prepare().unwrap();
+        let ending = EngineLock::acquire(&paths.state).unwrap();
+        let ends = async {
+            tokio::task::yield_now().await;
+            drop(ending);
+        };
+        let (started, ()) = tokio::join!(Host::start(&paths, quiet()), ends);
+        started.unwrap();
     }
 }

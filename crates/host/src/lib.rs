@@ -12,7 +12,7 @@ mod log;
 mod secrets;
 
 pub use door::Door;
-pub use host::{Host, HostError, Wanted};
+pub use host::{Host, HostError, Wanted, lock};
 pub use launcher::launched;
 pub use log::start as start_log;
 pub use secrets::{SecretsPlace, open as open_secrets, place as secrets_place};

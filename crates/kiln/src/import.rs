@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use kiln_cli::{Face, ImportArgs, Shape};
 use kiln_engine::import::{Existing, Legacy, TakenOver, take_over};
-use kiln_platform::{EngineLock, Paths, RetiredDashboard, SqliteStore};
+use kiln_platform::{Paths, RetiredDashboard, SqliteStore};
 use kiln_ports::Store;
 use serde_json::json;
 
@@ -29,7 +29,7 @@ pub(crate) async fn import(
 
 async fn take(paths: &Paths, wanted: &ImportArgs) -> Result<TakenOver, String> {
     paths.prepare().map_err(sentence)?;
-    let _lock = EngineLock::acquire(&paths.state).map_err(sentence)?;
+    let _lock = kiln_host::lock(paths).await.map_err(sentence)?;
     let retired = RetiredDashboard::open(&wanted.dir, wanted.data.as_deref()).map_err(sentence)?;
     let legacy = Legacy::read(&retired.files).map_err(sentence)?;
     let secrets = kiln_host::open_secrets(paths, wanted.secrets.map(secrets::place))?;

@@ -1,5 +1,6 @@
 //! The program `kiln`: `serve` runs a node, every other verb asks the one that runs.
 use std::process::ExitCode;
+use std::time::Duration;
 
 use kiln_cli::{Face, Shape};
 
@@ -7,6 +8,9 @@ mod import;
 mod secrets;
 mod serve;
 mod transport;
+
+/// What tasks have to end by themselves when the verb is done.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     if let Some(code) = kiln_host::launched() {
@@ -27,7 +31,12 @@ fn main() -> ExitCode {
         .enable_all()
         .build()
     {
-        Ok(runtime) => runtime.block_on(transport::run(arguments, &mut face)),
+        Ok(runtime) => {
+            let code = runtime.block_on(transport::run(arguments, &mut face));
+            // What still blocks, at a keyring or a share that does not answer, is not waited for.
+            runtime.shutdown_timeout(LAST_WORDS);
+            code
+        }
         Err(error) => {
             face.failed(&kiln_cli::Failure::Broken(format!(
                 "Kiln cannot start: {error}."

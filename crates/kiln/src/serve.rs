@@ -1,7 +1,7 @@
 //! `kiln serve`: the headless node, as the command line wants it.
 use std::net::{IpAddr, SocketAddr};
 
-use kiln_cli::{Face, ServeArgs, Shape};
+use kiln_cli::{Face, Failure, ServeArgs, Shape};
 use kiln_engine::{Ended, IdentityChoice, Ready};
 use kiln_host::{Host, Wanted};
 use kiln_model::{PairingKey, Settings};
@@ -10,16 +10,48 @@ use serde_json::json;
 
 use crate::secrets;
 
-/// Runs a node until it is asked to stop.
+/// Runs a node until it is asked to stop. Who asks twice in the same way waits for nothing more.
 ///
 /// # Errors
-/// One sentence with the next step, when the node cannot start or ended without being asked.
+/// [`Failure::NotServing`] in one sentence with the next step, when the node cannot start or ended
+/// without being asked; [`Failure::Interrupted`] when it did not end politely.
 pub(crate) async fn serve(
     paths: &Paths,
     wanted: ServeArgs,
     verbose: u8,
     face: &mut Face,
-) -> Result<(), String> {
+) -> Result<(), Failure> {
+    let started = start(paths, wanted, verbose, face).await;
+    let (host, made) = started.map_err(Failure::NotServing)?;
+    let (asked, insisted) = (
+        kiln_platform::asked_to_stop(1),
+        kiln_platform::asked_to_stop(2),
+    );
+    let shape = face.shape;
+    let announce = |ready: Ready| {
+        // A key of a node that did not start would open nothing.
+        if let Some(key) = &made {
+            show_key(face, key);
+        }
+        announce(face, shape, &ready);
+    };
+    tokio::select! {
+        ended = host.serve(asked, announce) => match ended {
+            Ended::Asked => Ok(()),
+            Ended::Unpaired(why) => {
+                Err(Failure::NotServing(format!("Nobody was paired: {why}.")))
+            }
+        },
+        () = insisted => Err(Failure::Interrupted),
+    }
+}
+
+async fn start(
+    paths: &Paths,
+    wanted: ServeArgs,
+    verbose: u8,
+    face: &mut Face,
+) -> Result<(Host, Option<PairingKey>), String> {
     paths.prepare().map_err(|e| e.to_string())?;
     kiln_host::start_log(&paths.logs, "kiln", verbose)
         .map_err(|e| format!("The log cannot be written: {e}."))?;
@@ -34,21 +66,8 @@ pub(crate) async fn serve(
         bootstrap,
         adjust: Box::new(move |settings| adjust(settings, &wanted)),
     };
-    let host = Host::start(paths, wanted)
-        .await
-        .map_err(|e| e.to_string())?;
-    let shape = face.shape;
-    let announce = |ready: Ready| {
-        // A key of a node that did not start would open nothing.
-        if let Some(key) = &made {
-            show_key(face, key);
-        }
-        announce(face, shape, &ready);
-    };
-    match host.serve(kiln_platform::asked_to_stop(), announce).await {
-        Ended::Asked => Ok(()),
-        Ended::Unpaired(why) => Err(format!("Nobody was paired: {why}.")),
-    }
+    let host = Host::start(paths, wanted).await.map_err(|e| e.to_string())?;
+    Ok((host, made))
 }
 
 /// Puts options of the command line into the settings of this run and those that follow.

@@ -15,9 +15,7 @@ pub(crate) async fn run(arguments: Arguments, face: &mut Face) -> ExitCode {
         Err(error) => return fail(face, &Failure::NotServing(error.to_string())),
     };
     let done = match arguments.verb {
-        Verb::Serve(wanted) => serve::serve(&paths, wanted, arguments.verbose, face)
-            .await
-            .map_err(Failure::NotServing),
+        Verb::Serve(wanted) => serve::serve(&paths, wanted, arguments.verbose, face).await,
         Verb::Import(wanted) => import::import(&paths, wanted, face)
             .await
             .map_err(Failure::NotImported),

@@ -1,8 +1,13 @@
 //! [`Job`]: one unit of work in a lane, and the words that describe it.
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::{DashboardId, EsphomeVersion, Label, Pin, Sentence, Timestamp};
+
+/// How long a person's word to end waits for a device that is being written. A slow one takes two
+/// minutes; one that hangs for longer keeps nobody from ending.
+pub const FLASH_PATIENCE: Duration = Duration::from_secs(600);
 
 /// Our own job id: 12 lower-case hex digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -252,4 +257,12 @@ pub struct Job {
     pub reason: Sentence,
     /// Set while the flash waits for the device to come online.
     pub deferred: bool,
+}
+
+impl Job {
+    /// Returns whether a device is being written by this job now: one that is left half-way may not
+    /// start again.
+    pub fn is_flash(&self) -> bool {
+        self.kind == JobKind::Upload && self.status == JobStatus::Running
+    }
 }

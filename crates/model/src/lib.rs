@@ -60,8 +60,8 @@ pub use esphome_version::{EsphomeVersion, InvalidEsphomeVersion, OrderKey};
 pub use hello::Hello;
 pub use inputs::{Foreground, Heat, Inputs, Lid, Network, Power, RemoteKind, RemoteSession, Saver};
 pub use job::{
-    Bootloader, FailureReason, InvalidJobId, Job, JobId, JobKind, JobOrigin, JobStatus, Placement,
-    Port, WireJobId,
+    Bootloader, FLASH_PATIENCE, FailureReason, InvalidJobId, Job, JobId, JobKind, JobOrigin,
+    JobStatus, Placement, Port, WireJobId,
 };
 pub use label::{FriendlyName, Label};
 pub use link::{

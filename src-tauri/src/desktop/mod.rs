@@ -66,7 +66,7 @@ async fn run(paths: &Paths, arguments: Arguments, panel: Panel) -> Result<(), St
         Err(error) => return Err(error.to_string()),
     };
     // Whoever finds the door open may already ask for an end.
-    let asked_to_stop = kiln_platform::asked_to_stop();
+    let asked_to_stop = kiln_platform::asked_to_stop(1);
     let control =
         LocalControl::bind(&paths.runtime, DoorOf::Desk).map_err(|error| error.to_string())?;
     let kept = Kept::of(paths);

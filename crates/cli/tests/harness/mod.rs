@@ -20,6 +20,7 @@ pub(crate) struct Script {
     heard: Arc<Mutex<Vec<Value>>>,
     protocol: Option<u32>,
     absent: bool,
+    stays: bool,
 }
 
 impl Script {
@@ -44,6 +45,12 @@ impl Script {
         }
     }
 
+    /// Does not end when it is told to.
+    pub(crate) fn that_stays(mut self) -> Self {
+        self.stays = true;
+        self
+    }
+
     /// Expects `name` next and answers with one line.
     pub(crate) fn on(self, name: &'static str, line: Value) -> Self {
         self.on_all(name, vec![line])
@@ -65,7 +72,8 @@ impl Script {
                 let line = format!("{answer}\n");
                 writer.write_all(line.as_bytes()).await.unwrap();
             }
-            if answers.is_empty() && asked.get("unfollow").is_none() {
+            let ends = asked["request"] == "shutdown" && !self.stays;
+            if ends || answers.is_empty() && asked.get("unfollow").is_none() {
                 return;
             }
         }

@@ -14,7 +14,7 @@ use kiln_domain::{ClientId, Event, RequestId};
 use kiln_ipc::ServerMessage;
 use kiln_model::{Device, EnvironmentInfo, Job, Reply, Request, View};
 use kiln_ports::{Control, Store};
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::job_log::JobLogs;
@@ -27,6 +27,8 @@ const JOB_CHANGES: usize = 256;
 pub(crate) struct ControlServer {
     counter: Arc<Counter>,
     tasks: JoinSet<()>,
+    /// Dropped, it shuts the door.
+    open: oneshot::Sender<()>,
 }
 
 /// What the clients' tasks share.
@@ -75,8 +77,13 @@ impl ControlServer {
             next_request: AtomicU64::new(0),
         });
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(control, Arc::clone(&counter)));
-        Self { counter, tasks }
+        let (open, closing) = oneshot::channel();
+        tasks.spawn(accept(control, Arc::clone(&counter), closing));
+        Self {
+            counter,
+            tasks,
+            open,
+        }
     }
 
     /// Answers a request. A client that left gets nothing. What the answer says is news to whoever
@@ -141,9 +148,10 @@ impl ControlServer {
         }
     }
 
-    /// Closes the door and ends every client's task.
-    pub(crate) async fn stop(&mut self) {
-        self.tasks.shutdown().await;
+    /// Shuts the door, then hangs up on every client.
+    pub(crate) async fn stop(self) {
+        drop(self.open);
+        self.tasks.join_all().await;
     }
 }
 
@@ -185,11 +193,18 @@ fn show_list<T: Clone + PartialEq>(shown: &watch::Sender<Option<Arc<Vec<T>>>>, l
     });
 }
 
-async fn accept(mut control: Box<dyn Control>, counter: Arc<Counter>) {
+async fn accept(
+    mut control: Box<dyn Control>,
+    counter: Arc<Counter>,
+    mut closing: oneshot::Receiver<()>,
+) {
     // Owned by this task: when it is ended, so are they.
     let mut clients = JoinSet::new();
     for number in 0.. {
-        let stream = control.accept().await;
+        let stream = tokio::select! {
+            stream = control.accept() => stream,
+            _ = &mut closing => break,
+        };
         while clients.try_join_next().is_some() {}
         clients.spawn(client::serve(
             stream,
@@ -197,4 +212,7 @@ async fn accept(mut control: Box<dyn Control>, counter: Arc<Counter>) {
             Arc::clone(&counter),
         ));
     }
+    // Whoever is hung up on finds the door shut.
+    drop(control);
+    clients.shutdown().await;
 }

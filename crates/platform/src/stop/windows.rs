@@ -1,9 +1,9 @@
 //! Windows: Ctrl-C, closing the console, logging off and shutting down.
 use tokio::signal::windows;
 
-/// Listens from the call on, which has to be within a runtime, and ends when this process is asked
-/// to end; never if the system gives no signals.
-pub fn asked_to_stop() -> impl Future<Output = ()> {
+/// Listens from the call on, which has to be within a runtime, and ends when this process was asked
+/// to end so many times in the same way; never if the system gives no signals.
+pub fn asked_to_stop(times: u32) -> impl Future<Output = ()> {
     let streams = (
         windows::ctrl_c(),
         windows::ctrl_close(),
@@ -15,9 +15,9 @@ pub fn asked_to_stop() -> impl Future<Output = ()> {
             return std::future::pending().await;
         };
         tokio::select! {
-            _ = c.recv() => {}
-            _ = close.recv() => {}
-            _ = shutdown.recv() => {}
+            () = async { for _ in 0..times { c.recv().await; } } => {}
+            () = async { for _ in 0..times { close.recv().await; } } => {}
+            () = async { for _ in 0..times { shutdown.recv().await; } } => {}
         }
     }
 }
