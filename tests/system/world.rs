@@ -209,7 +209,7 @@ impl Host {
         };
         let options = StartOptions {
             identity,
-            adjust: Box::new(|_| {}),
+            changes: Vec::new(),
             bootstrap: None,
         };
         let node = Node::start(ports, site, options).await?;

@@ -278,13 +278,13 @@ pub struct ServeArgs {
     /// Do not compile for others (remembered)
     #[arg(long)]
     pub no_receiver: bool,
-    /// Address or network interface to listen on
+    /// Address or network interface to listen on (remembered)
     #[arg(long, value_name = "HOST")]
     pub listen_host: Option<String>,
-    /// First port to try, of ten; 0 takes any
+    /// First port to try, of ten; 0 takes any (remembered)
     #[arg(long, value_name = "PORT")]
     pub listen_port: Option<u16>,
-    /// Folder of your ESPHome configurations
+    /// Folder of your ESPHome configurations (remembered)
     #[arg(long, value_name = "DIR")]
     pub esphome_dir: Option<PathBuf>,
     /// Accept one offloader that presents a one-time key, within 15 minutes; without KEY one is made
@@ -293,14 +293,8 @@ pub struct ServeArgs {
     /// Address the one-time key may come from; may be given more than once
     #[arg(long, value_name = "IP", requires = "bootstrap_key")]
     pub allow_pairing_source: Vec<IpAddr>,
-    /// Where the private key is kept
-    #[arg(
-        long,
-        value_enum,
-        value_name = "WHERE",
-        env = "KILN_SECRETS",
-        hide_env_values = true
-    )]
+    /// Where the private key is kept (remembered)
+    #[arg(long, value_enum, value_name = "WHERE")]
     pub secrets: Option<SecretsChoice>,
     /// Start over with a new identity; every pairing has to be made again
     #[arg(long)]
@@ -323,14 +317,8 @@ pub struct ImportArgs {
     /// Give up the pairings of this Kiln
     #[arg(long)]
     pub replace: bool,
-    /// Where the private key is kept
-    #[arg(
-        long,
-        value_enum,
-        value_name = "WHERE",
-        env = "KILN_SECRETS",
-        hide_env_values = true
-    )]
+    /// Where the private key is kept (remembered)
+    #[arg(long, value_enum, value_name = "WHERE")]
     pub secrets: Option<SecretsChoice>,
 }
 

@@ -6,6 +6,7 @@
 //! computer is lent to others at all is decided beside them, and so is what goes from its disk.
 
 pub mod peering;
+pub mod settings;
 pub mod storage;
 pub mod work;
 
@@ -14,7 +15,6 @@ mod domain;
 mod effect;
 mod event;
 mod session;
-mod settings;
 mod text;
 
 pub use availability::{InTheWay, Lending, Occupancy, Sleep, Stance, exclusive_apps};

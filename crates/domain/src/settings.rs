@@ -33,11 +33,11 @@ const MAX_APPS: usize = 1_024;
 /// Longest text of hours, in characters.
 const MAX_HOURS: usize = 1_024;
 
-/// Returns the settings with `changes` applied, or names the first that is wrong.
-pub(crate) fn changed(
-    current: &Settings,
-    changes: &[(String, String)],
-) -> Result<Settings, RequestError> {
+/// Returns the settings with `changes` (names and values) applied.
+///
+/// # Errors
+/// The first that is wrong, with what it takes.
+pub fn changed(current: &Settings, changes: &[(String, String)]) -> Result<Settings, RequestError> {
     let mut settings = current.clone();
     for (name, value) in changes {
         let Some(key) = SettingKey::from_word(name) else {

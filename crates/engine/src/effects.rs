@@ -3,7 +3,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use kiln_domain::{Effect, Event, peering, work};
-use kiln_model::{BlobId, DashboardId, Fact, Pin, PublicKey, Reply, Side, say};
+use kiln_model::{BlobId, DashboardId, Fact, Pin, PublicKey, Reply, Settings, Side, say};
 use kiln_ports::discovery::Announcement;
 use kiln_ports::store::Change;
 
@@ -27,9 +27,7 @@ impl Node {
                 self.control.reply(id, reply);
             }
             Effect::SaveSettings(settings) => {
-                let rows = records::settings_rows(&settings).map_err(|e| e.to_string())?;
-                let changes = rows.into_iter().map(Change::Put).collect();
-                let kept = self.keep(changes).await;
+                let kept = self.keep_settings(&settings).await;
                 // The domain goes by them already.
                 self.use_settings(*settings);
                 kept?;
@@ -308,6 +306,12 @@ impl Node {
             }
         }
         Ok(())
+    }
+
+    /// Keeps all settings.
+    pub(crate) async fn keep_settings(&mut self, settings: &Settings) -> Result<(), String> {
+        let rows = records::settings_rows(settings).map_err(|e| e.to_string())?;
+        self.keep(rows.into_iter().map(Change::Put).collect()).await
     }
 
     /// Writes changes durably, and what the audit tells by then. What the store refuses is kept and

@@ -35,15 +35,15 @@ pub enum IdentityError {
     /// The store did not answer as it should.
     Store(StoreError),
     /// The store knows an identity, the keyring has no key.
-    KeyGone(String),
+    KeyGone(Option<Pin>),
     /// The keyring's entry is not a key.
     WrongSize(usize),
     /// The keyring's key is not the one the store knows.
     OtherKey {
         /// Pin of the keyring's key.
-        found: String,
+        found: Pin,
         /// Pin the store knows.
-        known: String,
+        known: Pin,
     },
     /// The key cannot be used, or the system gives no random numbers to make one from.
     Key(String),
@@ -63,14 +63,27 @@ impl IdentityError {
         }
     }
 
+    /// Returns whose key was looked for in vain.
+    pub fn missed(&self) -> Option<Pin> {
+        match self {
+            Self::KeyGone(known) => *known,
+            Self::OtherKey { known, .. } => Some(*known),
+            Self::Secrets(_) | Self::Store(_) | Self::WrongSize(_) | Self::Key(_) => None,
+        }
+    }
+
     /// Returns it in words, with the next step.
     pub fn sentence(&self) -> Sentence {
         match self {
             IdentityError::Secrets(error) => error.sentence(),
             IdentityError::Store(error) => error.sentence(),
-            IdentityError::KeyGone(pin) => say::key_gone(pin),
+            IdentityError::KeyGone(pin) => {
+                say::key_gone(pin.map_or_else(String::new, |pin| pin.short()))
+            }
             IdentityError::WrongSize(bytes) => say::key_wrong_size(*bytes),
-            IdentityError::OtherKey { found, known } => say::key_other(found, known),
+            IdentityError::OtherKey { found, known } => {
+                say::key_other(found.short(), known.short())
+            }
             IdentityError::Key(why) => say::key_unusable(why),
         }
     }
@@ -109,14 +122,12 @@ pub(crate) async fn load_or_create(
     };
     let (dashboard_id, key) = match (known, key) {
         (Some((_, pin)), None) => {
-            return Err(IdentityError::KeyGone(
-                pin.map_or_else(String::new, |p| p.short()),
-            ));
+            return Err(IdentityError::KeyGone(pin));
         }
         (Some((_, Some(known))), Some(key)) if key.pin() != known => {
             return Err(IdentityError::OtherKey {
-                found: key.pin().short(),
-                known: known.short(),
+                found: key.pin(),
+                known,
             });
         }
         (Some((dashboard_id, Some(_))), Some(key)) => return Ok(Identity { key, dashboard_id }),
@@ -211,6 +222,12 @@ pub(crate) fn row(dashboard_id: &DashboardId, pin: Option<Pin>) -> Result<Row, S
         key: ROW.1.into(),
         body,
     })
+}
+
+/// Returns whether these secrets hold our key with this pin; no if they do not answer.
+pub async fn holds_key(secrets: &dyn Secrets, pin: Pin) -> bool {
+    let found = secrets.load(KEY_NAME).await.ok().flatten();
+    found.is_some_and(|secret| key_of(&secret).is_ok_and(|key| key.pin() == pin))
 }
 
 /// Puts a key into the keyring.

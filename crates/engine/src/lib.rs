@@ -47,6 +47,6 @@ mod tool;
 mod unsaved;
 mod upload;
 
-pub use identity::IdentityError;
+pub use identity::{IdentityError, holds_key};
 pub use limits::Limits;
 pub use node::{Ended, IdentityChoice, Node, Ports, Ready, Site, StartError, StartOptions};

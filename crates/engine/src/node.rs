@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use kiln_domain::{Domain, Event, peering, work};
+use kiln_domain::{Domain, Event, peering, settings, work};
 use kiln_esphome::{Progress, Surroundings};
 use kiln_model::{
     Capabilities, DashboardId, Fact, FriendlyName, JobId, Pairing, PairingKey, PairingStep, Peer,
@@ -134,6 +134,9 @@ pub enum StartError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A setting that was to be changed does not take this value.
+    #[error("{0}")]
+    Setting(Sentence),
 }
 
 impl StartError {
@@ -143,6 +146,7 @@ impl StartError {
             StartError::Identity(error) => error.sentence(),
             StartError::Secrets(error) => error.sentence(),
             StartError::Store(error) => error.sentence(),
+            StartError::Setting(why) => why.clone(),
         }
     }
 }
@@ -160,8 +164,8 @@ pub enum IdentityChoice {
 pub struct StartOptions {
     /// Which identity.
     pub identity: IdentityChoice,
-    /// Changes that this run makes to the settings before anything else.
-    pub adjust: Box<dyn FnOnce(&mut Settings) + Send>,
+    /// Names and values of settings that are changed before anything else, and kept.
+    pub changes: Vec<(String, String)>,
     /// Headless bootstrap: the one-time key and the sources it may come from.
     pub bootstrap: Option<(PairingKey, Vec<IpAddr>)>,
 }
@@ -314,8 +318,8 @@ impl Node {
         for job in &stored.stray_logs {
             remove_file(&self.context.store.log_path(job)).await;
         }
-        let mut settings = stored.settings.clone();
-        (options.adjust)(&mut settings);
+        let settings = settings::changed(&stored.settings, &options.changes)
+            .map_err(|error| StartError::Setting(error.message))?;
         let found = self
             .recorder
             .load(trusted, &stored.peers, &stored.pairings, &stored.jobs);
@@ -326,7 +330,12 @@ impl Node {
         }]);
         self.record(found);
         self.drop_lapsed(stored.lapsed).await;
-        self.record(recorder::changed(&stored.settings, &settings));
+        if settings != stored.settings {
+            self.record(recorder::changed(&stored.settings, &settings));
+            if let Err(why) = self.keep_settings(&settings).await {
+                tracing::warn!(%why, "the settings of this start are not kept; it is tried again");
+            }
+        }
         self.use_settings(settings.clone());
         let confinement = self.context.confinement.clone();
         self.happened(Event::ConfinementProved(confinement)).await;

@@ -8,11 +8,12 @@ use kiln_engine::{
     Ended, IdentityChoice, IdentityError, Node, Ports, Ready, Site, StartError, StartOptions,
 };
 use kiln_esphome::Surroundings;
-use kiln_model::{PairingKey, Sentence, Settings};
+use kiln_model::{PairingKey, Sentence, say};
 use kiln_platform::{
     ControlError, DoorOf, EngineLock, LocalControl, LockError, MdnsDiscovery, OsProcesses,
     OsSandbox, OsSerialPorts, Paths, SqliteStore, SystemActivity, SystemClock, SystemSleep,
 };
+use kiln_ports::store::StoreError;
 
 use crate::secrets::{self, SecretsPlace};
 
@@ -28,8 +29,8 @@ pub struct Wanted {
     pub secrets: Option<SecretsPlace>,
     /// Which identity.
     pub identity: IdentityChoice,
-    /// Changes that this run makes to the settings before anything else.
-    pub adjust: Box<dyn FnOnce(&mut Settings) + Send>,
+    /// Names and values of settings that are changed before anything else, and kept.
+    pub changes: Vec<(String, String)>,
     /// Headless bootstrap: the one-time key and the sources it may come from.
     pub bootstrap: Option<(PairingKey, Vec<IpAddr>)>,
 }
@@ -40,7 +41,7 @@ impl Wanted {
         Self {
             secrets: None,
             identity: IdentityChoice::Stored,
-            adjust: Box::new(|_| {}),
+            changes: Vec::new(),
             bootstrap: None,
         }
     }
@@ -60,15 +61,30 @@ pub enum HostError {
     Failed(Sentence),
 }
 
-impl From<StartError> for HostError {
-    fn from(error: StartError) -> Self {
-        let text = error.sentence();
-        match error {
-            StartError::Secrets(_) | StartError::Identity(IdentityError::Secrets(_)) => {
-                Self::Keyring(text)
-            }
-            StartError::Store(_) | StartError::Identity(_) => Self::Failed(text),
+/// Returns why no node was started, for people who see only these folders.
+async fn not_started(paths: &Paths, place: SecretsPlace, error: StartError) -> HostError {
+    match &error {
+        StartError::Secrets(_) | StartError::Identity(IdentityError::Secrets(_)) => {
+            HostError::Keyring(error.sentence())
         }
+        StartError::Store(store) | StartError::Identity(IdentityError::Store(store)) => {
+            HostError::Failed(records_unusable(paths, store))
+        }
+        StartError::Identity(identity) => {
+            let misplaced = secrets::misplaced(paths, place, identity).await;
+            HostError::Failed(misplaced.unwrap_or_else(|| error.sentence()))
+        }
+        StartError::Setting(_) => HostError::Failed(error.sentence()),
+    }
+}
+
+/// Returns in words why the records in these folders cannot be used, with the next step.
+pub fn records_unusable(paths: &Paths, error: &StoreError) -> Sentence {
+    let folder = paths.state.display().to_string();
+    match error {
+        StoreError::Damaged(_) => say::both(error.sentence(), say::records_anew(folder)),
+        StoreError::Newer(_) => say::both(error.sentence(), say::records_are_in(folder)),
+        StoreError::Full | StoreError::Failed(_) => error.sentence(),
     }
 }
 
@@ -100,7 +116,8 @@ impl Host {
             );
         }
         let store = SqliteStore::open(&paths.state, &paths.job_logs())
-            .map_err(|error| HostError::Failed(error.sentence()))?;
+            .map_err(|error| HostError::Failed(records_unusable(paths, &error)))?;
+        let place = secrets::chosen(paths, wanted.secrets).map_err(unready)?;
         // Tests have no battery; they point to a folder that looks like one.
         let power_supply = std::env::var_os("KILN_POWER_SUPPLY").map(PathBuf::from);
         let activity = SystemActivity::new(processes.own_programs(), power_supply);
@@ -110,7 +127,7 @@ impl Host {
             discovery: Arc::new(MdnsDiscovery::start()),
             processes: Arc::new(processes),
             sandbox: Arc::new(OsSandbox::new(program, paths.cache.join("boxes"))),
-            secrets: secrets::open(paths, wanted.secrets).map_err(unready)?,
+            secrets: secrets::open(paths, place),
             store: Arc::new(store),
             serial: Arc::new(OsSerialPorts::new()),
             activity: Arc::new(activity),
@@ -120,10 +137,18 @@ impl Host {
         let site = site(paths).map_err(unready)?;
         let options = StartOptions {
             identity: wanted.identity,
-            adjust: wanted.adjust,
+            changes: wanted.changes,
             bootstrap: wanted.bootstrap,
         };
-        let node = Node::start(ports, site, options).await?;
+        let node = match Node::start(ports, site, options).await {
+            Ok(node) => node,
+            Err(error) => return Err(not_started(paths, place, error).await),
+        };
+        if let Some(place) = wanted.secrets
+            && let Err(why) = secrets::remember(paths, place)
+        {
+            tracing::warn!(%why, "where secrets are kept is not remembered");
+        }
         Ok(Self { node, _lock: lock })
     }
 
@@ -205,7 +230,7 @@ mod tests {
     fn quiet() -> Wanted {
         Wanted {
             secrets: Some(SecretsPlace::File),
-            adjust: Box::new(|settings| settings.receiver = false),
+            changes: vec![("receiver".to_owned(), "false".to_owned())],
             ..Wanted::as_left()
         }
     }
@@ -245,5 +270,62 @@ mod tests {
         };
         let (started, ()) = tokio::join!(Host::start(&paths, quiet()), ends);
         started.unwrap();
+    }
+
+    async fn refused(paths: &Paths, wanted: Wanted) -> String {
+        let refused = Host::start(paths, wanted).await.err().unwrap();
+        refused.to_string()
+    }
+
+    #[tokio::test]
+    async fn what_a_start_was_told_holds_for_those_that_follow() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = Paths::find(Some(dir.path().into())).unwrap();
+        let first = Host::start(&paths, quiet()).await.unwrap();
+        first.serve(async {}, |_| {}).await;
+        assert_eq!(secrets::place(&paths).unwrap(), SecretsPlace::File);
+        let again = Host::start(&paths, Wanted::as_left()).await.unwrap();
+        let face = async {
+            let mut client = Client::connect(&Door::new(&paths, "test")).await.unwrap();
+            let Reply::Settings(settings) = client.ask(Request::Settings).await.unwrap() else {
+                unreachable!("settings are answered with the settings");
+            };
+            assert!(!settings.receiver);
+            client.ask(Request::Shutdown).await.unwrap();
+        };
+        tokio::join!(again.serve(std::future::pending(), |_| {}), face);
+        let wrong = Wanted {
+            changes: vec![("listen_host".to_owned(), "no such host".to_owned())],
+            ..quiet()
+        };
+        assert!(refused(&paths, wrong).await.contains("listen_host"));
+    }
+
+    #[tokio::test]
+    async fn a_key_that_lies_at_the_other_place_is_found_and_not_called_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = Paths::find(Some(dir.path().into())).unwrap();
+        let host = Host::start(&paths, quiet()).await.unwrap();
+        let missed = IdentityError::KeyGone(Some(host.node.ready().pin));
+        let said = secrets::misplaced(&paths, SecretsPlace::Keyring, &missed).await;
+        let said = said.unwrap().to_string();
+        let folder = paths.state.join("secrets").display().to_string();
+        assert!(
+            said.contains("--secrets file") && said.contains(&folder),
+            "{said}"
+        );
+    }
+
+    #[tokio::test]
+    async fn damaged_records_are_named_with_the_way_out_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = Paths::find(Some(dir.path().into())).unwrap();
+        paths.prepare().unwrap();
+        std::fs::write(paths.state.join("kiln.db"), "no database").unwrap();
+        let said = refused(&paths, quiet()).await;
+        let folder = paths.state.display().to_string();
+        assert!(said.contains("kiln.db") && said.contains(&folder), "{said}");
+        std::fs::remove_file(paths.state.join("kiln.db")).unwrap();
+        Host::start(&paths, quiet()).await.unwrap();
     }
 }

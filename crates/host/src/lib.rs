@@ -12,7 +12,10 @@ mod log;
 mod secrets;
 
 pub use door::Door;
-pub use host::{Host, HostError, Wanted, lock};
+pub use host::{Host, HostError, Wanted, lock, records_unusable};
 pub use launcher::launched;
 pub use log::start as start_log;
-pub use secrets::{SecretsPlace, open as open_secrets, place as secrets_place};
+pub use secrets::{
+    SecretsPlace, chosen as chosen_secrets, open as open_secrets, place as secrets_place,
+    remember as remember_secrets,
+};

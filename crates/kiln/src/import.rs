@@ -32,16 +32,24 @@ async fn take(paths: &Paths, wanted: &ImportArgs) -> Result<TakenOver, String> {
     let _lock = kiln_host::lock(paths).await.map_err(sentence)?;
     let retired = RetiredDashboard::open(&wanted.dir, wanted.data.as_deref()).map_err(sentence)?;
     let legacy = Legacy::read(&retired.files).map_err(sentence)?;
-    let secrets = kiln_host::open_secrets(paths, wanted.secrets.map(secrets::place))?;
-    let store = SqliteStore::open(&paths.state, &paths.job_logs()).map_err(sentence)?;
+    let choice = wanted.secrets.map(secrets::place);
+    let place = kiln_host::chosen_secrets(paths, choice)?;
+    let secrets = kiln_host::open_secrets(paths, place);
+    let store = SqliteStore::open(&paths.state, &paths.job_logs())
+        .map_err(|error| as_sentence(&kiln_host::records_unusable(paths, &error)))?;
     let store: Arc<dyn Store> = Arc::new(store);
     let existing = if wanted.replace {
         Existing::Replace
     } else {
         Existing::Keep
     };
-    let taken = take_over(legacy, existing, &*secrets, &store).await;
-    taken.map_err(sentence)
+    let taken = take_over(legacy, existing, &*secrets, &store)
+        .await
+        .map_err(sentence)?;
+    if choice.is_some() {
+        kiln_host::remember_secrets(paths, place)?;
+    }
+    Ok(taken)
 }
 
 fn as_json(taken: &TakenOver) -> String {
@@ -75,10 +83,13 @@ fn counted(number: usize, noun: &str) -> String {
 }
 
 fn sentence(error: impl std::error::Error) -> String {
-    let text = error.to_string();
+    as_sentence(&error.to_string())
+}
+
+fn as_sentence(text: &str) -> String {
     let mut letters = text.chars();
     match letters.next() {
         Some(first) => format!("{}{}.", first.to_uppercase(), letters.as_str()),
-        None => text,
+        None => String::new(),
     }
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use kiln_cli::{Face, Failure, ServeArgs, Shape};
 use kiln_engine::{Ended, IdentityChoice, Ready};
 use kiln_host::{Host, Wanted};
-use kiln_model::{PairingKey, Settings};
+use kiln_model::{PairingKey, SettingKey};
 use kiln_platform::Paths;
 use serde_json::json;
 
@@ -64,31 +64,37 @@ async fn start(
             IdentityChoice::Stored
         },
         bootstrap,
-        adjust: Box::new(move |settings| adjust(settings, &wanted)),
+        changes: changes(&wanted),
     };
     let host = Host::start(paths, wanted).await.map_err(|e| e.to_string())?;
     Ok((host, made))
 }
 
-/// Puts options of the command line into the settings of this run and those that follow.
-fn adjust(settings: &mut Settings, wanted: &ServeArgs) {
-    if wanted.receiver || wanted.bootstrap_key.is_some() {
-        settings.receiver = true;
-    }
-    if wanted.no_receiver {
-        settings.receiver = false;
-    }
-    if let Some(host) = &wanted.listen_host {
-        settings.listen_host.clone_from(host);
-    }
-    if let Some(port) = wanted.listen_port {
-        settings.listen_port = port;
-    }
-    if let Some(dir) = &wanted.esphome_dir {
-        // Children run elsewhere, so the folder has to be absolute.
-        let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
-        settings.esphome_dir = dir.to_string_lossy().into_owned();
-    }
+/// Returns the options that are settings, as `settings set` takes them.
+fn changes(wanted: &ServeArgs) -> Vec<(String, String)> {
+    let receiver = match (wanted.no_receiver, wanted.receiver) {
+        (true, _) => Some(false),
+        (false, true) => Some(true),
+        (false, false) => wanted.bootstrap_key.as_ref().map(|_| true),
+    };
+    // Children run elsewhere, so the folder has to be absolute.
+    let folder = wanted.esphome_dir.as_ref().map(|folder| {
+        let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
+        folder.to_string_lossy().into_owned()
+    });
+    let options = [
+        (SettingKey::Receiver, receiver.map(|on| on.to_string())),
+        (SettingKey::ListenHost, wanted.listen_host.clone()),
+        (
+            SettingKey::ListenPort,
+            wanted.listen_port.map(|port| port.to_string()),
+        ),
+        (SettingKey::EsphomeDir, folder),
+    ];
+    let given = options.into_iter();
+    given
+        .filter_map(|(key, value)| Some((key.word().to_owned(), value?)))
+        .collect()
 }
 
 /// A one-time key of a headless receiver, and from where it counts.

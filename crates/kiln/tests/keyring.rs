@@ -78,7 +78,7 @@ fn a_locked_keyring_stops_the_start_until_it_is_open() {
 #[test]
 fn an_absent_keyring_stops_the_first_start_and_leaves_nothing_behind() {
     let bus = Bus::start();
-    refuses(&bus, &["there is no keyring", "secrets = "]);
+    refuses(&bus, &["there is no keyring", "--secrets file"]);
     let keyring = SecretService::unlocked(&bus);
     let first = serves(&bus);
     drop(keyring);

@@ -372,16 +372,20 @@ sentences! {
     // Keyring, key and disk.
     keyring_locked() = "the keyring is locked; unlock it and try again";
     keyring_denied() = "the keyring refused access; allow Kiln to use its entries and try again";
-    keyring_absent() = "there is no keyring; start one, or choose the 0600 file with secrets = \"file\"";
+    keyring_absent() = "there is no keyring; start one, or keep the key in a file that only you can read: start Kiln once with `kiln serve --secrets file`";
     keyring_slow(seconds) = "the keyring did not answer within {seconds} s; see whether it waits for an answer of yours, and try again";
     keyring_failed(why) = "secrets cannot be read or kept: {why}";
     key_gone(pin) = "the key of this Kiln ({pin}) is gone from the keyring; restore the keyring, or start over with `kiln serve --new-identity` (every pairing has to be made again)";
+    key_in_file(pin, folder) = "the key of this Kiln ({pin}) is not in the keyring, but in {folder}; start once with `kiln serve --secrets file`, which is remembered";
+    key_in_keyring(pin) = "the key of this Kiln ({pin}) is in the keyring, and was looked for in a file; start once with `kiln serve --secrets keyring`, which is remembered";
     key_wrong_size(bytes) = "the key in the keyring has {bytes} bytes instead of 32; restore the keyring, or start over with `kiln serve --new-identity` (every pairing has to be made again)";
     key_other(found, known) = "the keyring holds another key ({found}) than this Kiln was paired with ({known}); restore the keyring, or start over with `kiln serve --new-identity`";
     key_unusable(why) = "the key of this Kiln cannot be used: {why}";
     disk_full() = "the disk is full";
     state_newer(schema) = "the state was written by a newer Kiln (schema {schema}); update Kiln";
     state_damaged(why) = "the state file is damaged: {why}";
+    records_anew(folder) = "move kiln.db and the files whose names begin with kiln.db- out of {folder} and start again (pairings and history begin anew, the key stays), or put a backup there";
+    records_are_in(folder) = "it lies in {folder}";
 
     // A face and its node.
     no_node() = "No Kiln is running here.";
