@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use kiln_ipc::{Event, Follow, job_json, reply_json};
 use kiln_model::{
-    BuildChoice, ErrorCode, Job, JobId, JobKind, JobStatus, Placement, Port, Presence, Reply,
-    Request, RequestError,
+    BuildChoice, ErrorCode, Job, JobKind, JobStatus, Placement, Port, Presence, Reply, Request,
+    RequestError,
 };
 use serde_json::{Value, json};
 

@@ -21,7 +21,7 @@ pub(crate) async fn serve(
     verbose: u8,
     face: &mut Face,
 ) -> Result<(), Failure> {
-    let started = start(paths, wanted, verbose, face).await;
+    let started = start(paths, wanted, verbose).await;
     let (host, made) = started.map_err(Failure::NotServing)?;
     let (asked, insisted) = (
         kiln_platform::asked_to_stop(1),
@@ -46,11 +46,11 @@ pub(crate) async fn serve(
     }
 }
 
+/// Starts the node; with the one-time key that was made for it, which is still to be shown.
 async fn start(
     paths: &Paths,
     wanted: ServeArgs,
     verbose: u8,
-    face: &mut Face,
 ) -> Result<(Host, Option<PairingKey>), String> {
     paths.prepare().map_err(|e| e.to_string())?;
     kiln_host::start_log(&paths.logs, "kiln", verbose)
@@ -66,7 +66,9 @@ async fn start(
         bootstrap,
         changes: changes(&wanted),
     };
-    let host = Host::start(paths, wanted).await.map_err(|e| e.to_string())?;
+    let host = Host::start(paths, wanted)
+        .await
+        .map_err(|e| e.to_string())?;
     Ok((host, made))
 }
 
