@@ -2,7 +2,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kiln_model::{BuildChoice, ErrorCode, Job, JobId, JobKind, JobStatus, Port, Reply, Request};
+use kiln_model::{BuildChoice, ErrorCode, Job, JobId, Port, Reply, Request};
 use kiln_testkit::Wire;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -123,8 +123,7 @@ impl History {
 
     /// Only a flash that is under way keeps a newer installation from replacing what there is.
     async fn install(&mut self) {
-        let flashes = |job: &Job| job.kind == JobKind::Upload && job.status == JobStatus::Running;
-        let flashing = self.one.jobs().await.iter().any(flashes);
+        let flashing = self.one.jobs().await.iter().any(Job::is_flash);
         let install = Request::Install {
             device: "kitchen".to_owned(),
             build: BuildChoice::Auto,

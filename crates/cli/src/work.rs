@@ -441,7 +441,7 @@ pub(crate) async fn cancel(
 ) -> Result<(), Failure> {
     let mut client = Client::connect(transport).await?;
     let job = find_job(&mut client, wanted).await?;
-    if job.kind == JobKind::Upload && job.status == JobStatus::Running {
+    if job.is_flash() {
         let name = safe(&job.device_name);
         let question = format!(
             "Stop flashing {name}? A device that is stopped half-way may not start again and then \
