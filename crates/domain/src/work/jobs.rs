@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use kiln_model::{
-    Bootloader, ConfigurationName, JobId, JobKind, JobOrigin, JobStatus, LinkId, Mono, Now, Pin,
-    Placement, Sentence, Timestamp, WireJobId, say,
+    Bootloader, ConfigurationName, JobId, JobKind, JobOrigin, JobStatus, Mono, Now, Pin, Placement,
+    Sentence, Timestamp, WireJobId, say,
 };
 
 use super::effect::StoredJob;
@@ -30,9 +30,8 @@ pub(super) struct Jobs {
 pub(super) struct Entry {
     pub(super) stored: StoredJob,
     pub(super) step: Step,
-    /// The session on which its sender hears of it: that on which it came. With the session every
-    /// sender gives up its wait, and may ask again by the same id. `None`: nobody hears of it.
-    pub(super) heard_on: Option<LinkId>,
+    /// Whether its sender hears of it.
+    pub(super) voice: Voice,
     /// What a cancelled job says, once somebody asked.
     pub(super) cancelled_because: Sentence,
     /// How its build is treated, if it is somebody else's and runs.
@@ -41,6 +40,15 @@ pub(super) struct Entry {
     pub(super) began: Option<Mono>,
     /// For how long since then its build stood still, or the computer slept.
     pub(super) stood: Duration,
+}
+
+/// Whether a sender hears of its job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Voice {
+    /// On whichever session it has at the time.
+    Heard,
+    /// No more: it was told the outcome, is forgotten, or means a newer job by the same id.
+    Muted,
 }
 
 /// What exactly happens to a job right now. A restart derives it from the stored job.
@@ -84,7 +92,7 @@ impl Entry {
         Self {
             stored,
             step,
-            heard_on: None,
+            voice: Voice::Heard,
             cancelled_because: say::cancelled(),
             hold: Hold::Free,
             began: None,
@@ -208,6 +216,13 @@ impl Jobs {
     pub(super) fn received(&self, pin: Pin, wire: &WireJobId) -> Option<(&JobId, &Entry)> {
         let mut newest = self.table.iter().rev();
         newest.find(|(_, e)| e.sender() == Some((pin, wire)))
+    }
+
+    /// Returns whether a job that an offloader knew by this id before the newest one completed.
+    pub(super) fn completed_before(&self, pin: Pin, wire: &WireJobId) -> bool {
+        let newest = self.table.values().rev();
+        let mut of_id = newest.filter(|e| e.sender() == Some((pin, wire))).skip(1);
+        of_id.any(|e| e.stored.job.status == JobStatus::Completed)
     }
 
     /// Drops final jobs that history does not keep, after `id` became final; returns the dropped.

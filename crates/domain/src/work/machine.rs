@@ -14,7 +14,7 @@ use super::event::{Event, ProcessOutcome};
 use super::housekeeping::Housekeeping;
 use super::ids::Ids;
 use super::install::Parked;
-use super::jobs::{Entry, Jobs, Step};
+use super::jobs::{Entry, Jobs, Step, Voice};
 use super::ledger::{Ledger, given_for};
 use super::links::Links;
 use super::queue::Turn;
@@ -339,12 +339,12 @@ impl Work {
     }
 
     /// Receiver: where output of a received job goes right now, beside its log. `None`: the owner's
-    /// job, or its session is over.
+    /// job, or the offloader is away or hears no more of it.
     pub fn output_route(&self, job: &JobId) -> Option<(LinkId, WireJobId)> {
         let entry = self.jobs.get(job)?;
-        let (_, wire) = entry.sender()?;
-        let link = entry.heard_on?;
-        self.links.get(link).map(|_| (link, wire.clone()))
+        let (pin, wire) = entry.sender()?;
+        let link = self.links.to_offloader(pin)?;
+        (entry.voice == Voice::Heard).then(|| (link, wire.clone()))
     }
 }
 
@@ -563,6 +563,7 @@ impl Work {
         if self.stage != Stage::Serving {
             return;
         }
+        self.serve_postponed();
         self.tidy(now);
         self.give_way(now);
         self.keep_to_budgets(now);

@@ -17,6 +17,7 @@ mod lane;
 mod ledger;
 mod links;
 mod machine;
+mod postponed;
 mod queue;
 mod received;
 mod remote;

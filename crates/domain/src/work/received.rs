@@ -1,8 +1,8 @@
 //! The receiver side: what offloaders ask of this machine (builds.md §5).
 //!
 //! A submission is a promise: it is durable before it is acknowledged and ends in exactly one outcome.
-//! That is told over the session on which it came and over no later one: a sender gives up with its
-//! session, a reference peer asks again by the same id, and would take the old end for the new one's.
+//! An outcome that comes while its sender is away is not told later (peer-link.md §5.3): every sender
+//! gives up with its session, and a reference peer may mean a newer job by the same id.
 //! What we do not want to build is accepted and handed back with the category `provision`, because every other
 //! refusal shows the sender's user a failed install; with this one its dashboard builds itself.
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +16,7 @@ use kiln_model::{
 
 use super::effect::{BuildTree, Effect};
 use super::event::StepFailure;
-use super::jobs::{Entry, Step, new_job};
+use super::jobs::{Entry, Step, Voice, new_job};
 use super::links::Links;
 use super::machine::{Outcome, Stage, Work};
 use crate::Role;
@@ -38,6 +38,8 @@ pub(super) struct Intake {
     arriving: BTreeSet<(LinkId, WireJobId)>,
     /// Artifact streams in progress.
     serving: BTreeMap<LinkId, Serving>,
+    /// Results that are asked for and wait for a newer build by the same id.
+    pub(super) postponed: BTreeMap<LinkId, (Pin, WireJobId)>,
     /// Results that their senders are about to fetch, and until when that is expected. A session that
     /// ends before costs the sender's user the install (builds.md §4.4).
     owed: BTreeMap<(Pin, WireJobId), Mono>,
@@ -71,6 +73,7 @@ impl Intake {
     pub(super) fn session_down(&mut self, link: LinkId) {
         self.arriving.retain(|(l, _)| *l != link);
         self.serving.remove(&link);
+        self.postponed.remove(&link);
     }
 
     /// Artifacts of this tree are being packed or sent: a build would change them meanwhile.
@@ -95,7 +98,7 @@ impl Intake {
     }
 
     pub(super) fn is_quiet(&self) -> bool {
-        self.arriving.is_empty() && self.serving.is_empty()
+        self.arriving.is_empty() && self.serving.is_empty() && self.postponed.is_empty()
     }
 
     /// A result is there to be fetched.
@@ -200,7 +203,7 @@ impl Work {
         let is_full = all >= MAX_JOBS_PER_OFFLOADER
             || is_build && builds >= MAX_BUILDS_PER_OFFLOADER
             || held.saturating_add(bytes) > MAX_BUNDLES_PER_OFFLOADER;
-        self.receive(Entry::new(stored, Step::Arrived), link);
+        self.jobs.insert(Entry::new(stored, Step::Arrived));
         self.save(&id);
         let verdict = Ok(());
         let wire = job_id.clone();
@@ -229,16 +232,10 @@ impl Work {
         self.cancel(&id, say::job_not_kept(), now);
     }
 
-    /// Takes in what came over a session: that is where its sender hears of it.
-    fn receive(&mut self, mut entry: Entry, link: LinkId) {
-        entry.heard_on = Some(link);
-        self.jobs.insert(entry);
-    }
-
     /// Nobody hears of this job any more.
     pub(super) fn mute(&mut self, id: &JobId) {
         if let Some(entry) = self.jobs.get_mut(id) {
-            entry.heard_on = None;
+            entry.voice = Voice::Muted;
         }
         // Its output goes nowhere from now on.
         self.save(id);
@@ -413,15 +410,20 @@ impl Work {
         self.cancel(&id, because, now);
     }
 
-    fn download_requested(&mut self, link: LinkId, pin: Pin, wire: WireJobId) {
+    pub(super) fn download_requested(&mut self, link: LinkId, pin: Pin, wire: WireJobId) {
         let resetting = |e: &Entry| e.is(JobKind::ResetBuildEnv) && e.run().is_none();
         let found = self.jobs.received(pin, &wire).map(|(_, e)| e);
         let tree = found.and_then(|e| e.configuration());
         let status = found.map(|e| e.stored.job.status);
-        let refusal = if self.intake.serving.values().any(|s| s.pin == pin) {
+        let is_second = self.intake.serving.values().any(|s| s.pin == pin)
+            || self.intake.postponed.values().any(|(of, _)| *of == pin);
+        let refusal = if is_second {
             ArtifactsRefusal::DuplicateDownload
         } else if self.stage != Stage::Serving {
             ArtifactsRefusal::ShuttingDown
+        } else if self.waits_for_newer(pin, &wire) {
+            self.intake.postponed.insert(link, (pin, wire));
+            return;
         } else {
             match (status, tree) {
                 (None, _) | (Some(_), None) => ArtifactsRefusal::UnknownJob,
@@ -478,14 +480,14 @@ impl Work {
         let mut reset = new_job(id.clone(), JobKind::ResetBuildEnv, "", "", now.wall);
         reset.job.origin = origin(job_id.clone());
         reset.job.reason = say::asked_by_offloader(pin.short());
-        self.receive(Entry::new(reset, Step::Lane), link);
+        self.jobs.insert(Entry::new(reset, Step::Lane));
         self.announce(&id);
         self.advance(now);
         let verdict = Ok(());
         self.send(link, Message::ResetBuildEnvAck { job_id, verdict });
     }
 
-    /// Tells a sender what became of its job, if it still waits for that.
+    /// Tells a sender what became of its job, if it is there.
     pub(super) fn tell_sender(&mut self, id: &JobId) {
         let Some((link, job_id)) = self.output_route(id) else {
             return;
@@ -890,57 +892,36 @@ mod tests {
         assert_eq!(frames(&mut shop), ["link-3 x failed syntax error"]);
     }
 
-    // Covers: M67, R-37, R-40
+    // Covers: M67, R-40
     #[test]
-    fn a_lost_session_does_not_stop_the_build_and_a_later_one_hears_nothing_of_it() {
+    fn a_lost_session_does_not_stop_the_build_and_what_it_came_to_meanwhile_is_not_told_later() {
         let mut shop = Shop::open();
         let link = shop.offloader(2);
         let job = shop.submit_queued(link, "a", "kitchen");
         shop.hang_up(2, link);
-        let back = shop.offloader_on(2, 9);
         shop.lines();
         assert_eq!(shop.work.output_route(&job), None);
         shop.succeeds(&job);
-        assert!(
-            frames(&mut shop).is_empty(),
-            "it may mean a newer job by this id"
-        );
+        assert!(shop.acts().is_empty());
+        let back = shop.offloader_on(2, 9);
+        assert_eq!(shop.lines(), ["link-9 queue idle"]);
         download(&mut shop, back, "a");
         assert_eq!(shop.acts(), ["serve link-9 a"], "its result is there");
     }
 
-    // Covers: M62
+    // Covers: M67, R-37
     #[test]
-    fn an_end_that_comes_between_two_submissions_by_the_same_id_is_not_told_as_that_of_the_second()
-    {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
-        let old = shop.submit_queued(link, "a", "kitchen");
-        shop.hang_up(2, link);
-        let back = shop.offloader_on(2, 9);
-        shop.lines();
-        shop.succeeds(&old);
-        let new = shop.submit_queued(back, "a", "kitchen");
-        assert_eq!(
-            frames(&mut shop),
-            ["link-9 ack a", "link-9 a queued", "link-9 a running"]
-        );
-        shop.succeeds(&new);
-        assert_eq!(frames(&mut shop), ["link-9 a completed"]);
-    }
-
-    //
-    #[test]
-    fn frames_of_a_running_job_go_to_the_session_over_which_it_came() {
+    fn frames_of_a_running_job_go_to_the_senders_newest_session() {
         let mut shop = Shop::open();
         let link = shop.offloader(2);
         let job = shop.submit_queued(link, "a", "kitchen");
-        shop.offloader_on(2, 9);
+        let newer = shop.offloader_on(2, 9);
         shop.offloader_on(3, 8);
+        shop.hang_up(2, link);
         shop.lines();
-        assert_eq!(shop.work.output_route(&job), Some((link, wire("a"))));
+        assert_eq!(shop.work.output_route(&job), Some((newer, wire("a"))));
         shop.ends(&job, failed("boom"));
-        assert_eq!(frames(&mut shop), ["link-2 a failed boom"]);
+        assert_eq!(frames(&mut shop), ["link-9 a failed boom"]);
     }
 
     // Covers: R-24, M65

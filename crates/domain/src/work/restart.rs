@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn received_jobs_resume_and_the_next_session_of_their_sender_hears_nothing_of_them() {
+    fn received_jobs_resume_and_their_sender_hears_the_end_if_it_is_back_by_then() {
         let mut shop = Shop::open();
         let link = shop.offloader(2);
         let running = shop.submit_queued(link, "a", "kitchen");
@@ -216,14 +216,11 @@ mod tests {
             ]
         );
         shop.prepared(&unpacking);
-        shop.offloader_on(2, 9);
         shop.succeeds(&running);
-        shop.lines();
+        shop.offloader_on(2, 9);
+        assert!(shop.lines_of("link-9 a").is_empty(), "that is over");
         shop.ends(&unpacking, failed("boom"));
-        assert!(
-            shop.acts().is_empty(),
-            "it may mean newer jobs by these ids"
-        );
+        assert_eq!(shop.acts(), ["link-9 b failed boom"]);
     }
 
     #[test]
