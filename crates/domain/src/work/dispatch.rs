@@ -649,7 +649,7 @@ mod tests {
         shop.pass(60);
         assert_eq!(shop.acts(), ["build j2 compile own bath.yaml"]);
         shop.says(link, Message::QueueStatus(QueueStatus::of(true, 0)));
-        shop.state(link, &shop.wire(1), JobStatus::Failed);
+        shop.state_with(link, &shop.wire(1), JobStatus::Failed, "boom", None);
         assert_eq!(shop.acts(), ["bundle j3 attic.yaml"]);
         assert_eq!(shop.status(&jobs[1]), JobStatus::Running);
     }
