@@ -78,8 +78,9 @@ def memory():
 def files():
     """Opens files until it may not."""
     held = []
-    breach()
     while True:
+        if len(held) == 1_000:
+            breach()
         try:
             held.append(open(os.devnull))
         except OSError as error:
@@ -89,9 +90,11 @@ def files():
 
 def disk():
     """Lets one file grow without an end; with holes, so that it takes no time."""
-    breach()
     with open("big", "wb", buffering=0) as big:
-        while True:
+        for number in itertools.count(1):
+            # One more is too many.
+            if number == 127:
+                breach()
             big.seek(1 << 24, os.SEEK_CUR)
             big.write(b"x")
 
