@@ -13,7 +13,7 @@ async fn a_keyring_that_does_not_answer_stops_the_start_with_its_reason_and_chan
     let errors = [
         (SecretsError::Locked, "unlock it"),
         (SecretsError::Denied, "allow Kiln"),
-        (SecretsError::Absent, "secrets = \"file\""),
+        (SecretsError::Absent, "--secrets file"),
         (SecretsError::Slow(30), "within 30 s"),
         (SecretsError::Failed("broken".to_owned()), "broken"),
     ];

@@ -1,8 +1,8 @@
-//! Verbs about this node: status, identity, discover, env, settings.
+//! Verbs about this node: status, pause, identity, stop, discover, env, settings.
 use kiln_ipc::{Event, Follow, reply_json};
 use kiln_model::{
     AvailabilityReason as Reason, EnvironmentState, FLASH_PATIENCE, LinkState, PinEmoji, Reply,
-    Request, Snooze, View, WindowView,
+    Request, Snooze, View, WindowView, say,
 };
 use serde_json::json;
 
@@ -263,8 +263,9 @@ async fn until_flashed(client: &mut Client, face: &mut Face) -> Result<(), Failu
         return Ok(());
     };
     face.notice(&format!(
-        "{device} is being flashed and may not start again if it is left half-way. Kiln stops when \
-         that is done, after {} minutes at the latest. `kiln stop --now` does not wait.",
+        "{} Kiln stops when that is done, after {} minutes at the latest. `kiln stop --now` does not \
+         wait.",
+        say::being_flashed(device),
         FLASH_PATIENCE.as_secs() / 60
     ))?;
     client.follow(Follow::View).await?;

@@ -592,7 +592,7 @@ impl World {
             if waits && is_foreign && job.kind == JobKind::Compile && !free {
                 assert_ne!(job.reason, kiln_model::say::waits_for_lane());
             }
-            if job.kind == JobKind::Upload && job.status == JobStatus::Running {
+            if job.is_flash() {
                 assert!(self.flashed.contains(&job.id));
             }
         }
