@@ -260,7 +260,8 @@ impl Work {
                 .plan(build)
                 .map(|plan| self.start_chain(&chain(None), plan, now)),
             Request::Flash { port, .. } => self
-                .may_flash(device, port)
+                .has_own_esphome()
+                .and_then(|()| self.may_flash(device, port))
                 .map(|()| self.flash_built(&chain(Some(port.clone())), now)),
             _ => Ok(self.clean(device, now)),
         };

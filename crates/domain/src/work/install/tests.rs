@@ -84,6 +84,10 @@ fn without_an_esphome_here_nothing_is_begun_and_its_owner_hears_how_to_get_one()
     assert_eq!(shop.work.jobs().len(), jobs);
     assert!(shop.acts().is_empty());
     assert!(!shop.job(&before).status.is_final(), "what runs goes on");
+    match flash_kitchen(&mut shop, Port::Ota, BUILT) {
+        Some(Reply::Refused(refused)) => assert_eq!(refused.message, say::own_esphome_missing()),
+        other => panic!("{other:?}"),
+    }
 
     let mut coming = installed("2026.11.0");
     coming.installed = false;
