@@ -183,12 +183,12 @@ async def test_a_result_that_nobody_heard_of_can_be_fetched_after_reconnecting(w
 # Covers: M62
 async def test_a_sender_that_took_the_end_of_its_first_build_for_that_of_the_second_gets_the_second(world):
     kiln, peer = await met(world)
-    await peer.submits("again", "again", bundle("again", seconds=3))
+    await peer.submits("again", "again", bundle("again", seconds=10))
     await peer.hears_that("again", "running")
     await peer.cut()
     await peer.open()
     await peer.hears_that("again", "completed")
-    ack = await peer.submits("again", "again", bundle("again", seconds=2))
+    ack = await peer.submits("again", "again", bundle("again", seconds=8))
     expect(ack["accepted"], f"{ack}")
     expect(isinstance(await peer.fetches("again"), bytes), "it waits for the artifacts")
 

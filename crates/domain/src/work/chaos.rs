@@ -527,7 +527,12 @@ impl World {
             | Message::ResetBuildEnvAck {
                 job_id,
                 verdict: Ok(()),
-            } => self.accepted.entry((*who, job_id)),
+            } => {
+                let key = (*who, job_id);
+                // From now on it is there.
+                self.missed.remove(&key);
+                self.accepted.entry(key)
+            }
             Message::ResetBuildEnv { job_id } => {
                 return self.far.push((link, job_id, Verdict::Open));
             }

@@ -22,8 +22,8 @@ pub(super) const RECONNECT_GRACE: Duration = Duration::from_secs(20);
 /// How long a build for one chosen receiver waits while that is not connected. Longer than the
 /// longest wait between two dials (30 s).
 const CHOSEN_PATIENCE: Duration = Duration::from_secs(60);
-/// How often a build may lose its receiver (builds.md §17).
-const MAX_LOSSES: u8 = 3;
+/// How often a build may lose its receiver (builds.md §17), and a flash its device.
+pub(super) const MAX_LOSSES: u8 = 3;
 
 /// What a pass decided for one waiting compile.
 enum Verdict {
@@ -104,7 +104,11 @@ impl Work {
                 return (Verdict::Wait, reason);
             }
             Target::Local if decision.rule == Rule::Fallback && !self.lane_begins(id) => {
-                return (Verdict::Wait, say::waits_for_either(decision.sentence()));
+                let reason = match decision.tally.intended {
+                    0 => decision.sentence(),
+                    _ => say::waits_for_either(decision.sentence()),
+                };
+                return (Verdict::Wait, reason);
             }
             Target::Local => Verdict::Local,
             Target::NoCompatiblePeer => Verdict::Fail,
@@ -206,7 +210,8 @@ impl Work {
     }
 
     /// Changes what is known of a receiver. One that could build and cannot any more may be back in a
-    /// moment: until then nothing that waits goes local or fails.
+    /// moment: until then nothing that waits goes local or fails, unless the same build took it down
+    /// before.
     pub(super) fn update_receiver(
         &mut self,
         pin: Pin,
@@ -219,7 +224,10 @@ impl Work {
         };
         let could_build = can_build(&self.receivers);
         self.receivers.update(pin, change);
-        if !could_build || can_build(&self.receivers) {
+        let again = |(_, e): (&JobId, &Entry)| {
+            e.stored.losses > 0 && e.run().is_some_and(|run| run.pin == pin)
+        };
+        if !could_build || can_build(&self.receivers) || self.jobs.active().any(again) {
             return;
         }
         let waits = |e: &Entry| matches!(e.step, Step::Pool(_)) && e.stored.only_on.is_none();
@@ -618,6 +626,30 @@ mod tests {
         let place = |job: &JobId| shop.job(job).placement;
         assert_eq!(place(&jobs[0]), Placement::Local);
         assert_eq!(place(&jobs[2]), Placement::RemotePending);
+    }
+
+    #[test]
+    fn what_waits_behind_a_build_that_takes_its_receiver_down_again_is_built_here() {
+        let (mut shop, link, jobs) = three();
+        shop.hang_up(1, link);
+        shop.pass(5);
+        let mut link = shop.connect(1, 9);
+        for next in 10..12 {
+            shop.building_on(&jobs[0], link);
+            shop.lines();
+            shop.pass(10);
+            shop.hang_up(1, link);
+            shop.pass(5);
+            link = shop.connect(1, next);
+        }
+        let place = |job: &JobId| shop.job(job).placement;
+        assert_eq!(place(&jobs[1]), Placement::Local);
+        assert_eq!(shop.status(&jobs[1]), JobStatus::Running);
+        assert_eq!(
+            shop.status(&jobs[0]),
+            JobStatus::Running,
+            "it is given its tries"
+        );
     }
 
     #[test]

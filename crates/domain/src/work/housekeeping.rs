@@ -288,7 +288,7 @@ impl Work {
             let name = configuration.stem();
             let is_its = |found: &&Found| {
                 matches!(&found.stock, Stock::Build(of, _) if *of == pin)
-                    && found.devices.contains(name)
+                    && (found.devices.is_empty() || found.devices.contains(name))
             };
             let its = self.house.found.values().filter(is_its);
             let kept: Vec<Option<Kept>> = its.map(|found| facts.judge(found).kept).collect();

@@ -7,6 +7,7 @@ use kiln_model::{
 };
 
 use super::devices;
+use super::dispatch::MAX_LOSSES;
 use super::effect::{Effect, StoredJob};
 use super::jobs::{Entry, Step, new_job};
 use super::machine::{Answer, Outcome, SCAN_PATIENCE, Stage, Work};
@@ -299,7 +300,11 @@ impl Work {
         if self.own_version().is_some() || self.answer == Answer::Awaited {
             return Ok(());
         }
-        let comes = |e: &&EnvironmentInfo| matches!(e.state, EnvironmentState::Installing(_));
+        let set = self.settings.esphome_version.trim();
+        let comes = |e: &&EnvironmentInfo| {
+            matches!(e.state, EnvironmentState::Installing(_))
+                && (set.is_empty() || set == e.version.as_str())
+        };
         if let Some(coming) = self.environments.iter().find(comes) {
             return Err(RequestError {
                 code: ErrorCode::Unavailable,
@@ -307,7 +312,7 @@ impl Work {
                 hint: say::hint_ask_again(),
             });
         }
-        let (message, hint) = match self.settings.esphome_version.trim() {
+        let (message, hint) = match set {
             "" => (say::own_esphome_missing(), say::hint_install_esphome()),
             set => (say::set_esphome_missing(set), say::hint_set_esphome()),
         };
@@ -774,16 +779,18 @@ impl Work {
         }
     }
 
-    /// A flash that failed because its device turned out to be away.
+    /// A flash that failed because its device turned out to be away, and not for the last time: some
+    /// wake up for less time than a flash takes.
     pub(super) fn is_to_be_put_off(&self, id: &JobId) -> bool {
-        let asked = |e: &Entry| e.stored.cancel_requested;
-        self.is_away(id) && !self.jobs.get(id).is_some_and(asked)
+        let may = |e: &Entry| !e.stored.cancel_requested && e.stored.losses < MAX_LOSSES;
+        self.is_away(id) && self.jobs.get(id).is_some_and(may)
     }
 
     /// Lets such a flash wait for its device, as if it had not begun.
     pub(super) fn put_off(&mut self, id: &JobId) {
         if let Some(entry) = self.jobs.get_mut(id) {
             entry.clear_run_state();
+            entry.stored.losses = entry.stored.losses.saturating_add(1);
         }
         self.defer(id);
         self.announce(id);

@@ -239,8 +239,9 @@ impl Jobs {
                 *other != id && forgettable(e) && e.history_key() == key
             };
             let is_done = |e: &Entry| e.stored.job.status == JobStatus::Completed;
-            // What did not go well does not make forgotten when it last did, and how long that took.
-            let mut keeps_last = !is_done(newest);
+            // What did not go well does not make forgotten when it last did, and how long that took. Of
+            // senders it is forgotten: there is one tree of a device, and it is the newest's.
+            let mut keeps_last = newest.is_owners() && !is_done(newest);
             for (other, entry) in self.table.iter().rev().filter(alike) {
                 if keeps_last && is_done(entry) {
                     keeps_last = false;

@@ -1,5 +1,7 @@
 //! [`Sighted`]: which of the owner's devices were ever seen in the network, also in earlier runs. One that
 //! was and is not seen yet is away; of one that never was nothing is known.
+use std::net::IpAddr;
+
 use kiln_model::{Device, Presence};
 
 use super::effect::Effect;
@@ -20,12 +22,14 @@ impl Work {
         self.sighted = sighted.into_iter().map(|s| (s.name, s.version)).collect();
     }
 
-    /// Adds what is remembered of a device.
+    /// Adds what is remembered of a device. One with an address of its own is found without being seen,
+    /// also in a network where nobody sees it.
     pub(super) fn recall(&self, device: &mut Device) {
         let Some(version) = self.sighted.get(&device.name) else {
             return;
         };
-        if device.presence == Presence::Unknown {
+        let has_address = device.address.parse::<IpAddr>().is_ok();
+        if device.presence == Presence::Unknown && !has_address {
             device.presence = Presence::Offline;
         }
         if device.deployed_version.is_empty() {
