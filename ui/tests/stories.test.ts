@@ -474,7 +474,7 @@ test('a job shows its phases, why it is built there, and its log as text', async
 
 test('a build with another ESPHome says with which', async () => {
   await open('busy', '#/job/b2');
-  expect(text()).toContain('Built on NAS. It has ESPHome 2026.9.1, which is not the version of this computer. Why there?');
+  expect(text()).toContain('Built on NAS. It was built with ESPHome 2026.9.1, another version than this computer had. Why there?');
 });
 
 test('what the node says is said in the language of its owner, and quoted text as it is', async () => {

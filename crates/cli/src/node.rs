@@ -178,7 +178,7 @@ pub(crate) fn alert_text(kind: kiln_model::AlertKind) -> &'static str {
         }
         kiln_model::AlertKind::Superseded => {
             "another Kiln with the same identity took over. Stop that one, then connect again with \
-             `kiln receivers enable`."
+             `kiln receivers enable NAME`."
         }
     }
 }

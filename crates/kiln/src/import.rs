@@ -43,11 +43,14 @@ async fn take(paths: &Paths, wanted: &ImportArgs) -> Result<TakenOver, String> {
     } else {
         Existing::Keep
     };
-    let taken = take_over(legacy, existing, &*secrets, &store)
+    let mut taken = take_over(legacy, existing, &*secrets, &store)
         .await
         .map_err(sentence)?;
-    if choice.is_some() {
-        kiln_host::remember_secrets(paths, place)?;
+    if choice.is_some()
+        && let Err(why) = kiln_host::remember_secrets(paths, place)
+    {
+        // All was taken over by now.
+        taken.notices.push(why);
     }
     Ok(taken)
 }

@@ -11,7 +11,7 @@ pub fn leave_no_core() {
         current: Some(1),
         ..getrlimit(Resource::Core)
     };
-    // Where the limit cannot be set it is lower already.
+    // Where that is more than is allowed, nothing is written, and only who collects crashes gets one.
     let _ = setrlimit(Resource::Core, limit);
 }
 
@@ -36,6 +36,10 @@ mod tests {
             shell.current_dir(&folder).status().unwrap().core_dumped()
         };
         let most = getrlimit(Resource::Core).maximum;
+        if most == Some(0) {
+            // Nothing can be tried here.
+            return;
+        }
         let unlimited = Rlimit {
             current: most,
             maximum: most,

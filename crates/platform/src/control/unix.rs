@@ -12,9 +12,6 @@ use tokio::net::{UnixListener, UnixStream};
 use super::{ControlError, DoorOf, short_name};
 use crate::files;
 
-/// Longest path of a socket: `sun_path` holds 104 bytes on macOS and 108 on Linux, with its NUL.
-const MAX_PATH: usize = 103;
-
 /// The bound socket. Dropping it removes the file.
 pub struct LocalControl {
     listener: UnixListener,
@@ -29,8 +26,18 @@ impl LocalControl {
     /// [`ControlError::InUse`] when a node answers there, [`ControlError::NotPrivate`] when others
     /// can enter the folder, [`ControlError::Io`] otherwise.
     pub fn bind(runtime: &Path, of: DoorOf) -> Result<Self, ControlError> {
-        let path = socket_path(runtime, of);
-        let folder = path.parent().unwrap_or(runtime);
+        match Self::bind_at(own_place(runtime, of)) {
+            // There is no room for its path, or the file system makes no sockets.
+            Err(ControlError::Io(error)) => {
+                tracing::info!(%error, "the door is opened in a folder of its own");
+                Self::bind_at(other_place(runtime, of))
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn bind_at(path: PathBuf) -> Result<Self, ControlError> {
+        let folder = path.parent().unwrap_or(&path);
         files::create_private_dir(folder)?;
         check_folder(folder)?;
         match std::os::unix::net::UnixStream::connect(&path) {
@@ -74,11 +81,26 @@ impl Drop for LocalControl {
 /// [`ControlError::NobodyHome`] when none answers, [`ControlError::NotPrivate`] when somebody
 /// else does, [`ControlError::Io`] otherwise.
 pub async fn connect(runtime: &Path, of: DoorOf) -> Result<Box<dyn Stream>, ControlError> {
-    let path = socket_path(runtime, of);
-    let stream = UnixStream::connect(&path)
+    match connect_at(&own_place(runtime, of)).await {
+        Err(first @ (ControlError::NobodyHome | ControlError::Io(_))) => {
+            let other = connect_at(&other_place(runtime, of)).await;
+            other.map_err(|error| match error {
+                ControlError::NobodyHome => first,
+                error => error,
+            })
+        }
+        outcome => outcome,
+    }
+}
+
+async fn connect_at(path: &Path) -> Result<Box<dyn Stream>, ControlError> {
+    let stream = UnixStream::connect(path)
         .await
         .map_err(|error| match error.kind() {
-            ErrorKind::NotFound | ErrorKind::ConnectionRefused => ControlError::NobodyHome,
+            // The last one: no socket has so long a path.
+            ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::InvalidInput => {
+                ControlError::NobodyHome
+            }
             _ => ControlError::Io(error),
         })?;
     if !is_ours(&stream) {
@@ -108,19 +130,23 @@ fn check_folder(folder: &Path) -> Result<(), ControlError> {
     }
 }
 
-/// In the runtime folder, or, where that path does not fit into a socket address, in a private
-/// folder of a short name under `/tmp`.
-fn socket_path(runtime: &Path, of: DoorOf) -> PathBuf {
-    let name = match of {
+fn file_name(of: DoorOf) -> &'static str {
+    match of {
         DoorOf::Node => "control.sock",
         DoorOf::Desk => "desk.sock",
-    };
-    let path = runtime.join(name);
-    if path.as_os_str().len() <= MAX_PATH {
-        return path;
     }
+}
+
+/// In the runtime folder.
+fn own_place(runtime: &Path, of: DoorOf) -> PathBuf {
+    runtime.join(file_name(of))
+}
+
+/// Where that path does not fit into a socket address, or its file system makes no sockets: a private
+/// folder of a short name under `/tmp`.
+fn other_place(runtime: &Path, of: DoorOf) -> PathBuf {
     let user = rustix::process::geteuid().as_raw();
-    PathBuf::from(format!("/tmp/kiln-{user}-{}", short_name(runtime))).join(name)
+    PathBuf::from(format!("/tmp/kiln-{user}-{}", short_name(runtime))).join(file_name(of))
 }
 
 #[cfg(test)]
