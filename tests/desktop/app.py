@@ -208,6 +208,9 @@ def an_install_is_followed_in_the_window(world):
         window.go("Devices")
         window.shows("garage")
         window.click("Install garage")
+        # It was never built: it may need a cable.
+        window.until("it is asked where it goes", lambda: "Install garage" in window.dialogue())
+        window.click("Install")
         world.says("Building garage")
         world.looks("building mine")
         desktop.screenshot(SHOTS / "app-building-mine.png")

@@ -449,7 +449,6 @@ fn calls(attempts: &mut Attempts, pid: i64) {
             [BAD, 1 << 20, 0, 0, 0],
         ),
         ("setns", libc::SYS_setns, [-1, 0, 0, 0, 0]),
-        ("setsid", libc::SYS_setsid, [0; 5]),
         ("settimeofday", libc::SYS_settimeofday, [BAD, 0, 0, 0, 0]),
         ("shmget", libc::SYS_shmget, [0, 0, 0, 0, 0]),
         ("shmat", libc::SYS_shmat, [-1, 0, 0, 0, 0]),

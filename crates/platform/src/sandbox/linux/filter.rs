@@ -15,8 +15,7 @@ use seccompiler::{
 /// kernels, tracing and performance counters, memory and files that no limit counts, the machine's
 /// clock, name and power, io_uring, which does what this filter cannot see, watching files, of which
 /// the owner's programs and boxes share a number, and what would give a build back the cores and the
-/// turn at the disk that its owner left it: every new session would be one more at full share, and a
-/// build is found and ended by its session.
+/// turn at the disk that its owner left it.
 const NEVER: &[i64] = &[
     libc::SYS_acct,
     libc::SYS_add_key,
@@ -83,7 +82,6 @@ const NEVER: &[i64] = &[
     libc::SYS_setdomainname,
     libc::SYS_sethostname,
     libc::SYS_setns,
-    libc::SYS_setsid,
     libc::SYS_settimeofday,
     libc::SYS_shmat,
     libc::SYS_shmctl,
@@ -118,12 +116,14 @@ const NEVER_HERE: &[i64] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const NEVER_HERE: &[i64] = &[];
 
-/// Refused at tier 2: waiting for connections.
+/// Refused at tier 2: waiting for connections, and leaving the session, by which the processes of a
+/// build are found and ended. In a box a tool may do that: the kernel ends all of it.
 const NEVER_CONFINED: &[i64] = &[
     libc::SYS_accept,
     libc::SYS_accept4,
     libc::SYS_bind,
     libc::SYS_listen,
+    libc::SYS_setsid,
 ];
 
 /// At tier 2 these may be used on the calling thread only, for which the number is 0: the call, and
