@@ -19,6 +19,25 @@ function shell(answers: Record<string, unknown>) {
   return calls;
 }
 
+test('nothing begins before all is listened to', async () => {
+  const calls: string[] = [];
+  let listens = (): void => undefined;
+  const listening = new Promise<number>((resolve) => {
+    listens = () => resolve(1);
+  });
+  mockIPC((command) => {
+    calls.push(command);
+    return command === 'plugin:event|listen' ? listening : {};
+  });
+  tauriBridge.onNode(() => undefined);
+  const started = tauriBridge.start();
+  await new Promise((resolve) => queueMicrotask(() => resolve(null)));
+  expect(calls).toEqual(['plugin:event|listen']);
+  listens();
+  await started;
+  expect(calls).toEqual(['plugin:event|listen', 'start']);
+});
+
 test('a request goes out as it is and its reply comes back', async () => {
   const calls = shell({ request: { reply: 'done' } });
   const body = { request: 'install', device: 'kitchen.yaml', build: 'auto', port: 'ota' } as const;

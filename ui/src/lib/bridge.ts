@@ -57,9 +57,20 @@ async function call<T>(command: string, args?: Record<string, unknown>): Promise
   }
 }
 
+/** What is about to be heard. */
+const hearing: Promise<unknown>[] = [];
+
+function hear<T>(name: string, on: (said: T) => void): void {
+  hearing.push(listen<T>(name, (event) => on(event.payload)));
+}
+
 /** The bridge of the real window. */
 export const tauriBridge: Bridge = {
-  start: () => call('start'),
+  start: async () => {
+    // The answer brings what was said before; nobody would say it again.
+    await Promise.allSettled(hearing);
+    return call('start');
+  },
   request: (body) => call('request', { body }),
   follow: (body, on) => {
     const channel = new Channel<Event>();
@@ -67,11 +78,11 @@ export const tauriBridge: Bridge = {
     return call('follow', { body, channel });
   },
   unfollow: (id) => call('unfollow', { id }),
-  onOpen: (on) => void listen<Goal>('open', (event) => on(event.payload)),
-  onNode: (on) => void listen<NodeState>('node', (event) => on(event.payload)),
-  onTray: (on) => void listen<Start['tray']>('tray', (event) => on(event.payload)),
-  onNotifications: (on) => void listen<Start['notifications']>('notifications', (event) => on(event.payload)),
-  onRefused: (on) => void listen<string>('refused', (event) => on(event.payload)),
+  onOpen: (on) => hear<Goal>('open', on),
+  onNode: (on) => hear<NodeState>('node', on),
+  onTray: (on) => hear<Start['tray']>('tray', on),
+  onNotifications: (on) => hear<Start['notifications']>('notifications', on),
+  onRefused: (on) => hear<string>('refused', on),
   desktopSettings: () => call('desktop_settings'),
   setDesktopSetting: (name, value) => call('set_desktop_setting', { name, value }),
   firstRunDone: () => call('first_run_done'),
