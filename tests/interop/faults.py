@@ -1,4 +1,5 @@
 """Bad input and a bad world: each ends in a clear message with nothing lost."""
+import contextlib
 import signal
 import sqlite3
 import subprocess
@@ -74,7 +75,8 @@ async def test_state_of_a_newer_kiln_is_left_alone(world):
     await kiln.serve()
     await kiln.stop()
     file = next((kiln.home / "state").glob("*.db"), None) or next((kiln.home / "state").glob("*.sqlite*"))
-    with sqlite3.connect(file) as db:
+    # Who leaves it open has a lock on it.
+    with contextlib.closing(sqlite3.connect(file)) as db:
         db.execute("PRAGMA user_version = 9999")
     code, out, err = await kiln.run("serve", "--json")
     expect(code not in (0, 101) and "newer" in err, f"{code}: {err}")

@@ -153,6 +153,9 @@ fn held(folder: &Path) -> u64 {
 fn from_sqlite(error: rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::Full,
+        Some(ErrorCode::DatabaseBusy) => StoreError::Failed(
+            "another program has Kiln's records open; close it, then start Kiln again".to_owned(),
+        ),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             StoreError::Damaged(error.to_string())
         }

@@ -187,6 +187,18 @@ fn a_full_disk_is_told_and_changes_nothing() {
 }
 
 #[test]
+fn records_that_another_program_has_open_are_said_to_be_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).unwrap();
+    let Err(StoreError::Failed(why)) = open(dir.path()) else {
+        panic!("only one opens them");
+    };
+    assert!(why.contains("another program"), "{why}");
+    drop(store);
+    open(dir.path()).unwrap();
+}
+
+#[test]
 fn a_store_opens_where_no_file_can_be_made_that_connections_share() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).unwrap();
