@@ -19,6 +19,11 @@ use crate::{ClientId, Deadline, Effect, Event, Pace, RequestId, Session, setting
 /// system waits for less, the sessions end with it.
 const LAST_TRANSFERS: Duration = Duration::from_secs(4);
 
+/// How long senders know that this computer is not idle before their sessions end. One that chose it
+/// just before makes a bundle first and looks for the session then: a stock sender ends the job as
+/// failed if it is gone (builds.md §4.4). Bundles take some seconds, on a slow machine up to twenty.
+const PARTING: Duration = Duration::from_secs(30);
+
 /// Everything a node decides. Feed it [`Event`]s, perform its [`Effect`]s strictly in order, wake it
 /// at its deadline. It never blocks, never fails and reads no clock.
 #[derive(Debug)]
@@ -37,10 +42,22 @@ pub struct Domain {
     farewells: Option<BTreeSet<LinkId>>,
     /// Until when transfers may go on before a sleep; `None`: nobody waits for them.
     leaves_by: Option<Mono>,
+    parting: Parting,
     shown: Availability,
     confinement: Confinement,
     life: Life,
     effects: VecDeque<Effect>,
+}
+
+/// How long ago senders heard that this computer is not idle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Parting {
+    /// It is idle for them.
+    Not,
+    /// A moment ago, until then.
+    Until(Mono),
+    /// Long enough ago.
+    Over,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -69,6 +86,7 @@ impl Domain {
             wakefulness: Wakefulness::AsSet,
             farewells: None,
             leaves_by: None,
+            parting: Parting::Not,
             confinement: Confinement::default(),
             life: Life::Running,
             effects: VecDeque::new(),
@@ -134,6 +152,9 @@ impl Domain {
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Now) {
         self.leaves_by.take_if(|by| *by <= now.mono);
+        if matches!(self.parting, Parting::Until(at) if at <= now.mono) {
+            self.parting = Parting::Over;
+        }
         self.evaluator.handle_timeout(now);
         self.peering.handle_timeout(now);
         self.collect(now);
@@ -149,6 +170,10 @@ impl Domain {
             self.work.poll_timeout(),
             judged.map(|at| (at, "Availability")),
             self.leaves_by.map(|at| (at, "Sleep")),
+            match self.parting {
+                Parting::Until(at) => Some((at, "Parting")),
+                Parting::Not | Parting::Over => None,
+            },
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -336,8 +361,9 @@ impl Domain {
     /// A receiver that is switched off serves on until nobody would lose anything: a sender whose
     /// upload or download is cut shows its user a failed install (builds.md §4.4).
     fn tell_peering(&mut self, now: Now) {
+        self.note_absence(now);
         let was = self.told.as_ref().is_some_and(|told| told.receiver);
-        let lingers = was && !self.work.is_done_with_others();
+        let lingers = was && !self.may_part();
         let settings = Settings {
             receiver: self.settings.receiver || lingers,
             ..self.settings.clone()
@@ -348,6 +374,21 @@ impl Domain {
             let event = peering::Event::SettingsChanged(settings);
             self.peering.handle(event, now);
         }
+    }
+
+    /// Notes when senders began to hear that this computer is not idle.
+    fn note_absence(&mut self, now: Now) {
+        self.parting = match (self.evaluator.lending().absence, self.parting) {
+            (None, _) => Parting::Not,
+            (Some(_), Parting::Not) => Parting::Until(now.mono + PARTING),
+            (Some(_), known) => known,
+        };
+    }
+
+    /// Returns whether nobody would lose anything if sessions ended now, as far as anybody can know.
+    fn may_part(&self) -> bool {
+        let is_bundling = matches!(self.parting, Parting::Until(_)) && self.work.has_senders();
+        self.work.is_done_with_others() && !is_bundling
     }
 
     /// Jobs hear of it first, so that the end of the sessions ends none of them as cancelled.
@@ -376,6 +417,7 @@ impl Domain {
     fn lend(&mut self, now: Now) {
         self.evaluator.handle_room(self.work.room(), now);
         let lending = self.evaluator.lending();
+        self.note_absence(now);
         self.work.lend(lending, now);
         self.gather(now);
         if self.told.is_some() {
@@ -389,7 +431,7 @@ impl Domain {
             Some(AvailabilityReason::Sleeping) => {
                 self.leaves_by.is_none() || self.work.is_done_with_others()
             }
-            Some(_) | None => self.work.is_done_with_others(),
+            Some(_) | None => self.may_part(),
         };
         let leaves = lending.stance == Stance::Long && may_leave;
         let presence = if leaves {
@@ -407,7 +449,7 @@ impl Domain {
             // Also what goes on after receiving was switched off has to give way.
             _ if self.work.builds_for_others() => Pace::Fast,
             // A clean may wait packed on a disk that is short.
-            Some(AvailabilityReason::UserOff) if self.work.is_done_with_others() => Pace::Never,
+            Some(AvailabilityReason::UserOff) if self.may_part() => Pace::Never,
             _ => Pace::Slow,
         };
         if pace != self.pace {

@@ -262,17 +262,23 @@ fn who_waits_for_somebody_to_pair_with_is_there_although_the_owner_is() {
 }
 
 #[test]
-fn a_pause_is_kept_before_it_is_confirmed_and_ends_sessions_at_once() {
+fn a_pause_is_kept_before_it_is_confirmed_and_ends_sessions_when_a_bundle_begun_before_can_have_come()
+ {
     let mut domain = node();
     tell(&mut domain, knock(1));
     let effects = ask(&mut domain, Request::Pause(kiln_model::Snooze::TwoHours));
     assert!(matches!(effects.first(), Some(Effect::SaveSettings(s)) if s.paused != Pause::Off));
     let stops = |e: &Effect| is_peering(e, |e| matches!(e, peering::Effect::StopListening));
-    assert!(effects.iter().any(stops));
+    assert!(!effects.iter().any(stops));
     assert!(matches!(
         effects.last(),
         Some(Effect::Reply(_, Reply::Done))
     ));
+    let begun = Now::default().mono.0.as_secs();
+    let said = pass(&mut domain, begun + 29);
+    assert!(!said.iter().any(stops), "{said:?}");
+    let said = pass(&mut domain, begun + 30);
+    assert!(said.iter().any(stops), "{said:?}");
     ask(&mut domain, Request::Resume);
     assert!(domain.view(Now::default()).unwrap().availability.is_open());
 }
@@ -447,6 +453,11 @@ fn the_owner_is_watched_while_a_build_goes_on_after_receiving_was_switched_off()
     let killed = work::Event::ProcessEnded(job, work::ProcessOutcome::Killed);
     let effects = tell_at(&mut domain, Event::Work(killed), 1_002);
     let rests = |e: &Effect| matches!(e, Effect::Watch(Pace::Never));
+    assert!(
+        !effects.iter().any(rests),
+        "its sender may make a bundle still"
+    );
+    let effects = pass(&mut domain, 1_040);
     assert!(effects.iter().any(rests), "{effects:?}");
 }
 

@@ -93,6 +93,11 @@ impl Work {
         active.any(|e| is_guest(e) && goes_on(e))
     }
 
+    /// Returns whether an offloader has a session.
+    pub fn has_senders(&self) -> bool {
+        self.links.offloaders().next().is_some()
+    }
+
     /// Returns whether no offloader would lose anything if its session ended now: nothing of its jobs
     /// is active, and no result waits to be fetched.
     pub fn is_done_with_others(&self) -> bool {
