@@ -399,14 +399,20 @@ fn an_ack_that_does_not_come_fails_the_job_without_a_second_submission() {
     assert_eq!(shop.acts(), ["link-1 cancel w1"], "nobody waits for it");
 }
 
-#[test]
-fn a_receiver_that_was_not_heard_since_the_last_chunk_is_routed_round_when_its_session_ends() {
+/// A submission that was sent whole, over a link on which nothing is heard since.
+fn unheard() -> (Shop, JobId, LinkId) {
     let (mut shop, compile, _, link) = started();
     shop.pass(1);
     shop.silent.push(link);
     shop.bundled(&compile);
     let w1 = shop.wire(1);
     shop.happens(Event::Uploaded(link, w1, Ok(())));
+    (shop, compile, link)
+}
+
+#[test]
+fn a_receiver_that_was_not_heard_since_the_last_chunk_is_routed_round_when_its_session_ends() {
+    let (mut shop, compile, link) = unheard();
     shop.pass(89);
     assert_eq!(shop.status(&compile), JobStatus::Running, "it may be gone");
     shop.hang_up(1, link);
@@ -415,12 +421,7 @@ fn a_receiver_that_was_not_heard_since_the_last_chunk_is_routed_round_when_its_s
 
 #[test]
 fn a_receiver_that_is_heard_again_and_does_not_answer_fails_the_job() {
-    let (mut shop, compile, _, link) = started();
-    shop.pass(1);
-    shop.silent.push(link);
-    shop.bundled(&compile);
-    let w1 = shop.wire(1);
-    shop.happens(Event::Uploaded(link, w1, Ok(())));
+    let (mut shop, compile, _) = unheard();
     shop.pass(60);
     assert_eq!(shop.status(&compile), JobStatus::Running);
     shop.silent.clear();
