@@ -12,16 +12,17 @@ use kiln_model::{
 use crate::availability::{Evaluator, Sleep, Stance};
 use crate::peering::{self, Guests, Peering, Presence, Taken};
 use crate::work::{self, Work};
-use crate::{ClientId, Deadline, Effect, Event, Pace, RequestId, Session, settings};
+use crate::{ClientId, Deadline, Effect, Event, Pace, RequestId, Role, Session, settings};
 
 /// How long a sleep waits for bundles that arrive and results that are fetched: a stock sender ends a
 /// job as failed that loses its session then. logind waits 5 s for everybody (InhibitDelayMaxSec of logind.conf(5)); where the
 /// system waits for less, the sessions end with it.
 const LAST_TRANSFERS: Duration = Duration::from_secs(4);
 
-/// How long senders know that this computer is not idle before their sessions end. One that chose it
-/// just before makes a bundle first and looks for the session then: a stock sender ends the job as
-/// failed if it is gone (builds.md §4.4). Bundles take some seconds, on a slow machine up to twenty.
+/// How long nothing is heard of any sender before their sessions end. One that chose this computer makes
+/// a bundle first and looks for the session then: a stock sender ends the job as failed if it is gone
+/// (builds.md §4.4). It chooses a connected computer although that is not idle, and as soon as a job of
+/// its queue is over. Bundles take some seconds, on a slow machine up to twenty.
 const PARTING: Duration = Duration::from_secs(30);
 
 /// Everything a node decides. Feed it [`Event`]s, perform its [`Effect`]s strictly in order, wake it
@@ -49,14 +50,14 @@ pub struct Domain {
     effects: VecDeque<Effect>,
 }
 
-/// How long ago senders heard that this computer is not idle.
+/// How far the sessions of senders are from their end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Parting {
-    /// It is idle for them.
+    /// This computer is there for them, or one of them would lose something.
     Not,
-    /// A moment ago, until then.
+    /// Nothing is heard of them; a bundle that one of them makes can come until then.
     Until(Mono),
-    /// Long enough ago.
+    /// Nobody would lose anything, as far as anybody can know.
     Over,
 }
 
@@ -152,9 +153,6 @@ impl Domain {
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Now) {
         self.leaves_by.take_if(|by| *by <= now.mono);
-        if matches!(self.parting, Parting::Until(at) if at <= now.mono) {
-            self.parting = Parting::Over;
-        }
         self.evaluator.handle_timeout(now);
         self.peering.handle_timeout(now);
         self.collect(now);
@@ -361,9 +359,9 @@ impl Domain {
     /// A receiver that is switched off serves on until nobody would lose anything: a sender whose
     /// upload or download is cut shows its user a failed install (builds.md §4.4).
     fn tell_peering(&mut self, now: Now) {
-        self.note_absence(now);
+        self.note_quiet(now);
         let was = self.told.as_ref().is_some_and(|told| told.receiver);
-        let lingers = was && !self.may_part();
+        let lingers = was && self.parting != Parting::Over;
         let settings = Settings {
             receiver: self.settings.receiver || lingers,
             ..self.settings.clone()
@@ -376,19 +374,16 @@ impl Domain {
         }
     }
 
-    /// Notes when senders began to hear that this computer is not idle.
-    fn note_absence(&mut self, now: Now) {
-        self.parting = match (self.evaluator.lending().absence, self.parting) {
-            (None, _) => Parting::Not,
-            (Some(_), Parting::Not) => Parting::Until(now.mono + PARTING),
-            (Some(_), known) => known,
+    /// Notes since when nothing is heard of senders while this computer is not there for them.
+    fn note_quiet(&mut self, now: Now) {
+        let is_absent = self.evaluator.lending().absence.is_some();
+        self.parting = match self.parting {
+            _ if !is_absent || !self.work.at_stake().is_empty() => Parting::Not,
+            _ if !self.work.has_senders() => Parting::Over,
+            Parting::Not => Parting::Until(now.mono + PARTING),
+            Parting::Until(at) if at <= now.mono => Parting::Over,
+            known @ (Parting::Until(_) | Parting::Over) => known,
         };
-    }
-
-    /// Returns whether nobody would lose anything if sessions ended now, as far as anybody can know.
-    fn may_part(&self) -> bool {
-        let is_bundling = matches!(self.parting, Parting::Until(_)) && self.work.has_senders();
-        self.work.is_done_with_others() && !is_bundling
     }
 
     /// Jobs hear of it first, so that the end of the sessions ends none of them as cancelled.
@@ -417,7 +412,7 @@ impl Domain {
     fn lend(&mut self, now: Now) {
         self.evaluator.handle_room(self.work.room(), now);
         let lending = self.evaluator.lending();
-        self.note_absence(now);
+        self.note_quiet(now);
         self.work.lend(lending, now);
         self.gather(now);
         if self.told.is_some() {
@@ -425,22 +420,20 @@ impl Domain {
             self.gather(now);
         }
         let why = lending.absence.map(|absence| absence.reason);
-        // A receiver that is switched off leaves by its own way.
-        let may_leave = match why {
-            Some(AvailabilityReason::UserOff) => false,
-            Some(AvailabilityReason::Sleeping) => {
-                self.leaves_by.is_none() || self.work.is_done_with_others()
-            }
-            Some(_) | None => self.may_part(),
-        };
-        let leaves = lending.stance == Stance::Long && may_leave;
-        let presence = if leaves {
-            Presence::Away
-        } else {
-            Presence::Here
+        let presence = match why {
+            _ if lending.stance != Stance::Long => Presence::Here,
+            // A receiver that is switched off leaves by its own way.
+            Some(AvailabilityReason::UserOff) | None => Presence::Here,
+            // Nobody can wait for a bundle: who chooses from now on is to build elsewhere.
+            Some(AvailabilityReason::Sleeping) => Presence::Away(match self.leaves_by {
+                Some(_) => self.work.at_stake(),
+                None => BTreeSet::new(),
+            }),
+            Some(_) if self.parting == Parting::Over => Presence::Away(BTreeSet::new()),
+            Some(_) => Presence::Here,
         };
         if presence != self.presence {
-            self.presence = presence;
+            self.presence = presence.clone();
             let event = peering::Event::PresenceChanged(presence);
             self.peering.handle(event, now);
             self.gather(now);
@@ -449,7 +442,7 @@ impl Domain {
             // Also what goes on after receiving was switched off has to give way.
             _ if self.work.builds_for_others() => Pace::Fast,
             // A clean may wait packed on a disk that is short.
-            Some(AvailabilityReason::UserOff) if self.may_part() => Pace::Never,
+            Some(AvailabilityReason::UserOff) if self.parting == Parting::Over => Pace::Never,
             _ => Pace::Slow,
         };
         if pace != self.pace {
@@ -468,7 +461,7 @@ impl Domain {
     /// Lets a sleep come when its senders know, and holds it off while a build of others goes on.
     fn settle_sleep(&mut self, asleep: bool) {
         let told = self.farewells.as_ref().is_some_and(BTreeSet::is_empty);
-        if asleep && told && self.presence == Presence::Away {
+        if asleep && told && self.presence == Presence::Away(BTreeSet::new()) {
             (self.farewells, self.leaves_by) = (None, None);
             self.effects.push_back(Effect::SleepMayCome);
         }
@@ -489,7 +482,13 @@ impl Domain {
             self.effects.push_back(effect);
             match next {
                 Next::Nothing => continue,
-                Next::SessionUp(session) => self.work.session_up(&session, now),
+                Next::SessionUp(session) => {
+                    if matches!(session.role, Role::Receiver { .. }) {
+                        // Its jobs may have waited for this computer.
+                        self.parting = Parting::Not;
+                    }
+                    self.work.session_up(&session, now);
+                }
                 Next::SessionDown(link, pin) => {
                     if let Some(left) = &mut self.farewells {
                         left.insert(link);

@@ -63,13 +63,17 @@ fn identity() -> peering::Event {
 }
 
 fn knock(link: u64) -> Event {
+    knock_of(&offloader(), link)
+}
+
+fn knock_of(peer: &Peer, link: u64) -> Event {
     Event::Peering(peering::Event::Knocked {
         link: LinkId(link),
         intent: Some(LinkIntent::PeerLink),
-        public_key: PublicKey([1; 32]),
-        pin: PIN,
+        public_key: peer.public_key,
+        pin: peer.pin,
         hello: Hello {
-            dashboard_id: Some("dashboard-1".parse().unwrap()),
+            dashboard_id: Some(peer.dashboard_id.clone()),
             ..Hello::default()
         },
         source: IpAddr::from([192, 0, 2, 1]),
@@ -82,13 +86,15 @@ fn tell(domain: &mut Domain, event: Event) -> Vec<Effect> {
 }
 
 fn ask(domain: &mut Domain, request: Request) -> Vec<Effect> {
-    let id = RequestId(9);
-    let event = Event::Requested {
+    tell(domain, requested(request))
+}
+
+fn requested(request: Request) -> Event {
+    Event::Requested {
         client: CLIENT,
-        id,
+        id: RequestId(9),
         request,
-    };
-    tell(domain, event)
+    }
 }
 
 fn replies(effects: &[Effect]) -> Vec<&Reply> {
@@ -204,6 +210,18 @@ fn sensed(idle_seconds: u64) -> Event {
     }))
 }
 
+/// The links whose sessions are ended.
+fn farewells(effects: &[Effect]) -> Vec<u64> {
+    let ended = |effect: &Effect| match effect {
+        Effect::Peering(peering::Effect::Close {
+            link,
+            terminate: Some(kiln_model::TerminateReason::ServerShuttingDown),
+        }) => Some(link.0),
+        _ => None,
+    };
+    effects.iter().filter_map(ended).collect()
+}
+
 fn is_peering(effect: &Effect, fits: fn(&peering::Effect) -> bool) -> bool {
     matches!(effect, Effect::Peering(effect) if fits(effect))
 }
@@ -316,7 +334,6 @@ fn a_sleep_waits_until_the_senders_were_told_and_the_node_is_back_after_it() {
 
 #[test]
 fn a_sleep_waits_for_a_bundle_that_arrives_and_not_for_ever() {
-    let leaves = |e: &Effect| is_peering(e, |e| matches!(e, peering::Effect::StopListening));
     let wire = || kiln_model::WireJobId("a".to_owned());
     let begin = || {
         let mut domain = node();
@@ -325,34 +342,99 @@ fn a_sleep_waits_for_a_bundle_that_arrives_and_not_for_ever() {
         let arrives = work::Event::SubmissionStarted(LinkId(1), wire());
         tell_at(&mut domain, Event::Work(arrives), 1_000);
         let effects = tell_at(&mut domain, asleep(1_001), 1_001);
-        assert!(!effects.iter().any(leaves), "it is still arriving");
+        assert_eq!(farewells(&effects), [0; 0], "it is still arriving");
         domain
     };
     let mut domain = begin();
     let dropped = work::Event::SubmissionDropped(LinkId(1), wire());
     let effects = tell_at(&mut domain, Event::Work(dropped), 1_002);
-    assert!(effects.iter().any(leaves), "nothing arrives any more");
+    assert_eq!(farewells(&effects), [1], "nothing arrives any more");
     let mut domain = begin();
-    assert!(!pass(&mut domain, 1_004).iter().any(leaves));
-    assert!(pass(&mut domain, 1_005).iter().any(leaves));
+    assert_eq!(farewells(&pass(&mut domain, 1_004)), [0; 0]);
+    assert_eq!(farewells(&pass(&mut domain, 1_005)), [1]);
 }
 
 #[test]
 fn a_sleep_waits_for_a_clean_of_somebody_else_and_not_for_ever() {
-    let leaves = |e: &Effect| is_peering(e, |e| matches!(e, peering::Effect::StopListening));
     let begin = || {
         let (mut domain, job) = begun("clean");
         let effects = tell_at(&mut domain, asleep(1_001), 1_001);
-        assert!(!effects.iter().any(leaves), "it would show as failed");
+        assert_eq!(farewells(&effects), [0; 0], "it would show as failed");
         (domain, job)
     };
     let (mut domain, job) = begin();
     let done = work::Event::ProcessEnded(job, work::ProcessOutcome::Succeeded);
     let effects = tell_at(&mut domain, Event::Work(done), 1_002);
-    assert!(effects.iter().any(leaves), "its sender has heard of it");
+    assert_eq!(farewells(&effects), [1], "its sender has heard of it");
     let (mut domain, _) = begin();
-    assert!(!pass(&mut domain, 1_004).iter().any(leaves));
-    assert!(pass(&mut domain, 1_005).iter().any(leaves));
+    assert_eq!(farewells(&pass(&mut domain, 1_004)), [0; 0]);
+    assert_eq!(farewells(&pass(&mut domain, 1_005)), [1]);
+}
+
+#[test]
+fn a_sleep_that_waits_for_one_sender_lets_the_others_go_and_nobody_in() {
+    let neighbour = Peer {
+        dashboard_id: "dashboard-2".parse().unwrap(),
+        pin: Pin([2; 32]),
+        public_key: PublicKey([2; 32]),
+        ..offloader()
+    };
+    let (mut domain, job) = begun("clean");
+    let rows = peering::Event::Loaded(vec![neighbour.clone()], Vec::new());
+    tell_at(&mut domain, Event::Peering(rows), 1_000);
+    tell_at(&mut domain, knock_of(&neighbour, 2), 1_000);
+    let effects = tell_at(&mut domain, asleep(1_001), 1_001);
+    assert_eq!(farewells(&effects), [2], "it would send a job in vain");
+    let stops = |e: &Effect| is_peering(e, |e| matches!(e, peering::Effect::StopListening));
+    assert!(effects.iter().any(stops), "it would be back in a second");
+    let ready = |e: &Effect| matches!(e, Effect::SleepMayCome);
+    let closed = |link| {
+        let reason = kiln_model::CloseReason::PeerHungUp;
+        Event::Peering(peering::Event::Closed { link, reason })
+    };
+    let effects = tell_at(&mut domain, closed(LinkId(2)), 1_001);
+    assert!(!effects.iter().any(ready));
+    let done = work::Event::ProcessEnded(job, work::ProcessOutcome::Succeeded);
+    let effects = tell_at(&mut domain, Event::Work(done), 1_002);
+    assert_eq!(farewells(&effects), [1]);
+    let effects = tell_at(&mut domain, closed(LinkId(1)), 1_002);
+    assert!(effects.iter().any(ready));
+}
+
+#[test]
+fn a_sender_that_comes_just_before_an_absence_is_long_is_not_sent_away_before_its_bundle() {
+    let mut domain = node();
+    tell_at(&mut domain, sensed(1), 1_000);
+    pass(&mut domain, 1_110);
+    tell_at(&mut domain, knock(1), 1_110);
+    assert_eq!(farewells(&pass(&mut domain, 1_139)), [0; 0]);
+    assert_eq!(farewells(&pass(&mut domain, 1_140)), [1]);
+}
+
+#[test]
+fn a_sender_whose_queue_is_handed_back_keeps_its_session_until_nothing_more_comes() {
+    let mut domain = node();
+    tell_at(&mut domain, sensed(1_000), 1_000);
+    tell_at(&mut domain, knock(1), 1_000);
+    let effects = tell_at(
+        &mut domain,
+        requested(Request::Pause(kiln_model::Snooze::TwoHours)),
+        1_001,
+    );
+    assert_eq!(farewells(&effects), [0; 0]);
+    assert_eq!(farewells(&pass(&mut domain, 1_025)), [0; 0]);
+    let wire = kiln_model::WireJobId("a".to_owned());
+    let arrives = work::Event::SubmissionStarted(LinkId(1), wire);
+    tell_at(&mut domain, Event::Work(arrives), 1_025);
+    assert_eq!(farewells(&pass(&mut domain, 1_040)), [0; 0]);
+    let effects = tell_at(&mut domain, arrival("compile"), 1_040);
+    assert_eq!(
+        farewells(&effects),
+        [0; 0],
+        "it chooses anew when it hears of it"
+    );
+    assert_eq!(farewells(&pass(&mut domain, 1_069)), [0; 0]);
+    assert_eq!(farewells(&pass(&mut domain, 1_070)), [1]);
 }
 
 /// A node that has just begun a build for its offloader, beside a quiet machine on mains.

@@ -1,4 +1,5 @@
 //! What can happen to [`super::Peering`].
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use kiln_model::{
@@ -122,10 +123,11 @@ impl From<CloseReason> for DialFailure {
 }
 
 /// Whether a receiver is there for its offloaders.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Presence {
     /// It is.
     Here,
-    /// It is quiet: no session, no listener, no pin announced, no call.
-    Away,
+    /// It is quiet: no listener, no pin announced, no call, and no session but those of the offloaders
+    /// that would lose something with it.
+    Away(BTreeSet<Pin>),
 }

@@ -1,5 +1,5 @@
 //! [`Peers`]: offloaders that may use us, and which session each has (peer-link.md §4.8, §5.3).
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use indexmap::IndexMap;
@@ -95,9 +95,15 @@ impl Peers {
         self.sessions.contains_key(id)
     }
 
-    /// Takes out every session, because the listener goes.
-    pub(super) fn take_sessions(&mut self) -> Vec<(DashboardId, LinkId)> {
-        std::mem::take(&mut self.sessions).into_iter().collect()
+    /// Takes out every session, with the key of its peer, but those of some keys.
+    pub(super) fn take_sessions(&mut self, but: &BTreeSet<Pin>) -> Vec<(DashboardId, Pin, LinkId)> {
+        let rows = &self.rows;
+        self.sessions
+            .extract_if(.., |id, _| {
+                rows.get(id).is_none_or(|peer| !but.contains(&peer.pin))
+            })
+            .filter_map(|(id, link)| rows.get(&id).map(|peer| (id, peer.pin, link)))
+            .collect()
     }
 }
 

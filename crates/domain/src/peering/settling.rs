@@ -1,4 +1,6 @@
 //! How [`Peering`] moves the world one step towards what it should be, after every event.
+use std::collections::BTreeSet;
+
 use kiln_model::{CloseReason, Now, TerminateReason};
 
 use super::admission::Hearing;
@@ -84,6 +86,8 @@ impl Peering {
             port: self.settings.listen_port,
         });
         match self.listener.settle(wanted, now.mono) {
+            // Those that may stay longer go as soon as they may.
+            Step::Nothing if serves != Some(Serves::Receiver) => self.end_sessions(now),
             Step::Nothing => {}
             Step::Bind => self.out.push(Effect::Listen),
             Step::Unbind => {
@@ -99,17 +103,25 @@ impl Peering {
         }
     }
 
-    /// Ends everything that came in through the listener, before it goes.
-    pub(super) fn empty_the_house(&mut self, now: Now) {
+    /// Ends the sessions of offloaders; one that is away lets those live that would lose something.
+    fn end_sessions(&mut self, now: Now) {
+        let nobody = BTreeSet::new();
+        let stay = match (&self.presence, &self.life) {
+            (Presence::Away(stay), Life::Running) => stay,
+            (Presence::Away(_) | Presence::Here, _) => &nobody,
+        };
         let reason = TerminateReason::ServerShuttingDown;
-        for (id, link) in self.peers.take_sessions() {
-            if let Some(pin) = self.peers.get(&id).map(|peer| peer.pin) {
-                let why = CloseReason::WeTerminated(reason);
-                self.out.push(Effect::SessionDown { link, pin, why });
-            }
+        for (id, pin, link) in self.peers.take_sessions(stay) {
+            let why = CloseReason::WeTerminated(reason);
+            self.out.push(Effect::SessionDown { link, pin, why });
             self.out.close(link, Some(reason));
             self.connect_back.session_closed(id, now.mono);
         }
+    }
+
+    /// Ends what came in through the listener, before it goes.
+    fn empty_the_house(&mut self, now: Now) {
+        self.end_sessions(now);
         let mut waiting = self.pending.take_waiters();
         waiting.extend(self.probes.take_waiters());
         for link in waiting {

@@ -106,11 +106,18 @@ impl Intake {
         self.owed.insert((pin, wire), now + FETCH);
     }
 
-    /// Returns whether a sender that is here is about to fetch a result.
-    pub(super) fn owes(&self, links: &Links) -> bool {
-        self.owed
-            .keys()
-            .any(|(pin, _)| links.to_offloader(*pin).is_some())
+    /// Returns whom a transfer is made with, and who is here and about to fetch a result.
+    pub(super) fn pins(&self, links: &Links) -> impl Iterator<Item = Pin> {
+        let arriving = self
+            .arriving
+            .iter()
+            .filter_map(|(link, _)| links.get(*link));
+        let serving = self.serving.values().map(|serving| serving.pin);
+        let postponed = self.postponed.values().map(|(pin, _)| *pin);
+        let owed = self.owed.keys().map(|(pin, _)| *pin);
+        let here = owed.filter(|pin| links.to_offloader(*pin).is_some());
+        let arriving = arriving.map(|session| session.pin);
+        arriving.chain(serving).chain(postponed).chain(here)
     }
 
     pub(super) fn expire(&mut self, now: Mono) {

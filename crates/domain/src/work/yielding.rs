@@ -4,11 +4,12 @@
 //! stopped in its tracks while its session lives on, and is handed back when that takes too long. A
 //! clean cannot be handed back: its sender would show it as failed. Where a build is, it is done in a
 //! gentle way; it takes two minutes at most. The owner's own jobs are never touched.
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kiln_model::{
-    Absence, AvailabilityReason as Reason, JobId, JobKind, LinkId, Message, Mono, Now, Sentence,
-    say,
+    Absence, AvailabilityReason as Reason, JobId, JobKind, LinkId, Message, Mono, Now, Pin,
+    Sentence, say,
 };
 
 use super::effect::{Drive, Effect, Ending};
@@ -98,16 +99,12 @@ impl Work {
         self.links.offloaders().next().is_some()
     }
 
-    /// Returns whether no offloader would lose anything if its session ended now: nothing of its jobs
-    /// is active, and no result waits to be fetched.
-    pub fn is_done_with_others(&self) -> bool {
-        let active = self.jobs.active().any(|(_, e)| !e.is_owners());
-        !active && !self.is_transferring()
-    }
-
-    /// Returns whether a bundle arrives, or a result is fetched or about to be.
-    fn is_transferring(&self) -> bool {
-        !self.intake.is_quiet() || self.intake.owes(&self.links)
+    /// Returns the offloaders that would lose something if their session ended now: a job of theirs is
+    /// active, a bundle arrives, or a result is fetched or about to be.
+    pub fn at_stake(&self) -> BTreeSet<Pin> {
+        let jobs = self.jobs.active().filter_map(|(_, e)| e.sender());
+        let jobs = jobs.map(|(pin, _)| pin);
+        jobs.chain(self.intake.pins(&self.links)).collect()
     }
 
     /// Treats others' jobs as the owner's needs demand.
@@ -430,7 +427,7 @@ mod tests {
         let why = "waits a moment: its owner is using this computer";
         assert_eq!(shop.job(&job).reason, why);
         assert_eq!(shop.notes.last(), Some(&(job.clone(), why.to_owned())));
-        assert!(!shop.work.is_done_with_others());
+        assert!(!shop.work.at_stake().is_empty());
         shop.lines();
         shop.free();
         assert_eq!(shop.status(&job), JobStatus::Running);
@@ -470,7 +467,7 @@ mod tests {
             let text = "this receiver does not build it: its owner is using this computer";
             assert_eq!(job.error.as_deref(), Some(text));
         }
-        assert!(shop.work.is_done_with_others());
+        assert!(shop.work.at_stake().is_empty());
     }
 
     #[test]
@@ -682,13 +679,13 @@ mod tests {
         shop.pass(1);
         assert_eq!(shop.lines_of("stop"), ["stop j1"]);
         assert!(
-            !shop.work.is_done_with_others(),
+            !shop.work.at_stake().is_empty(),
             "its end is still to be told"
         );
         shop.ends(&job, ProcessOutcome::Killed);
         let job = shop.job(&job);
         assert_eq!(job.failure_reason, Some(FailureReason::Provision));
-        assert!(shop.work.is_done_with_others());
+        assert!(shop.work.at_stake().is_empty());
     }
 
     #[test]
@@ -867,12 +864,12 @@ mod tests {
         let (mut shop, link, job) = building();
         shop.succeeds(&job);
         shop.lent(Stance::Long, Reason::Battery, None);
-        assert!(!shop.work.is_done_with_others());
+        assert!(!shop.work.at_stake().is_empty());
         let job_id = wire("a");
         shop.says(link, Message::DownloadArtifacts { job_id });
-        assert!(!shop.work.is_done_with_others());
+        assert!(!shop.work.at_stake().is_empty());
         shop.happens(Event::ArtifactsServed(link, wire("a")));
-        assert!(shop.work.is_done_with_others());
+        assert!(shop.work.at_stake().is_empty());
     }
 
     #[test]
@@ -880,7 +877,7 @@ mod tests {
         let (mut shop, _, job) = building();
         shop.succeeds(&job);
         shop.pass(30);
-        assert!(shop.work.is_done_with_others());
+        assert!(shop.work.at_stake().is_empty());
     }
 
     #[test]
@@ -889,13 +886,13 @@ mod tests {
         let link = shop.offloader(2);
         shop.happens(Event::SubmissionStarted(link, wire("a")));
         shop.lent(Stance::Long, Reason::Battery, None);
-        assert!(!shop.work.is_done_with_others());
+        assert!(!shop.work.at_stake().is_empty());
         let job = shop.submit_queued(link, "a", "kitchen");
         assert_eq!(
             shop.job(&job).failure_reason,
             Some(FailureReason::Provision)
         );
-        assert!(shop.work.is_done_with_others());
+        assert!(shop.work.at_stake().is_empty());
     }
 
     #[test]
