@@ -38,16 +38,18 @@ DWELL = 62.0
 SETS_OUT = 35.0
 
 # How long before a reading the last bundle is let through: it is unpacked when the reading comes.
-AHEAD = 3.0
+AHEAD = 5.0
 
 # What is large on a slow network, what of it passes at full speed, and what then passes in a second.
 LARGE, QUICKLY, SLOWLY = 16_000_000, 400_000, 100_000
 
-# Less than any bundle of many files, and more than a session says without one.
-SMALL = 20_000
+# The same of the bundle that is kept back. Its sender waits a minute for an answer, but only when it
+# has sent it all.
+KEPT_BACK = 20_000
 
-# Files of a bundle that takes longer to unpack than the machine takes to be read.
-FILES = 30_000
+# Files of a bundle that takes longer to unpack than the machine takes to be read. Their names are
+# short: a bundle lists them in 1 MiB at most.
+FILES = 60_000
 
 # Kiln's word for a bundle that is being unpacked.
 UNPACKED = "its bundle is being unpacked"
@@ -105,11 +107,11 @@ class Sender:
 
     async def component(self, fill):
         """Makes a component that travels in the bundle, and returns how it is used."""
-        folder = self.dash.config / "parts/ballast"
+        folder = self.dash.config / "p/b"
         folder.mkdir(parents=True)
         (folder / "__init__.py").write_text("CONFIG_SCHEMA = {}\n")
         await asyncio.to_thread(fill, folder)
-        return "external_components:\n  - source:\n      type: local\n      path: parts\n"
+        return "external_components:\n  - source:\n      type: local\n      path: p\n"
 
     async def at_home(self):
         return await self.dash.job(self.job)
@@ -120,8 +122,9 @@ def one_large_file(folder):
 
 
 def many_files(folder):
+    one_large_file(folder)
     for number in range(FILES):
-        (folder / f"part{number}.h").write_text("")
+        (folder / f"{number:x}").write_text("")
 
 
 class House:
@@ -174,7 +177,7 @@ class House:
             ["downloading", "packing", "building", "queued", "uploading", "unpacking"])
         large = await bundle.component(one_large_file)
         files = await many.component(many_files)
-        many.network.slow("up", SMALL, 0)
+        many.network.slow("up", KEPT_BACK, KEPT_BACK)
         await many.submit(extra=files)
         far.network.slow("down", QUICKLY, SLOWLY)
         await far.submit(size=LARGE)
@@ -196,7 +199,7 @@ class House:
         await self.reach("uploading")
 
         async def bundled():
-            return many.network.waits["up"]
+            return many.network.passed["up"] > KEPT_BACK
         await until("the bundle of many files", bundled, 120)
 
     async def dwelt(self, early=0.0):
@@ -291,7 +294,7 @@ async def soon(house, begin):
 
 async def play(house, how, begin, *settings, ready=None):
     await house.opens(*settings)
-    # The sender of the bundle that is kept back waits a minute for an answer.
+    # A result waits half a minute to be fetched.
     await house.dwelt(early=SETS_OUT)
     await house.set_out()
     if ready:
