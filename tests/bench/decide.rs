@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use kiln_domain::work::schedule::{
-    Conditions, Link, Pool, Receiver, Snapshot, pick_dispatch_target,
+    Conditions, Lane, Link, Pool, Receiver, Snapshot, pick_dispatch_target,
 };
 use kiln_esphome::{FailureScan, LineSplitter, Progress};
 use kiln_model::{
@@ -25,7 +25,7 @@ fn conditions() -> Conditions {
         esphome_version: EsphomeVersion::parse("2026.10.0"),
         policy: VersionPolicy::Release,
         include_local: false,
-        local_busy: false,
+        lane: Lane::Idle,
     }
 }
 

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use kiln_model::{JobId, JobKind, Mono, Now, Pairing, Pin, Placement, Sentence, say};
 
+use super::Work;
 use super::jobs::{Entry, Step};
-use super::machine::{Outcome, Work};
+use super::outcome::Outcome;
 use super::schedule::{Link, Pool, Receiver, Rule, Standing, Target};
 
 /// Longest time after a start in which nothing is dispatched.

@@ -11,7 +11,8 @@ use kiln_model::{
 
 use super::effect::{BuildTree, Effect};
 use super::jobs::{Entry, Step};
-use super::machine::{Outcome, Stage, Work};
+use super::outcome::Outcome;
+use super::{Stage, Work};
 use crate::availability::disk_floor;
 use crate::storage::{Bounds, Extent, Facts, Found, Item, Room, Stock, in_order, plan};
 use crate::{Lending, RequestId, Stance};

@@ -1,5 +1,7 @@
 //! The owner's requests: an install is a compile and a flash that waits for it. Devices that are
 //! away are flashed when they come back.
+use std::time::Duration;
+
 use kiln_model::{
     Bootloader, ConfigurationName, Device, EnvironmentInfo, EnvironmentState, ErrorCode, JobId,
     JobKind, JobOrigin, JobStatus, Mono, Now, PairingStatus, Pin, Placement, Port, PortState,
@@ -10,10 +12,14 @@ use super::devices;
 use super::dispatch::MAX_LOSSES;
 use super::effect::{Effect, StoredJob};
 use super::jobs::{Entry, Step, new_job};
-use super::machine::{Answer, Outcome, SCAN_PATIENCE, Stage, Work};
+use super::outcome::Outcome;
 use super::schedule::{Path, Rule, Standing};
+use super::{OwnVersion, Stage, Work};
 use crate::RequestId;
 use kiln_model::{BuildChoice, EsphomeVersion};
+
+/// Longest a request waits for a scan of the devices.
+const SCAN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A request that waits for a scan of the owner's devices, because it asks for them or names one
 /// that may be new.
@@ -297,7 +303,7 @@ impl Work {
     /// Refuses what cannot be done without an ESPHome here: whoever builds, configurations are packed
     /// and devices flashed with the owner's.
     fn has_own_esphome(&self) -> Result<(), RequestError> {
-        if self.own_version().is_some() || self.answer == Answer::Awaited {
+        if self.own_version().is_some() || self.inquiry == OwnVersion::Asked {
             return Ok(());
         }
         let set = self.settings.esphome_version.trim();
@@ -711,12 +717,12 @@ impl Work {
     }
 
     /// Releases or cancels what waited for a job that ended.
-    pub(super) fn settle_dependents(&mut self, id: &JobId, completed: bool, now: Now) {
+    pub(super) fn settle_dependents(&mut self, id: &JobId, ended: JobStatus, now: Now) {
         let waits = |e: &Entry| {
             matches!(e.step, Step::Held) && e.stored.job.depends_on.as_ref() == Some(id)
         };
         for next in self.jobs.ids(waits) {
-            if completed {
+            if ended == JobStatus::Completed {
                 self.release(&next);
             } else {
                 self.finish(

@@ -1,15 +1,13 @@
 //! The lanes of this machine at work: compiles one at a time, flashes beside them, and what their
 //! processes come to. [`super::queue`] says who is next.
-use kiln_model::{
-    EnvironmentState, EsphomeVersion, FailureReason, JobId, JobKind, Now, Pin, Sentence, say,
-};
+use kiln_model::{EnvironmentState, EsphomeVersion, JobId, JobKind, Now, Pin, Sentence, say};
 
+use super::Work;
 use super::effect::{BuildTree, Effect};
 use super::event::{ProcessOutcome, StepFailure};
 use super::jobs::{Entry, Step};
-use super::machine::{Outcome, Work, or_else};
+use super::outcome::{Outcome, or_else};
 use super::queue::{Waiting, upload_slots};
-use super::received::declined;
 use super::yielding::Hold;
 
 impl Work {
@@ -47,13 +45,7 @@ impl Work {
                 entry.step = Step::Building;
                 self.announce(&id);
                 let error = say::version_not_provisioned(&version);
-                let reason = Some(FailureReason::Provision);
-                let outcome = Outcome::Failed {
-                    error,
-                    exit_code: None,
-                    reason,
-                };
-                self.finish(&id, outcome, now);
+                self.finish(&id, Outcome::declined(error), now);
                 self.start_compile(now);
             }
             (Some(version), JobKind::Compile) => {
@@ -154,7 +146,7 @@ impl Work {
             }
             // It was to be handed back when its installation had just ended.
             Ok(_) if entry.hold == Hold::Leaving => {
-                self.finish(id, declined(self.sentence()), now);
+                self.finish(id, Outcome::declined(self.sentence()), now);
             }
             Ok(version) => {
                 entry.step = Step::Building;
@@ -162,16 +154,10 @@ impl Work {
             }
             Err(StepFailure::Provision(error) | StepFailure::Failed(error)) => {
                 let error = or_else(error, say::version_cannot_be_had());
-                let reason = Some(FailureReason::Provision);
-                let outcome = Outcome::Failed {
-                    error,
-                    exit_code: None,
-                    reason,
-                };
-                self.finish(id, outcome, now);
+                self.finish(id, Outcome::declined(error), now);
             }
             Err(StepFailure::Cancelled | StepFailure::LinkLost) if entry.hold == Hold::Leaving => {
-                self.finish(id, declined(self.sentence()), now);
+                self.finish(id, Outcome::declined(self.sentence()), now);
             }
             Err(StepFailure::Cancelled | StepFailure::LinkLost) => {
                 self.finish(id, Outcome::failed(say::provisioning_interrupted()), now);
@@ -255,7 +241,9 @@ impl Work {
         let excuse = self.excuse().filter(|_| can_go_back);
         match (outcome, excuse) {
             (ProcessOutcome::Succeeded, _) => self.finish(id, Outcome::Completed, now),
-            (ProcessOutcome::Failed { .. }, Some(excuse)) => self.finish(id, declined(excuse), now),
+            (ProcessOutcome::Failed { .. }, Some(excuse)) => {
+                self.finish(id, Outcome::declined(excuse), now);
+            }
             (ProcessOutcome::Failed { .. }, None) if flash && self.is_to_be_put_off(id) => {
                 self.put_off(id);
             }
@@ -272,11 +260,11 @@ impl Work {
                 self.finish(id, outcome, now);
             }
             (ProcessOutcome::GivenUp(why), _) if can_go_back => {
-                self.finish(id, declined(say::declined(why)), now);
+                self.finish(id, Outcome::declined(say::declined(why)), now);
             }
             (ProcessOutcome::GivenUp(why), _) => self.finish(id, Outcome::failed(why), now),
             (ProcessOutcome::Killed, _) if leaving => {
-                self.finish(id, declined(self.sentence()), now);
+                self.finish(id, Outcome::declined(self.sentence()), now);
             }
             (ProcessOutcome::Killed, _) => {
                 self.finish(id, Outcome::failed(say::process_killed()), now);

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use kiln_model::{JobId, JobKind, Mono, Now, Pin, Timestamp, say};
 
+use super::Work;
 use super::effect::{Effect, Given};
 use super::jobs::{Entry, Step};
-use super::machine::Work;
-use super::received::declined;
+use super::outcome::Outcome;
 use super::yielding::{Hold, is_of_guest};
 use crate::Sleep;
 
@@ -122,7 +122,7 @@ impl Work {
         };
         for id in self.jobs.ids(waits) {
             let why = say::daily_minutes_used(minutes);
-            self.finish(&id, declined(say::declined(why)), now);
+            self.finish(&id, Outcome::declined(say::declined(why)), now);
         }
     }
 }

@@ -6,7 +6,7 @@
 //! its install, but sent when they are there: it waits without a limit.
 use kiln_model::{LinkId, Pin, WireJobId};
 
-use super::machine::Work;
+use super::Work;
 
 impl Work {
     /// Returns whether a sender may take the end of an older job for that of the one that it means.

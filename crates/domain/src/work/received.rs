@@ -9,16 +9,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kiln_model::{
-    ArtifactsRefusal, BlobId, Bootloader, ConfigurationName, FailureReason, JobId, JobKind,
-    JobOrigin, JobStatus, Label, LinkId, MAX_BUNDLE, Message, Mono, Now, Pin, ResetRefusal,
-    Sentence, SubmitHeader, SubmitRefusal, Target, WireJobId, say,
+    ArtifactsRefusal, BlobId, Bootloader, ConfigurationName, JobId, JobKind, JobOrigin, JobStatus,
+    Label, LinkId, MAX_BUNDLE, Message, Mono, Now, Pin, ResetRefusal, SubmitHeader, SubmitRefusal,
+    Target, WireJobId, say,
 };
 
 use super::effect::{BuildTree, Effect};
 use super::event::StepFailure;
 use super::jobs::{Entry, Step, Voice, new_job};
 use super::links::Links;
-use super::machine::{Outcome, Stage, Work};
+use super::outcome::Outcome;
+use super::{Stage, Work};
 use crate::Role;
 
 /// Builds of one offloader that may wait or run here. A reference peer has one here at a time.
@@ -219,10 +220,10 @@ impl Work {
         self.changed(&id);
         if is_full {
             let why = say::receiver_full(all);
-            return self.finish(&id, declined(why), now);
+            return self.finish(&id, Outcome::declined(why), now);
         }
         if is_build && !self.settings.receiver {
-            return self.finish(&id, declined(say::receiver_takes_nothing()), now);
+            return self.finish(&id, Outcome::declined(say::receiver_takes_nothing()), now);
         }
         self.supersede_received(&id, now);
     }
@@ -393,7 +394,9 @@ impl Work {
                     self.push(Effect::SubmissionSettled(pin, wire));
                 }
             }
-            Err(StepFailure::Provision(why)) => self.finish(id, declined(say::declined(why)), now),
+            Err(StepFailure::Provision(why)) => {
+                self.finish(id, Outcome::declined(say::declined(why)), now);
+            }
             Err(StepFailure::Failed(detail)) => {
                 self.note(id, format!("the bundle cannot be unpacked: {detail}"));
                 self.finish(id, Outcome::failed(say::extract_failed()), now);
@@ -494,6 +497,21 @@ impl Work {
         self.send(link, Message::ResetBuildEnvAck { job_id, verdict });
     }
 
+    /// Receiver: where output of a received job goes right now, beside its log. `None`: the owner's
+    /// job, or the offloader is away or hears no more of it.
+    pub fn output_route(&self, job: &JobId) -> Option<(LinkId, WireJobId)> {
+        let entry = self.jobs.get(job)?;
+        let (pin, wire) = entry.sender()?;
+        let link = self.links.to_offloader(pin)?;
+        (entry.voice == Voice::Heard).then(|| (link, wire.clone()))
+    }
+
+    /// Receiver: returns what [`Work::output_route`] says of each job whose output goes anywhere.
+    pub fn output_routes(&self) -> impl Iterator<Item = (JobId, (LinkId, WireJobId))> + '_ {
+        let all = self.jobs.iter();
+        all.filter_map(|(id, _)| Some((id.clone(), self.output_route(id)?)))
+    }
+
     /// Tells a sender what became of its job, if it is there.
     pub(super) fn tell_sender(&mut self, id: &JobId) {
         let Some((link, job_id)) = self.output_route(id) else {
@@ -529,15 +547,6 @@ impl Work {
     }
 }
 
-/// "Please build it yourself": the sender's dashboard does, without a failed install.
-pub(super) fn declined(error: Sentence) -> Outcome {
-    Outcome::Failed {
-        error,
-        exit_code: None,
-        reason: Some(FailureReason::Provision),
-    }
-}
-
 fn display_name<'a>(header: &'a SubmitHeader, configuration: &'a ConfigurationName) -> &'a str {
     let names = [&header.device_friendly_name, &header.device_name];
     let named = names.into_iter().find(|n| !n.is_empty());
@@ -546,7 +555,7 @@ fn display_name<'a>(header: &'a SubmitHeader, configuration: &'a ConfigurationNa
 
 #[cfg(test)]
 mod tests {
-    use kiln_model::{BuildChoice, Request};
+    use kiln_model::{BuildChoice, FailureReason, Request};
 
     use super::super::Event;
     use super::super::ProcessOutcome;

@@ -15,7 +15,8 @@ use super::dispatch::RECONNECT_GRACE;
 use super::effect::{Effect, Ending};
 use super::event::{BundleFacts, DownloadFailure, StepFailure};
 use super::jobs::Step;
-use super::machine::{Outcome, Stage, Work, or_else};
+use super::outcome::{Outcome, or_else};
+use super::{Stage, Work};
 
 pub(super) use self::run::Run;
 use self::run::{Phase, Retry};

@@ -6,7 +6,8 @@ use super::dispatch::STARTUP_GRACE;
 use super::effect::StoredJob;
 use super::install::first_step;
 use super::jobs::{Entry, Step};
-use super::machine::{Outcome, Stage, Work};
+use super::outcome::Outcome;
+use super::{Stage, Work};
 use crate::storage::Extent;
 
 impl Work {

@@ -9,7 +9,7 @@ mod receiver;
 
 use std::collections::BTreeMap;
 
-use kiln_model::{EsphomeVersion, Pin, Sentence, VersionPolicy, say};
+use kiln_model::{EsphomeVersion, Pin, Sentence, Settings, VersionPolicy, say};
 
 pub use self::pool::Pool;
 pub use self::receiver::{Link, Receiver, Standing, satisfies};
@@ -25,8 +25,30 @@ pub struct Conditions {
     pub policy: VersionPolicy,
     /// Build here when all receivers are busy with our own work.
     pub include_local: bool,
-    /// Our own compile lane is not idle. Read at dispatch only.
-    pub local_busy: bool,
+    /// Our own compile lane. Read at dispatch only.
+    pub lane: Lane,
+}
+
+/// How our own compile lane is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// Nothing runs or waits in it.
+    Idle,
+    /// Something does.
+    Busy,
+}
+
+impl Conditions {
+    /// Makes them of what the owner set, our own version and our lane.
+    pub fn of(settings: &Settings, own: Option<&EsphomeVersion>, lane: Lane) -> Self {
+        Self {
+            remote_builds: settings.remote_builds,
+            esphome_version: own.cloned(),
+            policy: settings.version_policy,
+            include_local: settings.include_local,
+            lane,
+        }
+    }
 }
 
 /// How many receivers stand where.
@@ -314,7 +336,7 @@ fn dispatch_target<'a>(conditions: &'a Conditions, survey: Survey<'a>) -> Decisi
         ..
     } = survey.tally;
     let no_fallback = conditions.policy == VersionPolicy::ExactRequired && intended > 0;
-    let may_help = conditions.include_local && !conditions.local_busy;
+    let may_help = conditions.include_local && conditions.lane == Lane::Idle;
     let (outcome, rule) = if !conditions.remote_builds {
         (Target::Local, Rule::RemoteBuildsOff)
     } else if let Some((receiver, _)) = survey.free {

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use kiln_model::{Device, Presence};
 
+use super::Work;
 use super::effect::Effect;
-use super::machine::Work;
 
 /// A device that was seen, as the store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]

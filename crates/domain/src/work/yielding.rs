@@ -12,10 +12,10 @@ use kiln_model::{
     Sentence, say,
 };
 
+use super::Work;
 use super::effect::{Drive, Effect, Ending};
 use super::jobs::{Entry, Step};
-use super::machine::Work;
-use super::received::declined;
+use super::outcome::Outcome;
 use crate::availability::is_scarce;
 use crate::{InTheWay, Lending, Occupancy, Stance};
 
@@ -125,7 +125,7 @@ impl Work {
                 if self.jobs.get(&id).is_some_and(unpacks) {
                     self.push(Effect::Stop(id.clone(), Ending::AtOnce));
                 }
-                self.finish(&id, declined(why.clone()), now);
+                self.finish(&id, Outcome::declined(why.clone()), now);
             }
         }
         self.treat_builds(now);
@@ -162,7 +162,7 @@ impl Work {
         if self.reason() == Some(Reason::Sleeping) && is_build {
             // There is no time to wait for its end: the sender has to hear of it before the sleep.
             self.push(Effect::Stop(id.clone(), Ending::Asked));
-            return self.finish(id, declined(self.sentence()), now);
+            return self.finish(id, Outcome::declined(self.sentence()), now);
         }
         let wanted = match self.wanted(hold, now) {
             Hold::Leaving if !is_build => Hold::Gentle,

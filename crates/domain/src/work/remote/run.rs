@@ -9,7 +9,7 @@ use kiln_model::{BlobId, LinkId, Mono, Pin, WireJobId};
 
 use crate::Deadline;
 use crate::work::event::BundleFacts;
-use crate::work::machine::Outcome;
+use crate::work::outcome::Outcome;
 
 /// Longest wait for the verdict on an upload, from its last chunk (peer-link.md §5.7).
 const ACK_PATIENCE: Duration = Duration::from_secs(60);

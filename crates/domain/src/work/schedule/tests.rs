@@ -15,7 +15,14 @@ fn conditions(policy: VersionPolicy) -> Conditions {
         esphome_version: EsphomeVersion::parse("2026.10.0"),
         policy,
         include_local: false,
-        local_busy: false,
+        lane: Lane::Idle,
+    }
+}
+
+fn lane(busy: bool) -> Lane {
+    match busy {
+        true => Lane::Busy,
+        false => Lane::Idle,
     }
 }
 
@@ -115,7 +122,7 @@ fn snapshot_of(row: &serde_json::Value) -> Snapshot {
             esphome_version: version(&row["offloader_version"]),
             policy: VersionPolicy::from_word(row["policy"].as_str().unwrap()).unwrap(),
             include_local: row["include_local"].as_bool().unwrap(),
-            local_busy: row["local_busy"].as_bool().unwrap(),
+            lane: lane(row["local_busy"].as_bool().unwrap()),
         },
         receivers: row["pairings"]
             .as_array()
@@ -298,15 +305,15 @@ fn a_job_waits_while_every_fitting_receiver_builds_for_us() {
 // Covers: M9
 #[test]
 fn this_machine_helps_only_when_allowed_and_idle() {
-    for (include_local, local_busy, expected) in [
-        (true, false, Target::Local),
-        (true, true, Target::Wait),
-        (false, false, Target::Wait),
-        (false, true, Target::Wait),
+    for (include_local, lane, expected) in [
+        (true, Lane::Idle, Target::Local),
+        (true, Lane::Busy, Target::Wait),
+        (false, Lane::Idle, Target::Wait),
+        (false, Lane::Busy, Target::Wait),
     ] {
         let mut snapshot = snapshot(VersionPolicy::ExactRequired, &[with(good("a", 1), ours)]);
         snapshot.conditions.include_local = include_local;
-        snapshot.conditions.local_busy = local_busy;
+        snapshot.conditions.lane = lane;
         assert_eq!(pick_dispatch_target(&snapshot).outcome, expected);
     }
 }
@@ -475,12 +482,12 @@ fn any_conditions() -> impl Strategy<Value = Conditions> {
         any::<[bool; 2]>(),
     )
         .prop_map(
-            |(remote_builds, policy, version, [include_local, local_busy])| Conditions {
+            |(remote_builds, policy, version, [include_local, busy])| Conditions {
                 remote_builds,
                 esphome_version: EsphomeVersion::parse(version),
                 policy,
                 include_local,
-                local_busy,
+                lane: lane(busy),
             },
         )
 }
