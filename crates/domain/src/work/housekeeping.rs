@@ -343,12 +343,12 @@ impl Work {
             self.add_job(&mut facts, entry, own.as_ref());
         }
         let mut owe = |pin: Pin, name: &str| facts.owed.insert((pin, name.to_owned()));
-        for tree in self.intake.served_trees() {
+        for tree in self.transfers.served_trees() {
             if let BuildTree::Received { pin, configuration } = tree {
                 owe(*pin, configuration.stem());
             }
         }
-        for (pin, wire) in self.intake.owed() {
+        for (pin, wire) in self.transfers.owed() {
             let job = self.jobs.received(*pin, wire);
             if let Some(configuration) = job.and_then(|(_, entry)| entry.configuration()) {
                 owe(*pin, configuration.stem());

@@ -87,7 +87,9 @@ impl Work {
             None => !self.own_tree_in_use(id, &entry.stored.job.configuration),
             Some(_) if !self.may_begin(entry) => false,
             Some(pin) if self.is_being_cleared(pin, entry) => false,
-            Some(pin) => !self.intake.is_serving(pin, &entry.stored.job.configuration),
+            Some(pin) => !self
+                .transfers
+                .is_serving(pin, &entry.stored.job.configuration),
         }
     }
 

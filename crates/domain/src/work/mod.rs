@@ -43,7 +43,7 @@ use self::jobs::{Entry, Jobs, Step};
 use self::ledger::Ledger;
 use self::links::Links;
 use self::queue::Turn;
-use self::received::Intake;
+use self::received::Transfers;
 use self::remote::Uploads;
 use self::schedule::{Conditions, Lane, Pool};
 use crate::{Deadline, InTheWay, Lending, RequestId, Role, Session, Stance};
@@ -75,7 +75,7 @@ pub struct Work {
     grace: Option<Mono>,
     turn: Turn,
     uploads: Uploads,
-    intake: Intake,
+    transfers: Transfers,
     lending: Lending,
     house: Housekeeping,
     ledger: Ledger,
@@ -128,7 +128,7 @@ impl Work {
             grace: None,
             turn: Turn::default(),
             uploads: Uploads::default(),
-            intake: Intake::default(),
+            transfers: Transfers::default(),
             lending: Lending::FREE,
             house: Housekeeping::default(),
             ledger: Ledger::default(),
@@ -178,10 +178,10 @@ impl Work {
             Event::SubmissionStarted(link, wire) => {
                 // A header may be read on a session that is over already: nobody tells its end again.
                 if self.links.get(link).is_some() {
-                    self.intake.started(link, wire);
+                    self.transfers.started(link, wire);
                 }
             }
-            Event::SubmissionDropped(link, wire) => self.intake.dropped(link, &wire),
+            Event::SubmissionDropped(link, wire) => self.transfers.dropped(link, &wire),
             Event::SubmissionArrived {
                 link,
                 pin,
@@ -193,7 +193,7 @@ impl Work {
             Event::SubmissionNotKept(link, wire) => self.submission_not_kept(link, &wire, now),
             Event::Prepared(job, result) => self.prepared(&job, result, now),
             Event::ArtifactsServed(link, wire) => {
-                self.intake.served(link, &wire);
+                self.transfers.served(link, &wire);
                 self.house.review();
             }
             Event::Measured { found, free } => self.measured(found, free, now),
@@ -256,7 +256,7 @@ impl Work {
     /// A session is over.
     pub fn session_down(&mut self, link: LinkId, pin: Pin, now: Now) {
         self.links.remove(link);
-        self.intake.session_down(link);
+        self.transfers.session_down(link);
         self.receiver_down(link, pin, now);
         self.advance(now);
     }
@@ -282,7 +282,7 @@ impl Work {
         self.grace = self.grace.filter(|end| *end > now.mono);
         self.expire_runs(now);
         self.expire_parked(now);
-        self.intake.expire(now.mono);
+        self.transfers.expire(now.mono);
         self.house.review();
         self.advance(now);
     }
@@ -301,7 +301,7 @@ impl Work {
         let tidy = self.house.due().map(|at| (at, "Tidy"));
         let parked = self.parked.iter().map(|p| (p.until, "DeviceScan"));
         let yields = self.yield_deadline().map(|at| (at, "Yield"));
-        let owed = self.intake.poll_timeout().map(|at| (at, "Artifacts"));
+        let owed = self.transfers.poll_timeout().map(|at| (at, "Artifacts"));
         let all = waiting.chain(startup).chain(tidy).chain(parked);
         let all = all.chain(yields).chain(owed);
         all.min_by_key(|(at, _)| *at)

@@ -64,7 +64,7 @@ impl Work {
             && entry.is(JobKind::Compile)
             && let Some((pin, wire)) = entry.sender()
         {
-            self.intake.built(pin, wire.clone(), now.mono);
+            self.transfers.built(pin, wire.clone(), now.mono);
         }
         let job = &mut entry.stored.job;
         job.completed_at = Some(now.wall);

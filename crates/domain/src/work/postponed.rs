@@ -16,11 +16,11 @@ impl Work {
 
     /// Answers the downloads whose builds are over.
     pub(super) fn serve_postponed(&mut self) {
-        let postponed = self.intake.postponed.iter();
+        let postponed = self.transfers.postponed.iter();
         let over = postponed.filter(|(_, (pin, wire))| !self.is_active(*pin, wire));
         let over: Vec<LinkId> = over.map(|(link, _)| *link).collect();
         for link in over {
-            if let Some((pin, wire)) = self.intake.postponed.remove(&link) {
+            if let Some((pin, wire)) = self.transfers.postponed.remove(&link) {
                 self.download_requested(link, pin, wire);
             }
         }

@@ -104,7 +104,7 @@ impl Work {
     pub fn at_stake(&self) -> BTreeSet<Pin> {
         let jobs = self.jobs.active().filter_map(|(_, e)| e.sender());
         let jobs = jobs.map(|(pin, _)| pin);
-        jobs.chain(self.intake.pins(&self.links)).collect()
+        jobs.chain(self.transfers.pins(&self.links)).collect()
     }
 
     /// Treats others' jobs as the owner's needs demand.
