@@ -18,7 +18,7 @@ use super::{
 };
 use crate::RequestId;
 use crate::storage::Extent;
-use crate::{Role, Session};
+use crate::{Lending, Role, Session};
 
 pub(super) struct Shop {
     pub(super) work: Work,
@@ -151,6 +151,13 @@ impl Shop {
         shop.pass(3);
         shop.lines();
         shop
+    }
+
+    /// The same, and offloader 2 has a session with it.
+    pub(super) fn with_offloader() -> (Self, LinkId) {
+        let mut shop = Self::open();
+        let link = shop.offloader(2);
+        (shop, link)
     }
 
     /// A node that knows nothing yet.
@@ -401,6 +408,13 @@ impl Shop {
         self.smooth.push(id.clone());
         self.prepared(&id);
         id
+    }
+
+    /// This computer is lent so, from now on.
+    pub(super) fn lends(&mut self, lending: Lending) {
+        let now = self.now;
+        self.work.lend(lending, now);
+        self.happens(Event::SubmissionDropped(LinkId(999), wire("none")));
     }
 
     /// So much of the disk is free.

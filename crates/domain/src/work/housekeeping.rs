@@ -526,8 +526,7 @@ mod tests {
 
     #[test]
     fn looks_follow_one_another_and_one_at_everything_is_enough() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         for name in ["a", "b"] {
             let job = shop.submit_queued(link, name, "kitchen");
             shop.succeeds(&job);
@@ -715,8 +714,7 @@ mod tests {
     // Covers: M82
     #[test]
     fn unused_bundles_go_when_their_time_is_over_and_never_those_in_use() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         shop.submit_queued(link, "b", "bath");
         let found = [bundle(2, "kitchen"), bundle(2, "bath"), build(2, "kitchen")];
         let found = found.map(|stock| aged(&shop, stock, 0));

@@ -296,8 +296,7 @@ mod tests {
 
     #[test]
     fn what_is_given_up_here_is_handed_back_to_its_sender_and_the_owners_own_just_fails() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         let foreign = shop.submit(link, "a", "kitchen");
         shop.prepared(&foreign);
         let slow = || ProcessOutcome::GivenUp("it took longer than 30 minutes".into());
@@ -567,8 +566,7 @@ mod tests {
     // Covers: M77, R-42
     #[test]
     fn a_foreign_version_is_installed_before_the_build_and_a_failure_says_provision() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         let wanted = EsphomeVersion::parse("2026.9.1");
         let job = shop.submit_with(link, "a", "kitchen", |h| {
             h.target_esphome_version.clone_from(&wanted);
@@ -603,8 +601,7 @@ mod tests {
     // Covers: M78, R-42
     #[test]
     fn a_version_that_cannot_be_installed_is_not_tried_and_the_next_job_starts() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         let running = shop.submit_queued(link, "x", "attic");
         let wanted = EsphomeVersion::parse("2026.10.0-dev");
         let job = shop.submit_with(link, "v", "kitchen", |h| h.target_esphome_version = wanted);
@@ -630,8 +627,7 @@ mod tests {
 
     #[test]
     fn a_tree_that_is_being_packed_is_not_built_in() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         let first = shop.submit_queued(link, "a", "kitchen");
         shop.succeeds(&first);
         let job_id = wire("a");
@@ -658,8 +654,7 @@ mod tests {
     #[test]
     fn a_sender_that_wants_no_bootloader_gets_none() {
         for skip in [false, true] {
-            let mut shop = Shop::open();
-            let link = shop.offloader(2);
+            let (mut shop, link) = Shop::with_offloader();
             let job = shop.submit_with(link, "a", "kitchen", |h| h.skip_bootloader = skip);
             shop.prepared(&job);
             let suffix = if skip { " app only" } else { "" };
@@ -674,8 +669,7 @@ mod tests {
 
     #[test]
     fn a_clean_uses_a_foreign_version_only_if_it_is_there() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         let job = shop.submit_with(link, "a", "kitchen", |h| {
             h.target = "clean".to_owned();
             h.target_esphome_version = EsphomeVersion::parse("2026.9.1");
@@ -692,8 +686,7 @@ mod tests {
 
     #[test]
     fn a_failure_without_words_gets_some() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         let job = shop.submit_queued(link, "a", "kitchen");
         shop.lines();
         shop.ends(&job, failed(" "));
@@ -716,8 +709,7 @@ mod tests {
     // Covers: M20
     #[test]
     fn ids_of_peers_are_opaque_and_ours_are_twelve_hex_digits() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         let job = shop.submit(link, "../../etc/passwd\u{0}", "kitchen");
         assert!(job.as_str().parse::<JobId>().is_ok());
         shop.prepared(&job);

@@ -48,8 +48,7 @@ mod tests {
     /// An offloader that was back when its first build ended, submitted again by the same id, and asks for
     /// the artifacts of the first.
     fn confused() -> (Shop, LinkId, JobId) {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         let first = shop.submit_queued(link, "a", "kitchen");
         shop.hang_up(2, link);
         let back = shop.offloader_on(2, 9);

@@ -199,8 +199,7 @@ mod tests {
 
     #[test]
     fn received_jobs_resume_and_their_sender_hears_the_end_if_it_is_back_by_then() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         let running = shop.submit_queued(link, "a", "kitchen");
         let unpacking = shop.submit(link, "b", "bath");
         shop.lines();
@@ -226,8 +225,7 @@ mod tests {
 
     #[test]
     fn a_cancel_that_was_asked_for_survives_a_crash() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         let (compile, flash) = shop.install("kitchen", BuildChoice::Auto);
         shop.cancel(&compile);
         let received = shop.submit(link, "a", "bath");

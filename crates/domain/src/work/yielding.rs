@@ -390,12 +390,6 @@ mod tests {
             self.gets(InTheWay::Still(reason));
         }
 
-        pub(in crate::work) fn lends(&mut self, lending: Lending) {
-            let now = self.now;
-            self.work.lend(lending, now);
-            self.happens(Event::SubmissionDropped(LinkId(999), wire("none")));
-        }
-
         fn busy(&mut self) {
             self.lent(Stance::Brief, Reason::UserActive, None);
         }
@@ -407,8 +401,7 @@ mod tests {
 
     /// An offloader whose build runs.
     fn building() -> (Shop, LinkId, JobId) {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         let job = shop.submit_queued(link, "a", "kitchen");
         assert_eq!(shop.status(&job), JobStatus::Running);
         shop.lines();
@@ -417,8 +410,7 @@ mod tests {
 
     #[test]
     fn a_short_absence_keeps_what_arrives_and_builds_it_afterwards() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         shop.lines();
         shop.busy();
         assert_eq!(shop.lines(), ["link-2 queue absent=user_active depth=0"]);
@@ -439,8 +431,7 @@ mod tests {
 
     #[test]
     fn until_anything_was_read_what_arrives_is_kept_and_this_computer_is_not_called_idle() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         shop.lends(Lending {
             stance: Stance::Brief,
             ..Lending::FREE
@@ -454,8 +445,7 @@ mod tests {
 
     #[test]
     fn a_long_absence_hands_back_what_waits_so_that_it_is_built_elsewhere() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         shop.busy();
         let early = shop.submit_queued(link, "a", "kitchen");
         shop.lent(Stance::Lasting, Reason::UserActive, None);
@@ -472,8 +462,7 @@ mod tests {
 
     #[test]
     fn a_clean_is_done_whoever_uses_the_computer() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         shop.lent(Stance::Long, Reason::Battery, None);
         let clean = shop.submit_clean(link, "c", "kitchen");
         assert_eq!(shop.lines_of("drive"), ["drive j1 Gentle"]);
@@ -485,8 +474,7 @@ mod tests {
 
     #[test]
     fn a_clean_gives_way_like_a_build_but_is_never_handed_back() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         let clean = shop.submit_clean(link, "c", "kitchen");
         assert!(shop.work.builds_for_others(), "the owner is watched");
         shop.busy();
@@ -516,8 +504,7 @@ mod tests {
 
     #[test]
     fn of_a_clean_that_stands_still_nobody_is_told_that_it_is_handed_back() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         shop.submit_clean(link, "c", "kitchen");
         shop.busy();
         shop.stays();
@@ -529,8 +516,7 @@ mod tests {
 
     #[test]
     fn a_clean_is_kept_while_the_absence_is_brief() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         shop.busy();
         let clean = shop.submit_clean(link, "c", "kitchen");
         assert_eq!(shop.status(&clean), JobStatus::Queued);
@@ -804,8 +790,7 @@ mod tests {
     fn a_build_whose_version_is_being_installed_is_handed_back_as_well() {
         // The installation is stopped, or had just ended.
         for end in [Err(StepFailure::Cancelled), Ok("2026.9.0".parse().unwrap())] {
-            let mut shop = Shop::open();
-            let link = shop.offloader(2);
+            let (mut shop, link) = Shop::with_offloader();
             let job = shop.submit_with(link, "a", "kitchen", |header| {
                 header.target_esphome_version = "2026.9.0".parse().ok();
             });
@@ -834,8 +819,7 @@ mod tests {
 
     #[test]
     fn a_bundle_that_is_being_unpacked_at_a_sleep_is_handed_back_and_not_built_after_it() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         let job = shop.submit(link, "a", "kitchen");
         shop.lines();
         shop.lent(Stance::Long, Reason::Sleeping, None);
@@ -882,8 +866,7 @@ mod tests {
 
     #[test]
     fn an_upload_that_arrives_is_heard_out() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         shop.happens(Event::SubmissionStarted(link, wire("a")));
         shop.lent(Stance::Long, Reason::Battery, None);
         assert!(!shop.work.at_stake().is_empty());

@@ -446,8 +446,7 @@ fn build_here_does_the_same_chain_again_on_this_machine() {
 
 #[test]
 fn build_here_is_for_the_owners_builds() {
-    let mut shop = Shop::open();
-    let link = shop.offloader(2);
+    let (mut shop, link) = Shop::with_offloader();
     let received = shop.submit_queued(link, "a", "kitchen");
     let cleans = shop.clean("bath");
     for job in [received, cleans[0].clone()] {
@@ -532,8 +531,7 @@ fn a_clean_goes_to_every_connected_receiver_even_a_disabled_one() {
 
 #[test]
 fn a_reset_cancels_the_owners_other_jobs_and_leaves_received_ones() {
-    let mut shop = Shop::open();
-    let link = shop.offloader(2);
+    let (mut shop, link) = Shop::with_offloader();
     let running = shop.compile("kitchen", BuildChoice::Auto);
     let queued = shop.compile("bath", BuildChoice::Auto);
     let received = shop.submit_queued(link, "a", "kitchen");

@@ -153,8 +153,7 @@ mod tests {
     // Covers: M59, R-32, R-37
     #[test]
     fn a_submission_is_kept_then_acknowledged_then_unpacked_queued_and_built() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         let job = shop.submit(link, "a", "kitchen");
         assert_eq!(
             shop.acts(),
@@ -179,8 +178,7 @@ mod tests {
 
     #[test]
     fn nothing_is_acknowledged_before_it_is_kept() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         let mut work = Work::new(3);
         std::mem::swap(&mut work, &mut shop.work);
         let header = SubmitHeader {
@@ -227,8 +225,7 @@ mod tests {
     // Covers: M62
     #[test]
     fn a_newer_submission_for_a_device_replaces_the_older_and_is_unpacked_when_that_is_gone() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         let old = shop.submit_queued(link, "a", "kitchen");
         shop.lines();
         shop.submit(link, "b", "kitchen");
@@ -246,8 +243,7 @@ mod tests {
     // Covers: M62
     #[test]
     fn the_id_of_a_bundle_that_waits_packed_is_free_until_it_is_unpacked() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         shop.submit_queued(link, "a", "kitchen");
         shop.submit_queued(link, "b", "bath");
         shop.lines();
@@ -263,8 +259,7 @@ mod tests {
     // Covers: M62
     #[test]
     fn the_end_of_a_replaced_job_is_not_told_under_the_id_of_the_new_one() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         let old = shop.submit_queued(link, "a", "kitchen");
         shop.lines();
         let new = shop.submit(link, "a", "kitchen");
@@ -304,8 +299,7 @@ mod tests {
 
     #[test]
     fn what_is_too_much_is_accepted_and_handed_back() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         for n in 0..MAX_BUILDS_PER_OFFLOADER {
             shop.submit(link, &format!("a{n}"), &format!("lamp{n}"));
         }
@@ -330,8 +324,7 @@ mod tests {
 
     #[test]
     fn bundles_that_together_are_too_large_are_handed_back() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         let half = i64::try_from(MAX_BUNDLES_PER_OFFLOADER / 2).unwrap();
         let mut submit = |name: &str, bytes| {
             let job = shop.submit_with(link, name, name, |h| h.total_bundle_bytes = bytes);
@@ -343,8 +336,7 @@ mod tests {
 
     #[test]
     fn a_receiver_that_is_switched_off_hands_back_what_waits_and_finishes_what_runs() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         let running = shop.submit_queued(link, "a", "kitchen");
         let waiting = shop.submit_queued(link, "b", "bath");
         let unpacking = shop.submit(link, "u", "hall");
@@ -372,8 +364,7 @@ mod tests {
 
     #[test]
     fn a_receiver_that_is_switched_off_does_the_cleans_that_wait_or_arrive() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         let running = shop.submit_queued(link, "a", "kitchen");
         let clean = |h: &mut SubmitHeader| h.target = "clean".to_owned();
         let waiting = shop.submit_with(link, "b", "bath", clean);
@@ -390,8 +381,7 @@ mod tests {
 
     #[test]
     fn a_bundle_without_its_session_is_dropped_and_its_id_is_free_again() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         shop.hang_up(2, link);
         shop.lines();
         let header = SubmitHeader {
@@ -421,8 +411,7 @@ mod tests {
 
     #[test]
     fn what_could_not_be_kept_is_not_built_and_its_sender_hears_no_more_of_it() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         let job = shop.submit(link, "a", "kitchen");
         frames(&mut shop);
         shop.happens(Event::SubmissionNotKept(link, wire("a")));

@@ -28,8 +28,7 @@ pub(super) fn frames(shop: &mut Shop) -> Vec<String> {
 
 /// A kitchen job of offloader 2, completed, under the id `a`.
 pub(super) fn completed() -> (Shop, LinkId) {
-    let mut shop = Shop::open();
-    let link = shop.offloader(2);
+    let (mut shop, link) = Shop::with_offloader();
     let job = shop.submit_queued(link, "a", "kitchen");
     shop.succeeds(&job);
     shop.lines();
@@ -40,8 +39,7 @@ pub(super) fn completed() -> (Shop, LinkId) {
 #[test]
 fn a_cancel_while_unpacking_ends_in_one_cancelled_and_no_build() {
     for result in [Ok(BuildTree::OwnAll), Err(StepFailure::Cancelled)] {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         let job = shop.submit(link, "a", "kitchen");
         shop.lines();
         cancel(&mut shop, link, "a");
@@ -61,8 +59,7 @@ fn a_cancel_while_unpacking_ends_in_one_cancelled_and_no_build() {
 // Covers: R-35, R-41
 #[test]
 fn a_cancel_works_while_waiting_to_be_unpacked_queued_and_running() {
-    let mut shop = Shop::open();
-    let link = shop.offloader(2);
+    let (mut shop, link) = Shop::with_offloader();
     let first = shop.submit(link, "a", "kitchen");
     shop.submit(link, "b", "bath");
     shop.lines();
@@ -107,8 +104,7 @@ fn unknown_final_and_foreign_jobs_are_not_cancelled() {
 // Covers: M67, R-40
 #[test]
 fn a_lost_session_does_not_stop_the_build_and_what_it_came_to_meanwhile_is_not_told_later() {
-    let mut shop = Shop::open();
-    let link = shop.offloader(2);
+    let (mut shop, link) = Shop::with_offloader();
     let job = shop.submit_queued(link, "a", "kitchen");
     shop.hang_up(2, link);
     shop.lines();
@@ -124,8 +120,7 @@ fn a_lost_session_does_not_stop_the_build_and_what_it_came_to_meanwhile_is_not_t
 // Covers: M67, R-37
 #[test]
 fn frames_of_a_running_job_go_to_the_senders_newest_session() {
-    let mut shop = Shop::open();
-    let link = shop.offloader(2);
+    let (mut shop, link) = Shop::with_offloader();
     let job = shop.submit_queued(link, "a", "kitchen");
     let newer = shop.offloader_on(2, 9);
     shop.offloader_on(3, 8);
@@ -151,8 +146,7 @@ fn a_new_session_hears_the_queue_status() {
 #[test]
 fn a_reset_is_busy_while_anything_at_all_goes_on() {
     let refused = "link-2 reset refused r Some(Busy)";
-    let mut shop = Shop::open();
-    let link = shop.offloader(2);
+    let (mut shop, link) = Shop::with_offloader();
     let own = shop.compile("attic", BuildChoice::Auto);
     shop.lines();
     reset(&mut shop, link, "r");
@@ -225,8 +219,7 @@ fn a_reset_ends_like_a_job_and_refuses_downloads_meanwhile() {
 
 #[test]
 fn the_owner_can_cancel_a_received_job() {
-    let mut shop = Shop::open();
-    let link = shop.offloader(2);
+    let (mut shop, link) = Shop::with_offloader();
     let job = shop.submit_queued(link, "a", "kitchen");
     shop.lines();
     shop.ask(&Request::Cancel(job.clone()));
@@ -237,8 +230,7 @@ fn the_owner_can_cancel_a_received_job() {
 // Covers: M26
 #[test]
 fn the_owners_install_leaves_a_received_job_of_the_same_name_alone() {
-    let mut shop = Shop::open();
-    let link = shop.offloader(2);
+    let (mut shop, link) = Shop::with_offloader();
     let job = shop.submit_queued(link, "a", "kitchen");
     shop.install("kitchen", BuildChoice::Auto);
     assert_eq!(shop.status(&job), JobStatus::Running);

@@ -131,8 +131,7 @@ mod tests {
     // Covers: M60, R-33, R-40
     #[test]
     fn a_bundle_that_cannot_be_unpacked_fails_once_with_the_agreed_text() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         let job = shop.submit(link, "a", "kitchen");
         shop.lines();
         let broken = || Err(step_failed("not a gzip file"));
@@ -189,8 +188,7 @@ mod tests {
 
     #[test]
     fn on_a_disk_that_is_short_a_bundle_stays_packed_until_there_is_room() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         shop.has_free(2_047);
         let job = shop.submit(link, "a", "kitchen");
         assert_eq!(shop.lines_of("unpack"), [""; 0]);
@@ -211,8 +209,7 @@ mod tests {
             |shop| shop.lends(Lending::FREE),
         ];
         for known in ends {
-            let mut shop = Shop::open();
-            let link = shop.offloader(2);
+            let (mut shop, link) = Shop::with_offloader();
             shop.lends(brief);
             shop.submit(link, "a", "kitchen");
             assert_eq!(shop.lines_of("unpack"), [""; 0]);
@@ -223,8 +220,7 @@ mod tests {
 
     #[test]
     fn a_bundle_that_cannot_be_unpacked_is_refused_or_handed_back_by_whose_fault_it_is() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         for (name, fault, said) in [
             (
                 "a",
@@ -246,8 +242,7 @@ mod tests {
 
     #[test]
     fn configurations_that_share_a_folder_are_not_unpacked_over_each_other() {
-        let mut shop = Shop::open();
-        let link = shop.offloader(2);
+        let (mut shop, link) = Shop::with_offloader();
         let running = shop.submit_queued(link, "r", "bath");
         let first = shop.submit_queued(link, "a", "kitchen");
         shop.lines();
