@@ -245,6 +245,23 @@ async def test_what_waits_here_is_handed_back_and_completes_at_the_sender(world)
         await back(dash, kiln, end)
 
 
+async def test_a_whole_queue_of_a_sender_goes_home_when_the_owner_pauses(world):
+    dash, kiln = await stage(world)
+    names = [f"queue-{number}" for number in range(5)]
+    # Each is chosen and bundled as soon as the one before is handed back.
+    await dash.put(f"{names[0]}.yaml", chip(names[0], seconds=25, lines=250))
+    for name in names[1:]:
+        await dash.put(f"{name}.yaml", chip(name))
+    jobs = [await dash.submit(f"{name}.yaml") for name in names]
+    await runs_here(dash, kiln, jobs[0])
+    await dash.put(f"{names[0]}.yaml", chip(names[0]))
+    code, _ = await by_pause(kiln)
+    await reason(kiln, code)
+    for job in jobs:
+        seen("in a queue", code, await dash.final(job, LONG))
+    await dash.unlinked(LONG)
+
+
 async def test_an_upload_is_heard_out_whatever_the_reason(world):
     await transfer(world, by_pause, "up")
 
