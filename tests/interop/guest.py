@@ -5,6 +5,7 @@ All reasons at all stages are in `matrix`, and between two Kilns in simulated ti
 tests/system/lending.rs; here are those that tell the most in a few minutes.
 """
 import asyncio
+import collections
 import itertools
 import os
 import random
@@ -22,23 +23,29 @@ AT_ONCE = 3
 
 NUMBERS = itertools.count(1)
 
-# How often a Kiln is killed while a real build gives way, at each tier.
-KILLS = int(os.environ.get("YIELD_KILLS") or 2)
+# How often Kilns are killed while real builds give way, at each tier, and how many take turns in that:
+# most of it is waiting. YIELD_SEED repeats a run.
+KILLS = int(os.environ.get("YIELD_KILLS") or 4)
+PAIRS = int(os.environ.get("YIELD_PAIRS") or 6)
+SEED = int(os.environ.get("YIELD_SEED") or random.SystemRandom().randrange(1_000_000))
 
 # A build of others has the lowest priority: on a busy machine it takes its time to begin.
 COMPILER = 300.0
+
+# Who is in the way for so long does not only pass by: then a build is stopped.
+STAYS = 10.0
 
 # A session ends only after an absence of two minutes whose end is not known.
 LONG = 180.0
 
 
-async def stage(world, tier=3):
+async def stage(world, tier=3, name="kiln"):
     """A dashboard that can build everything itself, paired with a Kiln on a laptop."""
     dash = await world.dashboard(f"guest{next(NUMBERS)}")
-    kiln = world.kiln()
+    kiln = world.kiln(name)
     if tier == 2:
         kiln.without_bubblewrap()
-    kiln.battery = Battery(world.folder / "power_supply")
+    kiln.battery = Battery(kiln.folder / "power_supply")
     kiln.env["KILN_POWER_SUPPLY"] = str(kiln.battery.folder)
     # It is found where it was when it listens again.
     kiln.port = free_port()
@@ -404,15 +411,13 @@ async def test_a_build_gives_way_to_its_owner_in_steps_and_is_handed_back(world)
     await until("a compiler", lambda: compiles(kiln), COMPILER)
     await until("a build at full speed", lambda: runs_free(kiln))
     begun = time.monotonic()
-
-    def took(what):
-        print(f"       {what} {time.monotonic() - begun:.2f} s after the owner came", flush=True)
     owner.comes()
     await until("fewer cores", lambda: has_few_cores(kiln), 10)
     # The figure of issue 4.
     holds("fewer cores after the owner came", time.monotonic() - begun, 1, slower)
     await until("the whole tree to stand still", lambda: stands_still(kiln), 30)
-    took("suspended")
+    stood = time.monotonic()
+    holds("suspended after the owner came to stay", stood - begun, STAYS + 2, slower)
     if time.monotonic() - opened < 60:
         expect((await kiln.status())["availability"]["reason"] == "ready", "it did not wait for that")
     # What is built again at home need not take as long.
@@ -423,7 +428,7 @@ async def test_a_build_gives_way_to_its_owner_in_steps_and_is_handed_back(world)
     async def quiet():
         return not builds(kiln)
     await until("the build to be handed back", quiet, 120)
-    took("handed back")
+    holds("handed back after it was suspended", time.monotonic() - stood, 60 + 2, slower)
     job = await dash.final(job, 400)
     expect(job["status"] == "completed", f"{job['status']} {job.get('error')}")
     expect(job["source"] == "local", f"built by the sender: {job['source']}")
@@ -431,44 +436,137 @@ async def test_a_build_gives_way_to_its_owner_in_steps_and_is_handed_back(world)
 test_a_build_gives_way_to_its_owner_in_steps_and_is_handed_back.seconds = 720
 
 
-async def killed_while_a_build_gives_way(world, tier):
-    dash, kiln = await stage(world, tier)
-    for turn in range(KILLS):
-        name = f"frozen{turn}"
-        await dash.put(f"{name}.yaml", host(name, free_port(), free_port()))
-        job = await dash.submit(f"{name}.yaml")
+# A build that nobody is in the way of.
+FREE = "ran at full speed"
 
-        async def compiled():
-            # What the kill before broke off is built once more, and first.
-            rows = [j for j in await kiln.jobs() if j["configuration"] == f"{name}.yaml"]
-            return rows and rows[0]["status"] == "running" and await compiles(kiln)
-        await until("its compiler", compiled, COMPILER)
-        kiln.battery.unplug()
-        when = [has_few_cores, stands_still][turn % 2]
-        await until(f"the build to give way: {when.__name__}", lambda: when(kiln))
+
+def treated(kiln):
+    """How the build is treated just now."""
+    now = builds(kiln)
+    states, single = {state for _, state, *_ in now}, {cores.isdigit() for _, _, cores, _ in now}
+    if not now:
+        return "was gone"
+    if states == {"T"}:
+        return "stood still"
+    if "T" in states or len(single) == 2:
+        return "was in between"
+    return "had fewer cores" if single == {True} else FREE
+
+
+class Yielding:
+    """A dashboard, and a Kiln that is killed again and again while it gives way to its owner.
+
+    What stands in the way is the owner's word: it counts at once, and comes and goes when it is to.
+    """
+
+    def __init__(self, world, tier, number):
+        self.world, self.tier, self.number = world, tier, number
+        self.random = random.Random(f"{SEED} {tier} {number}")
+        self.dash = self.kiln = None
+        # How the build was treated when a kill came, where the jobs were done, and how many seconds
+        # it took at most until nothing was left.
+        self.moments, self.ends, self.longest = collections.Counter(), collections.Counter(), 0.0
+
+    async def opens(self):
+        self.dash, self.kiln = await stage(self.world, self.tier, f"kiln{self.number}")
+
+    async def owner_comes(self):
+        await self.kiln.ask("pause", "forever")
+
+    async def owner_stays(self):
+        await until("the build to stand still", lambda: stands_still(self.kiln))
+
+    async def owner_leaves(self):
+        await self.kiln.ask("resume")
+
+    async def owner_is_back_for_long(self):
+        # For longer than a build is held: it is handed back.
+        await self.kiln.ask("pause", "2h")
+
+    # The whole way of a build that gives way: what has happened, what begins then, and how many seconds
+    # after that the kill comes.
+    WAY = [
+        ([], [], (0, 2)),
+        ([], [owner_comes], (0, 1)),
+        ([owner_comes], [], (0, STAYS - 1)),
+        ([owner_comes], [], (STAYS - 1, STAYS + 1)),
+        ([owner_comes, owner_stays], [], (0, 1)),
+        ([owner_comes, owner_stays], [owner_leaves], (0, 1)),
+        ([owner_comes, owner_stays, owner_leaves], [], (0, 2)),
+        ([owner_comes, owner_stays], [owner_is_back_for_long], (0, 1)),
+        ([owner_comes], [owner_is_back_for_long], (0, 1)),
+    ]
+
+    async def turn(self, number):
+        """A build begins, gives way, and Kiln is killed at some moment of that."""
+        name = f"frozen{number}"
+        await self.dash.put(f"{name}.yaml", host(name, free_port(), free_port()))
+        job = await self.dash.submit(f"{name}.yaml")
+        await until("its compiler", lambda: compiles(self.kiln), COMPILER)
         # What is built again at home need not take as long.
-        await dash.put(f"{name}.yaml", chip(name))
-        await asyncio.sleep(random.uniform(0.0, 1.0))
-        await kiln.kill()
+        await self.dash.put(f"{name}.yaml", chip(name))
+        happened, begins, moment = self.random.choice(self.WAY)
+        for step in happened:
+            await step(self)
+        # A command that loses its Kiln is no fault.
+        begun = asyncio.gather(*(step(self) for step in begins), return_exceptions=True)
+        await asyncio.sleep(self.random.uniform(*moment))
+        was = treated(self.kiln)
+        if was == FREE and Yielding.owner_leaves in happened + begins:
+            was = "went on"
+        await self.kiln.kill()
+        killed = time.monotonic()
 
         async def quiet():
-            return not builds(kiln)
-        await until("the build to end although no Kiln is there to end it", quiet, 20)
-        kiln.battery.plug_in()
-        await serve(kiln)
-        job = await dash.final(job)
-        expect(job["status"] == "completed", f"{job['status']} {job.get('error')}")
-        await dash.linked()
+            return not builds(self.kiln)
+        await until(f"the build that {was} to end although no Kiln is there to end it", quiet, 20)
+        self.longest = max(self.longest, time.monotonic() - killed)
+        await begun
+        await self.back()
+        job = await self.dash.final(job)
+        expect(job["status"] == "completed", f"killed when it {was}: {job['status']} {job.get('error')}")
+        await self.dash.linked()
+        self.moments[was] += 1
+        self.ends["there" if job["source"] == "remote" else "at home"] += 1
+
+    async def back(self):
+        """Kiln begins anew, and what the kill broke off goes back: nobody waits for it any more."""
+        await serve(self.kiln)
+        await self.kiln.ask("pause", "2h")
+
+        async def idle():
+            return not [j for j in await self.kiln.jobs() if j["status"] in ("queued", "running")]
+        await until("what was broken off to be handed back", idle)
+        await self.kiln.ask("resume")
+
+
+async def killed_while_a_build_gives_way(world, tier):
+    print(f"       tier {tier}: YIELD_SEED={SEED} YIELD_KILLS={KILLS} YIELD_PAIRS={PAIRS}", flush=True)
+    begun, turns = time.monotonic(), iter(range(KILLS))
+    pairs = [Yielding(world, tier, number) for number in range(min(PAIRS, KILLS))]
+
+    async def play(pair):
+        await pair.opens()
+        for number in turns:
+            await pair.turn(number)
+    async with asyncio.TaskGroup() as group:
+        for pair in pairs:
+            group.create_task(play(pair))
+    moments = sum((pair.moments for pair in pairs), collections.Counter())
+    ends = sum((pair.ends for pair in pairs), collections.Counter())
+    longest = max(pair.longest for pair in pairs)
+    print(f"       tier {tier}: {moments.total()} kills in {time.monotonic() - begun:.0f} s, when the build "
+          f"{dict(moments)}; nothing left of it {longest:.1f} s later; jobs completed {dict(ends)}", flush=True)
 
 
 async def test_a_kiln_that_is_killed_while_a_build_gives_way_leaves_nothing_behind(world):
     await killed_while_a_build_gives_way(world, 3)
-test_a_kiln_that_is_killed_while_a_build_gives_way_leaves_nothing_behind.seconds = 900
+test_a_kiln_that_is_killed_while_a_build_gives_way_leaves_nothing_behind.seconds = 600 + 20 * KILLS
 
 
 async def test_without_bubblewrap_a_killed_kiln_leaves_nothing_of_a_build_that_gives_way(world):
     await killed_while_a_build_gives_way(world, 2)
-test_without_bubblewrap_a_killed_kiln_leaves_nothing_of_a_build_that_gives_way.seconds = 900
+test_without_bubblewrap_a_killed_kiln_leaves_nothing_of_a_build_that_gives_way.seconds = 600 + 20 * KILLS
 
 
 async def test_between_two_kilns_the_reason_is_told_and_nothing_is_sent_meanwhile(world):

@@ -349,8 +349,7 @@ class World:
                 await kiln.process.wait()
         for other in self.others:
             await other.stop()
-        for peer in self.peers:
-            await stop_dashboard(peer)
+        await asyncio.gather(*map(stop_dashboard, self.peers))
 
 
 async def start_dashboard(name, standin=True, headless=False, fresh=True, link_host="127.0.0.1"):
