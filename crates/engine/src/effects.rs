@@ -64,11 +64,7 @@ impl Node {
             peering::Effect::Advertise(advert) => self.advertise(advert).await,
             peering::Effect::Answer {
                 link,
-                kind,
-                reason,
-                facts,
-                requires_pairing_key,
-                admit,
+                answer,
                 approval,
             } => {
                 let is_kept = match approval {
@@ -76,7 +72,7 @@ impl Node {
                     None => true,
                 };
                 if is_kept {
-                    links.answer(link, kind, reason, facts, requires_pairing_key, admit);
+                    links.answer(link, answer);
                 } else {
                     links.close(link, None);
                 }

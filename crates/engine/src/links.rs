@@ -11,12 +11,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use kiln_archive::PackedArtifacts;
-use kiln_domain::peering::{self, Purpose};
+use kiln_domain::peering::{self, KnockAnswer, Purpose};
 use kiln_domain::{Event, work};
-use kiln_model::witness::Approved;
 use kiln_model::{
-    ArtifactsRefusal, BlobId, Endpoint, IntentReason, LinkId, Message, Mono, PeerFacts, Pin,
-    ResponseKind, SubmitHeader, TerminateReason, WireJobId,
+    ArtifactsRefusal, BlobId, Endpoint, LinkId, Message, Mono, Pin, SubmitHeader, TerminateReason,
+    WireJobId,
 };
 use kiln_peer_link::StaticKey;
 use kiln_ports::{Clock, Discovery, Net, Store};
@@ -93,22 +92,7 @@ impl Links {
 
     /// Answers a peer that knocked; with `admit` a session starts. Ends with `Closed`, at once after
     /// the answer unless a session starts.
-    pub fn answer(
-        &self,
-        link: LinkId,
-        kind: ResponseKind,
-        reason: Option<IntentReason>,
-        facts: PeerFacts,
-        requires_pairing_key: bool,
-        admit: Option<Approved>,
-    ) {
-        let answer = KnockAnswer {
-            kind,
-            reason,
-            facts,
-            requires_pairing_key,
-            admit,
-        };
+    pub fn answer(&self, link: LinkId, answer: KnockAnswer) {
         self.0.command(link, Command::Answer(Box::new(answer)));
     }
 
@@ -300,15 +284,6 @@ pub(crate) enum Command {
     Close(Option<TerminateReason>),
     Download(WireJobId, BlobId),
     ShutDown,
-}
-
-/// What a peer that knocked is told.
-pub(crate) struct KnockAnswer {
-    pub(crate) kind: ResponseKind,
-    pub(crate) reason: Option<IntentReason>,
-    pub(crate) facts: PeerFacts,
-    pub(crate) requires_pairing_key: bool,
-    pub(crate) admit: Option<Approved>,
 }
 
 /// The other end of a [`Handle`]: what the task of a link needs to be reached.

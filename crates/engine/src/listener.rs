@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kiln_domain::peering;
+use kiln_domain::peering::{self, KnockAnswer};
 use kiln_model::{CloseReason, LinkId, TerminateReason};
 use kiln_peer_link::limits::{MAX_MSG1, MAX_MSG3};
 use kiln_peer_link::{Answer, Authenticated, ExpectHello, Session};
@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::link_task;
 use crate::link_writer::CLOSE;
-use crate::links::{Command, Ends, KnockAnswer, Shared};
+use crate::links::{Command, Ends, Shared};
 
 /// Time for a stranger to prove its key, both messages together. With the 3 s for its HTTP request
 /// that makes the 8 s in which a mute stranger is gone (trust.md §1.4, G7).

@@ -25,16 +25,8 @@ pub enum Effect {
     Answer {
         /// The connection.
         link: LinkId,
-        /// First word.
-        kind: ResponseKind,
-        /// Reason, when refused.
-        reason: Option<IntentReason>,
-        /// What we announce of ourselves.
-        facts: PeerFacts,
-        /// `preview` of a headless receiver.
-        requires_pairing_key: bool,
-        /// `Some`: a session starts. `None`: the connection is closed after the answer.
-        admit: Option<Approved>,
+        /// What it is told.
+        answer: KnockAnswer,
         /// The approved offloader that this tells of its approval. It is told only what a restart
         /// still knows (peer-link.md R-22); until then the connection is closed without an answer,
         /// because a refusal would cost it its pairing.
@@ -93,6 +85,50 @@ pub enum Effect {
     BootstrapFailed(String),
     /// The view changed.
     ViewChanged,
+}
+
+/// What a peer that knocked is told.
+#[derive(Debug)]
+pub struct KnockAnswer {
+    /// First word.
+    pub kind: ResponseKind,
+    /// Reason, when refused.
+    pub reason: Option<IntentReason>,
+    /// What we announce of ourselves.
+    pub facts: PeerFacts,
+    /// `preview` of a headless receiver.
+    pub requires_pairing_key: bool,
+    /// `Some`: a session starts. `None`: the connection is closed after the answer.
+    pub admit: Option<Approved>,
+}
+
+impl KnockAnswer {
+    /// Says this word and no more.
+    pub fn saying(kind: ResponseKind, facts: PeerFacts) -> Self {
+        Self {
+            kind,
+            reason: None,
+            facts,
+            requires_pairing_key: false,
+            admit: None,
+        }
+    }
+
+    /// Refuses for this reason.
+    pub fn refusing(reason: IntentReason, facts: PeerFacts) -> Self {
+        Self {
+            reason: Some(reason),
+            ..Self::saying(ResponseKind::Rejected, facts)
+        }
+    }
+
+    /// Starts a session.
+    pub fn admitting(approved: Approved, facts: PeerFacts) -> Self {
+        Self {
+            admit: Some(approved),
+            ..Self::saying(ResponseKind::Ok, facts)
+        }
+    }
 }
 
 /// What a dial is for, with what msg3 says.

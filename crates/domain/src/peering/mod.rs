@@ -53,7 +53,7 @@ use self::pending::Pending;
 use self::window::Window;
 use crate::{ClientId, Deadline, RequestId};
 
-pub use effect::{Advert, Effect, Purpose};
+pub use effect::{Advert, Effect, KnockAnswer, Purpose};
 pub use event::{DialAnswer, DialFailure, Event, Presence};
 
 /// Decides who may talk to us and how we reach others; no IO, no clock.

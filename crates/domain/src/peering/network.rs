@@ -13,7 +13,7 @@ use super::hosts::Claim;
 use super::listener::Serves;
 use super::pairings::Reach;
 use super::pending::Waiter;
-use super::{DialAnswer, DialFailure, Effect, Life, Peering};
+use super::{DialAnswer, DialFailure, Effect, KnockAnswer, Life, Peering};
 use crate::{RequestId, Role, Session};
 
 impl Peering {
@@ -72,7 +72,8 @@ impl Peering {
     ) {
         let pin = approved.pin();
         let of = Some((dashboard_id.clone(), pin));
-        self.answer(link, ResponseKind::Ok, None, false, Some(approved), of);
+        let answer = KnockAnswer::admitting(approved, self.own_facts());
+        self.answer(link, answer, of);
         if let Some(old) = self.peers.open(dashboard_id.clone(), link) {
             let reason = TerminateReason::Superseded;
             let why = CloseReason::WeTerminated(reason);
@@ -95,21 +96,26 @@ impl Peering {
 
     pub(super) fn say(&mut self, link: LinkId, pin: Pin, said: Said) {
         match said {
-            Said::Answer(kind, reason) => self.answer(link, kind, reason, false, None, None),
+            Said::Answer(kind, reason) => {
+                let answer = KnockAnswer {
+                    reason,
+                    ..KnockAnswer::saying(kind, self.own_facts())
+                };
+                self.answer(link, answer, None);
+            }
             Said::Approved(id) => {
-                let of = Some((id, pin));
-                self.answer(link, ResponseKind::Approved, None, false, None, of);
+                let answer = KnockAnswer::saying(ResponseKind::Approved, self.own_facts());
+                self.answer(link, answer, Some((id, pin)));
             }
             Said::Previewed {
                 requires_pairing_key,
-            } => self.answer(
-                link,
-                ResponseKind::Ok,
-                None,
-                requires_pairing_key,
-                None,
-                None,
-            ),
+            } => {
+                let answer = KnockAnswer {
+                    requires_pairing_key,
+                    ..KnockAnswer::saying(ResponseKind::Ok, self.own_facts())
+                };
+                self.answer(link, answer, None);
+            }
             Said::Wait(dashboard_id) => {
                 let waiter = Waiter { dashboard_id, pin };
                 if let Some(crowded_out) = self.pending.wait(link, waiter) {
@@ -119,28 +125,19 @@ impl Peering {
         }
     }
 
-    pub(super) fn answer(
-        &mut self,
-        link: LinkId,
-        kind: ResponseKind,
-        reason: Option<IntentReason>,
-        requires_pairing_key: bool,
-        admit: Option<Approved>,
-        approval: Option<(DashboardId, Pin)>,
-    ) {
-        let facts = PeerFacts {
-            friendly_name: self.own_name(),
-            ..self.facts.clone()
-        };
+    fn answer(&mut self, link: LinkId, answer: KnockAnswer, approval: Option<(DashboardId, Pin)>) {
         self.out.push(Effect::Answer {
             link,
-            kind,
-            reason,
-            facts,
-            requires_pairing_key,
-            admit,
+            answer,
             approval,
         });
+    }
+
+    fn own_facts(&self) -> PeerFacts {
+        PeerFacts {
+            friendly_name: self.own_name(),
+            ..self.facts.clone()
+        }
     }
 
     /// A receiver tells us where it is; answered when a probe has asked there.
@@ -168,14 +165,8 @@ impl Peering {
     }
 
     pub(super) fn refuse_call(&mut self, link: LinkId, reason: IntentReason) {
-        self.answer(
-            link,
-            ResponseKind::Rejected,
-            Some(reason),
-            false,
-            None,
-            None,
-        );
+        let answer = KnockAnswer::refusing(reason, self.own_facts());
+        self.answer(link, answer, None);
     }
 
     pub(super) fn dialled(
@@ -224,7 +215,8 @@ impl Peering {
                     self.refuse_call(link, IntentReason::AlreadyConnected);
                 } else {
                     self.rebind(&probe);
-                    self.answer(link, ResponseKind::Ok, None, false, None, None);
+                    let answer = KnockAnswer::saying(ResponseKind::Ok, self.own_facts());
+                    self.answer(link, answer, None);
                 }
             }
             WantedBy::Person(id) => self.edited(id, &probe, found, same, reach),

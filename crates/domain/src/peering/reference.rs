@@ -260,9 +260,7 @@ impl World {
                 self.own = 401_u16.wrapping_sub(self.own.into()) as u8;
                 self.owed.push(self.identity());
             }
-            Effect::Answer {
-                link, kind, admit, ..
-            } => self.answered(link, kind, admit),
+            Effect::Answer { link, answer, .. } => self.answered(link, answer.kind, answer.admit),
             Effect::Dial {
                 link,
                 expect,

@@ -243,9 +243,7 @@ fn dials(effects: &[Effect]) -> usize {
 /// Returns what a knock was answered, if it was.
 fn said(effects: &[Effect], to: LinkId) -> Option<(ResponseKind, Option<IntentReason>)> {
     effects.iter().find_map(|effect| match effect {
-        Effect::Answer {
-            link, kind, reason, ..
-        } if *link == to => Some((*kind, *reason)),
+        Effect::Answer { link, answer, .. } if *link == to => Some((answer.kind, answer.reason)),
         _ => None,
     })
 }

@@ -211,11 +211,7 @@ impl World {
             },
             Effect::Answer {
                 link,
-                kind,
-                reason,
-                facts,
-                requires_pairing_key,
-                admit,
+                answer,
                 approval: _,
             } => {
                 let ours = (n, link);
@@ -226,10 +222,10 @@ impl World {
                     public_key: key(self.nodes[n].key),
                     pin: pin(self.nodes[n].key),
                     response: IntentResponse {
-                        kind: Some(kind),
-                        reason,
-                        facts,
-                        requires_pairing_key,
+                        kind: Some(answer.kind),
+                        reason: answer.reason,
+                        facts: answer.facts,
+                        requires_pairing_key: answer.requires_pairing_key,
                     },
                     address: self.nodes[n].address,
                 });
@@ -239,7 +235,7 @@ impl World {
                     outcome,
                 };
                 events.push_back((dialler, answered));
-                if admit.is_some() {
+                if answer.admit.is_some() {
                     for end in [ours, other] {
                         if let Some(wire) = self.wires.get_mut(&end) {
                             wire.open = true;

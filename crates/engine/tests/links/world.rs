@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kiln_archive::{BlobFacts, PackedArtifacts};
-use kiln_domain::peering::{DialAnswer, DialFailure, Purpose};
+use kiln_domain::peering::{DialAnswer, DialFailure, KnockAnswer, Purpose};
 use kiln_domain::{Event, peering, work};
 use kiln_engine::links::Links;
 use kiln_model::witness::Approved;
@@ -288,13 +288,16 @@ impl Host {
     }
 
     pub(crate) fn answer(&self, link: LinkId, kind: ResponseKind, reason: Option<IntentReason>) {
-        self.links.answer(link, kind, reason, facts(), false, None);
+        let answer = KnockAnswer {
+            reason,
+            ..KnockAnswer::saying(kind, facts())
+        };
+        self.links.answer(link, answer);
     }
 
     pub(crate) fn admit(&self, link: LinkId, pin: Pin) {
-        let approved = Some(Approved::assertion(pin));
-        self.links
-            .answer(link, ResponseKind::Ok, None, facts(), false, approved);
+        let answer = KnockAnswer::admitting(Approved::assertion(pin), facts());
+        self.links.answer(link, answer);
     }
 
     /// Serves a tarball, of which `file` is what lies on disk.
