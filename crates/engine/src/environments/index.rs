@@ -7,9 +7,10 @@ use kiln_esphome::ansi;
 use kiln_model::{EsphomeVersion, Sentence, say};
 use tokio::fs;
 
+use super::Environments;
+use super::provision::{self, MAKE};
 use super::record::python_in;
 use super::tool::{FETCHED_PYTHON, Tool, tools};
-use super::{Environments, MAKE};
 use crate::interpreter::NoInterpreter;
 use crate::lock::lock;
 
@@ -104,7 +105,7 @@ impl Environments {
                 let (program, arguments) = tool.make(&place);
                 let step = say::step_asking();
                 let unheard = |_| std::future::ready(());
-                super::run(&self.programs, step, program, &arguments, MAKE, &unheard).await?;
+                provision::run(&self.programs, step, program, &arguments, MAKE, &unheard).await?;
                 let python = python_in(folder);
                 let arguments = ["-m", "pip", "index", "versions", "esphome"];
                 self.programs

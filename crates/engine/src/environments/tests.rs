@@ -7,7 +7,11 @@ use kiln_ports::process::{Command, Pace, Priority};
 use kiln_testkit::{Script, ScriptedProcesses, SimClock};
 
 use super::index::QUESTION;
+use super::provision::MAKE;
+use super::record::RECORD;
+use super::tool::{Tool, tools};
 use super::*;
+use crate::interpreter::NoInterpreter;
 use crate::tool::Orders;
 
 /// A machine with some programs, on which environments can be made.
