@@ -86,7 +86,7 @@ fn is_scenario((module, _): (&str, &str)) -> bool {
 #[test]
 fn every_source_file_that_a_document_points_to_is_there() {
     let files = code();
-    // `engine/links.rs` stands for crates/engine/src/links.rs.
+    // `engine/runtime.rs` stands for crates/engine/src/runtime.rs.
     let is_there = |path: &str| {
         let in_crate = path.replacen('/', "/src/", 1);
         let ends = [format!("/{path}"), format!("/{in_crate}")];

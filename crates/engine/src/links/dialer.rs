@@ -13,21 +13,21 @@ use kiln_peer_link::{Error, Initiator, Opening, PinCheck, Session, StaticKey};
 use kiln_ports::net::{Connection, Incoming, NetError};
 use tokio::sync::mpsc;
 
-use crate::link_task;
-use crate::link_writer::CLOSE;
-use crate::links::{Command, Ends, Shared};
+use super::task;
+use super::writer::CLOSE;
+use super::{Command, Ends, Shared};
 
 /// What to dial.
-pub(crate) struct Order {
-    pub(crate) link: LinkId,
-    pub(crate) endpoint: Endpoint,
-    pub(crate) skip: Vec<IpAddr>,
-    pub(crate) expect: Option<Pin>,
-    pub(crate) purpose: Purpose,
+pub(super) struct Order {
+    pub(super) link: LinkId,
+    pub(super) endpoint: Endpoint,
+    pub(super) skip: Vec<IpAddr>,
+    pub(super) expect: Option<Pin>,
+    pub(super) purpose: Purpose,
 }
 
 /// Dials, reports the outcome, and drives the session if there is one.
-pub(crate) async fn run(shared: Arc<Shared>, order: Order, mut ends: Ends) {
+pub(super) async fn run(shared: Arc<Shared>, order: Order, mut ends: Ends) {
     let link = order.link;
     let outcome = tokio::select! {
         outcome = attempt(&shared, &order) => outcome,
@@ -57,8 +57,7 @@ pub(crate) async fn run(shared: Arc<Shared>, order: Order, mut ends: Ends) {
                     outcome: Ok(answer),
                 })
                 .await;
-            let reason =
-                link_task::run(Arc::clone(&shared), link, connection, *session, ends).await;
+            let reason = task::run(Arc::clone(&shared), link, connection, *session, ends).await;
             shared.forget(link);
             shared.emit(Event::Closed { link, reason }).await;
         }

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 const PIECES: usize = 8;
 
 /// A file being read in order, in pieces.
-pub(crate) struct BlobReader {
+pub(super) struct BlobReader {
     ahead: JoinHandle<io::Result<(File, Vec<u8>)>>,
     block: Vec<u8>,
     at: usize,
@@ -20,7 +20,7 @@ pub(crate) struct BlobReader {
 impl BlobReader {
     /// Begins to read `total` bytes of the file at `path`, to be taken in pieces of `piece` bytes,
     /// the last one excepted.
-    pub(crate) fn open(path: PathBuf, total: u64, piece: usize) -> Self {
+    pub(super) fn open(path: PathBuf, total: u64, piece: usize) -> Self {
         let block_len = piece * PIECES;
         let first = len_of_next(total, block_len);
         let ahead = tokio::task::spawn_blocking(move || read(File::open(path)?, Vec::new(), first));
@@ -38,7 +38,7 @@ impl BlobReader {
     ///
     /// # Errors
     /// What the system said; also if the file ends early. No piece can be taken after that.
-    pub(crate) async fn piece(&mut self, len: usize) -> io::Result<&[u8]> {
+    pub(super) async fn piece(&mut self, len: usize) -> io::Result<&[u8]> {
         if self.at == self.block.len() {
             let (file, block) = (&mut self.ahead).await.map_err(io::Error::other)??;
             let spare = std::mem::replace(&mut self.block, block);

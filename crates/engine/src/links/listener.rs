@@ -12,9 +12,9 @@ use kiln_peer_link::{Answer, Authenticated, ExpectHello, Session};
 use kiln_ports::net::{Connection, Incoming, NetError};
 use tokio::sync::{mpsc, watch};
 
-use crate::link_task;
-use crate::link_writer::CLOSE;
-use crate::links::{Command, Ends, Shared};
+use super::task;
+use super::writer::CLOSE;
+use super::{Command, Ends, Shared};
 
 /// Time for a stranger to prove its key, both messages together. With the 3 s for its HTTP request
 /// that makes the 8 s in which a mute stranger is gone (trust.md §1.4, G7).
@@ -24,7 +24,7 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 const GOING_AWAY: (u16, &str) = (1001, "Server shutting down");
 
 /// Binds and accepts until the other end of `stopped` is dropped.
-pub(crate) async fn run(
+pub(super) async fn run(
     shared: Arc<Shared>,
     host: String,
     first_port: u16,
@@ -184,7 +184,7 @@ async fn knocking(
     match session {
         Some(session) => {
             connection.reader.authenticated();
-            link_task::run(Arc::clone(shared), link, connection, session, ends).await
+            task::run(Arc::clone(shared), link, connection, session, ends).await
         }
         None => {
             connection.writer.close(CLOSE, "").await;

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 const BLOCK: usize = 256 * 1024;
 
 /// A blob being written. Dropping it deletes what is there.
-pub(crate) struct BlobWriter {
+pub(super) struct BlobWriter {
     store: Arc<dyn Store>,
     id: BlobId,
     block: Vec<u8>,
@@ -39,7 +39,7 @@ enum Disk {
 
 impl BlobWriter {
     /// Begins a blob of this name. Nothing touches the disk yet.
-    pub(crate) fn new(store: Arc<dyn Store>, id: BlobId) -> Self {
+    pub(super) fn new(store: Arc<dyn Store>, id: BlobId) -> Self {
         let disk = Disk::Idle(None, Vec::new());
         Self {
             store,
@@ -50,7 +50,7 @@ impl BlobWriter {
     }
 
     /// Begins a blob under a name that no blob has.
-    pub(crate) fn fresh(store: Arc<dyn Store>, kind: &str) -> Self {
+    pub(super) fn fresh(store: Arc<dyn Store>, kind: &str) -> Self {
         match getrandom::u64() {
             Ok(number) => Self::new(store, BlobId::new(kind, number)),
             Err(error) => {
@@ -63,7 +63,7 @@ impl BlobWriter {
     }
 
     /// Appends bytes. Waits only while both blocks are full.
-    pub(crate) async fn write(&mut self, mut bytes: &[u8]) {
+    pub(super) async fn write(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() && !matches!(self.disk, Disk::Broken(_)) {
             let room = BLOCK - self.block.len();
             let (now, later) = bytes.split_at(room.min(bytes.len()));
@@ -76,7 +76,7 @@ impl BlobWriter {
     }
 
     /// Returns the blob's name once it is complete on disk and synced.
-    pub(crate) async fn finish(mut self) -> Result<BlobId, StoreError> {
+    pub(super) async fn finish(mut self) -> Result<BlobId, StoreError> {
         self.settle().await;
         let (file, block) = match std::mem::replace(&mut self.disk, Disk::Done) {
             Disk::Idle(file, _) => (file, std::mem::take(&mut self.block)),
@@ -105,7 +105,7 @@ impl BlobWriter {
     }
 
     /// Gives the blob up and deletes what is there of it.
-    pub(crate) async fn discard(mut self) {
+    pub(super) async fn discard(mut self) {
         self.settle().await;
         let started = !matches!(self.disk, Disk::Idle(None, _));
         self.disk = Disk::Done;

@@ -7,17 +7,17 @@ use kiln_model::Mono;
 
 /// In nanoseconds of the clock, which are enough for centuries. Clones are the same.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct LastHeard(Arc<AtomicU64>);
+pub(super) struct LastHeard(Arc<AtomicU64>);
 
 impl LastHeard {
     /// Something was heard now.
-    pub(crate) fn set(&self, now: Mono) {
+    pub(super) fn set(&self, now: Mono) {
         let nanos = u64::try_from(now.0.as_nanos()).unwrap_or(u64::MAX);
         self.0.store(nanos, Ordering::Relaxed);
     }
 
     /// Returns when that was; zero before the first frame.
-    pub(crate) fn get(&self) -> Mono {
+    pub(super) fn get(&self) -> Mono {
         Mono(Duration::from_nanos(self.0.load(Ordering::Relaxed)))
     }
 }

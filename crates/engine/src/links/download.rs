@@ -8,15 +8,15 @@ use kiln_model::{ArtifactsRefusal, BlobId, FirmwareOffset, LinkId, Mono, Sentenc
 use kiln_peer_link::{Chunk, StreamFault};
 use kiln_ports::Store;
 
-use crate::blob_writer::BlobWriter;
-use crate::reports::Report;
+use super::blob_writer::BlobWriter;
+use super::reports::Report;
 
 /// Silence of a download after which it is given up although the link lives (peer-link.md §11,
 /// Q10). Looked at with every heartbeat, so up to 30 s later.
 const STALL: Duration = Duration::from_secs(120);
 
 /// A requested stream and what is there of it.
-pub(crate) struct Download {
+pub(super) struct Download {
     job_id: WireJobId,
     stream: kiln_peer_link::Download,
     tarball: BlobWriter,
@@ -25,7 +25,7 @@ pub(crate) struct Download {
 
 impl Download {
     /// Begins with the request.
-    pub(crate) fn new(job_id: WireJobId, store: Arc<dyn Store>, blob: BlobId, now: Mono) -> Self {
+    pub(super) fn new(job_id: WireJobId, store: Arc<dyn Store>, blob: BlobId, now: Mono) -> Self {
         Self {
             job_id,
             stream: kiln_peer_link::Download::new(),
@@ -36,19 +36,19 @@ impl Download {
 
     /// Refuses a request that this side must not make: one download per link, and only of
     /// receivers.
-    pub(crate) fn out_of_turn(link: LinkId, job_id: WireJobId) -> work::Event {
+    pub(super) fn out_of_turn(link: LinkId, job_id: WireJobId) -> work::Event {
         let reason = Some(ArtifactsRefusal::DuplicateDownload);
         let failure = DownloadFailure::Refused(reason, Sentence::default());
         work::Event::Downloaded(link, job_id, Err(failure))
     }
 
     /// Returns whether frames of this job belong here.
-    pub(crate) fn is_of(&self, job_id: &str) -> bool {
+    pub(super) fn is_of(&self, job_id: &str) -> bool {
         self.job_id.0 == job_id
     }
 
     /// Takes the header.
-    pub(crate) fn start(
+    pub(super) fn start(
         &mut self,
         total_bytes: i64,
         num_chunks: i64,
@@ -61,7 +61,7 @@ impl Download {
     }
 
     /// Takes a chunk.
-    pub(crate) async fn chunk(&mut self, chunk: Chunk<'_>, now: Mono) -> Result<(), StreamFault> {
+    pub(super) async fn chunk(&mut self, chunk: Chunk<'_>, now: Mono) -> Result<(), StreamFault> {
         self.heard = now;
         let bytes = self.stream.chunk(chunk)?;
         self.tarball.write(&bytes).await;
@@ -69,7 +69,7 @@ impl Download {
     }
 
     /// Takes the end.
-    pub(crate) async fn end(
+    pub(super) async fn end(
         self,
         link: LinkId,
         verdict: Result<(), (Option<ArtifactsRefusal>, String)>,
@@ -84,13 +84,13 @@ impl Download {
     }
 
     /// Gives the download up.
-    pub(crate) async fn fail(self, link: LinkId, failure: DownloadFailure) -> Report {
+    pub(super) async fn fail(self, link: LinkId, failure: DownloadFailure) -> Report {
         self.tarball.discard().await;
         failed(link, self.job_id, failure)
     }
 
     /// Returns whether nothing came for too long.
-    pub(crate) fn is_stalled(&self, now: Mono) -> bool {
+    pub(super) fn is_stalled(&self, now: Mono) -> bool {
         now.since(self.heard) >= STALL
     }
 }
@@ -104,7 +104,7 @@ fn failed(link: LinkId, job_id: WireJobId, failure: DownloadFailure) -> Report {
 }
 
 /// Says for the domain how a stream broke.
-pub(crate) fn failure_of(fault: StreamFault) -> DownloadFailure {
+pub(super) fn failure_of(fault: StreamFault) -> DownloadFailure {
     match fault {
         StreamFault::Refused(reason, detail) => DownloadFailure::Refused(reason, detail.into()),
         fault @ (StreamFault::InvalidStartHeader

@@ -11,15 +11,15 @@ use kiln_peer_link::Submission;
 use kiln_ports::store::StoreError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use crate::blob_writer::BlobWriter;
-use crate::link_writer::Outbox;
-use crate::links::Shared;
+use super::Shared;
+use super::blob_writer::BlobWriter;
+use super::writer::Outbox;
 
 /// Reports that may wait; then the link stops reading.
 const WAITING: usize = 256;
 
 /// One thing to tell.
-pub(crate) enum Report {
+pub(super) enum Report {
     /// This happened.
     Event(Box<work::Event>),
     /// A bundle is complete: tell when it is durable.
@@ -30,31 +30,31 @@ pub(crate) enum Report {
 
 /// Where reports are put.
 #[derive(Clone)]
-pub(crate) struct Reports {
+pub(super) struct Reports {
     queue: mpsc::UnboundedSender<Waiting>,
     room: Arc<Semaphore>,
 }
 
 /// A report, and the room it takes.
-pub(crate) struct Waiting(Report, Option<OwnedSemaphorePermit>);
+pub(super) struct Waiting(Report, Option<OwnedSemaphorePermit>);
 
 impl Reports {
     /// Makes the queue.
-    pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Waiting>) {
+    pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Waiting>) {
         let (queue, reports) = mpsc::unbounded_channel();
         let room = Arc::new(Semaphore::new(WAITING));
         (Self { queue, room }, reports)
     }
 
     /// Puts in what the reader has to say; waits while the domain is far behind.
-    pub(crate) async fn send(&self, report: Report) {
+    pub(super) async fn send(&self, report: Report) {
         let room = Arc::clone(&self.room).acquire_owned().await;
         self.put(report, room.ok());
     }
 
     /// Puts in one of the few things the writer has to say, if it has. It never waits: the domain may wait
     /// for the writer to send output.
-    pub(crate) fn note(&self, event: Option<work::Event>) {
+    pub(super) fn note(&self, event: Option<work::Event>) {
         if let Some(event) = event {
             self.put(Report::Event(Box::new(event)), None);
         }
@@ -67,7 +67,7 @@ impl Reports {
 }
 
 /// Tells everything until all [`Reports`] are dropped.
-pub(crate) async fn run(
+pub(super) async fn run(
     shared: Arc<Shared>,
     link: LinkId,
     pin: Pin,

@@ -14,12 +14,12 @@ use kiln_ports::net::{Connection, Incoming, NetError, Reader};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::blob_writer::BlobWriter;
-use crate::download::{Download, failure_of};
-use crate::last_heard::LastHeard;
-use crate::link_writer::{self, Flooded, Outbox};
-use crate::links::{Command, Ends, Shared, link_lost};
-use crate::reports::{self, Report, Reports};
+use super::blob_writer::BlobWriter;
+use super::download::{Download, failure_of};
+use super::last_heard::LastHeard;
+use super::reports::{self, Report, Reports};
+use super::writer::{self, Flooded, Outbox};
+use super::{Command, Ends, Shared, link_lost};
 
 /// Time for the last words of a session to leave, when the other side does not read.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -33,7 +33,7 @@ const UPLOAD_STALL: Duration = Duration::from_secs(120);
 
 /// Drives an open session to its end and says why it ended. When it returns, nothing of the
 /// connection is left and everything else was told to the domain.
-pub(crate) async fn run(
+pub(super) async fn run(
     shared: Arc<Shared>,
     link: LinkId,
     connection: Connection,
@@ -60,7 +60,7 @@ pub(crate) async fn run(
     let telling = tokio::spawn(telling);
     let (give_up, given_up) = oneshot::channel();
     let clock = Arc::clone(&shared.clock);
-    let writing = link_writer::run(
+    let writing = writer::run(
         link,
         writer,
         sealer,

@@ -4,6 +4,17 @@
 //! to [`Links`], which waits for all of them in [`Links::shutdown`]. The methods are orders: they
 //! return at once, and what becomes of them arrives as events. Nothing here decides who is
 //! trusted or what is built.
+mod blob_reader;
+mod blob_writer;
+mod dialer;
+mod download;
+mod last_heard;
+mod listener;
+mod reports;
+mod task;
+mod upload;
+mod writer;
+
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -22,12 +33,10 @@ use kiln_ports::{Clock, Discovery, Net, Store};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
-use crate::dialer;
-use crate::last_heard::LastHeard;
-use crate::link_writer::{Outbox, Outgoing};
-use crate::listener;
+use self::last_heard::LastHeard;
+use self::upload::Upload;
+use self::writer::{Outbox, Outgoing};
 use crate::lock::lock;
-use crate::upload::Upload;
 
 /// All links of a node. Clones are the same links.
 #[derive(Clone)]
@@ -248,11 +257,11 @@ impl Links {
 }
 
 /// What every task of a link needs.
-pub(crate) struct Shared {
-    pub(crate) net: Arc<dyn Net>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) discovery: Arc<dyn Discovery>,
-    pub(crate) store: Arc<dyn Store>,
+struct Shared {
+    net: Arc<dyn Net>,
+    clock: Arc<dyn Clock>,
+    discovery: Arc<dyn Discovery>,
+    store: Arc<dyn Store>,
     events: mpsc::Sender<Event>,
     identity: Mutex<Option<StaticKey>>,
     links: Mutex<HashMap<LinkId, Handle>>,
@@ -279,7 +288,7 @@ impl Handle {
 }
 
 /// An order to a link's task.
-pub(crate) enum Command {
+enum Command {
     Answer(Box<KnockAnswer>),
     Close(Option<TerminateReason>),
     Download(WireJobId, BlobId),
@@ -287,26 +296,26 @@ pub(crate) enum Command {
 }
 
 /// The other end of a [`Handle`]: what the task of a link needs to be reached.
-pub(crate) struct Ends {
-    pub(crate) inbox: mpsc::UnboundedReceiver<Command>,
-    pub(crate) outbox: Outbox,
-    pub(crate) outgoing: Outgoing,
-    pub(crate) heard: LastHeard,
+struct Ends {
+    inbox: mpsc::UnboundedReceiver<Command>,
+    outbox: Outbox,
+    outgoing: Outgoing,
+    heard: LastHeard,
 }
 
 impl Shared {
     /// Returns our key, once there is one.
-    pub(crate) fn identity(&self) -> Option<StaticKey> {
+    fn identity(&self) -> Option<StaticKey> {
         lock(&self.identity).clone()
     }
 
     /// Returns an id for an accepted connection; dials have even ones.
-    pub(crate) fn accepted_id(&self) -> LinkId {
+    fn accepted_id(&self) -> LinkId {
         LinkId(2 * self.accepted.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     /// Makes a link reachable.
-    pub(crate) fn register(&self, link: LinkId) -> Ends {
+    fn register(&self, link: LinkId) -> Ends {
         let (commands, inbox) = mpsc::unbounded_channel();
         let (outbox, outgoing) = Outbox::new();
         let heard = LastHeard::default();
@@ -331,12 +340,12 @@ impl Shared {
     }
 
     /// Makes a link unreachable; its last event may follow.
-    pub(crate) fn forget(&self, link: LinkId) {
+    fn forget(&self, link: LinkId) {
         lock(&self.links).remove(&link);
     }
 
     /// Tells the domain; waits while it is behind, but not for one that is stopping.
-    pub(crate) async fn emit(&self, event: impl Into<Occurrence>) {
+    async fn emit(&self, event: impl Into<Occurrence>) {
         let Occurrence(event) = event.into();
         let mut closing = self.closing.subscribe();
         let event = tokio::select! {
@@ -351,13 +360,13 @@ impl Shared {
     }
 
     /// Tells the domain from where waiting is not possible.
-    pub(crate) fn emit_later(self: &Arc<Self>, event: impl Into<Occurrence>) {
+    fn emit_later(self: &Arc<Self>, event: impl Into<Occurrence>) {
         let (shared, event) = (Arc::clone(self), event.into());
         self.spawn(async move { shared.emit(event).await });
     }
 
     /// Runs a task until it ends by itself. After the shutdown began, none is taken on.
-    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         if let Some(tasks) = lock(&self.tasks).as_mut() {
             while let Some(ended) = tasks.try_join_next() {
                 if let Err(error) = ended {
@@ -369,17 +378,17 @@ impl Shared {
     }
 
     /// Notes that a complete submission goes to the domain, or is being unpacked.
-    pub(crate) fn prepare(&self, pin: Pin, job_id: &WireJobId) {
+    fn prepare(&self, pin: Pin, job_id: &WireJobId) {
         lock(&self.preparing).insert((pin, job_id.clone()));
     }
 
     /// Returns whether an accepted submission of this peer with this id is still being prepared.
-    pub(crate) fn is_preparing(&self, pin: Pin, job_id: &WireJobId) -> bool {
+    fn is_preparing(&self, pin: Pin, job_id: &WireJobId) -> bool {
         lock(&self.preparing).contains(&(pin, job_id.clone()))
     }
 
     /// Notes that a submission is out of preparation, or did not get as far as the domain.
-    pub(crate) fn submission_settled(&self, pin: Pin, job_id: &WireJobId) {
+    fn submission_settled(&self, pin: Pin, job_id: &WireJobId) {
         lock(&self.preparing).remove(&(pin, job_id.clone()));
     }
 
@@ -413,18 +422,18 @@ impl Shared {
     }
 
     /// Notes where the listener is bound.
-    pub(crate) fn bound(&self, address: Option<String>) {
+    fn bound(&self, address: Option<String>) {
         *lock(&self.bound) = address;
     }
 }
 
 /// Reports that a download ended with its link.
-pub(crate) fn link_lost(link: LinkId, job_id: WireJobId) -> work::Event {
+fn link_lost(link: LinkId, job_id: WireJobId) -> work::Event {
     work::Event::Downloaded(link, job_id, Err(work::DownloadFailure::LinkLost))
 }
 
 /// An event of either half of the domain.
-pub(crate) struct Occurrence(Event);
+struct Occurrence(Event);
 
 impl From<peering::Event> for Occurrence {
     fn from(event: peering::Event) -> Self {

@@ -9,10 +9,10 @@ use kiln_model::{ArtifactsRefusal, LinkId, Message, SubmitHeader, WireJobId};
 use kiln_peer_link::{Chunker, Piece, Sealer};
 use tokio::sync::oneshot;
 
-use crate::blob_reader::BlobReader;
+use super::blob_reader::BlobReader;
 
 /// An order to send bulk.
-pub(crate) enum Upload {
+pub(super) enum Upload {
     Bundle {
         header: Box<SubmitHeader>,
         path: PathBuf,
@@ -28,7 +28,7 @@ pub(crate) enum Upload {
 
 impl Upload {
     /// Returns what the domain has to hear if nothing of this was sent.
-    pub(crate) fn link_lost(self, link: LinkId) -> Option<work::Event> {
+    pub(super) fn link_lost(self, link: LinkId) -> Option<work::Event> {
         match self {
             Upload::Bundle { header, .. } => {
                 Some(uploaded(link, header.job_id, Err(StepFailure::LinkLost)))
@@ -40,7 +40,7 @@ impl Upload {
 }
 
 /// Bulk under way. Its frames are made one by one, when the link has room for one.
-pub(crate) struct Stream {
+pub(super) struct Stream {
     kind: Kind,
     job_id: WireJobId,
     pieces: Chunker,
@@ -57,7 +57,7 @@ enum Kind {
 }
 
 /// What comes next of a stream.
-pub(crate) enum Next {
+pub(super) enum Next {
     /// Send this frame.
     Frame(Vec<u8>),
     /// Nothing more, but perhaps this frame and this event.
@@ -65,11 +65,11 @@ pub(crate) enum Next {
 }
 
 /// The sealer is used up or our own frame was too large; the session cannot go on.
-pub(crate) type Sealed<T> = Result<T, kiln_peer_link::Error>;
+pub(super) type Sealed<T> = Result<T, kiln_peer_link::Error>;
 
 impl Stream {
     /// Begins a stream; the frame announces it.
-    pub(crate) fn begin(upload: Upload, sealer: &mut Sealer) -> Sealed<(Vec<u8>, Self)> {
+    pub(super) fn begin(upload: Upload, sealer: &mut Sealer) -> Sealed<(Vec<u8>, Self)> {
         let size = sealer.chunk_size();
         let (kind, job_id, path, total, frame);
         match upload {
@@ -115,7 +115,7 @@ impl Stream {
     }
 
     /// Makes the next frame. Cancel safe.
-    pub(crate) async fn next(&mut self, link: LinkId, sealer: &mut Sealer) -> Sealed<Next> {
+    pub(super) async fn next(&mut self, link: LinkId, sealer: &mut Sealer) -> Sealed<Next> {
         let Some(piece) = self.next else {
             return self.end(link, sealer);
         };
@@ -143,12 +143,12 @@ impl Stream {
     }
 
     /// Returns whether this is the bundle of `job_id`, which the receiver refused meanwhile.
-    pub(crate) fn is_bundle_of(&self, job_id: &WireJobId) -> bool {
+    pub(super) fn is_bundle_of(&self, job_id: &WireJobId) -> bool {
         matches!(self.kind, Kind::Bundle) && self.job_id == *job_id
     }
 
     /// Returns what the domain has to hear of a stream that ends before its last frame.
-    pub(crate) fn cut(self, link: LinkId, failure: StepFailure) -> Option<work::Event> {
+    pub(super) fn cut(self, link: LinkId, failure: StepFailure) -> Option<work::Event> {
         match self.kind {
             Kind::Bundle => Some(uploaded(link, self.job_id, Err(failure))),
             Kind::Artifacts(_) => None,

@@ -16,8 +16,8 @@ use kiln_ports::Clock;
 use kiln_ports::net::{NetError, Writer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use crate::reports::Reports;
-use crate::upload::{Next, Sealed, Stream, Upload};
+use super::reports::Reports;
+use super::upload::{Next, Sealed, Stream, Upload};
 
 /// Bytes of output that wait for a link before its producers do.
 const OUTPUT_BYTES: u32 = 1 << 20;
@@ -32,12 +32,12 @@ const FRAME_BYTES: usize = 110;
 const REPLIES: usize = 8192;
 
 /// The close code of every deliberate close (peer-link.md §3.2).
-pub(crate) const CLOSE: u16 = 1000;
+pub(super) const CLOSE: u16 = 1000;
 
 /// Where frames for a link are put. What is put here before the session opened is sent then; after
 /// the link has ended everything is dropped.
 #[derive(Clone)]
-pub(crate) struct Outbox {
+pub(super) struct Outbox {
     urgent: mpsc::UnboundedSender<Urgent>,
     jobs: mpsc::UnboundedSender<JobFrame>,
     bulk: mpsc::UnboundedSender<Upload>,
@@ -46,7 +46,7 @@ pub(crate) struct Outbox {
 }
 
 /// Where the writer finds what was put into the [`Outbox`].
-pub(crate) struct Outgoing {
+pub(super) struct Outgoing {
     urgent: mpsc::UnboundedReceiver<Urgent>,
     jobs: mpsc::UnboundedReceiver<JobFrame>,
     bulk: mpsc::UnboundedReceiver<Upload>,
@@ -72,11 +72,11 @@ enum JobFrame {
 }
 
 /// A peer that makes us answer without reading our answers.
-pub(crate) struct Flooded;
+pub(super) struct Flooded;
 
 impl Outbox {
     /// Makes an outbox, and where what is put into it comes out.
-    pub(crate) fn new() -> (Self, Outgoing) {
+    pub(super) fn new() -> (Self, Outgoing) {
         let (urgent, urgent_out) = mpsc::unbounded_channel();
         let (jobs, jobs_out) = mpsc::unbounded_channel();
         let (bulk, bulk_out) = mpsc::unbounded_channel();
@@ -101,7 +101,7 @@ impl Outbox {
     }
 
     /// Puts a frame in.
-    pub(crate) fn message(&self, message: Message) {
+    pub(super) fn message(&self, message: Message) {
         match message {
             Message::JobStateChanged { .. } | Message::JobOutput { .. } => {
                 let _ = self.jobs.send(JobFrame::State(message));
@@ -121,33 +121,33 @@ impl Outbox {
     }
 
     /// Puts in what the reader owes the peer.
-    pub(crate) fn reply(&self, message: Message) -> Result<(), Flooded> {
+    pub(super) fn reply(&self, message: Message) -> Result<(), Flooded> {
         self.owed(Urgent::Reply(message))
     }
 
     /// Puts in the answer to a ping.
-    pub(crate) fn pong(&self, nonce: Nonce) -> Result<(), Flooded> {
+    pub(super) fn pong(&self, nonce: Nonce) -> Result<(), Flooded> {
         self.owed(Urgent::Pong(nonce))
     }
 
     /// Puts in a ping.
-    pub(crate) fn ping(&self, number: u64) {
+    pub(super) fn ping(&self, number: u64) {
         let _ = self.urgent.send(Urgent::Ping(number));
     }
 
     /// Stops the upload of a job that the receiver refused.
-    pub(crate) fn stop_upload(&self, job_id: WireJobId) {
+    pub(super) fn stop_upload(&self, job_id: WireJobId) {
         let _ = self.urgent.send(Urgent::StopUpload(job_id));
     }
 
     /// Ends the session after what is urgent: what became of jobs and `terminate` if there is a reason,
     /// then the close.
-    pub(crate) fn end(&self, terminate: Option<TerminateReason>) {
+    pub(super) fn end(&self, terminate: Option<TerminateReason>) {
         let _ = self.urgent.send(Urgent::End(terminate));
     }
 
     /// Puts in output of a job; returns when there is room for more.
-    pub(crate) async fn output(&self, job_id: WireJobId, text: String) {
+    pub(super) async fn output(&self, job_id: WireJobId, text: String) {
         let bytes = text.len() + lines(&text).count() * FRAME_BYTES;
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(OUTPUT_BYTES);
         let room = Arc::clone(&self.room).acquire_many_owned(bytes).await;
@@ -156,7 +156,7 @@ impl Outbox {
     }
 
     /// Puts in a sentence of our own about a job, whether there is room or not.
-    pub(crate) fn note(&self, job_id: WireJobId, text: String) {
+    pub(super) fn note(&self, job_id: WireJobId, text: String) {
         self.put_output(job_id, text, None);
     }
 
@@ -169,7 +169,7 @@ impl Outbox {
     }
 
     /// Puts in bulk; gives it back if the link has ended.
-    pub(crate) fn upload(&self, upload: Upload) -> Result<(), Upload> {
+    pub(super) fn upload(&self, upload: Upload) -> Result<(), Upload> {
         self.bulk.send(upload).map_err(|undelivered| undelivered.0)
     }
 
@@ -184,7 +184,7 @@ impl Outbox {
 
 /// Sends until [`Outbox::end`], until the connection breaks or until `give_up` is dropped, then
 /// reports bulk that was not sent.
-pub(crate) async fn run(
+pub(super) async fn run(
     link: LinkId,
     writer: Box<dyn Writer>,
     sealer: Sealer,
