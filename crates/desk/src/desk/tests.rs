@@ -1,11 +1,14 @@
 //! What the desktop does, as stories: events in, effects out.
 use super::*;
+use crate::{Again, Answer, ToDesk, WindowEnd};
 use kiln_model::{
-    AvailabilityReason, FriendlyName, Input, InputVerdict, JobKind, JobOrigin, JobStatus, Label,
-    PendingPeer, Pin, PublicKey, Timestamp, Verdict, WindowView, say,
+    AvailabilityReason, FLASH_PATIENCE, FriendlyName, Input, InputVerdict, JobKind, JobOrigin,
+    JobStatus, Label, PendingPeer, Pin, PublicKey, Timestamp, Verdict, WindowView, say,
 };
 
 use kiln_ipc::{Event as Told, ServerMessage, decode_server};
+use kiln_ports::notify::{Click, NotificationEvent, NotifyError, Sound};
+use kiln_ports::tray::TrayEntry;
 
 /// A desk, and every effect so far in one word each.
 struct Story {
