@@ -8,9 +8,9 @@ use kiln_model::{
 };
 
 use crate::args::{AuditAction, AuditArgs, Since};
+use crate::asking::{unexpected, view};
 use crate::exit::Failure;
 use crate::face::Face;
-use crate::node::{unexpected, view};
 use crate::pick;
 use crate::text::{duration, safe, table, when};
 

@@ -10,13 +10,17 @@
 )]
 
 mod args;
+mod asking;
 mod audit;
+mod env;
 mod exit;
 mod face;
+mod identity;
 mod log_filter;
 mod node;
 mod pairing;
 mod pick;
+mod settings;
 mod storage;
 mod text;
 mod waited_logs;
@@ -90,7 +94,7 @@ async fn perform(verb: Verb, transport: &impl Transport, face: &mut Face) -> Res
         Verb::Status => node::status(transport, face).await,
         Verb::Pause { how_long } => node::pause(transport, face, Some(how_long)).await,
         Verb::Resume => node::pause(transport, face, None).await,
-        Verb::Identity { action } => node::identity(transport, face, action).await,
+        Verb::Identity { action } => identity::identity(transport, face, action).await,
         Verb::Discover => node::discover(transport, face).await,
         Verb::Pair(wanted) => pairing::pair(transport, face, wanted).await,
         Verb::Receivers { action } => pairing::receivers(transport, face, action).await,
@@ -111,9 +115,9 @@ async fn perform(verb: Verb, transport: &impl Transport, face: &mut Face) -> Res
         Verb::Logs { job, follow } => work::logs(transport, face, &job, follow).await,
         Verb::Cancel { job, yes } => work::cancel(transport, face, &job, yes).await,
         Verb::BuildHere { job } => work::build_here(transport, face, &job).await,
-        Verb::Env { action } => node::env(transport, face, action).await,
+        Verb::Env { action } => env::env(transport, face, action).await,
         Verb::Storage { action } => storage::storage(transport, face, action).await,
-        Verb::Settings { action } => node::settings(transport, face, action).await,
+        Verb::Settings { action } => settings::settings(transport, face, action).await,
         Verb::Audit { action, wanted } => audit::audit(transport, face, wanted, action).await,
         Verb::Completions { shell } => {
             let mut command = Arguments::command();

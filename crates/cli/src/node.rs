@@ -1,35 +1,19 @@
-//! Verbs about this node: status, pause, identity, stop, discover, env, settings.
+//! Verbs about this node: status, pause, stop, discover.
 use kiln_ipc::{Event, Follow, reply_json};
 use kiln_model::{
-    AvailabilityReason as Reason, EnvironmentState, FLASH_PATIENCE, LinkState, PinEmoji, Reply,
-    Request, Snooze, View, WindowView, say,
+    AvailabilityReason as Reason, FLASH_PATIENCE, Reply, Request, Snooze, View, WindowView, say,
 };
-use serde_json::json;
 
-use crate::args::{EnvAction, IdentityAction, SettingsAction};
+use crate::asking::view;
 use crate::exit::Failure;
-use crate::face::{Answer, Face};
-use crate::pick;
+use crate::face::Face;
 use crate::storage;
-use crate::text::{safe, size, table, when};
+use crate::text::{safe, table, when};
 use crate::work::within;
 use kiln_client::{Client, ClientError, Transport};
 
 /// Seconds for which it is waited that the node ends: its builds are ended, and peers are told.
 const ENDING: u64 = 60;
-
-/// Asks for the read model.
-pub(crate) async fn view(client: &mut Client) -> Result<Box<View>, Failure> {
-    match client.ask(Request::Status).await? {
-        Reply::Status(view) => Ok(view),
-        _ => Err(unexpected()),
-    }
-}
-
-/// An answer that does not belong to the question.
-pub(crate) fn unexpected() -> Failure {
-    Failure::Broken("The running Kiln gave an answer that does not fit.".to_owned())
-}
 
 pub(crate) async fn status(transport: &impl Transport, face: &mut Face) -> Result<(), Failure> {
     let mut client = Client::connect(transport).await?;
@@ -168,7 +152,7 @@ pub(crate) async fn pause(
     )
 }
 
-pub(crate) fn alert_text(kind: kiln_model::AlertKind) -> &'static str {
+fn alert_text(kind: kiln_model::AlertKind) -> &'static str {
     match kind {
         kiln_model::AlertKind::PinMismatch => {
             "another key answers there. If that is right, forget it and pair again."
@@ -181,43 +165,6 @@ pub(crate) fn alert_text(kind: kiln_model::AlertKind) -> &'static str {
              `kiln receivers enable NAME`."
         }
     }
-}
-
-pub(crate) async fn identity(
-    transport: &impl Transport,
-    face: &mut Face,
-    action: Option<IdentityAction>,
-) -> Result<(), Failure> {
-    let mut client = Client::connect(transport).await?;
-    if let Some(IdentityAction::Rotate { yes }) = action {
-        let question = "Make a new key? Every computer has to be paired again.";
-        face.confirm(yes, "", question, "The key was not changed.")?;
-        client.ask(Request::RotateIdentity).await?;
-    }
-    let view = view(&mut client).await?;
-    let identity = &view.identity;
-    let json = || kiln_ipc::view_json(&view)["identity"].clone();
-    face.result(json, || {
-        format!(
-            "{}\nid            {}\nname          {}\n",
-            fingerprint(identity.pin),
-            identity.dashboard_id,
-            safe(identity.friendly_name.as_str())
-        )
-    })
-}
-
-/// Returns a pin as people compare it: seven emoji, their names, the whole hash.
-pub(crate) fn fingerprint(pin: kiln_model::Pin) -> String {
-    let emoji: PinEmoji = pin.emoji();
-    let grouped = pin.grouped();
-    let (first, second) = grouped.split_at(48);
-    format!(
-        "emoji         {emoji}\nnames         {}\nfingerprint   {}\n              {}",
-        emoji.names(),
-        first.trim_end(),
-        second
-    )
 }
 
 /// Stops the node and waits until it has ended, so that another one can be started after it.
@@ -311,192 +258,4 @@ pub(crate) async fn discover(transport: &impl Transport, face: &mut Face) -> Res
             .collect();
         table(&["NAME", "ADDRESS", "ESPHOME", "PIN", ""], &rows)
     })
-}
-
-pub(crate) async fn env(
-    transport: &impl Transport,
-    face: &mut Face,
-    action: Option<EnvAction>,
-) -> Result<(), Failure> {
-    let mut client = Client::connect(transport).await?;
-    let reply = match action {
-        None | Some(EnvAction::List) => client.ask(Request::Environments).await?,
-        Some(EnvAction::Install { wanted, yes }) => {
-            let wanted = match wanted {
-                Some(wanted) => wanted,
-                None => newest(&mut client, face, yes).await?,
-            };
-            client
-                .ask(Request::InstallEnvironment(wanted.clone()))
-                .await?;
-            installed(&mut client, face, &wanted).await?
-        }
-        Some(EnvAction::Reset { on, yes }) => {
-            let (pin, place) = match on {
-                Some(wanted) => {
-                    let view = view(&mut client).await?;
-                    let pairing = &pick::receiver(&view.pairings, &wanted)?.pairing;
-                    let label = safe(pairing.label.as_str());
-                    (Some(pairing.pin), format!("what {label} made for you"))
-                }
-                None => (None, "build files and toolchains here".to_owned()),
-            };
-            let question =
-                format!("Remove {place}? It is made or downloaded again when it is needed.");
-            face.confirm(yes, "", &question, "Nothing was removed.")?;
-            client.ask(Request::ResetEnvironment(pin)).await?
-        }
-    };
-    face.result(|| reply_json(&reply), || environments_text(&reply))
-}
-
-/// Finds out the newest release, and on a terminal asks whether it is wanted.
-async fn newest(client: &mut Client, face: &mut Face, yes: bool) -> Result<String, Failure> {
-    face.notice("Asking the package index for the newest ESPHome.")?;
-    let Reply::NewestEnvironment(version) = client.ask(Request::NewestEnvironment).await? else {
-        return Err(unexpected());
-    };
-    face.notice(&format!("The newest is ESPHome {version}."))?;
-    if !yes && face.can_ask() && face.ask("Install it?")? == Answer::No {
-        return Err(Failure::Job("Nothing was installed.".to_owned()));
-    }
-    Ok(version.to_string())
-}
-
-/// Waits until a version is installed, saying each step once. The node lists the installation
-/// before it answers the request for it, so the first list shows it or what became of it.
-async fn installed(client: &mut Client, face: &mut Face, wanted: &str) -> Result<Reply, Failure> {
-    let follow = client.follow(Follow::Environments).await?;
-    let mut said = String::new();
-    loop {
-        let (of, event) = client.event().await?;
-        let Event::Environments { environments } = event else {
-            continue;
-        };
-        if of != follow {
-            continue;
-        }
-        let mut all = environments.iter();
-        match all.find(|e| e.version.as_str() == wanted).map(|e| &e.state) {
-            Some(EnvironmentState::Ready) => {
-                client.unfollow(follow).await?;
-                return Ok(Reply::Environments(environments));
-            }
-            Some(EnvironmentState::Installing(step)) => {
-                if step.as_str() != said {
-                    face.notice(&format!("ESPHome {wanted}: {}", safe(step)))?;
-                    step.as_str().clone_into(&mut said);
-                }
-            }
-            Some(EnvironmentState::Broken(why)) => {
-                let why = safe(why);
-                return Err(Failure::Job(format!(
-                    "ESPHome {wanted} was not installed: {why}"
-                )));
-            }
-            None => {
-                return Err(Failure::Job(format!(
-                    "ESPHome {wanted} was not installed; Kiln's own log says why."
-                )));
-            }
-        }
-    }
-}
-
-fn environments_text(reply: &Reply) -> String {
-    let Reply::Environments(environments) = reply else {
-        return match reply {
-            Reply::Jobs(jobs) => jobs
-                .iter()
-                .map(|job| format!("Job {} does it.\n", job.id))
-                .collect(),
-            _ => "Done.\n".to_owned(),
-        };
-    };
-    if environments.is_empty() {
-        return "No ESPHome is installed. `kiln env install` installs the newest.\n".to_owned();
-    }
-    let rows: Vec<Vec<String>> = environments
-        .iter()
-        .map(|environment| {
-            let state = match &environment.state {
-                EnvironmentState::Ready => "ready".to_owned(),
-                EnvironmentState::Installing(step) => format!("installing: {}", safe(step)),
-                EnvironmentState::Broken(why) => format!("broken: {}", safe(why)),
-            };
-            let used_for = match (environment.installed, &environment.state) {
-                (true, _) => "own builds",
-                (false, EnvironmentState::Ready) => "builds of others",
-                (false, EnvironmentState::Installing(_) | EnvironmentState::Broken(_)) => "",
-            };
-            vec![
-                environment.version.to_string(),
-                used_for.to_owned(),
-                environment.size_bytes.map(size).unwrap_or_default(),
-                state,
-            ]
-        })
-        .collect();
-    table(&["VERSION", "USED FOR", "SIZE", "STATE"], &rows)
-}
-
-pub(crate) async fn settings(
-    transport: &impl Transport,
-    face: &mut Face,
-    action: Option<SettingsAction>,
-) -> Result<(), Failure> {
-    let mut client = Client::connect(transport).await?;
-    let (request, only) = match action {
-        None => (Request::Settings, None),
-        Some(SettingsAction::Get { name }) => (Request::Settings, name),
-        Some(SettingsAction::Set { changes }) => {
-            (Request::SetSettings(setting_pairs(&changes)?), None)
-        }
-    };
-    let mut reply = client.ask(request).await?;
-    if matches!(reply, Reply::Done) {
-        reply = client.ask(Request::Settings).await?;
-    }
-    let all = reply_json(&reply)["settings"].clone();
-    match only {
-        None => face.result(
-            || all.clone(),
-            || {
-                let rows = all.as_object().into_iter().flatten();
-                rows.map(|(name, value)| format!("{name} = {value}\n"))
-                    .collect()
-            },
-        ),
-        Some(name) => match all.get(&name) {
-            Some(value) => face.result(|| json!({ name.as_str(): value }), || format!("{value}\n")),
-            None => Err(Failure::Usage(format!("There is no setting {name:?}."))),
-        },
-    }
-}
-
-/// Reads `NAME VALUE`, or any number of `NAME=VALUE`.
-fn setting_pairs(changes: &[String]) -> Result<Vec<(String, String)>, Failure> {
-    if let [name, value] = changes
-        && !name.contains('=')
-    {
-        return Ok(vec![(name.clone(), value.clone())]);
-    }
-    let pair = |change: &String| match change.split_once('=') {
-        Some((name, value)) => Ok((name.trim().to_owned(), value.to_owned())),
-        None => Err(Failure::Usage(format!(
-            "{change:?} is no change; write it as NAME=VALUE."
-        ))),
-    };
-    changes.iter().map(pair).collect()
-}
-
-/// Returns a link's state in words.
-pub(crate) fn link_text(link: &LinkState) -> String {
-    match link {
-        LinkState::Connected => "connected".to_owned(),
-        LinkState::Connecting(error) if error.is_empty() => "connecting".to_owned(),
-        LinkState::Connecting(error) => format!("connecting ({})", safe(error)),
-        LinkState::Orphaned => "stopped, needs you".to_owned(),
-        LinkState::AwaitingApproval => "waits to be approved".to_owned(),
-    }
 }

@@ -1,14 +1,16 @@
 //! Verbs about other computers: pair, receivers, offloaders, window, requests, approve, reject.
 use kiln_ipc::{Event, Follow, reply_json, view_json};
 use kiln_model::{
-    ErrorCode, Label, PairingStatus, Pin, Reply, Request, RequestError, Sentence, View, WindowView,
+    ErrorCode, Label, LinkState, PairingStatus, Pin, Reply, Request, RequestError, Sentence, View,
+    WindowView,
 };
 use serde_json::json;
 
 use crate::args::{OffloaderAction, PairArgs, ReceiverAction, WindowAction};
+use crate::asking::{unexpected, view};
 use crate::exit::Failure;
 use crate::face::{Answer, Face, Shape};
-use crate::node::{fingerprint, link_text, unexpected, view};
+use crate::identity::fingerprint;
 use crate::pick;
 use crate::text::{safe, table, when};
 use crate::work::within;
@@ -352,4 +354,15 @@ async fn done(client: &mut Client, face: &mut Face, request: Request) -> Result<
         || json!({ "reply": reply_json(&reply)["reply"] }),
         || "Done.\n".to_owned(),
     )
+}
+
+/// Returns a link's state in words.
+fn link_text(link: &LinkState) -> String {
+    match link {
+        LinkState::Connected => "connected".to_owned(),
+        LinkState::Connecting(error) if error.is_empty() => "connecting".to_owned(),
+        LinkState::Connecting(error) => format!("connecting ({})", safe(error)),
+        LinkState::Orphaned => "stopped, needs you".to_owned(),
+        LinkState::AwaitingApproval => "waits to be approved".to_owned(),
+    }
 }

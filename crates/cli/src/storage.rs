@@ -3,9 +3,9 @@ use kiln_ipc::reply_json;
 use kiln_model::{Kept, Pin, Reclaimed, Reply, Request, Storage, StoredItem, StoredKind, View};
 
 use crate::args::StorageAction;
+use crate::asking::{unexpected, view};
 use crate::exit::Failure;
 use crate::face::Face;
-use crate::node::{unexpected, view};
 use crate::text::{safe, size, table, when};
 use kiln_client::{Client, Transport};
 

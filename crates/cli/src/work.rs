@@ -9,10 +9,10 @@ use kiln_model::{
 use serde_json::{Value, json};
 
 use crate::args::{CompileArgs, FlashArgs, InstallArgs, Wait, Where};
+use crate::asking::{unexpected, view};
 use crate::exit::Failure;
 use crate::face::{Face, Shape};
 use crate::log_filter::LogFilter;
-use crate::node::{unexpected, view};
 use crate::pick;
 use crate::text::{duration, safe, table, when};
 use crate::waited_logs::{WaitedLogs, show_log};
