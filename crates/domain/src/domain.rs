@@ -10,9 +10,9 @@ use kiln_model::{
 };
 
 use crate::availability::{Evaluator, Sleep, Stance};
-use crate::peering::{self, Guests, Peering, Presence, Taken};
+use crate::peering::{self, Peering, Presence, Receiving, Taken};
 use crate::work::{self, Work};
-use crate::{ClientId, Deadline, Effect, Event, Pace, RequestId, Role, Session, settings};
+use crate::{ClientId, Deadline, Effect, Event, RequestId, Role, Session, Watching, settings};
 
 /// How long a sleep waits for bundles that arrive and results that are fetched: a stock sender ends a
 /// job as failed that loses its session then. logind waits 5 s for everybody (InhibitDelayMaxSec of logind.conf(5)); where the
@@ -36,7 +36,7 @@ pub struct Domain {
     /// The settings as peering was told them.
     told: Option<Settings>,
     presence: Presence,
-    pace: Pace,
+    watching: Watching,
     wakefulness: Wakefulness,
     /// Sessions that were told of a sleep and are not gone yet; `None`: no sleep comes, or it was said
     /// that it may.
@@ -83,7 +83,7 @@ impl Domain {
             settings: Settings::default(),
             told: None,
             presence: Presence::Here,
-            pace: Pace::Never,
+            watching: Watching::Never,
             wakefulness: Wakefulness::AsSet,
             farewells: None,
             leaves_by: None,
@@ -128,9 +128,9 @@ impl Domain {
                 };
                 self.work.slept(sleep, now.mono);
                 self.evaluator.handle_sleep(sleep, now);
-                if sleep == Sleep::Awake && self.pace != Pace::Never {
+                if sleep == Sleep::Awake && self.watching != Watching::Never {
                     // Everything is read anew now, and not when its turn comes.
-                    self.effects.push_back(Effect::Watch(self.pace));
+                    self.effects.push_back(Effect::Watch(self.watching));
                 }
             }
             Event::Peering(event) => {
@@ -289,18 +289,18 @@ impl Domain {
     }
 
     /// Returns whether builds for others may run here at all.
-    fn guests(&self) -> Guests {
+    fn receiving(&self) -> Receiving {
         if self.confinement.allows_receiving(self.settings.sandbox) {
-            Guests::Welcome
+            Receiving::Possible
         } else {
-            Guests::Refused
+            Receiving::Impossible
         }
     }
 
     /// Says why this computer does not receive although it should, and how to allow it.
     fn unboxed(&self) -> Option<Sentence> {
         let wanted = self.settings.receiver || self.peering.is_headless();
-        (wanted && self.guests() == Guests::Refused).then(|| {
+        (wanted && self.receiving() == Receiving::Impossible).then(|| {
             let why = self.confinement.detail.trim_end_matches('.');
             say::not_boxed(why)
         })
@@ -346,9 +346,9 @@ impl Domain {
     /// it first: what a receiver that is switched off hands back is told before its sessions end.
     fn tell_settings(&mut self, now: Now) {
         let mut settings = self.settings.clone();
-        let guests = self.guests();
+        let receiving = self.receiving();
         settings.receiver |= self.peering.is_headless();
-        settings.receiver &= guests == Guests::Welcome;
+        settings.receiver &= receiving == Receiving::Possible;
         self.evaluator.handle_settings(settings.clone(), now);
         let event = work::Event::SettingsChanged(settings);
         self.work.handle(event, now);
@@ -366,7 +366,7 @@ impl Domain {
             receiver: self.settings.receiver || lingers,
             ..self.settings.clone()
         };
-        let turned = self.peering.set_guests(self.guests());
+        let turned = self.peering.set_receiving(self.receiving());
         if turned || self.told.as_ref() != Some(&settings) {
             self.told = Some(settings.clone());
             let event = peering::Event::SettingsChanged(settings);
@@ -438,16 +438,16 @@ impl Domain {
             self.peering.handle(event, now);
             self.gather(now);
         }
-        let pace = match why {
+        let watching = match why {
             // Also what goes on after receiving was switched off has to give way.
-            _ if self.work.builds_for_others() => Pace::Fast,
+            _ if self.work.builds_for_others() => Watching::Fast,
             // A clean may wait packed on a disk that is short.
-            Some(AvailabilityReason::UserOff) if self.parting == Parting::Over => Pace::Never,
-            _ => Pace::Slow,
+            Some(AvailabilityReason::UserOff) if self.parting == Parting::Over => Watching::Never,
+            _ => Watching::Slow,
         };
-        if pace != self.pace {
-            self.pace = pace;
-            self.effects.push_back(Effect::Watch(pace));
+        if watching != self.watching {
+            self.watching = watching;
+            self.effects.push_back(Effect::Watch(watching));
         }
         self.settle_sleep(why == Some(AvailabilityReason::Sleeping));
         let availability = self.evaluator.availability();

@@ -16,8 +16,8 @@ pub enum Effect {
     /// End the node: peers are told, nothing new is started. What is still being said or closed is
     /// waited for.
     ShutDown,
-    /// Read the machine at this pace from now on, beginning at once.
-    Watch(Pace),
+    /// Read the machine this often from now on, beginning at once.
+    Watch(Watching),
     /// Everybody who had to hear of the system's sleep did.
     SleepMayCome,
     /// Let the system sleep by itself, or not.
@@ -30,7 +30,7 @@ pub enum Effect {
 
 /// How often the machine is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
+pub enum Watching {
     /// Not at all: nobody is lent anything.
     Never,
     /// Now and then.

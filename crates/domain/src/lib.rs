@@ -19,6 +19,6 @@ mod text;
 
 pub use availability::{InTheWay, Lending, Occupancy, Sleep, Stance, exclusive_apps};
 pub use domain::Domain;
-pub use effect::{Effect, Pace};
+pub use effect::{Effect, Watching};
 pub use event::{ClientId, Deadline, Event, RequestId};
 pub use session::{Role, Session};

@@ -2,7 +2,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kiln_domain::{Event, Pace, Sleep};
+use kiln_domain::{Event, Sleep, Watching};
 use kiln_model::{Inputs, Mono};
 use kiln_ports::activity::{Depth, Reading};
 use kiln_ports::sleep::Turn;
@@ -18,13 +18,13 @@ const SLOW: Duration = Duration::from_secs(10);
 const FAST: Duration = Duration::from_millis(400);
 
 impl Node {
-    /// Reads the machine at another pace from now on.
-    pub(crate) fn watch_machine(&mut self, pace: Pace) {
+    /// Reads the machine more or less often from now on.
+    pub(crate) fn watch_machine(&mut self, watching: Watching) {
         self.watching.abort_all();
-        let every = match pace {
-            Pace::Never => return,
-            Pace::Slow => SLOW,
-            Pace::Fast => FAST,
+        let every = match watching {
+            Watching::Never => return,
+            Watching::Slow => SLOW,
+            Watching::Fast => FAST,
         };
         self.watching.spawn(watch(Arc::clone(&self.context), every));
     }

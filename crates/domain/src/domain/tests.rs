@@ -325,7 +325,7 @@ fn a_sleep_waits_until_the_senders_were_told_and_the_node_is_back_after_it() {
         "once is enough"
     );
     let effects = tell_at(&mut domain, Event::Slept(Sleep::Awake), 30_000);
-    let reads = |e: &Effect| matches!(e, Effect::Watch(Pace::Slow));
+    let reads = |e: &Effect| matches!(e, Effect::Watch(Watching::Slow));
     assert!(effects.iter().any(reads), "{effects:?}");
     let effects = tell_at(&mut domain, sensed(29_000), 30_000);
     let listens = |e: &Effect| is_peering(e, |e| matches!(e, peering::Effect::Listen));
@@ -512,7 +512,7 @@ fn a_clean_that_waits_for_room_is_done_also_after_receiving_was_switched_off() {
     let effects = tell_at(&mut domain, arrival("clean"), 1_000);
     assert_eq!(effects.iter().find_map(prepared), None);
     let effects = ask(&mut domain, set(&[("receiver", "off")]));
-    let rests = |e: &Effect| matches!(e, Effect::Watch(Pace::Never));
+    let rests = |e: &Effect| matches!(e, Effect::Watch(Watching::Never));
     assert!(!effects.iter().any(rests), "{effects:?}");
     let effects = tell_at(&mut domain, senses(100_000), 1_001);
     assert!(effects.iter().find_map(prepared).is_some(), "{effects:?}");
@@ -534,7 +534,7 @@ fn the_owner_is_watched_while_a_build_goes_on_after_receiving_was_switched_off()
     let job = domain.work().jobs().remove(0).id;
     let killed = work::Event::ProcessEnded(job, work::ProcessOutcome::Killed);
     let effects = tell_at(&mut domain, Event::Work(killed), 1_002);
-    let rests = |e: &Effect| matches!(e, Effect::Watch(Pace::Never));
+    let rests = |e: &Effect| matches!(e, Effect::Watch(Watching::Never));
     assert!(
         !effects.iter().any(rests),
         "its sender may make a bundle still"

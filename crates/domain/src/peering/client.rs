@@ -55,7 +55,7 @@ pub(super) enum Turn {
 
 /// What the client has open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Held {
+pub(super) enum Line {
     Nothing,
     Dial(LinkId),
     Session(LinkId),
@@ -194,8 +194,8 @@ impl Client {
         now: Mono,
         out: &mut Out,
     ) -> Turn {
-        match self.held() {
-            Held::Session(open) if open == link => {
+        match self.line() {
+            Line::Session(open) if open == link => {
                 if *reason == CloseReason::Terminated(TerminateReason::Superseded) {
                     return self.orphan(say::link_superseded(), AlertKind::Superseded, None);
                 }
@@ -203,8 +203,8 @@ impl Client {
                 self.wait(sentence(reason), now, out);
                 Turn::Again
             }
-            Held::Dial(dial) if dial == link => self.again(sentence(reason), now, out),
-            Held::Session(_) | Held::Dial(_) | Held::Nothing => Turn::Again,
+            Line::Dial(dial) if dial == link => self.again(sentence(reason), now, out),
+            Line::Session(_) | Line::Dial(_) | Line::Nothing => Turn::Again,
         }
     }
 
@@ -228,11 +228,11 @@ impl Client {
         }
     }
 
-    pub(super) fn held(&self) -> Held {
+    pub(super) fn line(&self) -> Line {
         match self.state {
-            State::Dialling(link) => Held::Dial(link),
-            State::Open(link) => Held::Session(link),
-            State::Ready | State::Waiting { .. } | State::Orphaned => Held::Nothing,
+            State::Dialling(link) => Line::Dial(link),
+            State::Open(link) => Line::Session(link),
+            State::Ready | State::Waiting { .. } | State::Orphaned => Line::Nothing,
         }
     }
 
@@ -461,6 +461,6 @@ mod tests {
         let superseded = CloseReason::Terminated(TerminateReason::Superseded);
         let turn = client.handle_closed(LinkId(4), &superseded, Mono::default(), &mut Out::new(7));
         assert_eq!(turn, Turn::Again);
-        assert_eq!(client.held(), Held::Session(LINK));
+        assert_eq!(client.line(), Line::Session(LINK));
     }
 }

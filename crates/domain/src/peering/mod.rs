@@ -63,7 +63,7 @@ pub struct Peering {
     identity: Option<Identity>,
     settings: Settings,
     presence: Presence,
-    guests: Guests,
+    receiving: Receiving,
     facts: PeerFacts,
     stored: Stored,
     life: Life,
@@ -99,11 +99,11 @@ enum Stored {
 
 /// Whether this computer can take builds of others at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Guests {
+pub(crate) enum Receiving {
     /// As far as the settings want it.
-    Welcome,
+    Possible,
     /// The box that is required for them cannot be made here.
-    Refused,
+    Impossible,
 }
 
 /// What the node as a whole is doing.
@@ -161,7 +161,7 @@ impl Peering {
             identity: None,
             settings: Settings::default(),
             presence: Presence::Here,
-            guests: Guests::Welcome,
+            receiving: Receiving::Possible,
             facts: PeerFacts::default(),
             stored: Stored::Unknown,
             life: Life::Running,
@@ -184,8 +184,8 @@ impl Peering {
 
     /// Learns whether builds of others can be taken; counts from the next event on. Returns whether
     /// that is news.
-    pub(crate) fn set_guests(&mut self, guests: Guests) -> bool {
-        std::mem::replace(&mut self.guests, guests) != guests
+    pub(crate) fn set_receiving(&mut self, receiving: Receiving) -> bool {
+        std::mem::replace(&mut self.receiving, receiving) != receiving
     }
 
     /// Takes in something that happened.

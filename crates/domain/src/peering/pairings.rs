@@ -10,7 +10,7 @@ use kiln_model::{
 
 use super::approval::{Approval, Decision};
 use super::asking::{Granted, Introduction};
-use super::client::{Client, Held, Turn};
+use super::client::{Client, Line, Turn};
 use super::out::Out;
 use super::{DialAnswer, DialFailure, Effect, Purpose};
 use crate::{Role, Session};
@@ -117,9 +117,9 @@ impl Pairings {
     pub(super) fn reach(&self, pin: Pin) -> Reach {
         match self.rows.get(&pin) {
             Some(row) if row.pairing.status == PairingStatus::Approved => match &row.runs {
-                Runs::Client(client) => match client.held() {
-                    Held::Session(_) => Reach::Connected,
-                    Held::Dial(_) | Held::Nothing => Reach::NotConnected,
+                Runs::Client(client) => match client.line() {
+                    Line::Session(_) => Reach::Connected,
+                    Line::Dial(_) | Line::Nothing => Reach::NotConnected,
                 },
                 Runs::Approval(_) => Reach::NotConnected,
             },
@@ -257,20 +257,20 @@ impl Pairings {
         let Some(row) = self.rows.get_mut(&pin) else {
             return;
         };
-        let (held, ends) = match &row.runs {
+        let (line, ends) = match &row.runs {
             Runs::Approval(approval) => {
-                let held = approval.link().map_or(Held::Nothing, Held::Dial);
-                (held, Ends::WithAnswer)
+                let line = approval.link().map_or(Line::Nothing, Line::Dial);
+                (line, Ends::WithAnswer)
             }
-            Runs::Client(client) => (client.held(), Ends::WithClose),
+            Runs::Client(client) => (client.line(), Ends::WithClose),
         };
-        let link = match held {
-            Held::Nothing => return,
-            Held::Dial(link) => {
+        let link = match line {
+            Line::Nothing => return,
+            Line::Dial(link) => {
                 out.close(link, None);
                 link
             }
-            Held::Session(link) => {
+            Line::Session(link) => {
                 let why = CloseReason::WeTerminated(reason);
                 out.push(Effect::SessionDown { link, pin, why });
                 out.close(link, Some(reason));
@@ -431,7 +431,7 @@ impl Pairings {
                 self.decided(pin, decision, now, out);
             }
             Runs::Client(client) => {
-                if client.held() == Held::Session(link) {
+                if client.line() == Line::Session(link) {
                     let why = reason.clone();
                     out.push(Effect::SessionDown { link, pin, why });
                 }
@@ -506,7 +506,7 @@ impl Row {
         match &self.runs {
             Runs::Approval(approval) => approval.link() == Some(link),
             Runs::Client(client) => {
-                matches!(client.held(), Held::Dial(l) | Held::Session(l) if l == link)
+                matches!(client.line(), Line::Dial(l) | Line::Session(l) if l == link)
             }
         }
     }
@@ -515,9 +515,9 @@ impl Row {
         match &self.runs {
             Runs::Approval(_) => LinkState::AwaitingApproval,
             Runs::Client(client) if client.is_orphaned() => LinkState::Orphaned,
-            Runs::Client(client) => match client.held() {
-                Held::Session(_) => LinkState::Connected,
-                Held::Dial(_) | Held::Nothing => LinkState::Connecting(client.error().clone()),
+            Runs::Client(client) => match client.line() {
+                Line::Session(_) => LinkState::Connected,
+                Line::Dial(_) | Line::Nothing => LinkState::Connecting(client.error().clone()),
             },
         }
     }

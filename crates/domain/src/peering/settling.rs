@@ -10,7 +10,7 @@ use super::hosts::Own;
 use super::listener::{Serves, Step, Wanted};
 use super::pairings::{Dialler, Sessions};
 use super::pending::Waiter;
-use super::{Advert, Effect, Guests, Life, Peering, Presence, Stored};
+use super::{Advert, Effect, Life, Peering, Presence, Receiving, Stored};
 
 impl Peering {
     /// Drops what is over; nothing is decided on grounds that have lapsed.
@@ -59,7 +59,7 @@ impl Peering {
     /// Returns whether the owner lets this computer receive; a headless one does in any case, but
     /// nobody receives without the box that is required.
     pub(super) fn may_receive(&self) -> bool {
-        (self.settings.receiver || self.is_headless()) && self.guests == Guests::Welcome
+        (self.settings.receiver || self.is_headless()) && self.receiving == Receiving::Possible
     }
 
     /// Returns what is to be served (peer-link.md §3.1). A receiver that is away serves nobody, except
