@@ -1,7 +1,7 @@
 //! [`Held`]: what folders hold on the disk.
-use std::fs::Metadata;
+use std::fs::DirEntry;
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Bytes and entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,17 +12,52 @@ pub(crate) struct Held {
     pub(crate) hidden: u64,
 }
 
+/// What an entry turned out to be.
+enum Entry {
+    Folder,
+    /// Or anything else, with its bytes.
+    File(u64),
+}
+
 impl Held {
     /// Adds what lies at `path`. Links inside are counted, not followed.
-    pub(crate) fn with(mut self, path: &Path) -> Self {
+    pub(crate) fn with(self, path: &Path) -> Self {
+        self.adding(path, |entry| {
+            entry.metadata().map(|facts| match facts.is_dir() {
+                true => Entry::Folder,
+                false => Entry::File(facts.len()),
+            })
+        })
+    }
+
+    /// Adds the entries alone: no file is looked at, only folders are.
+    pub(crate) fn counting(self, path: &Path) -> Self {
+        self.adding(path, |entry| {
+            entry.file_type().map(|kind| match kind.is_dir() {
+                true => Entry::Folder,
+                false => Entry::File(0),
+            })
+        })
+    }
+
+    /// A folder is looked into after the one that it is in, so that no more than one is ever open.
+    fn adding(mut self, path: &Path, look: impl Fn(&DirEntry) -> io::Result<Entry>) -> Self {
         let mut folders = Vec::new();
-        self.add(path.to_owned(), path.symlink_metadata(), &mut folders);
+        match path.symlink_metadata() {
+            Ok(facts) if facts.is_dir() => folders.push(path.to_owned()),
+            Ok(facts) => self.bytes += facts.len(),
+            Err(error) => self.miss(&error),
+        }
         while let Some(folder) = folders.pop() {
             match std::fs::read_dir(&folder) {
                 Ok(entries) => {
                     for entry in entries.flatten() {
                         self.entries += 1;
-                        self.add(entry.path(), entry.metadata(), &mut folders);
+                        match look(&entry) {
+                            Ok(Entry::Folder) => folders.push(entry.path()),
+                            Ok(Entry::File(bytes)) => self.bytes += bytes,
+                            Err(error) => self.miss(&error),
+                        }
                     }
                 }
                 Err(error) => self.miss(&error),
@@ -31,12 +66,12 @@ impl Held {
         self
     }
 
-    /// Adds one entry; a folder is looked into later, so that no more than one is ever open.
-    fn add(&mut self, path: PathBuf, facts: io::Result<Metadata>, folders: &mut Vec<PathBuf>) {
-        match facts {
-            Ok(facts) if facts.is_dir() => folders.push(path),
-            Ok(facts) => self.bytes += facts.len(),
-            Err(error) => self.miss(&error),
+    /// Returns by how much this is more than `other`.
+    pub(crate) fn without(self, other: Self) -> Self {
+        Self {
+            bytes: self.bytes.saturating_sub(other.bytes),
+            entries: self.entries.saturating_sub(other.entries),
+            hidden: self.hidden.saturating_sub(other.hidden),
         }
     }
 
@@ -64,6 +99,8 @@ mod tests {
             hidden: 0,
         };
         assert_eq!(Held::default().with(dir.path()), plain);
+        let counted = Held { bytes: 0, ..plain };
+        assert_eq!(Held::default().counting(dir.path()), counted);
         let root = cap_std::ambient_authority();
         let mut deep = cap_std::fs::Dir::open_ambient_dir(dir.path(), root).unwrap();
         for _ in 0..40 {
@@ -72,5 +109,6 @@ mod tests {
         }
         deep.write("file", "12345").unwrap();
         assert_eq!(Held::default().with(dir.path()).hidden, 1);
+        assert_eq!(Held::default().counting(dir.path()).hidden, 1);
     }
 }

@@ -11,6 +11,7 @@ pub mod devices;
 mod discard;
 mod effects;
 pub mod environments;
+mod growth;
 mod held;
 mod housekeeping;
 mod identity;

@@ -209,7 +209,7 @@ async fn build_command(
         Boxed { command, gate } = enclosed.map_err(|error| error.sentence())?;
     }
     let folders = vec![places.data(), places.tree];
-    let guest = Guest::new(limits, folders, gate, Arc::clone(&context.clock));
+    let guest = Guest::new(limits, folders, gate, &context.clock);
     Ok(Some((command, Bounds::Guest(Box::new(guest)))))
 }
 

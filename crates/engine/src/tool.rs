@@ -13,9 +13,10 @@ use kiln_ports::Clock;
 use kiln_ports::process::{Child, Command, Exit, Pace, Paced};
 use kiln_ports::sandbox::{Answer, Contact, Gate};
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinHandle, unconstrained};
+use tokio::task::unconstrained;
 
 use crate::context::Context;
+use crate::growth::Growth;
 use crate::held::Held;
 use crate::limits::{Breach, LINES_OVER, Limits, Spent, Then};
 use crate::particulars::Particular;
@@ -34,10 +35,6 @@ const MEASURE: Duration = Duration::from_millis(500);
 /// Longest time between two measurements that counts as run time. What is longer, the computer
 /// slept.
 const AWAKE: Duration = Duration::from_secs(5);
-
-/// Its folders are read again after this many times as long as it took: at most a tenth of one
-/// thread goes into it.
-const REST: u32 = 10;
 
 /// What a box makes of the end of a program that was killed, as the system does when it runs out of
 /// memory: 128 and the number of the signal (bwrap(1)).
@@ -109,7 +106,7 @@ pub(crate) enum Bounds {
 pub(crate) struct Guest {
     limits: Limits,
     gate: Option<Box<dyn Gate>>,
-    disk: Disk,
+    growth: Growth,
     measured: Mono,
     next_look: Mono,
     passed: u64,
@@ -123,13 +120,18 @@ impl Guest {
         limits: Limits,
         folders: Vec<PathBuf>,
         gate: Option<Box<dyn Gate>>,
-        clock: Arc<dyn Clock>,
+        clock: &Arc<dyn Clock>,
     ) -> Self {
         let now = clock.now().mono;
+        let most = Held {
+            bytes: limits.disk_bytes,
+            entries: limits.entries,
+            hidden: 0,
+        };
         Self {
             limits,
             gate,
-            disk: Disk::new(folders, clock),
+            growth: Growth::new(folders, most, clock),
             measured: now,
             next_look: now + MEASURE,
             passed: 0,
@@ -166,7 +168,7 @@ impl Guest {
             self.spent.silent = Duration::ZERO;
             self.passed = passed;
         }
-        let grown = self.disk.measure(drive);
+        let grown = self.growth.measure(drive);
         let tree = child.usage().await.unwrap_or_default();
         // What takes long to look at is looked at less often.
         let looked = clock.now().mono;
@@ -534,66 +536,5 @@ impl<'a> Listener<'a> {
                 message: say::tool_ended_by_signal(),
             },
         }
-    }
-}
-
-/// Measures folders on a thread of its own, again and again but not all the time.
-struct Disk {
-    folders: Arc<[PathBuf]>,
-    clock: Arc<dyn Clock>,
-    reading: Option<JoinHandle<(Held, Duration)>>,
-    rest_until: Mono,
-    first: Option<Held>,
-    last: Held,
-}
-
-impl Disk {
-    /// Begins to read at once: what a build finds there is not its own.
-    fn new(folders: Vec<PathBuf>, clock: Arc<dyn Clock>) -> Self {
-        let mut disk = Self {
-            folders: folders.into(),
-            clock,
-            reading: None,
-            rest_until: Mono::default(),
-            first: None,
-            last: Held::default(),
-        };
-        disk.begin();
-        disk
-    }
-
-    /// Returns by how much the folders grew since the first measurement, as far as is known.
-    fn measure(&mut self, drive: Drive) -> Held {
-        let now = self.clock.now().mono;
-        if let Some(done) = self.reading.take_if(|reading| reading.is_finished()) {
-            // It is finished, so this does not wait; a reading that panicked is no reading.
-            if let Some(Ok((held, took))) = done.now_or_never() {
-                self.first.get_or_insert(held);
-                // What grows fast is read again soon: it is on its way to a limit.
-                let grows = held.entries > self.last.entries + self.last.entries / 10;
-                self.rest_until = now + if grows { took } else { took * REST };
-                self.last = held;
-            }
-        }
-        // What stands still writes nothing.
-        if self.reading.is_none() && self.rest_until <= now && drive != Drive::Stopped {
-            self.begin();
-        }
-        let first = self.first.unwrap_or(self.last);
-        Held {
-            bytes: self.last.bytes.saturating_sub(first.bytes),
-            entries: self.last.entries.saturating_sub(first.entries),
-            hidden: self.last.hidden.saturating_sub(first.hidden),
-        }
-    }
-
-    fn begin(&mut self) {
-        let (folders, clock) = (Arc::clone(&self.folders), Arc::clone(&self.clock));
-        let read = move || {
-            let began = clock.now().mono;
-            let held = folders.iter().fold(Held::default(), |sum, f| sum.with(f));
-            (held, clock.now().mono.since(began))
-        };
-        self.reading = Some(tokio::task::spawn_blocking(read));
     }
 }
