@@ -22,7 +22,7 @@ def breach():
     Path("breached").write_text(str(time.time()))
 
 
-def fork():
+def fork(then=lambda: time.sleep(60)):
     """Doubles ten times, to twice what is allowed: what more would do, the machine that tests need not feel."""
     forks = os.open("forks", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
     for _ in range(10):
@@ -35,11 +35,17 @@ def fork():
         except OSError:
             break
     while True:
-        time.sleep(60)
+        then()
+
+
+def spin():
+    """Doubles as well, and none of its programs ever rests."""
+    fork(then=lambda: None)
 
 
 def cpu():
-    """Keeps 32 programs with four threads each busy, and takes all cores and more priority, if it may."""
+    """Keeps 120 programs with four threads each busy, which is nearly all that it may have, and takes all cores
+    and more priority, if it may."""
     for what, take in (("cores", lambda: os.sched_setaffinity(0, range(os.cpu_count()))),
                        ("priority", lambda: os.setpriority(os.PRIO_PROCESS, 0, 0))):
         try:
@@ -48,21 +54,24 @@ def cpu():
         except OSError as error:
             print(f"held: {what}: {error.strerror}", flush=True)
     # All begin together: who is busy already lets nobody else get ready.
-    wait, begin = os.pipe()
-    first = all(os.fork() for _ in range(31))
+    (wait, begin), (ready, tell) = os.pipe(), os.pipe()
+    first = all(os.fork() for _ in range(119))
     if not first:
         os.close(begin)
 
-    def spin():
+    def toil():
         os.read(wait, 1)
         while True:
             pass
     for _ in range(3):
-        threading.Thread(target=spin).start()
+        threading.Thread(target=toil).start()
     if first:
+        for _ in range(119):
+            os.read(ready, 1)
         print("now all of them are busy", flush=True)
         os.close(begin)
-    spin()
+    os.write(tell, b".")
+    toil()
 
 
 def memory():
