@@ -117,6 +117,16 @@ impl Work {
         (verdict, decision.sentence())
     }
 
+    /// Counts the owner's builds that wait for this computer or a receiver, whichever is free first.
+    /// What is given a moment for its receiver leaves this computer to others until then.
+    pub(super) fn waiting_for_either(&self) -> usize {
+        if self.receivers.pick_dispatch_target().rule != Rule::Fallback {
+            return 0;
+        }
+        let waits = |e: &Entry| matches!(e.step, Step::Pool(None)) && e.stored.only_on.is_none();
+        self.jobs.active().filter(|(_, e)| waits(e)).count()
+    }
+
     /// The owner chose one receiver and no other.
     fn judge_chosen(&self, pin: Pin, patience: Option<Mono>, now: Now) -> (Verdict, Sentence) {
         let Some(found) = self.receivers.standing(pin) else {
@@ -627,6 +637,30 @@ mod tests {
         let place = |job: &JobId| shop.job(job).placement;
         assert_eq!(place(&jobs[0]), Placement::Local);
         assert_eq!(place(&jobs[2]), Placement::RemotePending);
+    }
+
+    #[test]
+    fn offloaders_hear_of_what_waits_for_either_and_of_no_idle_lane_between_two_builds() {
+        let (mut shop, link, jobs) = three();
+        shop.offloader(2);
+        shop.hang_up(1, link);
+        shop.pass(19);
+        let is_idle = |line: &String| line == "link-2 queue idle";
+        assert!(shop.lines_of("link-2").iter().all(is_idle));
+        shop.pass(1);
+        let told = shop.lines_of("link-2");
+        assert_eq!(told.last().unwrap(), "link-2 queue running=true depth=2");
+        shop.succeeds(&jobs[0]);
+        let told = shop.lines_of("link-2");
+        assert!(!told.iter().any(is_idle));
+        assert_eq!(told.last().unwrap(), "link-2 queue running=true depth=1");
+        // From now on it waits for the receiver alone.
+        shop.policy(VersionPolicy::ExactRequired);
+        assert_eq!(
+            shop.lines_of("link-2"),
+            ["link-2 queue running=true depth=0"]
+        );
+        assert_eq!(shop.status(&jobs[2]), JobStatus::Queued);
     }
 
     #[test]

@@ -77,6 +77,8 @@ pub struct Work {
     uploads: Uploads,
     transfers: Transfers,
     lending: Lending,
+    /// The queue status that offloaders heard last.
+    told: QueueStatus,
     house: Housekeeping,
     ledger: Ledger,
     /// When a sleep was last heard of that lasts.
@@ -130,6 +132,7 @@ impl Work {
             uploads: Uploads::default(),
             transfers: Transfers::default(),
             lending: Lending::FREE,
+            told: QueueStatus::of(false, 0),
             house: Housekeeping::default(),
             ledger: Ledger::default(),
             asleep: None,
@@ -318,9 +321,11 @@ impl Work {
         newest.map(|(_, e)| e.stored.job.clone()).collect()
     }
 
-    /// Returns the truth about our compile lane, as others need it: who is not lent is not idle.
+    /// Returns the truth about our compile lane, as others need it: who is not lent is not idle, and
+    /// what of the owner's waits for this computer or a receiver comes before whatever they send.
     pub fn queue_status(&self) -> QueueStatus {
-        let lane = self.lane_status();
+        let waiting = self.waiting_in_lane() + self.waiting_for_either();
+        let lane = QueueStatus::of(self.lane_is_held(), waiting as u64);
         QueueStatus {
             idle: lane.idle
                 && self.lending.stance == Stance::Open
@@ -330,12 +335,10 @@ impl Work {
         }
     }
 
-    /// Returns the truth about our compile lane, as the owner's own builds need it.
-    fn lane_status(&self) -> QueueStatus {
-        let running = self.lane_is_held();
+    /// Counts what waits in our compile lane.
+    fn waiting_in_lane(&self) -> usize {
         let waits = |e: &Entry| matches!(e.step, Step::Lane);
-        let depth = self.jobs.active().filter(|(_, e)| waits(e)).count();
-        QueueStatus::of(running, depth as u64)
+        self.jobs.active().filter(|(_, e)| waits(e)).count()
     }
 
     /// Returns the last queue status that a receiver pushed.
@@ -413,12 +416,25 @@ impl Work {
         self.save(id);
         self.tell_sender(id);
         self.changed(id);
-        let status = self.queue_status();
+        self.tell_queue();
+        self.push(Effect::ViewChanged);
+    }
+
+    /// Tells every offloader how busy we are.
+    fn tell_queue(&mut self) {
+        self.told = self.queue_status();
         let links: Vec<LinkId> = self.links.offloaders().collect();
         for link in links {
-            self.send(link, Message::QueueStatus(status));
+            self.send(link, Message::QueueStatus(self.told));
         }
-        self.push(Effect::ViewChanged);
+    }
+
+    /// The same, if it is not what they heard last.
+    fn tell_new_queue(&mut self) {
+        if self.queue_status() != self.told {
+            self.tell_queue();
+            self.push(Effect::ViewChanged);
+        }
     }
 
     /// Records why a job is where it is, once per reason.
@@ -453,13 +469,15 @@ impl Work {
         self.explain_waiting();
         self.start_flashes(now);
         self.advance_runs(now);
+        // A receiver that came or went changes how many wait for this computer, and moves none of them.
+        self.tell_new_queue();
     }
 
     /// Brings the scheduler's conditions up to date.
     fn refresh_conditions(&mut self) {
-        let lane = match self.lane_status().idle {
-            true => Lane::Idle,
-            false => Lane::Busy,
+        let lane = match self.lane_is_held() || self.waiting_in_lane() > 0 {
+            true => Lane::Busy,
+            false => Lane::Idle,
         };
         let now = Conditions::of(&self.settings, self.own_version(), lane);
         if now != *self.receivers.conditions() {

@@ -8,8 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kiln_model::{
-    Absence, AvailabilityReason as Reason, JobId, JobKind, LinkId, Message, Mono, Now, Pin,
-    Sentence, say,
+    Absence, AvailabilityReason as Reason, JobId, JobKind, Mono, Now, Pin, Sentence, say,
 };
 
 use super::Work;
@@ -49,15 +48,8 @@ impl Work {
         if lending == self.lending {
             return;
         }
-        let before = self.queue_status();
         self.lending = lending;
-        let status = self.queue_status();
-        if status != before {
-            let links: Vec<LinkId> = self.links.offloaders().collect();
-            for link in links {
-                self.send(link, Message::QueueStatus(status));
-            }
-        }
+        self.tell_new_queue();
         self.advance(now);
     }
 
@@ -339,7 +331,7 @@ fn because(reason: Reason) -> Sentence {
 
 #[cfg(test)]
 mod tests {
-    use kiln_model::{FailureReason, JobStatus, Timestamp};
+    use kiln_model::{FailureReason, JobStatus, LinkId, Message, Timestamp};
 
     use super::super::fixtures::{Shop, failed, wire};
     use super::super::{Event, ProcessOutcome, StepFailure};
