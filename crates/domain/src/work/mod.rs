@@ -20,7 +20,6 @@ mod lane;
 mod ledger;
 mod links;
 mod outcome;
-mod postponed;
 mod queue;
 mod received;
 mod remote;

@@ -5,6 +5,7 @@
 //! gives up with its session, and a reference peer may mean a newer job by the same id.
 //! What we do not want to build is accepted and handed back with the category `provision`, because every other
 //! refusal shows the sender's user a failed install; with this one its dashboard builds itself.
+mod postponed;
 mod submissions;
 mod transfers;
 mod unpacking;

@@ -20,7 +20,7 @@ pub(in crate::work) struct Transfers {
     /// Artifact streams in progress.
     serving: BTreeMap<LinkId, Serving>,
     /// Results that are asked for and wait for a newer build by the same id.
-    pub(in crate::work) postponed: BTreeMap<LinkId, (Pin, WireJobId)>,
+    pub(super) postponed: BTreeMap<LinkId, (Pin, WireJobId)>,
     /// Results that their senders are about to fetch, and until when that is expected. A session that
     /// ends before costs the sender's user the install (builds.md §4.4).
     owed: BTreeMap<(Pin, WireJobId), Mono>,
@@ -111,7 +111,7 @@ impl Transfers {
 }
 
 impl Work {
-    pub(in crate::work) fn download_requested(&mut self, link: LinkId, pin: Pin, wire: WireJobId) {
+    pub(super) fn download_requested(&mut self, link: LinkId, pin: Pin, wire: WireJobId) {
         let resetting = |e: &Entry| e.is(JobKind::ResetBuildEnv) && e.run().is_none();
         let found = self.jobs.received(pin, &wire).map(|(_, e)| e);
         let tree = found.and_then(|e| e.configuration());

@@ -6,7 +6,7 @@
 //! its install, but sent when they are there: it waits without a limit.
 use kiln_model::{LinkId, Pin, WireJobId};
 
-use super::Work;
+use crate::work::Work;
 
 impl Work {
     /// Returns whether a sender may take the end of an older job for that of the one that it means.
@@ -15,7 +15,7 @@ impl Work {
     }
 
     /// Answers the downloads whose builds are over.
-    pub(super) fn serve_postponed(&mut self) {
+    pub(in crate::work) fn serve_postponed(&mut self) {
         let postponed = self.transfers.postponed.iter();
         let over = postponed.filter(|(_, (pin, wire))| !self.is_active(*pin, wire));
         let over: Vec<LinkId> = over.map(|(link, _)| *link).collect();
@@ -34,16 +34,12 @@ impl Work {
 
 #[cfg(test)]
 mod tests {
-    use kiln_model::{JobId, Message};
+    use kiln_model::JobId;
 
-    use super::super::Event;
-    use super::super::fixtures::{Shop, failed, wire};
+    use super::super::tests::download;
     use super::*;
-
-    fn asks(shop: &mut Shop, link: LinkId) {
-        let job_id = wire("a");
-        shop.says(link, Message::DownloadArtifacts { job_id });
-    }
+    use crate::work::Event;
+    use crate::work::fixtures::{Shop, failed, wire};
 
     /// An offloader that was back when its first build ended, submitted again by the same id, and asks for
     /// the artifacts of the first.
@@ -57,7 +53,7 @@ mod tests {
         assert_eq!(shop.lines_of("link-9 a"), ["link-9 a completed"]);
         let second = shop.submit_queued(back, "a", "kitchen");
         shop.lines();
-        asks(&mut shop, back);
+        download(&mut shop, back, "a");
         assert!(shop.acts().is_empty(), "it waits");
         (shop, back, second)
     }
@@ -69,7 +65,7 @@ mod tests {
         shop.succeeds(&second);
         assert_eq!(shop.lines_of("serve"), ["serve link-9 a"]);
         shop.happens(Event::ArtifactsServed(back, wire("a")));
-        asks(&mut shop, back);
+        download(&mut shop, back, "a");
         assert_eq!(shop.lines_of("serve"), ["serve link-9 a"]);
     }
 
@@ -86,7 +82,7 @@ mod tests {
     #[test]
     fn a_download_that_waits_is_one_and_is_over_with_its_session() {
         let (mut shop, back, second) = confused();
-        asks(&mut shop, back);
+        download(&mut shop, back, "a");
         let refused = "link-9 no artifacts a Some(DuplicateDownload)";
         assert_eq!(shop.acts(), [refused]);
         shop.hang_up(2, back);
