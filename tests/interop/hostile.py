@@ -3,6 +3,7 @@
 The configuration says what, in a comment `# hostile: KIND`. Without one it builds like the
 stand-in of the rig, whose program it is given as first argument.
 """
+import contextlib
 import itertools
 import os
 import re
@@ -44,8 +45,8 @@ def spin():
 
 
 def cpu():
-    """Keeps 120 programs with four threads each busy, which is nearly all that it may have, and takes all cores
-    and more priority, if it may."""
+    """Keeps 120 programs with four threads each busy, which is nearly all that it may have, and takes all cores,
+    more priority and a few sessions of its own, if it may."""
     for what, take in (("cores", lambda: os.sched_setaffinity(0, range(os.cpu_count()))),
                        ("priority", lambda: os.setpriority(os.PRIO_PROCESS, 0, 0))):
         try:
@@ -55,9 +56,13 @@ def cpu():
             print(f"held: {what}: {error.strerror}", flush=True)
     # All begin together: who is busy already lets nobody else get ready.
     (wait, begin), (ready, tell) = os.pipe(), os.pipe()
-    first = all(os.fork() for _ in range(119))
+    number = next((number for number in range(119) if os.fork() == 0), None)
+    first = number is None
     if not first:
         os.close(begin)
+        if number < 8:
+            with contextlib.suppress(PermissionError):
+                os.setsid()
 
     def toil():
         os.read(wait, 1)

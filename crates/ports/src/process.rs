@@ -112,7 +112,8 @@ pub trait Child: Send {
     /// Dropped before it is done, some of the tree may have another pace, until one is set again.
     async fn set_pace(&mut self, pace: Pace) -> Paced;
 
-    /// Measures the tree; `None` where the system does not tell.
+    /// Measures the tree; `None` where the system does not tell. A tree that is to be measured again and
+    /// again is also held to [`Priority::Background`] that way, if it has it, whatever sessions it begins.
     async fn usage(&mut self) -> Option<Usage>;
 
     /// Asks the whole tree to end, then after `grace` makes it end: every process of the session,

@@ -1,10 +1,11 @@
 //! Linux: the process table is `/proc` (proc_pid_stat(5), proc_pid_environ(5)).
 use std::collections::HashSet;
 use std::fs;
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use kiln_ports::process::Paced;
+use kiln_ports::process::{Paced, Priority};
 use rustix::process::{
     Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal, setpriority_process,
 };
@@ -60,7 +61,7 @@ impl Namespace {
 /// Gives the session of a process back the share of the processor that [`lower_session`] took. Who is
 /// killed has to run once more: a thousand programs with the least share take minutes for that while
 /// anybody else is busy.
-fn hurry(pid: Pid) -> std::io::Result<()> {
+fn hurry(pid: Pid) -> io::Result<()> {
     share(&pid.as_raw_nonzero().to_string(), 0)
 }
 
@@ -183,9 +184,13 @@ fn descendants(tree: &mut HashSet<Pid>, mut others: Vec<(Pid, Stat)>) -> Vec<(Pi
 }
 
 /// Returns how many living processes belong, and the memory that they hold, in bytes. Memory that
-/// several share counts for each of them.
-pub(super) fn measure(belongs: &Belongs) -> (u32, u64) {
+/// several share counts for each of them. Of a tree in the background, sessions that it began since
+/// get the least share.
+pub(super) fn measure(belongs: &Belongs, priority: Priority) -> (u32, u64) {
     let all = family(|session| belongs.holds_session(session));
+    if priority == Priority::Background {
+        lower_sessions(&all);
+    }
     let page = rustix::param::page_size() as u64;
     let resident = |pid: &Pid| {
         let text = fs::read_to_string(format!("/proc/{}/statm", pid.as_raw_nonzero())).ok()?;
@@ -459,13 +464,47 @@ pub(crate) fn lower_session(process: &str, nice: i32) {
     }
 }
 
+/// Gives each session of some processes the least share, as far as the kernel takes that at once: the
+/// kernel begins every session with a share as large as that of anybody else. Best effort.
+fn lower_sessions(all: &[(Pid, Stat)]) {
+    let mut low = HashSet::new();
+    for (pid, stat) in all {
+        if low.contains(&stat.session) {
+            continue;
+        }
+        match keep_low(*pid, stat) {
+            Ok(()) => low.insert(stat.session),
+            // It has no time for more than one; the others come next time.
+            Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => return,
+            // It is gone, and says nothing of its session.
+            Err(_) => false,
+        };
+    }
+}
+
+/// Gives the session of a process the least share, if it has another. An open file is that of one
+/// process, also when its number has passed to another one.
+fn keep_low(pid: Pid, stat: &Stat) -> io::Result<()> {
+    let path = format!("/proc/{}/autogroup", pid.as_raw_nonzero());
+    let mut file = fs::File::options().read(true).write(true).open(path)?;
+    if Stat::read(pid).is_none_or(|now| now.started != stat.started) {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    let mut share = String::new();
+    file.read_to_string(&mut share)?;
+    if share.trim_end().ends_with(" nice 19") {
+        return Ok(());
+    }
+    file.write_all(b"19")
+}
+
 /// How many times, and how soon again, the kernel is asked that has no time for it: two of its spans.
 const SHARE_TRIES: u32 = 10;
 const SHARE_AGAIN: Duration = Duration::from_millis(20);
 
 /// Where the kernel schedules sessions as groups, sets how much the one of a process gets: that of this
 /// nice value (sched(7)). `process` is as `/proc` calls it.
-fn share(process: &str, nice: i32) -> std::io::Result<()> {
+fn share(process: &str, nice: i32) -> io::Result<()> {
     fs::write(format!("/proc/{process}/autogroup"), nice.to_string())
 }
 

@@ -2,7 +2,7 @@
 use std::collections::HashSet;
 use std::process::{Command, Stdio};
 
-use kiln_ports::process::Paced;
+use kiln_ports::process::{Paced, Priority};
 use rustix::process::{Pid, Signal, getpid, getsid, kill_process, setpriority_process};
 
 use super::os::Belongs;
@@ -54,7 +54,7 @@ pub(super) fn speed_up(_belongs: &Belongs, _cores: Option<usize>) -> Paced {
 }
 
 /// Returns how many living processes belong, and the memory that they hold, in bytes.
-pub(super) fn measure(belongs: &Belongs) -> (u32, u64) {
+pub(super) fn measure(belongs: &Belongs, _priority: Priority) -> (u32, u64) {
     members(belongs)
         .iter()
         .fold((0, 0), |(processes, bytes), row| {

@@ -169,6 +169,7 @@ pub(super) async fn reap(mark: String) -> usize {
 pub(super) struct Running {
     leader: Box<dyn ChildWrapper>,
     tree: Tree,
+    priority: Priority,
     output: Receiver,
     block: Box<[u8]>,
     /// Some of it may stand still.
@@ -222,6 +223,7 @@ impl Running {
                 session,
                 mark: mark.into_bytes(),
             }),
+            priority: command.priority,
             output: Receiver::from_owned_fd(OwnedFd::from(reader))?,
             block: vec![0; BLOCK].into(),
             stands: false,
@@ -276,7 +278,9 @@ impl Child for Running {
     }
 
     async fn usage(&mut self) -> Option<Usage> {
-        let (processes, bytes) = self.tree.look(table::measure).await;
+        let priority = self.priority;
+        let measure = move |tree: &Belongs| table::measure(tree, priority);
+        let (processes, bytes) = self.tree.look(measure).await;
         let machine = memory_bytes()?.max(100);
         let percent = bytes / (machine / 100);
         Some(Usage {

@@ -119,6 +119,28 @@ async fn when_memory_runs_out_a_background_tree_goes_before_all_else() {
     assert!(adjusted("self") < 1000, "Kiln itself does not");
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_session_that_a_background_tree_begins_gets_the_least_share_when_the_tree_is_measured() {
+    let share = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/autogroup"));
+    // Without this file the kernel does not schedule sessions as groups.
+    let Ok(own) = share("self") else {
+        return;
+    };
+    let mut command = shell("setsid sh -c 'echo $$; exec sleep 1000' & wait");
+    command.priority = Priority::Background;
+    let mut child = processes().spawn(command).await.unwrap();
+    let pid = lines(&mut *child, 1).await.remove(0);
+    assert!(
+        share(&pid).unwrap().ends_with("nice 0\n"),
+        "as the kernel begins it"
+    );
+    while !share(&pid).unwrap().ends_with("nice 19\n") {
+        child.usage().await;
+    }
+    assert_eq!(share("self").unwrap(), own, "Kiln's own is as it was");
+}
+
 // Covers: M100
 #[tokio::test]
 async fn a_kill_reaches_other_groups_ignored_signals_and_other_sessions() {
@@ -344,13 +366,16 @@ async fn a_box_is_known_by_its_first_process_and_when_that_is_gone_nobody_is_lef
         .ok()
         .and_then(rustix::process::Pid::from_raw);
     let mut namespace = Namespace::of(&tree).unwrap();
-    assert!(measure(&tree).0 >= 52);
+    assert!(measure(&tree, Priority::Normal).0 >= 52);
     while namespace.kill() {
         tokio::task::yield_now().await;
     }
-    assert!(measure(&tree).0 <= 1, "at most who waited for it is left");
+    assert!(
+        measure(&tree, Priority::Normal).0 <= 1,
+        "at most who waited for it is left"
+    );
     child.kill(LONG).await;
-    assert_eq!(measure(&tree).0, 0);
+    assert_eq!(measure(&tree, Priority::Normal).0, 0);
 
     let mut other = processes()
         .spawn(shell("echo $$; sleep 1000 & wait"))
