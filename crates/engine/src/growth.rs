@@ -23,7 +23,7 @@ pub(crate) struct Growth {
 }
 
 impl Growth {
-    /// Begins to read at once: what a build finds there is not its own. It may add so much at `most`.
+    /// Begins to read at once: what a build finds there is not its own. `most` is what it may add.
     pub(crate) fn new(folders: Vec<PathBuf>, most: Held, clock: &Arc<dyn Clock>) -> Self {
         let folders: Arc<[PathBuf]> = folders.into();
         let measured = |add| Measured::new(Arc::clone(&folders), add, most, Arc::clone(clock));
@@ -47,6 +47,7 @@ impl Growth {
 /// Folders that are read in one way, again and again but not all the time.
 struct Measured {
     folders: Arc<[PathBuf]>,
+    /// How one folder is read.
     add: fn(Held, &Path) -> Held,
     most: Held,
     clock: Arc<dyn Clock>,
