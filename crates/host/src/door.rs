@@ -1,6 +1,5 @@
 //! [`Door`]: the control channel of one state directory, as faces reach it.
 use std::io;
-use std::path::PathBuf;
 
 use kiln_client::{Stream, Transport};
 use kiln_platform::{DoorOf, Paths};
@@ -8,7 +7,7 @@ use kiln_platform::{DoorOf, Paths};
 /// Leads to the node of one state directory, whichever process runs it.
 #[derive(Clone, Debug)]
 pub struct Door {
-    runtime: PathBuf,
+    paths: Paths,
     program: &'static str,
 }
 
@@ -16,7 +15,7 @@ impl Door {
     /// Leads to the node of these folders; `program` is told to the node, for its log.
     pub fn new(paths: &Paths, program: &'static str) -> Self {
         Self {
-            runtime: paths.runtime.clone(),
+            paths: paths.clone(),
             program,
         }
     }
@@ -24,7 +23,7 @@ impl Door {
 
 impl Transport for Door {
     async fn connect(&self) -> io::Result<Box<dyn Stream>> {
-        let stream = kiln_platform::control::connect(&self.runtime, DoorOf::Node).await?;
+        let stream = kiln_platform::control::connect(&self.paths, DoorOf::Node).await?;
         Ok(Box::new(stream))
     }
 

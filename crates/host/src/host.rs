@@ -176,7 +176,7 @@ pub async fn lock(paths: &Paths) -> Result<EngineLock, LockError> {
 }
 
 async fn is_shut(paths: &Paths) -> bool {
-    let answered = kiln_platform::control::connect(&paths.runtime, DoorOf::Node).await;
+    let answered = kiln_platform::control::connect(paths, DoorOf::Node).await;
     matches!(answered, Err(ControlError::NobodyHome))
 }
 

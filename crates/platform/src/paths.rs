@@ -17,6 +17,9 @@ pub struct Paths {
     pub cache: PathBuf,
     /// Control socket. On Unix its path has to fit about 100 bytes.
     pub runtime: PathBuf,
+    /// Where older builds have their socket, which may still run after an upgrade; `None` where that
+    /// is the same folder.
+    pub earlier_runtime: Option<PathBuf>,
     /// Kiln's own logs.
     pub logs: PathBuf,
 }
@@ -69,6 +72,7 @@ impl Paths {
             state: home.join("state"),
             cache: home.join("cache"),
             runtime: home.join("run"),
+            earlier_runtime: None,
             logs: home.join("logs"),
             home: Some(home),
         })
@@ -84,6 +88,7 @@ impl Paths {
             logs: state.join("logs"),
             // A session's own folder is unknown to other sessions of its user, and gone with it.
             runtime: state.join("run"),
+            earlier_runtime: dirs.runtime_dir().map(Path::to_owned),
             state: state.to_owned(),
         })
     }
@@ -160,7 +165,10 @@ mod tests {
         assert_eq!(paths.runtime, paths.state.join("run"));
         // Once more in a session that has a folder of its own for sockets.
         let variable = "XDG_RUNTIME_DIR";
-        if std::env::var_os(variable).is_none_or(|folder| folder != "/session") {
+        if std::env::var_os(variable).is_some_and(|folder| folder == "/session") {
+            let earlier = cfg!(target_os = "linux").then(|| "/session/kiln".into());
+            assert_eq!(paths.earlier_runtime, earlier);
+        } else {
             let mut again = std::process::Command::new(std::env::current_exe().unwrap());
             again.args(["the_door_is_found_from_every_session_of_its_owner"]);
             let output = again.env(variable, "/session").output().unwrap();

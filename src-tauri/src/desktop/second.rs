@@ -19,7 +19,7 @@ pub(super) async fn knock(paths: &Paths, arguments: Arguments) -> Result<(), Str
     let line = word.to_line().map_err(|e| e.to_string())?;
     let asked = async {
         loop {
-            match control::connect(&paths.runtime, DoorOf::Desk).await {
+            match control::connect(paths, DoorOf::Desk).await {
                 Ok(stream) => {
                     let (mut hearing, mut saying) = lines::halves(stream);
                     lines::say(&mut saying, &line)

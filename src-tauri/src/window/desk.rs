@@ -36,7 +36,7 @@ pub(super) enum Met {
 /// Introduces this process as the window.
 pub(super) async fn meet(paths: &Paths) -> Met {
     let meeting = async {
-        let stream = control::connect(&paths.runtime, DoorOf::Desk).await.ok()?;
+        let stream = control::connect(paths, DoorOf::Desk).await.ok()?;
         let (mut hearing, mut saying) = lines::halves(stream);
         let line = ToDesk::Window.to_line().ok()?;
         lines::say(&mut saying, &line).await.ok()?;

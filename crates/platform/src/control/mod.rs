@@ -8,7 +8,11 @@ mod os;
 
 use std::io;
 
-pub use os::{LocalControl, connect};
+use kiln_ports::control::Stream;
+
+use crate::Paths;
+
+pub use os::LocalControl;
 
 /// Whose door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +52,24 @@ impl From<ControlError> for io::Error {
     }
 }
 
+/// Connects to the node or desktop of these folders, which may be one of an older build.
+///
+/// # Errors
+/// [`ControlError::NobodyHome`] when none answers, [`ControlError::NotPrivate`] when somebody
+/// else does, [`ControlError::Io`] otherwise.
+pub async fn connect(paths: &Paths, of: DoorOf) -> Result<Box<dyn Stream>, ControlError> {
+    match (
+        os::connect(&paths.runtime, of).await,
+        &paths.earlier_runtime,
+    ) {
+        // Whatever else is there, in a folder of somebody else's session for example, is not ours.
+        (Err(ControlError::NobodyHome), Some(earlier)) => os::connect(earlier, of)
+            .await
+            .map_err(|_| ControlError::NobodyHome),
+        (outcome, _) => outcome,
+    }
+}
+
 /// Returns a short name for a folder: FNV-1a of its path, which every build computes alike.
 fn short_name(folder: &std::path::Path) -> String {
     let hash = folder
@@ -58,4 +80,24 @@ fn short_name(folder: &std::path::Path) -> String {
             (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
         });
     format!("{hash:016x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_node_of_an_older_build_is_found_behind_its_own_door() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut paths = Paths::find(Some(dir.path().into())).unwrap();
+        let session = dir.path().join("session");
+        let older = LocalControl::bind(&session, DoorOf::Node).unwrap();
+        let nobody = connect(&paths, DoorOf::Node).await.err().unwrap();
+        assert!(matches!(nobody, ControlError::NobodyHome));
+        paths.earlier_runtime = Some(session);
+        connect(&paths, DoorOf::Node).await.unwrap();
+        drop(older);
+        let nobody = connect(&paths, DoorOf::Node).await.err().unwrap();
+        assert!(matches!(nobody, ControlError::NobodyHome));
+    }
 }

@@ -75,12 +75,12 @@ impl Drop for LocalControl {
     }
 }
 
-/// Connects to the node or desktop whose runtime folder this is.
+/// Connects to the node or desktop that has its door in this runtime folder.
 ///
 /// # Errors
 /// [`ControlError::NobodyHome`] when none answers, [`ControlError::NotPrivate`] when somebody
 /// else does, [`ControlError::Io`] otherwise.
-pub async fn connect(runtime: &Path, of: DoorOf) -> Result<Box<dyn Stream>, ControlError> {
+pub(super) async fn connect(runtime: &Path, of: DoorOf) -> Result<Box<dyn Stream>, ControlError> {
     match connect_at(&own_place(runtime, of)).await {
         Err(first @ (ControlError::NobodyHome | ControlError::Io(_))) => {
             let other = connect_at(&other_place(runtime, of)).await;

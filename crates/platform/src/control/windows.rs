@@ -57,12 +57,12 @@ impl Control for LocalControl {
     }
 }
 
-/// Connects to the node or desktop whose runtime folder this is.
+/// Connects to the node or desktop that has its door in this runtime folder.
 ///
 /// # Errors
 /// [`ControlError::NobodyHome`] when none answers, [`ControlError::NotPrivate`] when the pipe
 /// belongs to somebody else, [`ControlError::Io`] otherwise.
-pub async fn connect(runtime: &Path, of: DoorOf) -> Result<Box<dyn Stream>, ControlError> {
+pub(super) async fn connect(runtime: &Path, of: DoorOf) -> Result<Box<dyn Stream>, ControlError> {
     for _ in 0..50 {
         match PipeStream::connect(pipe_name(runtime, of)?).await {
             Ok(stream) => return Ok(Box::new(stream)),
