@@ -123,7 +123,7 @@ impl Host {
         let activity = SystemActivity::new(processes.own_programs(), power_supply);
         let ports = Ports {
             clock: Arc::new(SystemClock),
-            net: Arc::new(kiln_platform::net::TcpNet),
+            net: Arc::new(kiln_platform::net::TcpNet::default()),
             discovery: Arc::new(MdnsDiscovery::start()),
             processes: Arc::new(processes),
             sandbox: Arc::new(OsSandbox::new(program, paths.cache.join("boxes"))),

@@ -15,11 +15,12 @@ const LIMIT: usize = 65_551;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let mut listener = TcpNet.listen("127.0.0.1", 0).await.unwrap();
+    let net = TcpNet::default();
+    let mut listener = net.listen("127.0.0.1", 0).await.unwrap();
     let address = [SocketAddr::from(([127, 0, 0, 1], listener.port()))];
     let (server, client) = tokio::join!(
         listener.accept(),
-        TcpNet.dial("localhost", &address, Duration::from_secs(5), LIMIT)
+        net.dial("localhost", &address, Duration::from_secs(5), LIMIT)
     );
     let (mut server, mut client) = (server, client.unwrap());
     server.reader.limit(LIMIT);

@@ -27,6 +27,7 @@ use kiln_ports::net::{Connection, Listener, NetError};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use admission::Admission;
 use listener::TcpPeerListener;
 use wire::Role;
 
@@ -41,13 +42,18 @@ const AHEAD: Duration = Duration::from_millis(250);
 const RESOLVE: Duration = Duration::from_secs(10);
 
 /// The system's network.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct TcpNet;
+#[derive(Default)]
+pub struct TcpNet {
+    admission: Admission,
+}
 
 #[async_trait::async_trait]
 impl Net for TcpNet {
     async fn listen(&self, host: &str, first_port: u16) -> Result<Box<dyn Listener>, NetError> {
-        Ok(Box::new(TcpPeerListener::bind(host, first_port).await?))
+        let admission = self.admission.clone();
+        Ok(Box::new(
+            TcpPeerListener::bind(host, first_port, admission).await?,
+        ))
     }
 
     async fn dial(
@@ -146,18 +152,19 @@ mod tests {
     const STEP: Duration = Duration::from_secs(10);
 
     async fn listener() -> (Box<dyn Listener>, SocketAddr) {
-        let listener = TcpNet.listen("127.0.0.1", 0).await.unwrap();
+        let listener = TcpNet::default().listen("127.0.0.1", 0).await.unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], listener.port()));
         (listener, address)
+    }
+
+    async fn dial(to: &[SocketAddr], step: Duration, limit: usize) -> Result<Connection, NetError> {
+        TcpNet::default().dial("localhost", to, step, limit).await
     }
 
     async fn pair() -> (Connection, Connection) {
         let (mut listener, address) = listener().await;
         let addresses = [address];
-        let (server, client) = tokio::join!(
-            listener.accept(),
-            TcpNet.dial("localhost", &addresses, STEP, 61_440)
-        );
+        let (server, client) = tokio::join!(listener.accept(), dial(&addresses, STEP, 61_440));
         (client.unwrap(), server)
     }
 
@@ -261,7 +268,7 @@ mod tests {
             stock.next().await.unwrap().unwrap()
         };
         let ours = async {
-            let dialled = TcpNet.dial("localhost", &[address], STEP, 65_535).await;
+            let dialled = dial(&[address], STEP, 65_535).await;
             let mut ours = dialled.unwrap();
             ours.writer.send(vec![7; 60_000]).await.unwrap();
             assert!(binary(ours.reader.next().await) == vec![7; 60_000]);
@@ -337,16 +344,13 @@ mod tests {
         let (mut listener, address) = listener().await;
         let candidates = [silent.local_addr().unwrap(), address];
         let never = Duration::from_secs(3600);
-        let (dialled, _) = tokio::join!(
-            TcpNet.dial("localhost", &candidates, never, 65_535),
-            listener.accept()
-        );
+        let (dialled, _) = tokio::join!(dial(&candidates, never, 65_535), listener.accept());
         assert_eq!(dialled.unwrap().peer, address);
     }
 
     #[tokio::test]
     async fn a_zone_of_an_address_is_kept() {
-        let found = TcpNet.resolve("fe80::1%1").await.unwrap();
+        let found = TcpNet::default().resolve("fe80::1%1").await.unwrap();
         let SocketAddr::V6(address) = found[0] else {
             panic!("expected IPv6, got {found:?}");
         };
@@ -463,12 +467,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_authenticated_is_known_to_the_next_listener_as_well() {
+        let net = TcpNet::default();
+        let listen = async || {
+            let listener = net.listen("127.0.0.1", 0).await.unwrap();
+            let address = SocketAddr::from(([127, 0, 0, 1], listener.port()));
+            (listener, address)
+        };
+        let (mut before, address) = listen().await;
+        let (mut server, _stock) = tokio::join!(before.accept(), stock_client(address));
+        server.reader.authenticated();
+        drop((server, before));
+        let (mut next, address) = listen().await;
+        // More than a stranger may.
+        for _ in 0..50 {
+            tokio::join!(next.accept(), stock_client(address));
+        }
+    }
+
+    #[tokio::test]
     async fn a_taken_port_leads_to_the_next_and_ten_taken_ports_to_an_error() {
         let (first, address) = listener().await;
         let start = address.port().min(u16::MAX - 9);
         let mut held = vec![first];
         let failure = loop {
-            match TcpNet.listen("127.0.0.1", start).await {
+            match TcpNet::default().listen("127.0.0.1", start).await {
                 Ok(next) => {
                     assert!((start..=start + 9).contains(&next.port()));
                     held.push(next);
@@ -488,10 +511,17 @@ mod tests {
     async fn an_interface_name_binds_its_addresses_and_an_unknown_one_is_refused() {
         let interfaces = if_addrs::get_if_addrs().unwrap();
         let loopback = interfaces.iter().find(|i| i.is_loopback()).unwrap();
-        let listener = TcpNet.listen(&loopback.name, 40_000).await.unwrap();
+        let listener = TcpNet::default()
+            .listen(&loopback.name, 40_000)
+            .await
+            .unwrap();
         let address = SocketAddr::new(loopback.ip(), listener.port());
         TcpStream::connect(address).await.unwrap();
-        let refused = TcpNet.listen("no-such-thing", 0).await.err().unwrap();
+        let refused = TcpNet::default()
+            .listen("no-such-thing", 0)
+            .await
+            .err()
+            .unwrap();
         assert!(refused.to_string().contains("no-such-thing"));
     }
 
@@ -500,10 +530,10 @@ mod tests {
         let (mut listener, address) = listener().await;
         let closed = SocketAddr::from(([127, 0, 0, 1], 1));
         let addresses = [closed, address];
-        let dial = TcpNet.dial("localhost", &addresses, STEP, 1024);
-        let (_server, client) = tokio::join!(listener.accept(), dial);
+        let dialling = dial(&addresses, STEP, 1024);
+        let (_server, client) = tokio::join!(listener.accept(), dialling);
         assert_eq!(client.unwrap().peer, address);
-        let refused = TcpNet.dial("localhost", &[closed], STEP, 1024).await;
+        let refused = dial(&[closed], STEP, 1024).await;
         assert!(matches!(refused.err().unwrap(), NetError::Failed(_)));
     }
 
@@ -511,7 +541,7 @@ mod tests {
     async fn a_server_that_accepts_and_stays_silent_times_out() {
         let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
-        let refused = TcpNet.dial("localhost", &[address], STEP, 1024).await;
+        let refused = dial(&[address], STEP, 1024).await;
         assert_eq!(refused.err().unwrap(), NetError::TimedOut(STEP));
     }
 

@@ -1,7 +1,7 @@
 //! [`Admission`]: how often strangers may connect, and which half-open connections may stay (trust.md
 //! §1.4, G7 and G8).
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ const KNOWN_FOR: Duration = Duration::from_secs(24 * 3600);
 /// Known addresses remembered; the longest unseen is forgotten first.
 const KNOWN: usize = 256;
 
-/// How often addresses that are not known may begin a handshake: one of them, and all together. It costs
-/// a computer some hundred microseconds, and whoever asked an answer.
+/// How often those may begin a handshake who are not known: one of them, and all together. It costs a
+/// computer some hundred microseconds, and whoever asked an answer.
 const OF_ONE: Rate = Rate {
     at_once: 20,
     span: Duration::from_millis(200),
@@ -29,6 +29,12 @@ const OF_ALL: Rate = Rate {
     at_once: 64,
     span: Duration::from_millis(50),
 };
+
+/// Who has begun none for so long is let in although all together began too many: a flood from one place
+/// keeps nobody else out.
+const LATELY: Duration = Duration::from_secs(10);
+/// So many are remembered for that; a flood from more places is held to what all together may.
+const REMEMBERED: usize = 512;
 
 /// So many at once, and one more in each span.
 struct Rate {
@@ -45,7 +51,7 @@ impl Rate {
     }
 }
 
-/// Shared by a listener and the connections it accepted.
+/// Shared by listeners, which come and go with settings, and the connections they accepted.
 #[derive(Clone, Default)]
 pub(super) struct Admission(Arc<Mutex<Table>>);
 
@@ -116,7 +122,7 @@ struct Table {
     half_open: BTreeMap<u64, HalfOpen>,
     known: HashMap<IpAddr, Instant>,
     next: u64,
-    /// Until when strangers have used what they may, each and all together.
+    /// Until when strangers have used what they may: each, if it was lately, and all together.
     of_one: HashMap<IpAddr, Instant>,
     of_all: Option<Instant>,
 }
@@ -128,14 +134,19 @@ impl Table {
             return true;
         }
         // Those of all are bounded, and so is what is kept here.
-        self.of_one.retain(|_, until| *until > now);
-        let one = OF_ONE.one_more(self.of_one.get(&source).copied(), now);
+        self.of_one.retain(|_, until| *until + LATELY > now);
+        let stranger = one_of(source);
+        let before = self.of_one.get(&stranger).copied();
+        let is_new = before.is_none() && self.of_one.len() < REMEMBERED;
         let all = OF_ALL.one_more(self.of_all, now);
-        let (Some(one), Some(_)) = (one, all) else {
+        let Some(one) = OF_ONE
+            .one_more(before, now)
+            .filter(|_| all.is_some() || is_new)
+        else {
             return false;
         };
-        self.of_one.insert(source, one);
-        self.of_all = all;
+        self.of_one.insert(stranger, one);
+        self.of_all = all.or(self.of_all);
         true
     }
 
@@ -190,6 +201,15 @@ impl Table {
     }
 }
 
+/// Returns what counts as one stranger: an address, of IPv6 its network, since a computer has as many
+/// addresses there as it likes. Whoever shares it with a flood, and is not known, comes over IPv4.
+fn one_of(source: IpAddr) -> IpAddr {
+    match source {
+        IpAddr::V4(_) => source,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (!0 << 64)).into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -232,26 +252,59 @@ mod tests {
         assert!(!table.known.contains_key(&evicted.source));
     }
 
+    fn let_in(table: &mut Table, sources: impl Iterator<Item = IpAddr>, now: Instant) -> usize {
+        sources
+            .filter(|source| table.may_begin(*source, now))
+            .count()
+    }
+
     #[tokio::test]
-    async fn strangers_who_come_too_often_are_sent_away_and_known_addresses_never() {
+    async fn a_stranger_who_comes_too_often_is_sent_away_and_a_known_address_never() {
         let (mut table, now) = (Table::default(), Instant::now());
-        let mut let_in = |source: u32, count: usize, now| {
-            (0..count)
-                .filter(|_| table.may_begin(host(source), now))
-                .count()
-        };
-        assert_eq!(let_in(1, 100, now), 20);
-        assert_eq!(let_in(1, 100, now + Duration::from_secs(1)), 5);
-        let many: usize = (100..300)
-            .map(|n| let_in(n, 1, now + Duration::from_secs(1)))
-            .sum();
-        assert_eq!(many, 64 - 5, "all of them together");
-        assert_eq!(let_in(2, 1, now + Duration::from_secs(1)), 0);
-        assert_eq!(let_in(2, 1, now + Duration::from_secs(2)), 1);
-        table.remember(host(3), now);
-        assert!((0..1000).all(|_| table.may_begin(host(3), now)));
-        table.may_begin(host(4), now + Duration::from_secs(60));
+        let again = |n| std::iter::repeat_n(host(n), 100);
+        assert_eq!(let_in(&mut table, again(1), now), 20);
+        let later = now + Duration::from_secs(1);
+        assert_eq!(let_in(&mut table, again(1), later), 5);
+        table.remember(host(2), now);
+        assert_eq!(let_in(&mut table, again(2), now), 100);
+        table.may_begin(host(3), now + Duration::from_secs(60));
         assert_eq!(table.of_one.len(), 1, "who stays away is forgotten");
+    }
+
+    #[tokio::test]
+    async fn a_flood_from_one_ipv6_network_is_one_stranger_and_keeps_nobody_else_out() {
+        let (mut table, now) = (Table::default(), Instant::now());
+        let flood = |n: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, n, n, n, n]);
+        assert_eq!(let_in(&mut table, (0..1000).map(flood), now), 20);
+        let other = IpAddr::from([0x2001, 0xdb8, 0, 2, 0, 0, 0, 1]);
+        assert!(table.may_begin(other, now));
+    }
+
+    #[tokio::test]
+    async fn who_was_not_there_lately_is_let_in_although_others_use_up_what_all_may() {
+        let (mut table, now) = (Table::default(), Instant::now());
+        // Four neighbours come 1,000 times each second.
+        let flood = |table: &mut Table, now| {
+            let all = (0..4000).map(|n| host(n % 4));
+            let_in(table, all, now)
+        };
+        assert_eq!(flood(&mut table, now), 64);
+        assert!(table.may_begin(host(9), now));
+        assert!(!table.may_begin(host(9), now), "it was there just now");
+        for second in 1..15 {
+            let now = now + Duration::from_secs(second);
+            assert_eq!(flood(&mut table, now), 20, "what a flood gets is the same");
+        }
+        assert!(table.may_begin(host(9), now + Duration::from_secs(14)));
+    }
+
+    #[tokio::test]
+    async fn a_flood_from_everywhere_is_held_to_what_all_may() {
+        let (mut table, now) = (Table::default(), Instant::now());
+        assert_eq!(let_in(&mut table, (0..5000).map(host), now), REMEMBERED);
+        let later = now + Duration::from_secs(1);
+        assert_eq!(let_in(&mut table, (5000..9000).map(host), later), 20);
+        assert!(table.of_one.len() <= REMEMBERED + 20);
     }
 
     #[tokio::test]

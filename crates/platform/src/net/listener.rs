@@ -46,7 +46,11 @@ pub(super) struct TcpPeerListener {
 }
 
 impl TcpPeerListener {
-    pub(super) async fn bind(host: &str, first_port: u16) -> Result<Self, NetError> {
+    pub(super) async fn bind(
+        host: &str,
+        first_port: u16,
+        admission: Admission,
+    ) -> Result<Self, NetError> {
         let addresses = addresses_of(host)?;
         if first_port == 0 && addresses.len() > 1 {
             return Err(NetError::Failed(say::several_addresses(host)));
@@ -57,7 +61,7 @@ impl TcpPeerListener {
         };
         for port in first_port..=last {
             match bind_all(&addresses, port).await {
-                Ok(sockets) => return Self::on((host.to_owned(), addresses), sockets),
+                Ok(sockets) => return Self::on((host.to_owned(), addresses), sockets, admission),
                 Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
                 Err(error) => {
                     return Err(NetError::Failed(say::cannot_listen(
@@ -75,7 +79,11 @@ impl TcpPeerListener {
         })
     }
 
-    fn on(host: (String, Vec<SocketAddr>), sockets: Vec<TcpListener>) -> Result<Self, NetError> {
+    fn on(
+        host: (String, Vec<SocketAddr>),
+        sockets: Vec<TcpListener>,
+        admission: Admission,
+    ) -> Result<Self, NetError> {
         let port = sockets
             .first()
             .and_then(|socket| socket.local_addr().ok())
@@ -85,7 +93,7 @@ impl TcpPeerListener {
             host,
             sockets,
             port,
-            admission: Admission::default(),
+            admission,
             upgrading: FuturesUnordered::new(),
         })
     }
@@ -225,7 +233,8 @@ mod tests {
         let bound = addresses_of(&loopback.name).unwrap();
         let listener = async |host: &str, bound: &[SocketAddr]| {
             let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            TcpPeerListener::on((host.to_owned(), bound.to_vec()), vec![socket]).unwrap()
+            let host = (host.to_owned(), bound.to_vec());
+            TcpPeerListener::on(host, vec![socket], Admission::default()).unwrap()
         };
         let day = Duration::from_secs(24 * 3600);
         for (host, bound, expected) in [
