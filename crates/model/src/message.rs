@@ -152,7 +152,8 @@ pub enum Message {
     ArtifactsEnd {
         /// Which job.
         job_id: WireJobId,
-        /// `Ok` or why not (`None`: a word we do not know) with a detail for people.
+        /// `Ok` or why not (`None`: a word we do not know, with which the detail begins) with a detail for
+        /// people.
         verdict: Result<(), (Option<ArtifactsRefusal>, String)>,
     },
     /// Wipe this offloader's build environment.

@@ -183,7 +183,7 @@ fn close_reason(object: &Object<'_>) -> CloseReason {
         None => CloseReason::PeerHungUp,
         Some(word) => match TerminateReason::from_word(&word) {
             Some(reason) => CloseReason::Terminated(reason),
-            None => CloseReason::TerminatedUnknown(word.chars().take(MAX_REASON).collect()),
+            None => CloseReason::TerminatedUnknown(plain(&word)),
         },
     }
 }
@@ -257,12 +257,27 @@ fn reset_build_env_ack(object: &Object<'_>) -> Option<Message> {
 }
 
 fn artifacts_end(object: &Object<'_>) -> Option<Message> {
-    let detail = object.string("detail").unwrap_or_default();
-    let detail = || detail.chars().take(MAX_DETAIL).collect();
+    let verdict = verdict(object, ArtifactsRefusal::from_word)?.map_err(|word| {
+        let text = |name| object.string(name).unwrap_or_default();
+        let detail: String = text("detail").chars().take(MAX_DETAIL).collect();
+        let reason = plain(&text("reason"));
+        let told = match (word, detail.is_empty()) {
+            (None, true) => reason,
+            (None, false) if !reason.is_empty() => format!("{reason}: {detail}"),
+            _ => detail,
+        };
+        (word, told)
+    });
     Some(Message::ArtifactsEnd {
         job_id: job_id(object)?,
-        verdict: verdict(object, ArtifactsRefusal::from_word)?.map_err(|word| (word, detail())),
+        verdict,
     })
+}
+
+/// Returns a reason that only a newer peer knows, for people.
+fn plain(reason: &str) -> String {
+    let plain = reason.chars().filter(|c| !c.is_control());
+    plain.take(MAX_REASON).collect()
 }
 
 /// An offset other than the two known ones reads as zero: it is announced for people, flashing
@@ -757,6 +772,31 @@ mod tests {
                 decode_slowly(Side::Offloader, &frame),
                 Ok(Frame::Message(_))
             ));
+        }
+    }
+
+    #[test]
+    fn a_reason_that_only_a_newer_receiver_has_is_told_to_people() {
+        for (reason, detail, told) in [
+            ("out_of\u{1b}_stock", "", "out_of_stock".to_owned()),
+            (
+                "out_of_stock",
+                "try later",
+                "out_of_stock: try later".to_owned(),
+            ),
+            (&"x".repeat(9000), "", "x".repeat(MAX_REASON)),
+            ("", "", String::new()),
+        ] {
+            let frame = json!({
+                "type": "artifacts_end", "job_id": "j",
+                "accepted": false, "reason": reason, "detail": detail,
+            });
+            let heard = decode_slowly(Side::Offloader, frame.to_string().as_bytes());
+            let message = Message::ArtifactsEnd {
+                job_id: WireJobId("j".into()),
+                verdict: Err((None, told)),
+            };
+            assert_eq!(heard.unwrap(), Frame::Message(message));
         }
     }
 
