@@ -29,7 +29,7 @@ afterEach(async () => {
   location.hash = '';
   for (const note of notes.shown) notes.drop(note.id);
   asking.answer(false);
-  Object.assign(live, { view: null, devices: null, settings: null, start: null, environments: null });
+  Object.assign(live, { view: null, devices: null, settings: null, start: null, environments: null, ordered: new Set() });
   live.node = { state: 'connecting', message: '' };
   route.request = null;
   vi.useRealTimers();
@@ -602,6 +602,19 @@ test('whoever has no ESPHome is offered the newest where the devices are, and at
   expect(text('.offer')).toContain('Installing ESPHome 2026.11.0: making the environment');
   await happens(({ identity }) => ({ identity: { ...identity, esphome_version: '2026.11.0' } }));
   expect(document.querySelector('.offer')).toBeNull();
+});
+
+test('ESPHome is offered also while a version comes for somebody else, until it is asked for', async () => {
+  const coming = (version: string) => ({ version, path: '', state: 'installing' as const, detail: 'making the environment', size_bytes: null, installed: false });
+  await open('empty', '#/devices');
+  live.environments = [coming('2026.9.1')];
+  await settle();
+  expect(text('.offer')).not.toContain('2026.9.1');
+  await press('Install ESPHome');
+  live.environments = [coming('2026.9.1'), coming('2026.11.0')];
+  await settle();
+  expect(text('.offer')).toContain('Installing ESPHome 2026.11.0');
+  expect(text('.offer')).not.toContain('Install ESPHome');
 });
 
 test('the version that the settings name is the one that is offered, and a refusal stands beside its button', async () => {
