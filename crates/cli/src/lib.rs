@@ -30,6 +30,7 @@ use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use kiln_client::Transport;
 
@@ -69,11 +70,19 @@ fn usage(error: &clap::Error, given: &[OsString]) -> Option<Failure> {
         return None;
     }
     let text = error.to_string();
-    let said = text.split("\n\n").next().unwrap_or_default();
-    let said = said.strip_prefix("error: ").unwrap_or(said);
-    Some(Failure::Usage(
-        said.lines().map(str::trim).collect::<Vec<_>>().join(" "),
-    ))
+    let said = match error.kind() {
+        // All that is said then is the help.
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let form = text.lines().find_map(|line| line.strip_prefix("Usage: "));
+            format!("a word is missing: {}", form.unwrap_or("kiln <COMMAND>"))
+        }
+        _ => {
+            let said = text.split("\n\n").next().unwrap_or_default();
+            let said = said.strip_prefix("error: ").unwrap_or(said);
+            said.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+        }
+    };
+    Some(Failure::Usage(said))
 }
 
 /// Does a verb that a running node answers, or that needs none. `serve` and `import` are not for
@@ -166,6 +175,8 @@ mod tests {
             assert_eq!(told(line), Some(said));
         }
         assert!(matches!(told("kiln --json nope"), Some(Failure::Usage(_))));
+        let said = "a word is missing: kiln window [OPTIONS] <COMMAND>".to_owned();
+        assert_eq!(told("kiln --json window"), Some(Failure::Usage(said)));
         for line in [
             "kiln jobs --nope",
             "kiln jobs --nope -- --json",
