@@ -1,4 +1,5 @@
-//! Windows: Ctrl-C, closing the console, logging off and shutting down.
+//! Windows: Ctrl-C, closing the console and shutting down. A program with an icon is told of the end of
+//! its session by its window.
 use tokio::signal::windows;
 
 /// Listens from the call on, which has to be within a runtime, and ends when this process was asked

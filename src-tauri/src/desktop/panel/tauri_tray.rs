@@ -1,7 +1,8 @@
 //! [`Panel`] as Tauri shows it, whose event loop has the first thread. What each system wants
 //! otherwise lies in its own file.
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
 
 use kiln_desk::{Event, Goal, MenuLines, menu_lines};
 use kiln_glance::Look;
@@ -17,6 +18,9 @@ use crate::arguments::Shown;
 
 /// Name of the icon within the program.
 const ID: &str = "kiln";
+
+/// How long the desktop may take to end with its session; Windows kills it after five seconds.
+const LAST: Duration = Duration::from_secs(4);
 
 /// The icon.
 pub(crate) struct Panel {
@@ -39,6 +43,7 @@ enum Line {
 pub(in crate::desktop) fn with(run: impl FnOnce(Panel) -> ExitCode + Send + 'static) -> ExitCode {
     let code = Arc::new(Mutex::new(ExitCode::FAILURE));
     let ended = code.clone();
+    let (end, has_ended) = mpsc::channel();
     let built = tauri::Builder::default()
         .setup(move |app| {
             let start = prepare(app);
@@ -53,29 +58,37 @@ pub(in crate::desktop) fn with(run: impl FnOnce(Panel) -> ExitCode + Send + 'sta
                         lines: Arc::default(),
                     };
                     *ended.lock().unwrap_or_else(PoisonError::into_inner) = run(panel);
+                    let _ = end.send(());
                     app.exit(0);
                 })?;
             Ok(())
         })
         .build(crate::window::context());
     match built {
-        Ok(app) => app.run(|app, event| {
-            if is_second_start(&event)
-                && let Some(events) = app.try_state::<UnboundedSender<Event>>()
-            {
-                let _ = events.send(Event::Show(Goal::overview()));
-            }
+        Ok(app) => app.run(move |app, event| match event {
             // Without a window there is nothing that could be closed last.
-            if let RunEvent::ExitRequested {
+            RunEvent::ExitRequested {
                 code: None, api, ..
-            } = event
-            {
-                api.prevent_exit();
+            } => api.prevent_exit(),
+            // The session ends, and this process with the return from here. Or the desktop has ended, and
+            // nothing is waited for.
+            RunEvent::Exit => {
+                tell(app, Event::Stop);
+                let _ = has_ended.recv_timeout(LAST);
             }
+            event if is_second_start(&event) => tell(app, Event::Show(Goal::overview())),
+            _ => {}
         }),
         Err(error) => tracing::error!(%error, "the icon cannot be shown"),
     }
     *code.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Tells the desktop, once it has its icon.
+fn tell(app: &AppHandle, event: Event) {
+    if let Some(events) = app.try_state::<UnboundedSender<Event>>() {
+        let _ = events.send(event);
+    }
 }
 
 impl Panel {
