@@ -165,19 +165,50 @@ async def test_a_receiver_that_is_stopped_in_mid_build_does_not_lose_the_build(w
     expect(ended["placement"]["on"] == "local", f"built here in the end: {ended['placement']}")
 
 
-async def test_a_cut_link_heals_and_the_build_completes_there(world):
+async def through_a_proxy(world):
+    """A Kiln paired with a stock receiver through a proxy; returns all three."""
     receiver = await world.dashboard("receiver")
     kiln = world.kiln("sender")
     await kiln.serve()
     where, port = receiver.link.rsplit(":", 1)
     proxy = await world.proxy(where, int(port))
     await admit(receiver, kiln, f"127.0.0.1:{proxy.port}")
-    kiln.put("blip.yaml", chip("blip", seconds=4))
-    job = await compiled(kiln, "blip")
-    await receiver.builds()
-    proxy.cut()
+    return receiver, kiln, proxy
+
+
+async def cut_for_a_moment(proxy):
+    proxy.cut(stay_down=True)
+    await asyncio.sleep(3)
+    proxy.heal()
+
+
+async def built_once(receiver, kiln, job):
+    """The job completes, and with it the one build that was begun there."""
     ended = await kiln.final(job, 120)
     expect(ended["status"] == "completed", f"{ended}")
+    expect(ended["placement"]["on"] == "remote", f"{ended['placement']}")
+    builds = await receiver.dash.call("firmware/get_jobs")
+    expect([b["status"] for b in builds] == ["completed"], f"it is not begun again: {builds}")
+
+
+async def test_a_build_whose_link_is_cut_for_a_moment_goes_on_there_and_is_not_begun_again(world):
+    receiver, kiln, proxy = await through_a_proxy(world)
+    kiln.put("blip.yaml", chip("blip", seconds=12))
+    job = await compiled(kiln, "blip")
+    await receiver.builds()
+    await cut_for_a_moment(proxy)
+    await built_once(receiver, kiln, job)
+
+
+async def test_a_build_that_ends_while_its_link_is_cut_is_fetched_and_not_begun_again(world):
+    receiver, kiln, proxy = await through_a_proxy(world)
+    kiln.put("blip.yaml", chip("blip", seconds=3))
+    job = await compiled(kiln, "blip")
+    build = await receiver.builds()
+    proxy.cut(stay_down=True)
+    await receiver.reaches(build["job_id"], "completed")
+    proxy.heal()
+    await built_once(receiver, kiln, job)
 
 
 async def test_the_sender_is_killed_and_its_job_goes_on_after_the_restart(world):
@@ -411,20 +442,45 @@ async def test_two_kilns_install_a_real_device(world):
             device.kill()
 
 
-async def test_between_kilns_an_orphaned_build_leaves_no_compiler(world):
+async def two_kilns(world):
+    """A Kiln paired with another that receives, through a proxy; returns all three."""
     receiver, kiln = world.kiln("receiver"), world.kiln("sender")
     await receiver.receive()
     await kiln.serve()
+    where, port = receiver.address.rsplit(":", 1)
+    proxy = await world.proxy(where, int(port))
     await receiver.ask("window", "open")
-    await kiln.ask("pair", receiver.address, "--pin", receiver.pin, "--label", "box")
+    await kiln.ask("pair", f"127.0.0.1:{proxy.port}", "--pin", receiver.pin, "--label", "box")
     await receiver.ask("approve", kiln.ready["dashboard_id"])
     await kiln.linked()
-    kiln.put("slow.yaml", chip("slow", seconds=300))
-    job = await compiled(kiln, "slow")
+    return receiver, kiln, proxy
 
+
+async def runs_at(receiver):
     async def there():
         return [j for j in await receiver.jobs() if j["status"] == "running"]
     await until("the build to run there", there)
+
+
+async def test_between_kilns_a_build_whose_link_is_cut_for_a_moment_is_taken_up_with_its_output(world):
+    receiver, kiln, proxy = await two_kilns(world)
+    kiln.put("blip.yaml", chip("blip", seconds=12))
+    job = await compiled(kiln, "blip")
+    await runs_at(receiver)
+    await cut_for_a_moment(proxy)
+    ended = await kiln.final(job, 120)
+    expect(ended["status"] == "completed", f"{ended}")
+    builds = await receiver.jobs()
+    expect([b["status"] for b in builds] == ["completed"], f"it is not begun again: {builds}")
+    log = await kiln.log(job)
+    expect("[40/40]" in log, f"what it said after that is in the log: {log}")
+
+
+async def test_between_kilns_an_orphaned_build_leaves_no_compiler(world):
+    receiver, kiln, _ = await two_kilns(world)
+    kiln.put("slow.yaml", chip("slow", seconds=300))
+    job = await compiled(kiln, "slow")
+    await runs_at(receiver)
     await kiln.ask("cancel", job)
     expect((await kiln.final(job))["status"] == "cancelled", "cancelled")
 

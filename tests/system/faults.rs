@@ -98,6 +98,25 @@ async fn a_link_that_is_reset_at_any_stage_does_not_keep_the_device_from_its_fir
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_build_whose_link_is_lost_is_not_begun_again_whether_it_ends_before_it_is_back_or_after()
+{
+    for ends_meanwhile in [false, true] {
+        let held = Held::at(Stage::Building).await;
+        let begun = held.two.started("compile");
+        held.world.net.reset(held.one.ip, held.two.ip);
+        if ends_meanwhile {
+            held.release();
+        }
+        held.world.run_for(Duration::from_secs(5)).await;
+        assert!(held.one.is_connected().await);
+        held.release();
+        let ends = held.one.finish_jobs(LONG).await;
+        assert_eq!(ends, [JobStatus::Completed; 2]);
+        assert_eq!(held.two.started("compile"), begun);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_receiver_that_never_comes_back_is_replaced_by_this_machine_on_the_owners_word() {
     let mut held = Held::at(Stage::Building).await;
     held.two.kill().await;

@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use kiln_model::{
-    Availability, AvailabilityReason, Confinement, ErrorCode, LinkId, LinkState, Mono, Now,
-    Pairing, PairingView, Pause, Pin, Reply, Request, RequestError, Sentence, Settings, View,
+    Availability, AvailabilityReason, CloseReason, Confinement, ErrorCode, LinkId, LinkState, Mono,
+    Now, Pairing, PairingView, Pause, Pin, Reply, Request, RequestError, Sentence, Settings, View,
     Wakefulness, WindowView, say,
 };
 
@@ -489,11 +489,11 @@ impl Domain {
                     }
                     self.work.session_up(&session, now);
                 }
-                Next::SessionDown(link, pin) => {
+                Next::SessionDown(link, pin, why) => {
                     if let Some(left) = &mut self.farewells {
                         left.insert(link);
                     }
-                    self.work.session_down(link, pin, now);
+                    self.work.session_down(link, pin, &why, now);
                 }
                 Next::OffloaderForgotten(pin) => self.work.offloader_forgotten(pin, now),
                 Next::PairingsChanged => {
@@ -518,7 +518,7 @@ impl Domain {
 enum Next {
     Nothing,
     SessionUp(Session),
-    SessionDown(LinkId, Pin),
+    SessionDown(LinkId, Pin, CloseReason),
     OffloaderForgotten(Pin),
     PairingsChanged,
 }
@@ -530,7 +530,9 @@ impl Next {
         };
         match effect {
             peering::Effect::SessionUp(session) => Self::SessionUp(session.clone()),
-            peering::Effect::SessionDown { link, pin, .. } => Self::SessionDown(*link, *pin),
+            peering::Effect::SessionDown { link, pin, why } => {
+                Self::SessionDown(*link, *pin, why.clone())
+            }
             peering::Effect::ForgetPeer(_, Some(pin)) => Self::OffloaderForgotten(*pin),
             peering::Effect::PairingsChanged => Self::PairingsChanged,
             peering::Effect::Listen

@@ -127,7 +127,7 @@ impl Node {
         self.perform_all().await;
     }
 
-    /// Output of remote jobs goes to their logs; everything else to the domain.
+    /// Output of remote jobs goes to their logs; of that the domain hears no more than that it came.
     async fn feed(&mut self, event: Event) {
         if let Event::Work(work::Event::Received(link, Message::JobOutput { job_id, line })) =
             &event
@@ -135,9 +135,11 @@ impl Node {
             if let Some(job) = self.domain.work().log_of(*link, job_id) {
                 self.context.outputs.text(&job, line).await;
                 let told = self.gauges.entry(job.clone()).or_default().read(line);
+                let now = self.context.clock.now();
+                self.domain.handle(event, now);
                 if let Some(percent) = told.percent {
                     let event = Event::Work(work::Event::Progressed(job, percent));
-                    self.domain.handle(event, self.context.clock.now());
+                    self.domain.handle(event, now);
                 }
             }
             return;

@@ -79,6 +79,9 @@ sentences! {
     continues_after_restart() = "continues after the restart";
     queued_there(name) = "{name}: queued there";
     works_there(name) = "{name}: works on it";
+    link_lost_there(name) = "{name}: the connection was lost; the build goes on there, and is taken up again when it is back";
+    asked_there(name) = "{name}: connected again, and asked how far it is";
+    goes_on_there(name) = "{name}: goes on with it";
 
     // Why a job ended.
     cancelled() = "cancelled";
@@ -101,6 +104,7 @@ sentences! {
     lost_connection(name) = "lost the connection to {name}";
     receiver_not_paired() = "the receiver is not paired any more";
     upload_in_the_way(name) = "{name} still waits for an upload of an earlier connection";
+    silent_there(name) = "{name} said nothing more of the build after the connection came back";
     build_forgotten(name) = "{name} does not know the build any more";
     download_interrupted_twice() = "the download was interrupted twice";
     bundle_too_large(mib) = "the bundle of this configuration has {mib} MiB and receivers take 128 MiB; build here with --local";

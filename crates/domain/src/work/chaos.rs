@@ -62,6 +62,8 @@ struct World {
     ops: Vec<Op>,
     /// Submissions that receivers hold.
     far: Vec<(LinkId, WireJobId, Verdict)>,
+    /// Those that go on at receivers whose links were lost.
+    adrift: Vec<(u8, WireJobId)>,
     /// Everything kept, as a crash would leave it.
     store: BTreeMap<JobId, StoredJob>,
     order: Vec<JobId>,
@@ -112,6 +114,7 @@ impl World {
             next: 100,
             ops: Vec::new(),
             far: Vec::new(),
+            adrift: Vec::new(),
             store: BTreeMap::new(),
             order: Vec::new(),
             ends: BTreeMap::new(),
@@ -143,6 +146,7 @@ impl World {
         self.now.mono = Mono::default();
         self.ops.clear();
         self.far.clear();
+        self.adrift.clear();
         self.links.clear();
         self.said.clear();
         self.missed.extend(self.accepted.keys().cloned());

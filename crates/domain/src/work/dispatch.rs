@@ -167,8 +167,18 @@ impl Work {
         self.announce(id);
     }
 
-    /// A build lost its receiver: it is routed again, three times (builds.md §3).
+    /// A build lost its receiver, which may be back in a moment.
     pub(super) fn lost(&mut self, id: &JobId, why: Sentence, now: Now) {
+        self.route_again(id, why, Some(now.mono + RECONNECT_GRACE), now);
+    }
+
+    /// A build lost its receiver, which was waited for.
+    pub(super) fn stayed_away(&mut self, id: &JobId, why: Sentence, now: Now) {
+        self.route_again(id, why, None, now);
+    }
+
+    /// A build that lost its receiver is routed again, three times (builds.md §3).
+    fn route_again(&mut self, id: &JobId, why: Sentence, patience: Option<Mono>, now: Now) {
         let Some(entry) = self.jobs.get_mut(id) else {
             return;
         };
@@ -181,8 +191,7 @@ impl Work {
             let error = say::given_up_after_losses(losses, why);
             return self.finish(id, Outcome::failed(error), now);
         }
-        let until = now.mono + RECONNECT_GRACE;
-        let step = std::mem::replace(&mut entry.step, Step::Pool(Some(until)));
+        let step = std::mem::replace(&mut entry.step, Step::Pool(patience));
         entry.revert_to_pending_remote();
         if let Step::Remote(run) = step {
             self.release_receiver(id, run);
@@ -544,7 +553,7 @@ mod tests {
         let mut link = kiln_model::LinkId(1);
         for n in 1..=4 {
             shop.building_on(&job, link);
-            shop.hang_up(1, link);
+            shop.leaves(1, link);
             if n < 4 {
                 assert_eq!(shop.status(&job), JobStatus::Queued, "loss {n}");
                 link = shop.connect(1, 10 + n);
@@ -564,7 +573,7 @@ mod tests {
         let job = shop.compile("kitchen", BuildChoice::Auto);
         shop.building_on(&job, link);
         shop.lines();
-        shop.hang_up(1, link);
+        shop.leaves(1, link);
         shop.pass(19);
         assert!(shop.acts().is_empty());
         assert!(shop.job(&job).reason.contains("R1: link closed"));
@@ -609,9 +618,9 @@ mod tests {
         shop.hang_up(1, link);
         shop.pass(19);
         assert!(shop.acts().is_empty());
-        all_say(&shop, &jobs, "waits a moment for its receiver");
+        all_say(&shop, &jobs[1..], "waits a moment for its receiver");
         shop.connect(1, 9);
-        assert_eq!(shop.acts(), ["bundle j1 kitchen.yaml"]);
+        assert_eq!(shop.acts(), ["download link-9 w1"], "it is taken up again");
         shop.pass(60);
         assert!(shop.acts().is_empty());
         all_say(&shop, &jobs[1..], "waits for a receiver to finish our work");
@@ -666,14 +675,14 @@ mod tests {
     #[test]
     fn what_waits_behind_a_build_that_takes_its_receiver_down_again_is_built_here() {
         let (mut shop, link, jobs) = three();
-        shop.hang_up(1, link);
+        shop.leaves(1, link);
         shop.pass(5);
         let mut link = shop.connect(1, 9);
         for next in 10..12 {
             shop.building_on(&jobs[0], link);
             shop.lines();
             shop.pass(10);
-            shop.hang_up(1, link);
+            shop.leaves(1, link);
             shop.pass(5);
             link = shop.connect(1, next);
         }
@@ -755,7 +764,20 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_build_goes_to_another_receiver_at_once() {
+    fn a_build_whose_receiver_says_that_it_goes_goes_to_another_at_once() {
+        let mut shop = Shop::open();
+        let link = shop.receiver(1);
+        let job = shop.compile("kitchen", BuildChoice::Auto);
+        shop.receiver(2);
+        shop.building_on(&job, link);
+        shop.lines();
+        shop.leaves(1, link);
+        assert_eq!(shop.acts(), ["bundle j1 kitchen.yaml"]);
+        assert!(shop.job(&job).reason.contains("R2"));
+    }
+
+    #[test]
+    fn a_build_whose_link_is_lost_goes_to_another_receiver_when_its_own_stays_away() {
         let mut shop = Shop::open();
         let link = shop.receiver(1);
         let job = shop.compile("kitchen", BuildChoice::Auto);
@@ -763,6 +785,9 @@ mod tests {
         shop.building_on(&job, link);
         shop.lines();
         shop.hang_up(1, link);
+        shop.pass(19);
+        assert!(shop.acts().is_empty(), "it may go on there");
+        shop.pass(1);
         assert_eq!(shop.acts(), ["bundle j1 kitchen.yaml"]);
         assert!(shop.job(&job).reason.contains("R2"));
     }

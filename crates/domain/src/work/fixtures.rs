@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use kiln_model::witness::DigestVerified;
 use kiln_model::{
-    BlobId, BuildChoice, Capabilities, ConfigurationName, Device, EnvironmentInfo,
+    BlobId, BuildChoice, Capabilities, CloseReason, ConfigurationName, Device, EnvironmentInfo,
     EnvironmentState, EsphomeVersion, FailureReason, FriendlyName, Job, JobId, JobStatus, Label,
     LinkId, Message, Mono, Now, Pairing, PairingStatus, Pin, Port, PortState, Presence, PublicKey,
-    QueueStatus, Reply, Request, RequestError, SerialPort, Settings, SubmitHeader, Timestamp,
-    VersionPolicy, WireJobId,
+    QueueStatus, Reply, Request, RequestError, SerialPort, Settings, SubmitHeader, TerminateReason,
+    Timestamp, VersionPolicy, WireJobId,
 };
 
 use super::{
@@ -357,8 +357,19 @@ impl Shop {
         link
     }
 
+    /// The link to peer `n` is lost without a word.
     pub(super) fn hang_up(&mut self, n: u8, link: LinkId) {
-        self.work.session_down(link, pin(n), self.now);
+        self.session_ends(n, link, &CloseReason::PeerHungUp);
+    }
+
+    /// Peer `n` says that it goes, and goes.
+    pub(super) fn leaves(&mut self, n: u8, link: LinkId) {
+        let goodbye = TerminateReason::ServerShuttingDown;
+        self.session_ends(n, link, &CloseReason::Terminated(goodbye));
+    }
+
+    pub(super) fn session_ends(&mut self, n: u8, link: LinkId, why: &CloseReason) {
+        self.work.session_down(link, pin(n), why, self.now);
         self.drain();
     }
 

@@ -31,8 +31,8 @@ mod yielding;
 use std::collections::{BTreeMap, VecDeque};
 
 use kiln_model::{
-    Device, EnvironmentInfo, EsphomeVersion, Job, JobId, LinkId, Message, Mono, Now, Pairing, Pin,
-    QueueStatus, Reply, Request, RequestError, Sentence, Settings, WireJobId, say,
+    CloseReason, Device, EnvironmentInfo, EsphomeVersion, Job, JobId, LinkId, Message, Mono, Now,
+    Pairing, Pin, QueueStatus, Reply, Request, RequestError, Sentence, Settings, WireJobId, say,
 };
 
 use self::housekeeping::Housekeeping;
@@ -167,8 +167,8 @@ impl Work {
             Event::VersionAnswered => self.inquiry = OwnVersion::Answered,
             Event::NewestFound(request, found) => self.newest_found(request, found),
             Event::Received(link, message) => {
-                if let Message::JobOutput { .. } = message {
-                    return;
+                if let Message::JobOutput { job_id, .. } = &message {
+                    return self.heard(link, job_id);
                 }
                 self.received(link, message, now);
             }
@@ -255,11 +255,11 @@ impl Work {
         self.advance(now);
     }
 
-    /// A session is over.
-    pub fn session_down(&mut self, link: LinkId, pin: Pin, now: Now) {
+    /// A session is over, and why.
+    pub fn session_down(&mut self, link: LinkId, pin: Pin, why: &CloseReason, now: Now) {
         self.links.remove(link);
         self.transfers.session_down(link);
-        self.receiver_down(link, pin, now);
+        self.receiver_down(link, pin, why, now);
         self.advance(now);
     }
 

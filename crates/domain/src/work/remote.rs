@@ -1,14 +1,15 @@
 //! The life of a [`Run`]: from its bundle to its artifacts, as links, receivers and the owner have it
 //! (builds.md §4).
+mod detached;
 mod run;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kiln_model::{
-    ArtifactsRefusal, BlobId, Bootloader, FailureReason, JobId, JobKind, JobStatus, LinkId,
-    MAX_BUNDLE, Message, Mono, Now, Pin, Placement, Sentence, SubmitHeader, SubmitRefusal, Target,
-    TerminateReason, WireJobId, say,
+    ArtifactsRefusal, BlobId, Bootloader, CloseReason, FailureReason, JobId, JobKind, JobStatus,
+    LinkId, MAX_BUNDLE, Message, Mono, Now, Pin, Placement, Sentence, SubmitHeader, SubmitRefusal,
+    Target, TerminateReason, WireJobId, say,
 };
 
 use super::dispatch::RECONNECT_GRACE;
@@ -18,6 +19,7 @@ use super::jobs::Step;
 use super::outcome::{Outcome, or_else};
 use super::{Stage, Work};
 
+use self::detached::is_lost;
 pub(super) use self::run::Run;
 use self::run::{Phase, Retry};
 
@@ -145,13 +147,15 @@ impl Work {
             match &run.phase {
                 Phase::Ready { .. } => self.try_submit(&id, now),
                 Phase::Completed { .. } => self.try_download(&id),
+                Phase::Detached { .. } => self.take_up_again(&id),
+                Phase::Accepted { .. } => self.try_ask_again(&id),
                 Phase::DownloadAgain { .. } => self.try_download_again(&id),
                 Phase::Delivered { .. } => self.try_materialise(&id),
                 Phase::Bundling
                 | Phase::Uploading { .. }
                 | Phase::AwaitingAck { .. }
-                | Phase::Accepted { .. }
                 | Phase::Doubted { .. }
+                | Phase::Asking { .. }
                 | Phase::Downloading { .. }
                 | Phase::Materialising { .. } => {}
             }
@@ -302,6 +306,7 @@ impl Work {
                 run.phase = Phase::Accepted {
                     link,
                     wire: wire.clone(),
+                    unheard: None,
                 };
             }
             Err(word) => {
@@ -334,11 +339,12 @@ impl Work {
         reason: Option<FailureReason>,
         now: Now,
     ) {
+        self.heard(link, wire);
         let Some((id, run)) = self.run_mut_at(link, wire) else {
             return;
         };
         match run.phase {
-            Phase::AwaitingAck { .. } | Phase::Accepted { .. } => {}
+            Phase::AwaitingAck { .. } | Phase::Accepted { .. } | Phase::Asking { .. } => {}
             _ => return,
         }
         let pin = run.pin;
@@ -393,12 +399,19 @@ impl Work {
         let download = entry.is(JobKind::Compile) && !entry.stored.cancel_requested;
         match entry.run_mut() {
             Some(run) if download => {
-                run.phase = Phase::Completed {
-                    link,
-                    wire: wire.clone(),
-                    not_before: None,
-                };
-                self.try_download(id);
+                // It may have been asked for already.
+                let asked = matches!(run.phase, Phase::Asking { .. });
+                let wire = wire.clone();
+                if asked {
+                    run.phase = Phase::Downloading { link, wire };
+                } else {
+                    run.phase = Phase::Completed {
+                        link,
+                        wire,
+                        not_before: None,
+                    };
+                    self.try_download(id);
+                }
             }
             Some(_) | None => self.finish(id, Outcome::Completed, now),
         }
@@ -459,7 +472,9 @@ impl Work {
             self.uploads.fetching.remove(&link);
         }
         let found = self.run_mut_at(link, wire);
-        let found = found.filter(|(_, run)| matches!(run.phase, Phase::Downloading { .. }));
+        let awaits =
+            |run: &Run| matches!(run.phase, Phase::Downloading { .. } | Phase::Asking { .. });
+        let found = found.filter(|(_, run)| awaits(run));
         let Some((id, run)) = found else {
             if let Ok(blob) = result {
                 self.push(Effect::DropBlob(blob));
@@ -467,15 +482,23 @@ impl Work {
             return;
         };
         let (pin, retry) = (run.pin, run.retry);
+        let is_asked = matches!(run.phase, Phase::Asking { .. });
         let failure = match result {
             Ok(blob) => {
                 run.phase = Phase::Delivered { blob };
                 return;
             }
+            Err(failure) if is_asked => return self.asked_in_vain(&id, failure, now),
             Err(failure) => failure,
         };
         let name = self.receiver_name(pin);
         match failure {
+            // It was asked for just before it was completed.
+            DownloadFailure::Refused(Some(ArtifactsRefusal::JobNotCompleted), _)
+                if retry == Retry::Left =>
+            {
+                self.download_again(&id, None, now);
+            }
             DownloadFailure::LinkLost => self.download_again(&id, Some(link), now),
             DownloadFailure::Stalled => self.download_again(&id, None, now),
             DownloadFailure::Refused(Some(ArtifactsRefusal::DuplicateDownload), _) => {
@@ -629,7 +652,12 @@ impl Work {
         match &run.phase {
             // Ends when the process is gone.
             Phase::Bundling => self.push(Effect::Stop(id.clone(), Ending::Asked)),
-            Phase::Accepted { link, wire } => {
+            Phase::Asking { link, wire, .. } => {
+                let (link, job_id) = (*link, wire.clone());
+                self.send(link, Message::CancelJob { job_id });
+                self.finish(id, Outcome::Cancelled(because), now);
+            }
+            Phase::Accepted { link, wire, .. } => {
                 let (link, job_id) = (*link, wire.clone());
                 run.cancel_by = Some(now.mono + CANCEL_PATIENCE);
                 self.send(link, Message::CancelJob { job_id });
@@ -641,6 +669,7 @@ impl Work {
             | Phase::AwaitingAck { .. }
             | Phase::Doubted { .. }
             | Phase::Completed { .. }
+            | Phase::Detached { .. }
             | Phase::Downloading { .. }
             | Phase::DownloadAgain { .. }
             | Phase::Delivered { .. } => self.finish(id, Outcome::Cancelled(because), now),
@@ -670,6 +699,8 @@ impl Work {
             | Phase::Accepted { .. }
             | Phase::Doubted { .. }
             | Phase::Completed { .. }
+            | Phase::Detached { .. }
+            | Phase::Asking { .. }
             | Phase::Downloading { .. }
             | Phase::DownloadAgain { .. } => {}
         }
@@ -679,7 +710,7 @@ impl Work {
         self.receivers.update(pin, |r| r.ours_in_flight = busy);
     }
 
-    pub(super) fn receiver_down(&mut self, link: LinkId, pin: Pin, now: Now) {
+    pub(super) fn receiver_down(&mut self, link: LinkId, pin: Pin, why: &CloseReason, now: Now) {
         let state = self.link_state(pin);
         self.update_receiver(pin, now, |r| r.link = state);
         self.uploads.abandoned.retain(|(l, _)| *l != link);
@@ -687,13 +718,14 @@ impl Work {
         if self.stage == Stage::Stopping {
             return;
         }
-        let bound = |r: &Run| r.bound().is_some_and(|(l, _)| l == link);
-        for id in self.jobs.ids(|e| e.run().is_some_and(bound)) {
+        for id in self.jobs.ids(|e| e.run().is_some_and(|r| r.hangs_on(link))) {
             let Some(run) = self.jobs.get(&id).and_then(|e| e.run()) else {
                 continue;
             };
             if let Phase::Completed { .. } | Phase::Downloading { .. } = run.phase {
                 self.download_again(&id, Some(link), now);
+            } else if is_lost(why) && self.outlives_its_link(&id) {
+                self.detach(&id, now);
             } else {
                 let why = self.closed_link_of(&id);
                 self.lost(&id, why, now);
@@ -720,6 +752,20 @@ impl Work {
                 {
                     let why = self.closed_link_of(&id);
                     self.lost(&id, why, now);
+                }
+                Phase::Detached { until, .. } if due(*until) => {
+                    let why = self.closed_link_of(&id);
+                    self.stayed_away(&id, why, now);
+                }
+                Phase::Accepted {
+                    unheard: Some(unheard),
+                    ..
+                } => {
+                    unheard.ask = unheard.ask.filter(|at| !due(*at));
+                    if due(unheard.until) {
+                        let why = say::silent_there(self.receiver_name_of(&id));
+                        self.lost(&id, why, now);
+                    }
                 }
                 Phase::Doubted { until, outcome, .. } if due(*until) => {
                     let outcome = outcome.clone();
@@ -757,9 +803,12 @@ impl Work {
     }
 
     fn closed_link_of(&self, id: &JobId) -> Sentence {
+        say::lost_connection(self.receiver_name_of(id))
+    }
+
+    fn receiver_name_of(&self, id: &JobId) -> Sentence {
         let pin = self.jobs.get(id).and_then(|e| e.run()).map(|r| r.pin);
-        let name = pin.map_or_else(Sentence::default, |pin| self.receiver_name(pin));
-        say::lost_connection(name)
+        pin.map_or_else(Sentence::default, |pin| self.receiver_name(pin))
     }
 
     /// Returns the job that is bound to this wire id on this link.

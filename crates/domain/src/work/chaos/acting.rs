@@ -3,11 +3,12 @@ use std::time::Duration;
 
 use kiln_model::witness::DigestVerified;
 use kiln_model::{
-    BlobId, BuildChoice, FailureReason, JobId, JobKind, JobOrigin, JobStatus, LinkId, Message, Pin,
-    Port, Request, SubmitHeader, SubmitRefusal,
+    ArtifactsRefusal, BlobId, BuildChoice, CloseReason, FailureReason, JobId, JobKind, JobOrigin,
+    JobStatus, LinkId, Message, Pin, Port, Request, Sentence, SubmitHeader, SubmitRefusal,
+    TerminateReason, WireJobId,
 };
 
-use super::actions::{Action, Choice, Far, How};
+use super::actions::{Action, Choice, Far, How, Parting};
 use super::{DEVICES, OFFLOADERS, Op, RECEIVERS, Verdict, World, devices};
 use crate::work::fixtures::{failed, pairing, pin, seen, version, wire, yaml};
 use crate::work::{
@@ -31,6 +32,7 @@ impl World {
                 let (device, build) = (DEVICES[n % 3].to_owned(), self.choice(*choice));
                 self.request(&Request::Compile { device, build });
             }
+            Action::Accepted(n, on) => self.have_accepted(DEVICES[n % 3], *on),
             Action::FlashBuilt(n) => {
                 let (device, port) = (DEVICES[n % 3].to_owned(), Port::Ota);
                 self.request(&Request::Flash { device, port });
@@ -91,6 +93,15 @@ impl World {
                 }
             }
             Action::Toggle(n) => self.toggle(*n),
+            Action::Blip(n, parting, back) => {
+                let who = RECEIVERS[n % 2];
+                if let Some(link) = self.link_of(who) {
+                    self.hang_up(link, who, *parting);
+                    if *back {
+                        self.toggle_link(who);
+                    }
+                }
+            }
             Action::PairAnew(n) => {
                 let n = RECEIVERS[n % 2];
                 let before = self.pairings.len();
@@ -146,6 +157,24 @@ impl World {
     fn link_of(&self, n: u8) -> Option<LinkId> {
         let mut links = self.links.iter();
         links.find(|(_, (who, _))| *who == n).map(|(link, _)| *link)
+    }
+
+    /// All that is to be sent to receivers is, and accepted there.
+    fn have_accepted(&mut self, name: &str, on: usize) {
+        let who = RECEIVERS[on % 2];
+        if self.link_of(who).is_none() {
+            self.toggle_link(who);
+        }
+        let (device, build) = (name.to_owned(), BuildChoice::On(pin(who)));
+        self.request(&Request::Compile { device, build });
+        let sends = |op: &&Op| matches!(op, Op::Bundle(_) | Op::Upload(..));
+        while let Some(op) = self.ops.iter().find(sends).cloned() {
+            self.end(&op, How::Well);
+        }
+        let is_open = |(_, _, verdict): &(_, _, Verdict)| *verdict == Verdict::Open;
+        while let Some(at) = self.far.iter().position(is_open) {
+            self.answer(at, Far::Yes);
+        }
     }
 
     fn submit(&mut self, who: usize, job: usize, name: &str) {
@@ -217,7 +246,19 @@ impl World {
                 Event::Uploaded(link, wire, Ok(()))
             }
             Op::Upload(link, wire) => Event::Uploaded(link, wire, Err(step())),
-            Op::Download(link, wire) if well => {
+            // It was asked for what goes on there, is forgotten, or ended unheard.
+            Op::Download(link, wire) if self.is_far(link, &wire) && how != How::Provision => {
+                let reason = if well {
+                    ArtifactsRefusal::JobNotCompleted
+                } else {
+                    self.far.retain(|(l, w, _)| (l, w) != (&link, &wire));
+                    ArtifactsRefusal::UnknownJob
+                };
+                let refused = DownloadFailure::Refused(Some(reason), Sentence::default());
+                Event::Downloaded(link, wire, Err(refused))
+            }
+            Op::Download(link, wire) if well || self.is_far(link, &wire) => {
+                self.far.retain(|(l, w, _)| (l, w) != (&link, &wire));
                 let blob = self.blob();
                 Event::Downloaded(link, wire, Ok(blob))
             }
@@ -257,6 +298,7 @@ impl World {
         let (link, job_id, verdict) = self.far[at].clone();
         let answer = match (answer, verdict) {
             (Far::No | Far::Busy, Verdict::Accepted) => Far::Failed,
+            (Far::Line, Verdict::Open) => Far::Yes,
             (answer, Verdict::Open | Verdict::Accepted) => answer,
         };
         let ack = |verdict| Message::SubmitJobAck {
@@ -271,6 +313,10 @@ impl World {
         };
         let message = match answer {
             Far::Yes => ack(Ok(())),
+            Far::Line => Message::JobOutput {
+                job_id: job_id.clone(),
+                line: "Compiling\n".to_owned(),
+            },
             Far::No => ack(Err(Some(SubmitRefusal::HashMismatch))),
             Far::Busy => ack(Err(Some(SubmitRefusal::DuplicateSubmit))),
             Far::Completed => state(JobStatus::Completed, None),
@@ -279,10 +325,14 @@ impl World {
             Far::Cancelled => state(JobStatus::Cancelled, None),
         };
         match answer {
-            Far::Yes => self.far[at].2 = Verdict::Accepted,
+            Far::Yes | Far::Line => self.far[at].2 = Verdict::Accepted,
             _ => drop(self.far.remove(at)),
         }
         self.feed(Event::Received(link, message));
+    }
+
+    fn is_far(&self, link: LinkId, wire: &WireJobId) -> bool {
+        self.far.iter().any(|(l, w, _)| (*l, w) == (link, wire))
     }
 
     pub(super) fn finish_op(&mut self, op: &Op) -> bool {
@@ -313,7 +363,7 @@ impl World {
 
     fn toggle_link(&mut self, who: u8) {
         if let Some(link) = self.link_of(who) {
-            return self.hang_up(link, who);
+            return self.hang_up(link, who, Parting::Told);
         }
         self.next += 1;
         let link = LinkId(self.next);
@@ -326,17 +376,29 @@ impl World {
             }
         };
         self.links.insert(link, (who, role.clone()));
+        // What goes on at a receiver is told over its newest session.
+        let back = self.adrift.extract_if(.., |(of, _)| *of == who);
+        let back = back.map(|(_, wire)| (link, wire, Verdict::Accepted));
+        self.far.extend(back);
         let pin: Pin = pin(who);
         self.work.session_up(&Session { link, pin, role }, self.now);
         self.drain();
     }
 
-    pub(super) fn hang_up(&mut self, link: LinkId, who: u8) {
+    pub(super) fn hang_up(&mut self, link: LinkId, who: u8, parting: Parting) {
         self.links.remove(&link);
-        self.far.retain(|(l, ..)| *l != link);
+        let left = self.far.extract_if(.., |(of, ..)| *of == link);
+        let goes_on = left
+            .filter(|(_, _, verdict)| parting == Parting::Silent && *verdict == Verdict::Accepted);
+        let goes_on = goes_on.map(|(_, wire, _)| (who, wire));
+        self.adrift.extend(goes_on);
         let of = self.accepted.keys().filter(|(of, _)| *of == who);
         self.missed.extend(of.cloned());
-        self.work.session_down(link, pin(who), self.now);
+        let why = match parting {
+            Parting::Silent => CloseReason::PeerHungUp,
+            Parting::Told => CloseReason::Terminated(TerminateReason::ServerShuttingDown),
+        };
+        self.work.session_down(link, pin(who), &why, self.now);
         self.drain();
         // The transfers of the link notice a little later.
         for op in self.ops.clone() {
@@ -384,7 +446,7 @@ impl World {
             }
         }
         for (link, (who, _)) in self.links.clone() {
-            self.hang_up(link, who);
+            self.hang_up(link, who, Parting::Told);
         }
         if cancels == 0 {
             assert_eq!(self.ends.len(), ends, "stopping ended a job");

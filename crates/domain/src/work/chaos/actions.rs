@@ -9,6 +9,8 @@ use crate::{InTheWay, Lending, Occupancy, Stance};
 pub(super) enum Action {
     Install(usize, Choice),
     Compile(usize, Choice),
+    /// A compile for a receiver, which accepts it.
+    Accepted(usize, usize),
     FlashBuilt(usize),
     Clean(usize),
     Reset(Option<usize>),
@@ -24,6 +26,8 @@ pub(super) enum Action {
     /// A receiver answers a submission, or tells its end.
     Answer(usize, Far),
     Toggle(usize),
+    /// A link that is open is lost, without a word or with one, and may be back at once.
+    Blip(usize, Parting, bool),
     PairAnew(usize),
     Presence(usize, bool),
     Lend(Lending),
@@ -42,6 +46,13 @@ pub(super) enum Choice {
     On(usize),
 }
 
+/// How a link ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Parting {
+    Silent,
+    Told,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum How {
     Well,
@@ -52,6 +63,8 @@ pub(super) enum How {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Far {
     Yes,
+    /// A line of output, of what was accepted.
+    Line,
     No,
     Busy,
     Completed,
@@ -111,8 +124,10 @@ fn lendings() -> impl Strategy<Value = Lending> {
 pub(super) fn actions() -> impl Strategy<Value = Action> {
     let n = || 0..12usize;
     let how = prop_oneof![4 => Just(How::Well), 1 => Just(How::Badly), 1 => Just(How::Provision)];
+    let parting = prop_oneof![3 => Just(Parting::Silent), 1 => Just(Parting::Told)];
     let far = prop_oneof![
         6 => Just(Far::Yes),
+        2 => Just(Far::Line),
         4 => Just(Far::Completed),
         1 => Just(Far::No),
         1 => Just(Far::Busy),
@@ -123,6 +138,7 @@ pub(super) fn actions() -> impl Strategy<Value = Action> {
     prop_oneof![
         6 => (n(), choices()).prop_map(|(n, c)| Action::Install(n, c)),
         2 => (n(), choices()).prop_map(|(n, c)| Action::Compile(n, c)),
+        3 => (n(), n()).prop_map(|(n, on)| Action::Accepted(n, on)),
         1 => n().prop_map(Action::FlashBuilt),
         1 => n().prop_map(Action::Clean),
         1 => proptest::option::of(n()).prop_map(Action::Reset),
@@ -136,6 +152,7 @@ pub(super) fn actions() -> impl Strategy<Value = Action> {
         20 => (n(), how).prop_map(|(n, h)| Action::End(n, h)),
         10 => (n(), far).prop_map(|(n, f)| Action::Answer(n, f)),
         8 => n().prop_map(Action::Toggle),
+        5 => (n(), parting, any::<bool>()).prop_map(|(n, p, back)| Action::Blip(n, p, back)),
         1 => n().prop_map(Action::PairAnew),
         2 => (n(), any::<bool>()).prop_map(|(n, b)| Action::Presence(n, b)),
         6 => lendings().prop_map(Action::Lend),

@@ -5,6 +5,7 @@ use kiln_model::{
     JobId, JobKind, JobOrigin, JobStatus, LinkId, Message, Pin, Placement, QueueStatus, WireJobId,
 };
 
+use super::actions::Parting;
 use super::{OFFLOADERS, Op, Verdict, World};
 use crate::work::{Drive, StoredJob};
 use crate::{InTheWay, Lending, Occupancy, Role, Stance};
@@ -185,7 +186,7 @@ impl World {
     pub(super) fn judge(&mut self) {
         for link in std::mem::take(&mut self.ending) {
             if let Some((who, _)) = self.links.get(&link) {
-                self.hang_up(link, *who);
+                self.hang_up(link, *who, Parting::Told);
             }
         }
         let jobs = self.work.jobs();

@@ -1,8 +1,9 @@
 //! [`Run`]: one build on a receiver, as the offloader sees it (builds.md §4).
 //!
 //! A run belongs to the link over which its submission went and to a wire id that no other attempt
-//! ever had, so neither an old link nor an old attempt can speak for it. Cleans and resets on
-//! receivers are runs too; unlike the reference peer's they hold no compile lane while they wait.
+//! ever had, so neither an old link nor an old attempt can speak for it; a build that goes on without
+//! its link is bound to the next one. Cleans and resets on receivers are runs too; unlike the reference
+//! peer's they hold no compile lane while they wait.
 use std::time::Duration;
 
 use kiln_model::{BlobId, LinkId, Mono, Pin, WireJobId};
@@ -33,6 +34,15 @@ pub(super) enum Retry {
     Used,
 }
 
+/// Nothing is heard of a build that was taken up again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unheard {
+    /// When its artifacts are asked for again; `None`: as soon as none come over the link.
+    pub(super) ask: Option<Mono>,
+    /// When no more is expected of it.
+    pub(super) until: Mono,
+}
+
 #[derive(Debug)]
 pub(super) enum Phase {
     /// Its bundle is being made.
@@ -52,8 +62,13 @@ pub(super) enum Phase {
         since: Mono,
         until: Mono,
     },
-    /// Accepted: it waits or builds there.
-    Accepted { link: LinkId, wire: WireJobId },
+    /// Accepted: it waits or builds there. `unheard` is set while nothing was heard of it since it was
+    /// taken up again.
+    Accepted {
+        link: LinkId,
+        wire: WireJobId,
+        unheard: Option<Unheard>,
+    },
     /// Said to have ended without a reason; that counts unless the session ends too.
     Doubted {
         link: LinkId,
@@ -67,6 +82,19 @@ pub(super) enum Phase {
         link: LinkId,
         wire: WireJobId,
         not_before: Option<Mono>,
+    },
+    /// Accepted there, and its link was lost: it is taken up again over a newer link than `not`.
+    Detached {
+        wire: WireJobId,
+        not: LinkId,
+        until: Mono,
+    },
+    /// Taken up again: its artifacts are asked for, in case it is completed. `until` is set when they were
+    /// asked for before.
+    Asking {
+        link: LinkId,
+        wire: WireJobId,
+        until: Option<Mono>,
     },
     /// Completed there; its artifacts are on the way.
     Downloading { link: LinkId, wire: WireJobId },
@@ -117,9 +145,13 @@ impl Run {
             Phase::Doubted { until, .. } => Some((*until, "LastWord")),
             Phase::Completed { not_before, .. } => not_before.map(|at| (at, "DownloadTurn")),
             Phase::DownloadAgain { until, .. } => Some((*until, "DownloadRetry")),
+            Phase::Detached { until, .. } => Some((*until, "Reattach")),
+            Phase::Accepted { unheard, .. } => {
+                unheard.map(|u| (u.ask.map_or(u.until, |ask| ask.min(u.until)), "Silence"))
+            }
             Phase::Bundling
             | Phase::Uploading { .. }
-            | Phase::Accepted { .. }
+            | Phase::Asking { .. }
             | Phase::Downloading { .. }
             | Phase::Delivered { .. }
             | Phase::Materialising { .. } => None,
@@ -133,15 +165,26 @@ impl Run {
         match &self.phase {
             Phase::Uploading { link, wire }
             | Phase::AwaitingAck { link, wire, .. }
-            | Phase::Accepted { link, wire }
+            | Phase::Accepted { link, wire, .. }
             | Phase::Doubted { link, wire, .. }
             | Phase::Completed { link, wire, .. }
+            | Phase::Asking { link, wire, .. }
             | Phase::Downloading { link, wire } => Some((*link, wire)),
             Phase::Bundling
             | Phase::Ready { .. }
+            | Phase::Detached { .. }
             | Phase::DownloadAgain { .. }
             | Phase::Delivered { .. }
             | Phase::Materialising { .. } => None,
+        }
+    }
+
+    /// Returns whether the end of this link is its loss.
+    pub(super) fn hangs_on(&self, link: LinkId) -> bool {
+        match &self.phase {
+            // The link may be told to be lost before it is told why.
+            Phase::Detached { not, .. } => *not == link,
+            _ => self.bound().is_some_and(|(of, _)| of == link),
         }
     }
 
@@ -155,6 +198,8 @@ impl Run {
             | Phase::Accepted { .. }
             | Phase::Doubted { .. }
             | Phase::Completed { .. }
+            | Phase::Detached { .. }
+            | Phase::Asking { .. }
             | Phase::Downloading { .. }
             | Phase::DownloadAgain { .. } => true,
             Phase::Bundling | Phase::Delivered { .. } | Phase::Materialising { .. } => false,

@@ -220,7 +220,7 @@ fn a_cancel_during_the_download_drops_what_comes() {
 #[test]
 fn every_attempt_has_a_wire_id_of_its_own_and_old_ones_say_nothing() {
     let (mut shop, compile, link, w1) = accepted();
-    shop.hang_up(1, link);
+    shop.leaves(1, link);
     let again = shop.connect(1, 9);
     let w2 = shop.building_on(&compile, again);
     assert_ne!(w1, w2);
