@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use kiln_model::{Foreground, Inputs, Power, RemoteKind, RemoteSession, Saver};
+use kiln_model::{Foreground, Heat, Inputs, Power, RemoteKind, RemoteSession, Saver};
 use kiln_ports::activity::{Depth, Reading};
 use objc2_core_foundation::{
     CFArray, CFDictionary, CFNumber, CFRetained, CFString, CFType, CGRect,
@@ -14,6 +14,7 @@ use objc2_core_graphics::{
     CGWindowListCopyWindowInfo, CGWindowListOption, kCGNullWindowID, kCGWindowBounds,
     kCGWindowLayer,
 };
+use objc2_foundation::{NSProcessInfo, NSProcessInfoThermalState};
 
 use super::{MIB, free_disk, least, utc_offset};
 use crate::process::OwnPrograms;
@@ -57,7 +58,7 @@ impl Machine {
             // A portable Mac with a closed lid sleeps whatever is held, unless it is in use with a display.
             lid: None,
             saver: saver(&said("/usr/bin/pmset", &["-g"])),
-            heat: None,
+            heat: heat(NSProcessInfo::processInfo().thermalState()),
             other_load: None,
             free_memory: free_memory(&said("/usr/bin/vm_stat", &[])),
             free_disk: least(&reading.folders, free_disk),
@@ -209,6 +210,15 @@ fn saver(settings: &str) -> Option<Saver> {
         "1" => Saver::On,
         _ => Saver::Off,
     })
+}
+
+/// At "serious" the system slows down; it asks programs before that only to put off what can wait.
+fn heat(state: NSProcessInfoThermalState) -> Option<Heat> {
+    match state {
+        NSProcessInfoThermalState::Nominal | NSProcessInfoThermalState::Fair => Some(Heat::Normal),
+        NSProcessInfoThermalState::Serious | NSProcessInfoThermalState::Critical => Some(Heat::Hot),
+        _ => None,
+    }
 }
 
 /// Adds up what is free and what can be had at once.

@@ -4,8 +4,9 @@ use std::os::windows::ffi::OsStrExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use kiln_model::{Foreground, Inputs, Power, RemoteKind, RemoteSession, Saver};
+use kiln_model::{Foreground, Inputs, Network, Power, RemoteKind, RemoteSession, Saver};
 use kiln_ports::activity::{Depth, Reading};
+use windows::Networking::Connectivity::{NetworkCostType, NetworkInformation};
 use windows::Win32::Foundation::{CloseHandle, FILETIME};
 use windows::Win32::Storage::FileSystem::GetDiskFreeSpaceExW;
 use windows::Win32::System::Diagnostics::ToolHelp::{
@@ -67,7 +68,7 @@ impl Machine {
             other_load: self.load(),
             free_memory: free_memory(),
             free_disk: least(&reading.folders, free_disk),
-            network: None,
+            network: network(),
             apps: running(&reading.apps),
             foreground: foreground(),
             utc_offset: Some(utc_offset()),
@@ -221,6 +222,16 @@ fn power() -> (Option<Power>, Option<Saver>) {
         _ => Saver::On,
     };
     (power, Some(saver))
+}
+
+/// Returns whether the network that leads to the internet is paid by volume, or its owner said so.
+fn network() -> Option<Network> {
+    let profile = NetworkInformation::GetInternetConnectionProfile().ok()?;
+    match profile.GetConnectionCost().ok()?.NetworkCostType().ok()? {
+        NetworkCostType::Unrestricted => Some(Network::Free),
+        NetworkCostType::Fixed | NetworkCostType::Variable => Some(Network::Metered),
+        _ => None,
+    }
 }
 
 #[expect(unsafe_code, reason = "memory is read through the system's API")]
