@@ -25,6 +25,10 @@ const LAST_TRANSFERS: Duration = Duration::from_secs(4);
 /// its queue is over. Bundles take some seconds, on a slow machine up to twenty.
 const PARTING: Duration = Duration::from_secs(30);
 
+/// How long after an absence began its senders are heard at most: time for a queue of a hundred jobs. One
+/// that says something all the time does not keep a computer that is switched off or on battery awake.
+const PARTED: Duration = Duration::from_secs(15 * 60);
+
 /// Everything a node decides. Feed it [`Event`]s, perform its [`Effect`]s strictly in order, wake it
 /// at its deadline. It never blocks, never fails and reads no clock.
 #[derive(Debug)]
@@ -44,6 +48,8 @@ pub struct Domain {
     /// Until when transfers may go on before a sleep; `None`: nobody waits for them.
     leaves_by: Option<Mono>,
     parting: Parting,
+    /// Since when this computer is not there for its senders.
+    absent_since: Option<Mono>,
     shown: Availability,
     confinement: Confinement,
     life: Life,
@@ -88,6 +94,7 @@ impl Domain {
             farewells: None,
             leaves_by: None,
             parting: Parting::Not,
+            absent_since: None,
             confinement: Confinement::default(),
             life: Life::Running,
             effects: VecDeque::new(),
@@ -96,6 +103,10 @@ impl Domain {
 
     /// Takes in something that happened.
     pub fn handle(&mut self, event: Event, now: Now) {
+        let closed = match &event {
+            Event::Peering(peering::Event::Closed { link, .. }) => Some(*link),
+            _ => None,
+        };
         match event {
             Event::Requested {
                 client,
@@ -134,11 +145,6 @@ impl Domain {
                 }
             }
             Event::Peering(event) => {
-                if let (peering::Event::Closed { link, .. }, Some(left)) =
-                    (&event, &mut self.farewells)
-                {
-                    left.remove(link);
-                }
                 let armed = matches!(event, peering::Event::BootstrapArmed { .. });
                 self.peering.handle(event, now);
                 if armed {
@@ -148,6 +154,12 @@ impl Domain {
             Event::Work(event) => self.work.handle(event, now),
         }
         self.collect(now);
+        // A session that its peer ended is said to be down just now.
+        if let (Some(link), Some(left)) = (closed, &mut self.farewells)
+            && left.remove(&link)
+        {
+            self.collect(now);
+        }
     }
 
     /// Does what is due.
@@ -376,11 +388,15 @@ impl Domain {
 
     /// Notes since when nothing is heard of senders while this computer is not there for them.
     fn note_quiet(&mut self, now: Now) {
-        let is_absent = self.evaluator.lending().absence.is_some();
+        if self.evaluator.lending().absence.is_none() {
+            (self.absent_since, self.parting) = (None, Parting::Not);
+            return;
+        }
+        let parted = *self.absent_since.get_or_insert(now.mono) + PARTED;
         self.parting = match self.parting {
-            _ if !is_absent || !self.work.at_stake().is_empty() => Parting::Not,
-            _ if !self.work.has_senders() => Parting::Over,
-            Parting::Not => Parting::Until(now.mono + PARTING),
+            _ if !self.work.at_stake().is_empty() => Parting::Not,
+            _ if self.work.senders().is_empty() || parted <= now.mono => Parting::Over,
+            Parting::Not => Parting::Until(parted.min(now.mono + PARTING)),
             Parting::Until(at) if at <= now.mono => Parting::Over,
             known @ (Parting::Until(_) | Parting::Over) => known,
         };
@@ -426,7 +442,7 @@ impl Domain {
             Some(AvailabilityReason::UserOff) | None => Presence::Here,
             // Nobody can wait for a bundle: who chooses from now on is to build elsewhere.
             Some(AvailabilityReason::Sleeping) => Presence::Away(match self.leaves_by {
-                Some(_) => self.work.at_stake(),
+                Some(_) => &self.work.at_stake() & &self.work.senders(),
                 None => BTreeSet::new(),
             }),
             Some(_) if self.parting == Parting::Over => Presence::Away(BTreeSet::new()),

@@ -402,6 +402,38 @@ fn a_sleep_that_waits_for_one_sender_lets_the_others_go_and_nobody_in() {
 }
 
 #[test]
+fn a_sleep_does_not_wait_for_a_sender_that_went_by_itself() {
+    let (mut domain, _) = begun("clean");
+    let effects = tell_at(&mut domain, asleep(1_001), 1_001);
+    assert_eq!(farewells(&effects), [0; 0]);
+    let gone = Event::Peering(peering::Event::Closed {
+        link: LinkId(1),
+        reason: kiln_model::CloseReason::PeerHungUp,
+    });
+    let effects = tell_at(&mut domain, gone, 1_002);
+    let ready = |e: &Effect| matches!(e, Effect::SleepMayCome);
+    assert!(effects.iter().any(ready), "{effects:?}");
+}
+
+#[test]
+fn a_sender_that_says_something_all_the_time_keeps_nobody_awake_for_ever() {
+    let mut domain = node();
+    tell_at(&mut domain, sensed(1_000), 1_000);
+    tell_at(&mut domain, knock(1), 1_000);
+    let pause = Request::Pause(kiln_model::Snooze::TwoHours);
+    tell_at(&mut domain, requested(pause), 1_000);
+    let wire = || kiln_model::WireJobId("a".to_owned());
+    for seconds in (1_000..1_900).step_by(25) {
+        assert_eq!(farewells(&pass(&mut domain, seconds)), [0; 0]);
+        let arrives = work::Event::SubmissionStarted(LinkId(1), wire());
+        tell_at(&mut domain, Event::Work(arrives), seconds);
+        let dropped = work::Event::SubmissionDropped(LinkId(1), wire());
+        tell_at(&mut domain, Event::Work(dropped), seconds);
+    }
+    assert_eq!(farewells(&pass(&mut domain, 1_900)), [1]);
+}
+
+#[test]
 fn a_sender_that_comes_just_before_an_absence_is_long_is_not_sent_away_before_its_bundle() {
     let mut domain = node();
     tell_at(&mut domain, sensed(1), 1_000);
@@ -521,7 +553,8 @@ fn a_clean_that_waits_for_room_is_done_also_after_receiving_was_switched_off() {
 #[test]
 fn the_owner_is_watched_while_a_build_goes_on_after_receiving_was_switched_off() {
     let mut domain = building();
-    let effects = ask(&mut domain, set(&[("receiver", "off")]));
+    let off = requested(set(&[("receiver", "off")]));
+    let effects = tell_at(&mut domain, off, 1_000);
     let watches = |e: &Effect| matches!(e, Effect::Watch(_));
     assert!(
         !effects.iter().any(watches),

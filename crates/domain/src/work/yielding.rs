@@ -86,9 +86,11 @@ impl Work {
         active.any(|e| is_guest(e) && goes_on(e))
     }
 
-    /// Returns whether an offloader has a session.
-    pub fn has_senders(&self) -> bool {
-        self.links.offloaders().next().is_some()
+    /// Returns the offloaders that have a session.
+    pub fn senders(&self) -> BTreeSet<Pin> {
+        let links = self.links.offloaders();
+        let sessions = links.filter_map(|link| self.links.get(link));
+        sessions.map(|session| session.pin).collect()
     }
 
     /// Returns the offloaders that would lose something if their session ended now: a job of theirs is
