@@ -17,17 +17,20 @@ use super::os::{Belongs, blink};
 /// A box's processes, as the kernel holds them together: the first one in it cannot be gone before all
 /// others are, and when it is killed none of them can start another one.
 pub(super) struct Namespace {
+    leader: Pid,
     first: Pid,
     started: u64,
     held: OwnedFd,
-    hurried: bool,
+    /// Everybody in it when it was killed first.
+    all: Option<Vec<(Pid, Stat)>>,
 }
 
 impl Namespace {
     /// Returns that of a tree whose leader only holds a box.
     pub(super) fn of(belongs: &Belongs) -> Option<Self> {
-        let leader = belongs.session?.as_raw_nonzero();
-        let children = fs::read_to_string(format!("/proc/{leader}/task/{leader}/children")).ok()?;
+        let leader = belongs.session?;
+        let number = leader.as_raw_nonzero();
+        let children = fs::read_to_string(format!("/proc/{number}/task/{number}/children")).ok()?;
         // Its only child: nobody else is left when that one is gone.
         let first = Pid::from_raw(children.trim_ascii().parse().ok()?)?;
         let held = pidfd_open(first, PidfdFlags::empty()).ok()?;
@@ -37,32 +40,27 @@ impl Namespace {
         let inner = numbers.split_ascii_whitespace().skip(1).last();
         (inner == Some("1")).then_some(())?;
         let stat = Stat::read(first)?;
-        (Some(leader) == stat.parent.map(Pid::as_raw_nonzero)).then_some(Self {
+        (Some(leader) == stat.parent).then_some(Self {
+            leader,
             first,
             started: stat.started,
             held,
-            hurried: false,
+            all: None,
         })
     }
 
     /// Kills all of it; returns whether somebody is left.
     pub(super) fn kill(&mut self) -> bool {
+        let leader = Some(self.leader);
+        let all = (self.all).get_or_insert_with(|| family(|session| session == leader));
         // It may be gone already.
         let _ = pidfd_send_signal(&self.held, Signal::KILL);
         let is_left = Stat::read(self.first).is_some_and(|now| now.started == self.started);
-        if is_left && !self.hurried {
-            // Until the kernel has time for it.
-            self.hurried = hurry(self.first).is_ok();
+        if is_left {
+            share_sessions(all, USUAL);
         }
         is_left
     }
-}
-
-/// Gives the session of a process back the share of the processor that [`lower_session`] took. Who is
-/// killed has to run once more: a thousand programs with the least share take minutes for that while
-/// anybody else is busy.
-fn hurry(pid: Pid) -> io::Result<()> {
-    share(&pid.as_raw_nonzero().to_string(), 0)
 }
 
 /// Returns how many living processes belong, after sending each of them a signal if there is one.
@@ -71,7 +69,7 @@ pub(super) fn signal_all(belongs: &Belongs, signal: Option<Signal>) -> usize {
     each_member(belongs, |pid, stat| {
         // Before the signal: who ends has left its session's share.
         let is_to_end = signal == Some(Signal::KILL) && !hurried.contains(&stat.session);
-        if is_to_end && hurry(pid).is_ok() {
+        if is_to_end && share_session(pid, stat, USUAL).is_ok() {
             hurried.insert(stat.session);
         }
         if signal.is_none_or(|signal| signal_one(pid, stat, signal)) {
@@ -189,7 +187,7 @@ fn descendants(tree: &mut HashSet<Pid>, mut others: Vec<(Pid, Stat)>) -> Vec<(Pi
 pub(super) fn measure(belongs: &Belongs, priority: Priority) -> (u32, u64) {
     let all = family(|session| belongs.holds_session(session));
     if priority == Priority::Background {
-        lower_sessions(&all);
+        share_sessions(&all, LEAST);
     }
     let page = rustix::param::page_size() as u64;
     let resident = |pid: &Pid| {
@@ -442,7 +440,7 @@ pub(super) fn lower_priority(leader: Pid) {
     // A tree at normal priority still builds; these are best effort.
     let _ = setpriority_process(Some(leader), 19);
     let number = leader.as_raw_nonzero().to_string();
-    let _ = share(&number, 19);
+    let _ = share(&number, LEAST);
     goes_first(&number);
 }
 
@@ -464,16 +462,21 @@ pub(crate) fn lower_session(process: &str, nice: i32) {
     }
 }
 
-/// Gives each session of some processes the least share, as far as the kernel takes that at once: the
-/// kernel begins every session with a share as large as that of anybody else. Best effort.
-fn lower_sessions(all: &[(Pid, Stat)]) {
-    let mut low = HashSet::new();
+/// The nice values of a session's share: as the kernel begins it, as large as that of anybody else, and
+/// the least. Who is killed has to run once more: a thousand programs with the least share take minutes
+/// for that while anybody else is busy.
+const USUAL: i32 = 0;
+const LEAST: i32 = 19;
+
+/// Gives each session of some processes this share, as far as the kernel takes that at once. Best effort.
+fn share_sessions(all: &[(Pid, Stat)], nice: i32) {
+    let mut done = HashSet::new();
     for (pid, stat) in all {
-        if low.contains(&stat.session) {
+        if done.contains(&stat.session) {
             continue;
         }
-        match keep_low(*pid, stat) {
-            Ok(()) => low.insert(stat.session),
+        match share_session(*pid, stat, nice) {
+            Ok(()) => done.insert(stat.session),
             // It has no time for more than one; the others come next time.
             Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => return,
             // It is gone, and says nothing of its session.
@@ -482,9 +485,9 @@ fn lower_sessions(all: &[(Pid, Stat)]) {
     }
 }
 
-/// Gives the session of a process the least share, if it has another. An open file is that of one
-/// process, also when its number has passed to another one.
-fn keep_low(pid: Pid, stat: &Stat) -> io::Result<()> {
+/// Gives the session of a process this share, if it has another. An open file is that of one process,
+/// also when its number has passed to another one.
+fn share_session(pid: Pid, stat: &Stat, nice: i32) -> io::Result<()> {
     let path = format!("/proc/{}/autogroup", pid.as_raw_nonzero());
     let mut file = fs::File::options().read(true).write(true).open(path)?;
     if Stat::read(pid).is_none_or(|now| now.started != stat.started) {
@@ -492,10 +495,10 @@ fn keep_low(pid: Pid, stat: &Stat) -> io::Result<()> {
     }
     let mut share = String::new();
     file.read_to_string(&mut share)?;
-    if share.trim_end().ends_with(" nice 19") {
+    if share.trim_end().ends_with(&format!(" nice {nice}")) {
         return Ok(());
     }
-    file.write_all(b"19")
+    file.write_all(nice.to_string().as_bytes())
 }
 
 /// How many times, and how soon again, the kernel is asked that has no time for it: two of its spans.

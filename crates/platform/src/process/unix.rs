@@ -143,6 +143,10 @@ impl Tree {
     async fn kill(&self) -> usize {
         let mut namespace = Namespace::of(&self.belongs);
         let ended = async {
+            if namespace.is_some() {
+                // A look that nobody waits for any more would take its sessions' share again.
+                drop(self.turn.lock().await);
+            }
             while namespace.as_mut().is_some_and(Namespace::kill) {
                 // Nobody looks at those in it: they need the processors to end.
                 sleep(LOOK).await;
