@@ -25,7 +25,7 @@ NUMBERS = itertools.count(1)
 
 # How often Kilns are killed while real builds give way, at each tier, and how many take turns in that:
 # most of it is waiting. YIELD_SEED repeats a run.
-KILLS = int(os.environ.get("YIELD_KILLS") or 4)
+KILLS = int(os.environ.get("YIELD_KILLS") or 9)
 PAIRS = int(os.environ.get("YIELD_PAIRS") or 6)
 SEED = int(os.environ.get("YIELD_SEED") or random.SystemRandom().randrange(1_000_000))
 
@@ -398,7 +398,7 @@ async def test_a_build_gives_way_to_its_owner_in_steps_and_is_handed_back(world)
     async def is_away():
         inputs = (await kiln.status())["availability"]["inputs"]
         seen = [i["value"] for i in inputs if i["input"] == "activity"]
-        return seen == ["1 min without input"]
+        return "min without input" in seen[0]
     await until("the owner to be away for a minute", is_away, 90)
     # By the owner's word it opens at once, and as far as new builds go it stays so for a minute.
     await kiln.ask("pause", "30m")
@@ -497,7 +497,7 @@ class Yielding:
         ([owner_comes], [owner_is_back_for_long], (0, 1)),
     ]
 
-    async def turn(self, number):
+    async def turn(self, number, stretch):
         """A build begins, gives way, and Kiln is killed at some moment of that."""
         name = f"frozen{number}"
         await self.dash.put(f"{name}.yaml", host(name, free_port(), free_port()))
@@ -505,7 +505,7 @@ class Yielding:
         await until("its compiler", lambda: compiles(self.kiln), COMPILER)
         # What is built again at home need not take as long.
         await self.dash.put(f"{name}.yaml", chip(name))
-        happened, begins, moment = self.random.choice(self.WAY)
+        happened, begins, moment = stretch
         for step in happened:
             await step(self)
         # A command that loses its Kiln is no fault.
@@ -542,13 +542,17 @@ class Yielding:
 
 async def killed_while_a_build_gives_way(world, tier):
     print(f"       tier {tier}: YIELD_SEED={SEED} YIELD_KILLS={KILLS} YIELD_PAIRS={PAIRS}", flush=True)
-    begun, turns = time.monotonic(), iter(range(KILLS))
+    begun = time.monotonic()
+    # Each stretch of the way has its turn before one comes again.
+    ways = [random.Random(f"{SEED} {tier} {lap}").sample(Yielding.WAY, len(Yielding.WAY))
+            for lap in range(KILLS // len(Yielding.WAY) + 1)]
+    turns = iter(list(enumerate(itertools.chain(*ways)))[:KILLS])
     pairs = [Yielding(world, tier, number) for number in range(min(PAIRS, KILLS))]
 
     async def play(pair):
         await pair.opens()
-        for number in turns:
-            await pair.turn(number)
+        for number, stretch in turns:
+            await pair.turn(number, stretch)
     async with asyncio.TaskGroup() as group:
         for pair in pairs:
             group.create_task(play(pair))
@@ -557,6 +561,8 @@ async def killed_while_a_build_gives_way(world, tier):
     longest = max(pair.longest for pair in pairs)
     print(f"       tier {tier}: {moments.total()} kills in {time.monotonic() - begun:.0f} s, when the build "
           f"{dict(moments)}; nothing left of it {longest:.1f} s later; jobs completed {dict(ends)}", flush=True)
+    if KILLS >= len(Yielding.WAY):
+        expect(moments["stood still"] and moments["had fewer cores"], f"{moments}")
 
 
 async def test_a_kiln_that_is_killed_while_a_build_gives_way_leaves_nothing_behind(world):
