@@ -604,13 +604,22 @@ test('whoever has no ESPHome is offered the newest where the devices are, and at
   expect(document.querySelector('.offer')).toBeNull();
 });
 
-test('ESPHome is offered also while a version comes for somebody else, until it is asked for', async () => {
+test('the ESPHome that the settings name is offered also while another version comes for somebody else', async () => {
   const coming = (version: string) => ({ version, path: '', state: 'installing' as const, detail: 'making the environment', size_bytes: null, installed: false });
-  await open('empty', '#/devices');
+  const set = (bridge: Bridge): Bridge => ({
+    ...bridge,
+    request: async (body) => {
+      const reply = await bridge.request(body);
+      return reply.reply === 'settings' ? { ...reply, settings: { ...reply.settings, esphome_version: '2026.11.0' } } : reply;
+    },
+  });
+  await open('empty', '#/devices', set);
+  await live.readSettings();
   live.environments = [coming('2026.9.1')];
   await settle();
   expect(text('.offer')).not.toContain('2026.9.1');
   await press('Install ESPHome');
+  expect(asked).toContainEqual({ request: 'install_environment', version: '2026.11.0' });
   live.environments = [coming('2026.9.1'), coming('2026.11.0')];
   await settle();
   expect(text('.offer')).toContain('Installing ESPHome 2026.11.0');

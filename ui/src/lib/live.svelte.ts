@@ -50,8 +50,6 @@ class Live {
   environments = $state.raw<Environment[] | null>(null);
   settings = $state.raw<Settings | null>(null);
   desktop = $state.raw<DesktopSettings | null>(null);
-  /** Versions of ESPHome that this window had installed; others come for computers that build here. */
-  ordered = $state.raw<ReadonlySet<string>>(new Set());
 
   /** What is shown is from before: the node does not answer, and what it does now is not known. */
   readonly stale = $derived(this.node.state !== 'connected' && this.view !== null);
@@ -189,7 +187,6 @@ class Live {
 
   /** Asks the node; rejects with a `Refusal`. */
   ask(body: Request): Promise<Reply> {
-    if (body.request === 'install_environment') this.ordered = new Set([...this.ordered, body.version]);
     return this.bridge.request(body);
   }
 
