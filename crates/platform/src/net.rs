@@ -481,7 +481,8 @@ mod tests {
         let (mut next, address) = listen().await;
         // More than a stranger may.
         for _ in 0..50 {
-            tokio::join!(next.accept(), stock_client(address));
+            let both = async { tokio::join!(next.accept(), stock_client(address)) };
+            tokio::time::timeout(STEP, both).await.unwrap();
         }
     }
 

@@ -36,7 +36,8 @@ impl LocalControl {
     /// Opens the door that belongs to `runtime`.
     ///
     /// # Errors
-    /// [`ControlError::InUse`] when a node answers there, [`ControlError::Io`] otherwise.
+    /// [`ControlError::NotPrivate`] when the pipe is somebody else's: whoever binds holds the lock of its
+    /// folders, so that no other Kiln of these is there; [`ControlError::Io`] otherwise.
     pub fn bind(runtime: &Path, of: DoorOf) -> Result<Self, ControlError> {
         // Protected, full access for the owner, nothing for anybody else.
         let owner_only = SecurityDescriptor::deserialize(u16cstr!("D:P(A;;GA;;;OW)"))?;
@@ -46,7 +47,7 @@ impl LocalControl {
             .create_tokio()
             .map_err(|error| match error.kind() {
                 // The first instance flag answers "access denied" when the pipe exists.
-                ErrorKind::PermissionDenied | ErrorKind::AddrInUse => ControlError::InUse,
+                ErrorKind::PermissionDenied | ErrorKind::AddrInUse => not_private(),
                 _ => ControlError::Io(error),
             })?;
         Ok(Self { listener })
