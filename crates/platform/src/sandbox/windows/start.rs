@@ -176,7 +176,8 @@ mod tests {
         let job = job::limited(&orders).unwrap();
         let token = token::lowered().unwrap();
         let shell = std::env::var_os("ComSpec").unwrap();
-        let words = [shell, "/c".into(), "exit".into(), "7".into()];
+        // The shell takes a quoted word for a program.
+        let words = [shell, "/c".into(), "exit 7".into()];
         assert_eq!(run(words.into_iter(), &token, &job), Ok(7));
     }
 
