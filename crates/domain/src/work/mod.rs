@@ -321,9 +321,10 @@ impl Work {
     }
 
     /// Returns the truth about our compile lane, as others need it: who is not lent is not idle, and
-    /// what of the owner's waits for this computer or a receiver comes before whatever they send.
+    /// what of the owner's waits for this computer or a receiver comes before whatever they send. What
+    /// others sent counts as soon as it is acknowledged, so that none of them takes it for lost.
     pub fn queue_status(&self) -> QueueStatus {
-        let waiting = self.waiting_in_lane() + self.waiting_for_either();
+        let waiting = self.waiting_in_lane() + self.waiting_for_either() + self.waiting_packed();
         let lane = QueueStatus::of(self.lane_is_held(), waiting as u64);
         QueueStatus {
             idle: lane.idle
@@ -337,6 +338,13 @@ impl Work {
     /// Counts what waits in our compile lane.
     fn waiting_in_lane(&self) -> usize {
         let waits = |e: &Entry| matches!(e.step, Step::Lane);
+        self.jobs.active().filter(|(_, e)| waits(e)).count()
+    }
+
+    /// Counts what others sent that is not unpacked yet. It is theirs alone, so it keeps nothing of the
+    /// owner's from this computer.
+    fn waiting_packed(&self) -> usize {
+        let waits = |e: &Entry| matches!(e.step, Step::Arrived | Step::Unpacking);
         self.jobs.active().filter(|(_, e)| waits(e)).count()
     }
 

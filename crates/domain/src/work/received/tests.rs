@@ -1,5 +1,5 @@
 //! What offloaders ask of this machine, as stories. The helpers serve the tests of the parts, too.
-use kiln_model::{BuildChoice, JobKind, JobStatus, LinkId, Message, Request};
+use kiln_model::{BuildChoice, JobKind, JobStatus, LinkId, Message, QueueStatus, Request};
 
 use crate::work::fixtures::{Shop, failed, pin, wire};
 use crate::work::{BuildTree, Event, ProcessOutcome, StepFailure};
@@ -140,6 +140,17 @@ fn a_new_session_hears_the_queue_status() {
     shop.lines();
     shop.offloader(2);
     assert_eq!(shop.lines(), ["link-2 queue running=true depth=1"]);
+}
+
+#[test]
+fn what_is_not_unpacked_yet_counts_as_waiting() {
+    let (mut shop, link) = Shop::with_offloader();
+    let job = shop.submit(link, "a", "kitchen");
+    assert_eq!(shop.work.queue_status(), QueueStatus::of(false, 1));
+    let told = shop.lines_of("link-2 queue");
+    assert_eq!(told.last().unwrap(), "link-2 queue running=false depth=1");
+    shop.prepared(&job);
+    assert_eq!(shop.work.queue_status(), QueueStatus::of(true, 0));
 }
 
 // Covers: M66, R-50
