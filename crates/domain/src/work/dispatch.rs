@@ -2,10 +2,11 @@
 //! takes them (builds.md §3). The receiver is chosen when work starts, not when it is asked for.
 //!
 //! Three deliberate differences from the reference peer. The startup grace ends with the first usable
-//! receiver that connects and lasts 3 s at most, not always 20 s. When a receiver is lost, its build
-//! and all that waits stay for 20 s before any of it goes local, because most losses are short. And
-//! this machine takes what no receiver can build one by one, as its lane is free for it: what waits
-//! longer is there for a receiver that comes back meanwhile.
+//! receiver that connects and lasts 3 s at most, not always 20 s. When a receiver is lost, all that waits
+//! stays for 20 s before any of it goes local, because most losses are short; so does the build whose link
+//! is lost, although another receiver is idle, for it goes on there. And this machine takes what no
+//! receiver can build one by one, as its lane is free for it: what waits longer is there for a receiver
+//! that comes back meanwhile.
 use std::time::Duration;
 
 use kiln_model::{JobId, JobKind, Mono, Now, Pairing, Pin, Placement, Sentence, say};
@@ -230,8 +231,8 @@ impl Work {
     }
 
     /// Changes what is known of a receiver. One that could build and cannot any more may be back in a
-    /// moment: until then nothing that waits goes local or fails, unless the same build took it down
-    /// before.
+    /// moment: until then nothing that waits goes local or fails, unless the same build may be what takes
+    /// it down again and again.
     pub(super) fn update_receiver(
         &mut self,
         pin: Pin,
@@ -245,7 +246,8 @@ impl Work {
         let could_build = can_build(&self.receivers);
         self.receivers.update(pin, change);
         let again = |(_, e): (&JobId, &Entry)| {
-            e.stored.losses > 0 && e.run().is_some_and(|run| run.pin == pin)
+            let often = e.stored.losses > 0 || e.taken_up > 1;
+            often && e.run().is_some_and(|run| run.pin == pin)
         };
         if !could_build || can_build(&self.receivers) || self.jobs.active().any(again) {
             return;
@@ -694,6 +696,25 @@ mod tests {
             JobStatus::Running,
             "it is given its tries"
         );
+    }
+
+    #[test]
+    fn what_waits_behind_a_build_whose_link_is_lost_again_and_again_is_built_here() {
+        let (mut shop, mut link, jobs) = three();
+        for next in 9..11 {
+            shop.hang_up(1, link);
+            shop.pass(5);
+            link = shop.connect(1, next);
+            shop.pass(10);
+        }
+        assert_eq!(shop.job(&jobs[1]).placement, Placement::RemotePending);
+        // From now on it may be the build that takes its receiver down.
+        shop.hang_up(1, link);
+        shop.pass(5);
+        assert_eq!(shop.job(&jobs[1]).placement, Placement::Local);
+        shop.connect(1, 11);
+        assert_eq!(shop.status(&jobs[0]), JobStatus::Running);
+        assert_eq!(shop.submissions(), 1);
     }
 
     #[test]

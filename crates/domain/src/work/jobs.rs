@@ -40,6 +40,8 @@ pub(super) struct Entry {
     pub(super) began: Option<Mono>,
     /// For how long since then its build stood still, or the computer slept.
     pub(super) stood: Duration,
+    /// How often it was taken up again at a receiver over a newer link, in this run.
+    pub(super) taken_up: u8,
 }
 
 /// Whether a sender hears of its job.
@@ -97,6 +99,7 @@ impl Entry {
             hold: Hold::Free,
             began: None,
             stood: Duration::ZERO,
+            taken_up: 0,
         }
     }
 

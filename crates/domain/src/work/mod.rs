@@ -168,7 +168,7 @@ impl Work {
             Event::NewestFound(request, found) => self.newest_found(request, found),
             Event::Received(link, message) => {
                 if let Message::JobOutput { job_id, .. } = &message {
-                    return self.heard(link, job_id);
+                    return self.output_came(link, job_id);
                 }
                 self.received(link, message, now);
             }

@@ -762,7 +762,7 @@ impl Work {
                     ..
                 } => {
                     unheard.ask = unheard.ask.filter(|at| !due(*at));
-                    if due(unheard.until) {
+                    if due(unheard.end()) {
                         let why = say::silent_there(self.receiver_name_of(&id));
                         self.lost(&id, why, now);
                     }

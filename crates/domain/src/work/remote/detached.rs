@@ -4,25 +4,38 @@
 //! A receiver tells what happens from then on to the newest session, and what happened without one to
 //! nobody. So the artifacts are asked for: they come, or the build is not known any more, or it is not
 //! completed. Then it goes on, or it failed meanwhile. The next word of it settles that; if none comes,
-//! it is sent anew.
+//! it is sent anew. So is a build whose link was lost too often: it may be what takes its receiver down.
 use std::time::Duration;
 
 use kiln_model::{
-    ArtifactsRefusal, CloseReason, JobId, JobKind, LinkId, Mono, Now, TerminateReason, WireJobId,
-    say,
+    ArtifactsRefusal, CloseReason, JobId, JobKind, LinkId, Now, QueueStatus, TerminateReason,
+    WireJobId, say,
 };
 
-use super::run::{Phase, Unheard};
+use super::run::{Found, Phase, Unheard};
 use crate::work::Work;
 use crate::work::dispatch::RECONNECT_GRACE;
 use crate::work::effect::Effect;
 use crate::work::event::DownloadFailure;
+use crate::work::outcome::Outcome;
 
 /// When a receiver that says nothing of a build is asked for it again.
 const NEXT_QUESTION: Duration = Duration::from_secs(30);
 /// How long a build that is not completed may go without a word: it may wait there behind others, or for
 /// the owner.
 const SILENCE: Duration = Duration::from_secs(600);
+/// The same while its receiver builds and nothing waits there: a build that goes on says more.
+const SILENCE_OF_BUILDING: Duration = Duration::from_secs(120);
+/// How often a job may be taken up again. Beyond that each lost link counts as a loss: a bad network
+/// interrupts a long build a dozen times, and a build that takes its receiver down does so each time.
+const MAX_TAKE_UPS: u8 = 12;
+
+/// Whether a request is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Yes,
+    NotYet,
+}
 
 /// Returns whether a link was lost, so that both sides mean to go on. Who ends it with a word does not.
 pub(super) fn is_lost(why: &CloseReason) -> bool {
@@ -59,7 +72,11 @@ impl Work {
 
     /// The link of a build that goes on there is gone.
     pub(super) fn detach(&mut self, id: &JobId, now: Now) {
-        let Some(run) = self.jobs.get_mut(id).and_then(|e| e.run_mut()) else {
+        let Some(entry) = self.jobs.get_mut(id) else {
+            return;
+        };
+        let taken_up = entry.taken_up;
+        let Some(run) = entry.run_mut() else {
             return;
         };
         let Some((link, wire)) = run.bound() else {
@@ -70,6 +87,10 @@ impl Work {
             not: link,
             until: now.mono + RECONNECT_GRACE,
         };
+        if taken_up >= MAX_TAKE_UPS {
+            let why = self.closed_link_of(id);
+            return self.lost(id, why, now);
+        }
         let name = self.receiver_name_of(id);
         self.explain(id, say::link_lost_there(name));
     }
@@ -86,7 +107,13 @@ impl Work {
             return;
         };
         let wire = wire.clone();
-        self.ask(id, link, wire, None);
+        if self.ask(id, link, wire, None) == Asked::Yes {
+            if let Some(entry) = self.jobs.get_mut(id) {
+                entry.taken_up = entry.taken_up.saturating_add(1);
+            }
+            let name = self.receiver_name_of(id);
+            self.explain(id, say::asked_there(name));
+        }
     }
 
     /// Asks again for the artifacts of a run of which nothing is heard, if it is time.
@@ -98,31 +125,30 @@ impl Work {
         if let Phase::Accepted {
             link,
             wire,
-            unheard: Some(Unheard { ask: None, until }),
+            unheard: Some(unheard @ Unheard { ask: None, .. }),
         } = &run.phase
         {
-            let (link, wire, until) = (*link, wire.clone(), *until);
-            self.ask(id, link, wire, Some(until));
+            let (link, wire, unheard) = (*link, wire.clone(), *unheard);
+            self.ask(id, link, wire, Some(unheard));
         }
     }
 
     /// Asks, if nothing is on its way over that link: a second request would be refused.
-    fn ask(&mut self, id: &JobId, link: LinkId, wire: WireJobId, until: Option<Mono>) {
+    fn ask(&mut self, id: &JobId, link: LinkId, wire: WireJobId, before: Option<Unheard>) -> Asked {
         if self.uploads.fetching.contains_key(&link) {
-            return;
+            return Asked::NotYet;
         }
         let Some(run) = self.jobs.get_mut(id).and_then(|e| e.run_mut()) else {
-            return;
+            return Asked::NotYet;
         };
         run.phase = Phase::Asking {
             link,
             wire: wire.clone(),
-            until,
+            before,
         };
         self.uploads.fetching.insert(link, wire.clone());
         self.push(Effect::Download(link, wire));
-        let name = self.receiver_name_of(id);
-        self.explain(id, say::asked_there(name));
+        Asked::Yes
     }
 
     /// No artifacts came. That is no word on the build, so a new attempt says whether it fails.
@@ -135,46 +161,51 @@ impl Work {
             }
             // It still sends over a session that it does not know to be over.
             DownloadFailure::Refused(Some(ArtifactsRefusal::DuplicateDownload), _)
-            | DownloadFailure::Stalled => self.ask_later(id, now),
+            | DownloadFailure::Stalled => self.ask_later(id, Found::Busy, now),
             DownloadFailure::Refused(..) => self.lost(id, say::build_forgotten(name), now),
             DownloadFailure::Invalid(detail) => {
                 self.lost(id, say::broken_firmware(name, detail), now);
             }
-            DownloadFailure::Disk(detail) => self.lost(id, say::firmware_not_stored(detail), now),
+            // That is about this computer: built anew it could not be stored either.
+            DownloadFailure::Disk(detail) => {
+                let error = say::firmware_not_stored(detail);
+                self.finish(id, Outcome::failed(error), now);
+            }
         }
     }
 
-    /// The receiver knows the build and has no artifacts of it. If it has nothing to do either, long
-    /// after it was asked first, the build is over.
+    /// The receiver knows the build and has no artifacts of it. If it has nothing to do either, each of two
+    /// times that it is asked, the build is over.
     fn not_completed(&mut self, id: &JobId, now: Now) {
         let Some(run) = self.jobs.get(id).and_then(|e| e.run()) else {
             return;
         };
+        let Phase::Asking { before, .. } = &run.phase else {
+            return;
+        };
         let queue = self.receivers.get(run.pin).and_then(|r| r.queue);
-        let has_work = queue.is_none_or(|queue| queue.running || queue.queue_depth > 0);
-        match run.phase {
-            Phase::Asking { until: Some(_), .. } if !has_work => {
+        let found = match (Found::of(queue, now), before.map(|b| b.found)) {
+            (Found::Idle, Some(Found::Idle)) => {
                 let why = say::silent_there(self.receiver_name_of(id));
-                self.lost(id, why, now);
+                return self.lost(id, why, now);
             }
-            _ => {
-                let name = self.receiver_name_of(id);
-                self.explain(id, say::goes_on_there(name));
-                self.ask_later(id, now);
-            }
-        }
+            (Found::Building { .. }, Some(since @ Found::Building { .. })) => since,
+            (found, _) => found,
+        };
+        self.ask_later(id, found, now);
     }
 
-    fn ask_later(&mut self, id: &JobId, now: Now) {
+    fn ask_later(&mut self, id: &JobId, found: Found, now: Now) {
         let Some(run) = self.jobs.get_mut(id).and_then(|e| e.run_mut()) else {
             return;
         };
-        let Phase::Asking { link, wire, until } = &run.phase else {
+        let Phase::Asking { link, wire, before } = &run.phase else {
             return;
         };
         let unheard = Unheard {
             ask: Some(now.mono + NEXT_QUESTION),
-            until: until.unwrap_or(now.mono + SILENCE),
+            until: before.map_or(now.mono + SILENCE, |b| b.until),
+            found,
         };
         run.phase = Phase::Accepted {
             link: *link,
@@ -183,19 +214,45 @@ impl Work {
         };
     }
 
-    /// A word of this build came over this link: it goes on.
-    pub(in crate::work) fn heard(&mut self, link: LinkId, wire: &WireJobId) {
-        if let Some((_, run)) = self.run_mut_at(link, wire)
-            && let Phase::Accepted { unheard, .. } = &mut run.phase
-        {
-            *unheard = None;
+    /// A word of this build came over this link: it is not asked for any more. Returns the job if it was.
+    pub(super) fn heard(&mut self, link: LinkId, wire: &WireJobId) -> Option<JobId> {
+        let (id, run) = self.run_mut_at(link, wire)?;
+        match &mut run.phase {
+            Phase::Accepted { unheard, .. } => unheard.take().map(|_| id),
+            _ => None,
+        }
+    }
+
+    /// A line of what this build says came over this link: it goes on.
+    pub(in crate::work) fn output_came(&mut self, link: LinkId, wire: &WireJobId) {
+        if let Some(id) = self.heard(link, wire) {
+            let name = self.receiver_name_of(&id);
+            self.explain(&id, say::goes_on_there(name));
+        }
+    }
+}
+
+impl Found {
+    /// What a receiver does that said this of its queue last.
+    fn of(queue: Option<QueueStatus>, now: Now) -> Self {
+        match queue {
+            Some(q) if q.queue_depth > 0 => Self::Busy,
+            // The build that runs may stand still.
+            Some(q) if q.running && q.absence.is_some() => Self::Busy,
+            Some(q) if q.running => Self::Building {
+                until: now.mono + SILENCE_OF_BUILDING,
+            },
+            Some(_) => Self::Idle,
+            None => Self::Busy,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use kiln_model::{BuildChoice, JobStatus, Message, QueueStatus, Sentence};
+    use kiln_model::{
+        Absence, AvailabilityReason, BuildChoice, JobStatus, Message, Placement, Sentence,
+    };
 
     use super::*;
     use crate::work::Event;
@@ -354,17 +411,96 @@ mod tests {
     }
 
     #[test]
-    fn a_build_of_which_a_busy_receiver_says_nothing_is_sent_anew_in_the_end() {
+    fn a_build_that_may_wait_at_a_receiver_that_says_nothing_of_it_is_sent_anew_in_the_end() {
+        let away = Absence {
+            reason: AvailabilityReason::UserActive,
+            until: None,
+        };
+        let stands_still = QueueStatus {
+            absence: Some(away),
+            ..QueueStatus::of(true, 0)
+        };
+        for queue in [QueueStatus::of(true, 1), stands_still] {
+            let (mut shop, _, w1) = lost();
+            let link = back_and_busy(&mut shop, &w1);
+            shop.says(link, Message::QueueStatus(queue));
+            for _ in 1..20 {
+                shop.pass(30);
+                assert_eq!(shop.lines_of("download"), ["download link-9 w1"]);
+                refused(&mut shop, link, &w1, ArtifactsRefusal::JobNotCompleted);
+                let losses = shop.store.iter().map(|s| s.losses).max();
+                assert_eq!(losses, Some(0), "it may wait there");
+            }
+            shop.pass(30);
+            let losses = shop.store.iter().map(|s| s.losses).max();
+            assert_eq!(losses, Some(1));
+        }
+    }
+
+    #[test]
+    fn a_build_that_does_not_wait_and_says_nothing_is_sent_anew_after_two_minutes() {
+        // As a reference receiver does of what it builds again after its own restart.
         let (mut shop, _, w1) = lost();
         let link = back_and_busy(&mut shop, &w1);
-        for _ in 1..20 {
+        for n in [1, 0, 0, 0] {
+            shop.says(link, Message::QueueStatus(QueueStatus::of(true, n)));
             shop.pass(30);
             assert_eq!(shop.acts(), ["download link-9 w1"]);
             refused(&mut shop, link, &w1, ArtifactsRefusal::JobNotCompleted);
-            assert!(shop.acts().is_empty(), "it may wait there");
         }
-        shop.pass(30);
+        shop.pass(59);
+        assert_eq!(
+            shop.acts(),
+            ["download link-9 w1"],
+            "it is its turn only now"
+        );
+        refused(&mut shop, link, &w1, ArtifactsRefusal::JobNotCompleted);
+        shop.pass(1);
         assert_eq!(shop.acts(), ["bundle j1 kitchen.yaml"]);
+
+        let (mut shop, _, w1) = lost();
+        let link = back_and_busy(&mut shop, &w1);
+        shop.pass(90);
+        shop.says(link, output(&w1));
+        shop.lines();
+        shop.pass(7200);
+        assert!(shop.acts().is_empty(), "a word of it is enough");
+    }
+
+    #[test]
+    fn a_receiver_that_has_nothing_to_do_for_a_moment_has_not_lost_the_build() {
+        let (mut shop, [job, _], w1) = lost();
+        let link = back_and_busy(&mut shop, &w1);
+        for idle in [true, false, true] {
+            shop.says(link, Message::QueueStatus(QueueStatus::of(!idle, 0)));
+            shop.pass(30);
+            assert_eq!(shop.acts(), ["download link-9 w1"]);
+            refused(&mut shop, link, &w1, ArtifactsRefusal::JobNotCompleted);
+        }
+        shop.state(link, &w1, JobStatus::Completed);
+        assert_eq!(shop.acts(), ["download link-9 w1"]);
+        shop.delivered(&job, link, 1);
+        assert_eq!(shop.status(&job), JobStatus::Completed);
+    }
+
+    #[test]
+    fn its_log_says_once_that_it_was_asked_for_and_that_it_goes_on_only_when_that_is_known() {
+        let (mut shop, _, w1) = lost();
+        let link = back_and_busy(&mut shop, &w1);
+        for _ in 0..3 {
+            shop.pass(30);
+            refused(&mut shop, link, &w1, ArtifactsRefusal::JobNotCompleted);
+        }
+        let said = |shop: &Shop, text: &str| {
+            let notes = shop.notes.iter();
+            notes.filter(|(_, note)| note.contains(text)).count()
+        };
+        assert_eq!(said(&shop, "asked how far it is"), 1);
+        assert_eq!(said(&shop, "goes on with it"), 0);
+        for _ in 0..3 {
+            shop.says(link, output(&w1));
+        }
+        assert_eq!(said(&shop, "goes on with it"), 1);
     }
 
     #[test]
@@ -389,7 +525,6 @@ mod tests {
             DownloadFailure::Refused(Some(ArtifactsRefusal::PackFailed), none()),
             DownloadFailure::Refused(None, none()),
             DownloadFailure::Invalid("hash".into()),
-            DownloadFailure::Disk("full".into()),
         ] {
             let (mut shop, [job, _], w1) = lost();
             let link = shop.connect(1, 9);
@@ -402,12 +537,53 @@ mod tests {
     }
 
     #[test]
+    fn a_build_whose_firmware_does_not_fit_on_this_disk_is_not_built_anew() {
+        let (mut shop, [job, _], w1) = lost();
+        let link = shop.connect(1, 9);
+        shop.lines();
+        fails(&mut shop, link, &w1, DownloadFailure::Disk("full".into()));
+        assert_eq!(shop.status(&job), JobStatus::Failed);
+        assert!(shop.error(&job).contains("full"), "{}", shop.error(&job));
+        assert_eq!(shop.acts(), ["bundle j2 bath.yaml"], "the next is sent");
+    }
+
+    // Covers: M41
+    #[test]
+    fn a_build_that_takes_its_receiver_down_again_and_again_fails_in_the_end() {
+        for told_first in [false, true] {
+            let (mut shop, [job, waiting], mut wire, mut link) = building();
+            let mut downs: usize = 0;
+            while shop.status(&job) != JobStatus::Failed {
+                assert!(downs < 20, "it never ends");
+                let losses = downs.saturating_sub(usize::from(MAX_TAKE_UPS));
+                assert_eq!(shop.submissions(), 1 + losses, "the rest is taken up again");
+                if told_first && downs > 0 && losses == 0 {
+                    fails(&mut shop, link, &wire, DownloadFailure::LinkLost);
+                }
+                shop.hang_up(1, link);
+                downs += 1;
+                shop.pass(5);
+                link = shop.connect(1, 100 + downs as u64);
+                if downs <= usize::from(MAX_TAKE_UPS) {
+                    assert_eq!(shop.status(&job), JobStatus::Running);
+                } else if shop.status(&job) == JobStatus::Running {
+                    wire = shop.building_on(&job, link);
+                }
+            }
+            assert_eq!(downs, usize::from(MAX_TAKE_UPS) + 4);
+            assert!(shop.error(&job).contains("4 times"), "{}", shop.error(&job));
+            assert_eq!(shop.job(&waiting).placement, Placement::Local);
+        }
+    }
+
+    #[test]
     fn a_link_that_is_lost_again_is_waited_for_again() {
         let (mut shop, [job, _], w1) = lost();
         for n in 10..20 {
             shop.pass(15);
             let link = shop.connect(1, n);
-            assert_eq!(shop.acts(), [format!("download link-{n} w1")]);
+            let asked = shop.lines_of("download");
+            assert_eq!(asked, [format!("download link-{n} w1")]);
             if n % 2 == 0 {
                 fails(&mut shop, link, &w1, DownloadFailure::LinkLost);
             }

@@ -39,8 +39,32 @@ pub(super) enum Retry {
 pub(super) struct Unheard {
     /// When its artifacts are asked for again; `None`: as soon as none come over the link.
     pub(super) ask: Option<Mono>,
-    /// When no more is expected of it.
+    /// When no more is expected of it, whatever its receiver is busy with.
     pub(super) until: Mono,
+    /// What its receiver did when it was asked last.
+    pub(super) found: Found,
+}
+
+/// What a receiver does that says nothing of a build.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Found {
+    /// Nothing.
+    Idle,
+    /// It builds and nothing waits there, so ours does not either. `until` is when no more is expected of
+    /// it if that stays so.
+    Building { until: Mono },
+    /// Ours may wait there, behind others or for the owner.
+    Busy,
+}
+
+impl Unheard {
+    /// Returns when no more is expected of the build.
+    pub(super) fn end(&self) -> Mono {
+        match self.found {
+            Found::Building { until } => until.min(self.until),
+            Found::Idle | Found::Busy => self.until,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -89,12 +113,12 @@ pub(super) enum Phase {
         not: LinkId,
         until: Mono,
     },
-    /// Taken up again: its artifacts are asked for, in case it is completed. `until` is set when they were
+    /// Taken up again: its artifacts are asked for, in case it is completed. `before` is set when they were
     /// asked for before.
     Asking {
         link: LinkId,
         wire: WireJobId,
-        until: Option<Mono>,
+        before: Option<Unheard>,
     },
     /// Completed there; its artifacts are on the way.
     Downloading { link: LinkId, wire: WireJobId },
@@ -147,7 +171,7 @@ impl Run {
             Phase::DownloadAgain { until, .. } => Some((*until, "DownloadRetry")),
             Phase::Detached { until, .. } => Some((*until, "Reattach")),
             Phase::Accepted { unheard, .. } => {
-                unheard.map(|u| (u.ask.map_or(u.until, |ask| ask.min(u.until)), "Silence"))
+                unheard.map(|u| (u.ask.map_or(u.end(), |ask| ask.min(u.end())), "Silence"))
             }
             Phase::Bundling
             | Phase::Uploading { .. }
