@@ -262,6 +262,7 @@ impl Work {
 
     pub(super) fn receiver_up(&mut self, pin: Pin) {
         self.receivers.update(pin, |r| r.link = Link::Open);
+        self.cancel_left(pin);
         let chosen = |e: &Entry| matches!(e.step, Step::Pool(_)) && e.stored.only_on == Some(pin);
         for id in self.jobs.ids(chosen) {
             if let Some(entry) = self.jobs.get_mut(&id) {
@@ -481,7 +482,7 @@ mod tests {
     fn a_receiver_that_connects_wakes_what_waits() {
         let (mut shop, _) = waiting();
         shop.connect(1, 7);
-        assert_eq!(shop.acts(), ["bundle j1 kitchen.yaml"]);
+        assert_eq!(shop.acts(), ["link-7 cancel w1", "bundle j1 kitchen.yaml"]);
     }
 
     // Covers: M40

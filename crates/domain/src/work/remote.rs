@@ -3,7 +3,7 @@
 mod detached;
 mod run;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use kiln_model::{
@@ -41,6 +41,9 @@ pub(super) struct Uploads {
     abandoned: BTreeSet<(LinkId, WireJobId)>,
     /// Links over which artifacts come, also such that nobody waits for any more: one at a time.
     fetching: BTreeMap<LinkId, WireJobId>,
+    /// Builds that may go on at receivers which are away, and that nobody waits for any more: they are
+    /// cancelled when their receivers are back.
+    left: VecDeque<(Pin, WireJobId)>,
 }
 
 impl Work {
@@ -679,6 +682,8 @@ impl Work {
     /// A run is over: what it held is given back.
     pub(super) fn release_receiver(&mut self, id: &JobId, run: Run) {
         let pin = run.pin;
+        let entry = self.jobs.get(id);
+        let is_cancelled = entry.is_some_and(|e| e.stored.cancel_requested);
         match run.phase {
             Phase::Ready {
                 bundle: Some(bundle),
@@ -694,12 +699,18 @@ impl Work {
                     self.uploads.abandoned.insert((link, wire));
                 }
             }
+            Phase::Detached { wire, .. } => self.leave(pin, wire),
+            // Its link was lost before the cancel was answered.
+            Phase::Accepted { link, wire, .. }
+                if is_cancelled && self.links.get(link).is_none() =>
+            {
+                self.leave(pin, wire);
+            }
             Phase::Bundling
             | Phase::Ready { bundle: None, .. }
             | Phase::Accepted { .. }
             | Phase::Doubted { .. }
             | Phase::Completed { .. }
-            | Phase::Detached { .. }
             | Phase::Asking { .. }
             | Phase::Downloading { .. }
             | Phase::DownloadAgain { .. } => {}

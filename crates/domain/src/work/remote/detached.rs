@@ -5,11 +5,13 @@
 //! nobody. So the artifacts are asked for: they come, or the build is not known any more, or it is not
 //! completed. Then it goes on, or it failed meanwhile. The next word of it settles that; if none comes,
 //! it is sent anew. So is a build whose link was lost too often: it may be what takes its receiver down.
+//! What nobody waits for any more is cancelled at receivers that were away.
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use kiln_model::{
-    ArtifactsRefusal, CloseReason, JobId, JobKind, LinkId, Now, QueueStatus, TerminateReason,
-    WireJobId, say,
+    ArtifactsRefusal, CloseReason, JobId, JobKind, LinkId, Message, Now, Pin, QueueStatus,
+    TerminateReason, WireJobId, say,
 };
 
 use super::run::{Found, Phase, Unheard};
@@ -29,6 +31,8 @@ const SILENCE_OF_BUILDING: Duration = Duration::from_secs(120);
 /// How often a job may be taken up again. Beyond that each lost link counts as a loss: a bad network
 /// interrupts a long build a dozen times, and a build that takes its receiver down does so each time.
 const MAX_TAKE_UPS: u8 = 12;
+/// How many builds are remembered that were left at receivers which are away; the oldest are forgotten.
+const MAX_LEFT: usize = 64;
 
 /// Whether a request is on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,6 +234,28 @@ impl Work {
             self.explain(&id, say::goes_on_there(name));
         }
     }
+
+    /// Nobody waits any more for a build at a receiver that is away.
+    pub(super) fn leave(&mut self, pin: Pin, wire: WireJobId) {
+        let left = &mut self.uploads.left;
+        if left.len() >= MAX_LEFT {
+            left.pop_front();
+        }
+        left.push_back((pin, wire));
+    }
+
+    /// Cancels what was left at a receiver that is back, before anything of ours waits behind it.
+    pub(in crate::work) fn cancel_left(&mut self, pin: Pin) {
+        let Some(link) = self.links.to_receiver(pin) else {
+            return;
+        };
+        let left = std::mem::take(&mut self.uploads.left);
+        let (there, elsewhere) = left.into_iter().partition::<VecDeque<_>, _>(|l| l.0 == pin);
+        self.uploads.left = elsewhere;
+        for (_, job_id) in there {
+            self.send(link, Message::CancelJob { job_id });
+        }
+    }
 }
 
 impl Found {
@@ -250,13 +276,11 @@ impl Found {
 
 #[cfg(test)]
 mod tests {
-    use kiln_model::{
-        Absence, AvailabilityReason, BuildChoice, JobStatus, Message, Placement, Sentence,
-    };
+    use kiln_model::{Absence, AvailabilityReason, BuildChoice, JobStatus, Placement, Sentence};
 
     use super::*;
     use crate::work::Event;
-    use crate::work::fixtures::Shop;
+    use crate::work::fixtures::{Shop, pin};
 
     /// A build on receiver 1, another that waits for the receiver, and the link.
     fn building() -> (Shop, [JobId; 2], WireJobId, LinkId) {
@@ -603,5 +627,54 @@ mod tests {
         assert_eq!(shop.acts()[0], "link-9 cancel w1");
         refused(&mut shop, link, &w1, ArtifactsRefusal::JobNotCompleted);
         assert_eq!(shop.status(&job), JobStatus::Cancelled);
+    }
+
+    #[test]
+    fn what_is_cancelled_while_its_link_is_lost_is_cancelled_there_when_it_is_back() {
+        let (mut shop, [job, waiting], _) = lost();
+        shop.cancel(&job);
+        assert_eq!(shop.status(&job), JobStatus::Cancelled);
+        shop.lines();
+        shop.pass(15);
+        shop.connect(1, 9);
+        assert_eq!(shop.acts(), ["link-9 cancel w1", "bundle j2 bath.yaml"]);
+        shop.building_on(&waiting, LinkId(9));
+        shop.hang_up(1, LinkId(9));
+        shop.connect(1, 10);
+        assert!(!shop.acts().contains(&"link-10 cancel w1".to_owned()));
+
+        let (mut shop, [job, _], _, link) = building();
+        shop.cancel(&job);
+        shop.hang_up(1, link);
+        assert_eq!(shop.status(&job), JobStatus::Cancelled);
+        shop.lines();
+        shop.connect(1, 9);
+        assert_eq!(shop.acts()[0], "link-9 cancel w1", "it may not have heard");
+    }
+
+    #[test]
+    fn what_was_not_waited_for_any_longer_is_cancelled_at_a_receiver_that_comes_back_late() {
+        let (mut shop, [job, _], _) = lost();
+        shop.receiver(2);
+        shop.pass(20);
+        assert_eq!(shop.status(&job), JobStatus::Queued);
+        shop.lines();
+        shop.connect(1, 9);
+        assert_eq!(shop.acts(), ["link-9 cancel w1", "bundle j1 kitchen.yaml"]);
+    }
+
+    #[test]
+    fn of_builds_that_were_left_at_receivers_that_stay_away_the_oldest_are_forgotten() {
+        let mut shop = Shop::open();
+        let wires: Vec<_> = (0..=MAX_LEFT)
+            .map(|n| WireJobId(format!("left-{n}")))
+            .collect();
+        for wire in &wires {
+            shop.work.leave(pin(1), wire.clone());
+        }
+        shop.receiver(1);
+        let told = shop.lines_of("link-1 cancel");
+        assert_eq!(told.len(), MAX_LEFT);
+        assert_eq!(told[0], "link-1 cancel left-1");
     }
 }
