@@ -62,6 +62,22 @@ pub(super) fn yaml(name: &str) -> ConfigurationName {
     format!("{name}.yaml").parse().unwrap()
 }
 
+/// What announces a build of a configuration.
+pub(super) fn header(job: &str, configuration: &str) -> SubmitHeader {
+    SubmitHeader {
+        job_id: wire(job),
+        configuration_filename: format!("{configuration}.yaml"),
+        target: "compile".to_owned(),
+        total_bundle_bytes: 5,
+        num_chunks: 1,
+        bundle_sha256: String::new(),
+        device_name: configuration.to_owned(),
+        device_friendly_name: String::new(),
+        target_esphome_version: Some(version("2026.10.0")),
+        skip_bootloader: false,
+    }
+}
+
 pub(super) fn wire(text: &str) -> WireJobId {
     WireJobId(text.to_owned())
 }
@@ -385,18 +401,7 @@ impl Shop {
         configuration: &str,
         change: impl FnOnce(&mut SubmitHeader),
     ) -> JobId {
-        let mut header = SubmitHeader {
-            job_id: wire(job),
-            configuration_filename: format!("{configuration}.yaml"),
-            target: "compile".to_owned(),
-            total_bundle_bytes: 5,
-            num_chunks: 1,
-            bundle_sha256: String::new(),
-            device_name: configuration.to_owned(),
-            device_friendly_name: String::new(),
-            target_esphome_version: Some(version("2026.10.0")),
-            skip_bootloader: false,
-        };
+        let mut header = header(job, configuration);
         change(&mut header);
         let before = self.names.len();
         let bundle = self.blob();

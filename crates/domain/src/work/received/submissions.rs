@@ -147,7 +147,7 @@ mod tests {
 
     use super::super::tests::frames;
     use super::*;
-    use crate::work::fixtures::{Shop, failed, pin, wire};
+    use crate::work::fixtures::{Shop, failed, header, pin, wire};
     use crate::work::{BuildTree, Event, ProcessOutcome};
 
     // Covers: M59, R-32, R-37
@@ -182,16 +182,9 @@ mod tests {
         let mut work = Work::new(3);
         std::mem::swap(&mut work, &mut shop.work);
         let header = SubmitHeader {
-            job_id: wire("a"),
-            configuration_filename: "kitchen.yaml".to_owned(),
-            target: "compile".to_owned(),
-            total_bundle_bytes: 5,
-            num_chunks: 1,
-            bundle_sha256: String::new(),
             device_name: String::new(),
-            device_friendly_name: String::new(),
-            target_esphome_version: None,
             skip_bootloader: true,
+            ..header("a", "kitchen")
         };
         let event = Event::SubmissionArrived {
             link,
@@ -384,23 +377,11 @@ mod tests {
         let (mut shop, link) = Shop::with_offloader();
         shop.hang_up(2, link);
         shop.lines();
-        let header = SubmitHeader {
-            job_id: wire("a"),
-            configuration_filename: "kitchen.yaml".to_owned(),
-            target: "compile".to_owned(),
-            total_bundle_bytes: 5,
-            num_chunks: 1,
-            bundle_sha256: String::new(),
-            device_name: String::new(),
-            device_friendly_name: String::new(),
-            target_esphome_version: None,
-            skip_bootloader: false,
-        };
         let bundle = shop.blob();
         shop.happens(Event::SubmissionArrived {
             link,
             pin: pin(2),
-            header: Box::new(header),
+            header: Box::new(header("a", "kitchen")),
             configuration: "kitchen.yaml".parse().unwrap(),
             bundle,
             verified: kiln_model::witness::DigestVerified::assertion(),
