@@ -68,7 +68,7 @@ async def bomb(world, kind, *words, tier=3):
         return [job for job in await asked(kiln, waited) if job["status"] == "failed"]
     ended = (await until("its end", over, 300))[0]["completed_at"]
     holds(f"an answer of Kiln beside a {kind} bomb at tier {tier}", max(waited), 1, slower)
-    # The figure of issue 4.
+    # What docs/INTENDED-BEHAVIOUR.md promises.
     holds(f"{kind} bomb at tier {tier} ended after it went too far", since_breach(kiln, ended), 3, slower)
     job = await dash.final(wire)
     expect(job["status"] == "failed", job["status"])

@@ -413,7 +413,7 @@ async def test_a_build_gives_way_to_its_owner_in_steps_and_is_handed_back(world)
     begun = time.monotonic()
     owner.comes()
     await until("fewer cores", lambda: has_few_cores(kiln), 10)
-    # The figure of issue 4.
+    # What docs/INTENDED-BEHAVIOUR.md promises.
     holds("fewer cores after the owner came", time.monotonic() - begun, 1, slower)
     await until("the whole tree to stand still", lambda: stands_still(kiln), 30)
     stood = time.monotonic()

@@ -324,7 +324,7 @@ async def test_who_looks_for_it_after_a_sleep_finds_it(world):
         hosts = (await neighbour.status())["discovered"]
         return [host for host in hosts if host["pin_sha256"] == kiln.pin]
     await until("it to be found", found)
-    # The figure of issue 4.
+    # What docs/INTENDED-BEHAVIOUR.md promises.
     holds("found after it woke up", time.monotonic() - begun, 3, slower)
 
 
@@ -405,7 +405,7 @@ async def test_a_sleep_waits_for_the_senders_and_after_it_they_are_served_again(
         view = await kiln.status()
         return view["availability"]["reason"] == "ready" and view["listening_port"]
     await until("it to serve again", serves)
-    # The figure of issue 4.
+    # What docs/INTENDED-BEHAVIOUR.md promises.
     holds("serves after it woke up", time.monotonic() - begun, 3, slower)
     await services.hears(taken=["sleep", "delay"], times=2)
     await dash.linked()
